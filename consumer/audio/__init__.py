@@ -1,0 +1,1 @@
+"""Bytes of strangers in, PCM out: a pool of decoder children and the protocol spoken with them."""

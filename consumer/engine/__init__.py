@@ -1,0 +1,1 @@
+"""PCM in, segments out: the model, its threads, and who may call it when."""

@@ -1,0 +1,104 @@
+"""Everything that can go wrong, by what it means: what the caller is told, and what the process exits with.
+
+Imports schemas only. Third-party exceptions are translated into these at the seams; nobody else raises bare ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any, ClassVar
+
+from schemas.codes import ErrorCode
+
+
+class ExitCode(IntEnum):
+    """Exit codes of `sttd serve`; documented in docs/operations.md. 1 is worth a restart, 2 to 5 need a person first."""
+
+    OK = 0  # drained: what was in hand is answered or back in the queue
+    INTERNAL = 1  # a part of the daemon died; what was in hand is redelivered: restart
+    SETTINGS = 2  # a setting is wrong; the message names it
+    MODEL = 3  # the model is not on disk and cannot be fetched, or does not load
+    TOPOLOGY = 4  # a queue exists with other arguments, or is missing in `check` mode
+    SIDE_PORT = 5  # the side port's address is taken
+
+
+class SttdError(Exception):
+    """Base of all errors of ours."""
+
+    def __init__(self, message: str, details: Mapping[str, Any] | None = None) -> None:
+        """`message` is for a person and holds no speech; `details` are scalars for a program."""
+        super().__init__(message)
+        self.message = message
+        self.details = dict(details or {})
+
+
+class StartupError(SttdError):
+    """The daemon cannot start until a person changes something; `message` says what."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
+
+
+class SettingsError(StartupError):
+    """A setting is missing, malformed or contradicts another."""
+
+    exit_code = ExitCode.SETTINGS
+
+
+class ModelUnavailable(StartupError):
+    """The model is neither on disk nor to be had, or does not load."""
+
+    exit_code = ExitCode.MODEL
+
+
+class TopologyMismatch(StartupError):
+    """The broker's queues are not what this daemon needs."""
+
+    exit_code = ExitCode.TOPOLOGY
+
+
+class SidePortTaken(StartupError):
+    """Another process listens on the side port's address."""
+
+    exit_code = ExitCode.SIDE_PORT
+
+
+class RequestFailed(SttdError):
+    """One request failed. `code` is what the caller reads; codes that are `retryable` are tried again first."""
+
+    def __init__(self, code: ErrorCode, message: str, details: Mapping[str, Any] | None = None) -> None:
+        """Keep what the failure reply will say."""
+        super().__init__(message, details)
+        self.code = code
+
+
+class AudioRejected(RequestFailed):
+    """The audio is at fault: no retry can help."""
+
+
+class ModelFailed(RequestFailed):
+    """The model raised on this audio."""
+
+    def __init__(self, message: str, details: Mapping[str, Any] | None = None) -> None:
+        """Always `model_error`."""
+        super().__init__(ErrorCode.MODEL_ERROR, message, details)
+
+
+class JobStopped(SttdError):
+    """The transcription was told to stop between two windows; nobody waits for its result."""
+
+
+class BusError(SttdError):
+    """The broker did not take what we published."""
+
+
+class Unroutable(BusError):
+    """No queue takes this routing key: the broker returned the message."""
+
+
+class PublishForbidden(BusError):
+    """The broker refuses us this target (access control)."""
+
+
+class Unconfirmed(BusError):
+    """No confirm came in time, or a nack: the message may or may not be there."""

@@ -1,0 +1,126 @@
+"""Every setting of the daemon: name, default, bounds, one sentence each. Read once, at start, by the composition root.
+
+Imports pydantic-settings and consumer.errors; nobody else reads the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from consumer.errors import SettingsError
+from schemas import languages, names
+
+CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: its affinity, cut by the cgroup's CPU quota."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = CGROUP_CPU_MAX.read_text().split()
+        return max(1, min(cores, int(quota) // int(period)))
+    except (OSError, ValueError):  # no cgroup v2, or "max": no quota
+        return cores
+
+
+class Settings(BaseSettings):
+    """The daemon's settings; each is read from `STTD_<NAME>` or from `.env`."""
+
+    model_config = SettingsConfigDict(env_prefix="STTD_", env_file=".env", env_ignore_empty=True, frozen=True, extra="ignore")
+
+    amqp_url: SecretStr = Field(
+        default=SecretStr("amqp://guest:guest@127.0.0.1:5672/"),
+        description="Where RabbitMQ is: amqp:// or amqps:// URL with user, password and vhost.",
+    )
+    topology: Literal["declare", "check"] = Field(
+        default="declare", description="`declare` creates queues and exchanges; `check` only looks, for users without configure rights."
+    )
+    request_queue: str = Field(
+        default=names.REQUESTS, description="The queue of interactive notes; bulk, and nothing else, follows its name."
+    )
+    reply_queue: str = Field(default=names.REPLIES, description="Where replies go that name no reply_to.")
+    prefetch: Annotated[int, Field(ge=1, le=2000)] | None = Field(default=None, description="Notes in hand at once. Default: 4 x slots.")
+
+    model: Annotated[str, Field(min_length=1)] = Field(
+        default="base",
+        description="A size (`base`, `small`, `large-v3` ...), a Hub id, a directory, or `demo` (bundled; for trying out only).",
+    )
+    model_cache: Path | None = Field(default=None, description="Directory for downloaded models. Default: the Hub library's own cache.")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where the model runs; `auto` takes a GPU if there is one.")
+    compute_type: str = Field(default="auto", description="ctranslate2's compute type; `auto` is int8 on CPU and float16 on a GPU.")
+    slots: Annotated[int, Field(ge=1, le=256)] | None = Field(
+        default=None, description="Model calls at a time, one core each on a CPU. Default: the usable cores."
+    )
+    language: str = Field(default="ru", description="Language of requests that name none: a Whisper code, or `auto`.")
+    beam_size: Annotated[int, Field(ge=1, le=10)] = Field(default=5, description="Beam width of requests that name none.")
+    condition_on_previous_text: bool = Field(
+        default=False, description="Feed each window the text before it; off, long notes cannot get stuck in a loop."
+    )
+
+    max_body_bytes: Annotated[int, Field(ge=1024, le=512 * 1024 * 1024)] = Field(
+        default=20 * 1024 * 1024, description="Largest message body taken (RabbitMQ 4 itself stops at 16 MiB by default)."
+    )
+    max_audio_seconds: Annotated[float, Field(gt=0, le=36_000)] = Field(default=3600, description="Longest audio taken, in seconds.")
+    decode_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
+        default=60, description="Longest time that decoding one file may take, in seconds."
+    )
+    job_seconds: Annotated[float, Field(gt=0, le=1680)] = Field(
+        default=1200,
+        description="Longest time from delivery to answer, in seconds; two minutes below RabbitMQ's consumer timeout at most.",
+    )
+    drain_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
+        default=30, description="How long SIGTERM waits for running work, in seconds; what is left goes back to the queue."
+    )
+    publish_seconds: Annotated[float, Field(gt=0, le=120)] = Field(
+        default=10, description="How long one publish may wait for the broker's confirm, in seconds."
+    )
+
+    side_host: str = Field(default="127.0.0.1", description="Address of metrics and health.")
+    side_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        default=9464, description="Port of metrics and health; 0 takes a free one and logs it."
+    )
+    log_format: Literal["console", "json"] = Field(default="console", description="`console` for people, `json` for collectors.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least severe level that is logged.")
+    worker: str = Field(
+        default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",
+        description="This process's name in replies, dead letters and the broker's connection list.",
+    )
+
+    @field_validator("language")
+    @classmethod
+    def _known_language(cls, value: str) -> str:
+        if value != languages.AUTO and value not in languages.CODES:
+            raise ValueError(f"{value!r} is neither a Whisper language code nor `auto`")
+        return value
+
+    @field_validator("amqp_url")
+    @classmethod
+    def _amqp_scheme(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("amqp://", "amqps://")):
+            raise ValueError("must start with amqp:// or amqps://")
+        return value
+
+    @property
+    def effective_slots(self) -> int:
+        """Model calls at a time."""
+        return self.slots or usable_cores()
+
+    @property
+    def effective_prefetch(self) -> int:
+        """Notes in hand at once."""
+        return self.prefetch or 4 * self.effective_slots
+
+
+def load() -> Settings:
+    """Read the settings; raises `SettingsError` with one line per wrong one, never with its value (it may be a secret)."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [f"STTD_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors(include_input=False, include_url=False)]
+        raise SettingsError("; ".join(lines) + " (all settings: docs/settings.md)") from None

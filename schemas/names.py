@@ -1,0 +1,74 @@
+"""Names on the wire: queues, exchanges, message types, header names. They are part of the contract.
+
+Imports nothing; never builds names from anything but these constants.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+REQUESTS: Final = "stt.requests"
+"""Interactive voice notes: somebody waits for the text."""
+
+REQUESTS_BULK: Final = "stt.requests.bulk"
+"""Backfills: served when no interactive note waits, and at least every tenth slot."""
+
+SUSPECT: Final = "stt.suspect"
+"""Requests that were in hand when a worker died; taken one at a time."""
+
+RETRY_SECONDS: Final = (10, 60, 600)
+"""Delays of the retry tiers, in seconds, in the order in which they are used."""
+
+DEAD: Final = "stt.dead"
+"""Requests that ended without an answer, or with a failure worth a look; each copy carries its reason."""
+
+DEAD_EXCHANGE: Final = "stt.dlx"
+"""Fanout in front of the dead-letter queue."""
+
+REPLIES: Final = "stt.replies"
+"""Where replies go when the request names no `reply_to`."""
+
+REPLIES_DEAD: Final = "stt.replies.dead"
+"""Finished replies that nobody could receive."""
+
+CONTROL_EXCHANGE: Final = "stt.control"
+"""Fanout for cancels; each daemon binds a queue of its own."""
+
+DIRECT_REPLY_TO: Final = "amq.rabbitmq.reply-to"
+"""RabbitMQ's pseudo queue for replies without a queue."""
+
+APP_ID: Final = "sttd"
+"""`app_id` of everything that the daemon publishes."""
+
+OPTION_PREFIX: Final = "stt-"
+"""Prefix of request headers that carry options: `stt-word-timestamps`."""
+
+MARK_PREFIX: Final = "sttd-"
+"""Prefix of the daemon's own marks on copies of requests; clamped, never trusted."""
+
+REPLY_ID_HEADER: Final = "stt-reply-id"
+"""Reply header: the same on every duplicate of one answer."""
+
+REASON_HEADER: Final = "sttd-reason"
+ERROR_CODE_HEADER: Final = "sttd-error-code"
+ATTEMPT_HEADER: Final = "sttd-attempt"
+FIRST_SEEN_HEADER: Final = "sttd-first-seen"
+WORKER_HEADER: Final = "sttd-worker"
+EXPIRES_HEADER: Final = "sttd-expires"
+
+
+class MessageType(StrEnum):
+    """The `type` property of everything that the daemon publishes as an answer."""
+
+    TRANSCRIPT = "stt.transcript.v1"
+    FAILURE = "stt.failure.v1"
+    PROGRESS = "stt.progress.v1"
+
+
+def retry_queue(seconds: int) -> str:
+    """Name of the retry tier (queue and fanout exchange alike) that waits `seconds`."""
+    return f"stt.retry.{seconds}s"
+
+
+RETRY_QUEUES: Final = tuple(retry_queue(seconds) for seconds in RETRY_SECONDS)

@@ -1,0 +1,144 @@
+"""The options of one request, with their bounds; read from a JSON body or from `stt-*` headers.
+
+Imports pydantic and schemas only; never reads settings: an absent option means "the daemon's default".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+
+from schemas import languages
+from schemas.names import OPTION_PREFIX
+
+DEADLINE_AHEAD: Final = timedelta(hours=24)
+"""A deadline further away than this is a mistake in units more often than a wish."""
+
+
+def _language(value: str) -> str:
+    code = value.strip().lower()
+    if code not in languages.CODES:
+        raise ValueError(f"{value!r} is not a Whisper language code")
+    return code
+
+
+def _language_or_auto(value: str) -> str:
+    return languages.AUTO if value.strip().lower() == languages.AUTO else _language(value)
+
+
+def _moment(value: object) -> object:
+    """RFC 3339 text (with an offset) or epoch milliseconds -> an aware datetime."""
+    if isinstance(value, datetime):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("a deadline is RFC 3339 text or epoch milliseconds")
+    if isinstance(value, int) or value.strip().lstrip("-").isdecimal():
+        try:
+            return datetime.fromtimestamp(int(value) / 1000, UTC)
+        except (OverflowError, OSError, ValueError):
+            raise ValueError("epoch milliseconds out of range") from None
+    moment = datetime.fromisoformat(value.strip())
+    if moment.tzinfo is None:
+        raise ValueError("an RFC 3339 time needs an offset, such as Z or +03:00")
+    return moment.astimezone(UTC)
+
+
+def _not_far_ahead(value: datetime, info: ValidationInfo) -> datetime:
+    now: datetime = (info.context or {}).get("now") or datetime.now(UTC)
+    if value - now > DEADLINE_AHEAD:
+        raise ValueError("a deadline lies at most 24 hours ahead")
+    return value
+
+
+LanguageCode = Annotated[str, AfterValidator(_language)]
+Prompt = Annotated[str, Field(max_length=1000)]
+
+
+class TranscriptionOptions(BaseModel):
+    """What one request asks of the engine. `None` means "the daemon's default"."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    language: Annotated[str, AfterValidator(_language_or_auto)] | None = Field(
+        default=None,
+        description="Spoken language: a Whisper code, or `auto` to detect it. Default: the daemon's setting (`ru`).",
+        examples=["ru", "auto"],
+    )
+    languages: Annotated[tuple[LanguageCode, ...], Field(min_length=1, max_length=20)] | None = Field(
+        default=None,
+        description="The set that `auto` may choose from; below probability 0.5 the daemon's default wins if it is in the set. Default: all.",
+        strict=False,
+    )
+    task: Literal["transcribe", "translate"] = Field(default="transcribe", description="`translate` answers in English.")
+    initial_prompt: Prompt | None = Field(default=None, description="Text that sets style and spelling of the first window.")
+    hotwords: Prompt | None = Field(default=None, description="Words to prefer, separated by spaces.")
+    word_timestamps: bool = Field(default=False, description="Give start, end and probability of each word.")
+    progress: bool = Field(default=False, description="Send progress messages before the transcript.")
+    vad: bool = Field(default=True, description="Skip what is not speech (voice-activity detection).")
+    beam_size: Annotated[int, Field(ge=1, le=10)] | None = Field(default=None, description="Beam width. Default: the daemon's setting (5).")
+    temperature: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
+        default=None, description="One fixed sampling temperature. Default: 0, then upwards in steps of 0.2 while the text looks wrong."
+    )
+    deadline: Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=str | int), AfterValidator(_not_far_ahead)] | None = (
+        Field(default=None, description="Answer by then or not at all: RFC 3339 or epoch milliseconds, at most 24 h ahead.")
+    )
+
+
+def header_name(option: str) -> str:
+    """Header that carries an option on a raw body: `word_timestamps` -> `stt-word-timestamps`."""
+    return OPTION_PREFIX + option.replace("_", "-")
+
+
+_BY_HEADER: Final = {header_name(option): option for option in TranscriptionOptions.model_fields}
+_BOOLEANS: Final = frozenset({"word_timestamps", "progress", "vad"})
+_TRUTH: Final = {"true": True, "false": False}
+
+
+def _from_header(option: str, value: Any) -> Any:
+    """Undo what clients do to values in headers: booleans and numbers as text, lists comma-separated.
+
+    What does not fit is passed on as it is, for the model to refuse with its own words.
+    """
+    if isinstance(value, list):
+        return tuple(value)
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if option in _BOOLEANS:
+        return _TRUTH.get(text.lower(), value)
+    if option == "languages":
+        return tuple(text.split(","))
+    if option in {"beam_size", "temperature"}:
+        return _number(text, int if option == "beam_size" else float)
+    return value
+
+
+def _number(text: str, kind: type[int | float]) -> int | float | str:
+    try:
+        return kind(text)
+    except ValueError:
+        return text
+
+
+def from_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """Collect the options of a raw body from its `stt-*` headers, ready for validation.
+
+    An unknown `stt-*` header keeps its own name, so that the model refuses it by that name.
+    """
+    found = {name: value for name, value in headers.items() if name.startswith(OPTION_PREFIX)}
+    return {_BY_HEADER.get(name, name): _from_header(_BY_HEADER.get(name, name), value) for name, value in found.items()}
+
+
+def to_headers(options: TranscriptionOptions) -> dict[str, str]:
+    """The headers that say the same as `options`; only what was set."""
+    given = options.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+    return {header_name(option): _to_header(value) for option, value in given.items()}
+
+
+def _to_header(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(value) if isinstance(value, list) else str(value)

@@ -102,3 +102,7 @@ class PublishForbidden(BusError):
 
 class Unconfirmed(BusError):
     """No confirm came in time, or a nack: the message may or may not be there."""
+
+
+class StaleDelivery(BusError):
+    """The delivery's channel is gone, so it cannot be settled; the broker delivers the message again."""

@@ -50,3 +50,5 @@ class DeadReason(StrEnum):
     RETRIES_EXHAUSTED = "retries_exhausted"
     TIMED_OUT = "timed_out"
     POISON = "poison"
+    UNPUBLISHABLE = "unpublishable"
+    """No copy could be published; the broker dead-lettered the request itself, without the daemon's headers."""

@@ -1,6 +1,6 @@
 """The seam to the decoder: what a decoded note is, and who can make one.
 
-Imports numpy, schemas, consumer.errors; never `av` (that is child.py's, in a process of its own).
+Imports consumer.pcm and schemas; never `av` (that is child.py's, in a process of its own).
 """
 
 from __future__ import annotations
@@ -8,15 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from consumer.pcm import SAMPLE_RATE, Pcm
 from schemas.reply import AudioInfo
 
-SAMPLE_RATE = 16_000  # Hz; what Whisper hears
-
-Pcm = NDArray[np.float32]
-"""float32 mono in [-1, 1], shape (samples,), 16 kHz."""
+__all__ = ["SAMPLE_RATE", "DecodedAudio", "Decoder", "Pcm"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The seam to the engine: what is asked of it, what comes back, who can do it.
 
-Imports schemas, consumer.audio.decoder (for the shape of PCM); never faster_whisper (that is model.py's).
+Imports schemas and consumer.pcm; never faster_whisper (that is model.py's).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from consumer.audio.decoder import Pcm
+from consumer.pcm import Pcm
 from schemas.reply import ModelInfo, Segment
 
 TEMPERATURE_LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)

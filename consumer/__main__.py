@@ -1,0 +1,36 @@
+"""`python -m consumer`: read the settings, run the daemon, exit with a code from the table in errors.py.
+
+Nothing is constructed here; see app.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+
+from consumer import log, settings
+from consumer.errors import SettingsError
+
+
+def main() -> int:
+    """Run the daemon; returns only when the settings are wrong, else ends the process."""
+    try:
+        loaded = settings.load()
+    except SettingsError as error:
+        sys.stderr.write(f"sttd: {error.message}\n")
+        return int(error.exit_code)
+    log.configure(loaded.log_format, loaded.log_level)
+    from consumer.app import serve  # noqa: PLC0415 - numpy, ctranslate2 and onnxruntime take a second that a wrong setting need not wait for
+
+    with asyncio.Runner() as runner:
+        code = runner.run(serve(loaded))
+        logging.shutdown()
+        sys.stdout.flush()
+        # Interpreter exit would wait for native thread pools, which can deadlock (reliability row 73); all is closed by now.
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

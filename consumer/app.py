@@ -1,0 +1,242 @@
+"""The composition root: builds every part once, starts them in order, watches them, drains, closes in reverse.
+
+The only module that constructs collaborators; nobody imports it but `__main__`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from typing import Any, TypeVar
+
+import structlog
+
+from consumer import signals
+from consumer.audio.limits import DecodeLimits
+from consumer.audio.pool import DecoderPool
+from consumer.bus import header_guard, topology
+from consumer.bus.intake import AmqpIntake
+from consumer.bus.link import Link
+from consumer.bus.publisher import AmqpPublisher
+from consumer.delivery import Rules
+from consumer.engine.hub import Progress
+from consumer.engine.opening import open_engine
+from consumer.engine.whisper import WhisperTranscriber
+from consumer.errors import ExitCode, StartupError
+from consumer.handler import Defaults, Handler
+from consumer.observe import BusReporter, watch_loop_lag
+from consumer.settings import Settings
+from consumer.side_port import app as side_app
+from consumer.side_port.health import Health
+from consumer.side_port.metrics import Metrics
+from consumer.side_port.server import SideServer
+from consumer.worker import Worker
+
+ENGINE_SECONDS = 3.0  # s that threads in the middle of a window get to notice that the daemon closes
+CLOSE_SECONDS = 10.0  # s for closing everything after the drain; what hangs longer is left to the end of the process
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+
+async def serve(settings: Settings) -> ExitCode:
+    """Run the daemon until a signal or a failure ends it; return what the process should exit with."""
+    stop = asyncio.Event()
+    with header_guard.installed(), signals.on_stop(lambda number: _ask_to_stop(stop, number.name)):
+        return await Daemon(settings, stop).live()
+
+
+def _ask_to_stop(stop: asyncio.Event, signal_name: str) -> None:
+    log.info("stopping: intake ends, running work finishes", action="stop", signal=signal_name)
+    stop.set()
+
+
+class Daemon:
+    """One process's life: start, run, drain, close."""
+
+    def __init__(self, settings: Settings, stop: asyncio.Event) -> None:
+        """Build what needs no I/O."""
+        self._settings = settings
+        self._stop = stop
+        self._parts = AsyncExitStack()
+        self._watched: set[asyncio.Task[None]] = set()
+        self._intake: AmqpIntake | None = None
+        self._worker: Worker | None = None
+        self._told_tenth = -1
+        self._metrics = Metrics()
+        self._health = Health(("accepting", "model", "publisher", "consumer"), on_change=_log_check)
+        self._plan = topology.build(settings.request_queue, settings.reply_queue)
+        self._reporter = BusReporter(self._metrics, self._health)
+        self._publisher = AmqpPublisher(self._link("publish"), self._reporter, settings.publish_seconds)
+
+    async def live(self) -> ExitCode:
+        """Go through the four phases. A failure of a part drains too, then exits with its code."""
+        code = ExitCode.OK
+        try:
+            try:
+                await self._start()
+                await self._run()
+            except StartupError as error:
+                code = error.exit_code
+                log.error("cannot go on: %s", error.message, action="startup_error", exit_code=int(code))
+            except _PartEnded as ended:
+                code = ExitCode.INTERNAL
+                log.error("a part of the daemon ended", action="part_ended", part=ended.part, exc_info=ended.__cause__)
+            await self._drain()
+        finally:
+            await self._close()
+        return code
+
+    async def _start(self) -> None:
+        """Become ready from the outside in: the side port answers first, the consumer is registered last."""
+        began = time.monotonic()
+        await self._open_side_port()
+        self._watch(watch_loop_lag(self._metrics), "loop-lag")
+        self._watch(self._publisher.run(), "publisher")
+        decoder = await self._open_decoder()
+        engine = await self._or_stop(self._open_engine())
+        if engine is None:
+            return
+        self._worker = Worker(self._handler(decoder, engine), self._rules(), self._metrics)
+        self._intake = AmqpIntake(
+            self._link("consume"), self._plan, self._settings.topology, self._lanes(), self._worker.accept, self._worker.orphan
+        )
+        self._watch(self._intake.run(), "intake")
+        self._health.set("accepting", True)
+        log.info("started", action="started", seconds=round(time.monotonic() - began, 2), slots=self._settings.effective_slots)
+
+    async def _run(self) -> None:
+        """Wait for the signal; the end of any watched task is a failure."""
+        await self._or_stop(asyncio.Event().wait())
+
+    async def _drain(self) -> None:
+        """Give back and finish, in an order that loses nothing."""
+        # 1. Readiness off, so that nobody counts on this worker any more.
+        self._health.set("accepting", False, "draining")
+        if self._intake is None or self._worker is None:
+            return
+        # 2. No more deliveries; the connection stays up, with its heartbeats, for what is in hand.
+        await self._intake.stop_consuming()
+        # 3. Finish what is in hand; what is left after the grace time stays unsettled and is redelivered.
+        report = await self._worker.drain(self._settings.drain_seconds)
+        log.info("drained", action="drained", finished=report.finished, handed_back=report.handed_back)
+
+    async def _close(self) -> None:
+        """Close in reverse order of opening: consuming connection, engine, decoders, publisher, side port last."""
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._parts.aclose()
+        except TimeoutError:
+            log.warning("closing took too long; leaving the rest to the end of the process", action="close_late")
+        log.info("bye", action="stopped")
+
+    async def _open_side_port(self) -> None:
+        server = SideServer(
+            self._settings.side_host, self._settings.side_port, side_app.build(self._metrics, self._health, lambda: self._settings.model)
+        )
+        await server.start()
+        self._parts.push_async_callback(server.close)
+        self._watch(server.watch(), "side-port")
+        log.info("metrics and health at %s", server.url, action="side_port", url=server.url)
+
+    async def _open_decoder(self) -> DecoderPool:
+        settings = self._settings
+        limits = DecodeLimits(settings.max_audio_seconds, settings.decode_seconds, settings.max_body_bytes)
+        pool = DecoderPool(settings.effective_slots, limits, self._metrics.decoder_restarted)
+        self._parts.push_async_callback(pool.close)
+        await pool.start()
+        return pool
+
+    async def _open_engine(self) -> WhisperTranscriber:
+        began = time.monotonic()
+        settings = self._settings
+        engine = await open_engine(
+            model=settings.model,
+            cache=settings.model_cache,
+            device=settings.device,
+            compute_type=settings.compute_type,
+            slots=settings.effective_slots,
+            threads=sum(self._lanes().values()),
+            on_progress=self._tell_download,
+        )
+        self._parts.push_async_callback(engine.close, ENGINE_SECONDS)
+        self._metrics.model_loaded(engine.info, time.monotonic() - began)
+        self._metrics.engine(lambda: engine.busy, lambda: engine.waiting)
+        self._health.set("model", True)
+        log.info(
+            "model loaded and self-tested", action="model_loaded", seconds=round(time.monotonic() - began, 2), **engine.info.model_dump()
+        )
+        return engine
+
+    def _tell_download(self, progress: Progress) -> None:
+        """Hear from the download's thread: readiness says how far it is, the log says so at each whole tenth."""
+        percent = 100 * progress.done // progress.total if progress.total else 0
+        sentence = f"downloading {self._settings.model}: {percent} % of {progress.total / 1e6:.0f} MB"
+        self._health.set("model", False, sentence)
+        if percent // 10 != self._told_tenth:
+            self._told_tenth = percent // 10
+            log.info(sentence, action="model_download", done=progress.done, total=progress.total)
+
+    def _handler(self, decoder: DecoderPool, engine: WhisperTranscriber) -> Handler:
+        settings = self._settings
+        defaults = Defaults(settings.language, settings.beam_size, settings.condition_on_previous_text)
+        return Handler(self._publisher, decoder, engine, defaults, self._metrics)
+
+    def _rules(self) -> Rules:
+        settings = self._settings
+        return Rules(
+            settings.reply_queue, self._plan.forbidden_reply_targets, settings.max_body_bytes, settings.job_seconds, settings.worker
+        )
+
+    def _lanes(self) -> dict[str, int]:
+        interactive = self._settings.request_queue
+        return {interactive: self._settings.effective_prefetch, topology.bulk_of(interactive): self._settings.effective_slots}
+
+    def _link(self, role: str) -> Link:
+        return Link(role, self._settings.amqp_url, self._settings.worker, self._reporter)
+
+    def _watch(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run `work` as a named task for the rest of the life; its end is the daemon's end."""
+        task = asyncio.create_task(work, name=name)
+        self._watched.add(task)
+        self._parts.push_async_callback(_cancelled, task)
+
+    async def _or_stop(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Wait for `work`, the stop event or the end of a watched task, whichever comes first; None means stop."""
+        job = asyncio.create_task(work, name="phase")
+        stop = asyncio.create_task(self._stop.wait(), name="stop")
+        try:
+            await asyncio.wait({job, stop, *self._watched}, return_when=asyncio.FIRST_COMPLETED)
+            _raise_if_ended(self._watched)
+            return await job if job.done() else None
+        finally:
+            job.cancel()
+            stop.cancel()
+
+
+class _PartEnded(Exception):
+    """A watched task ended although nobody asked it to."""
+
+    def __init__(self, part: str) -> None:
+        super().__init__(part)
+        self.part = part
+
+
+def _raise_if_ended(watched: set[asyncio.Task[None]]) -> None:
+    for task in watched:
+        if task.done():
+            error = None if task.cancelled() else task.exception()
+            if isinstance(error, StartupError):
+                raise error
+            raise _PartEnded(task.get_name()) from error
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
+
+
+def _log_check(check: str, ok: bool, reason: str) -> None:
+    log.info("%s is %s", check, "ok" if ok else "not ok", action="health", check=check, ok=ok, reason=reason or None)

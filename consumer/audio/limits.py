@@ -1,0 +1,33 @@
+"""What one file may cost: the bounds that the pool keeps from outside and the child from inside.
+
+Imports the standard library only, because the child reads it too; decides nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+MIB: Final = 1024 * 1024
+LIBRARIES_MIB: Final = 768
+"""Address space of a child that is doing its work: interpreter, FFmpeg, arenas, one group of samples. Measured: 300 MiB at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeLimits:
+    """Bounds on decoding one file. `max_audio_seconds`: of sound; `decode_seconds`: of wall clock, for each of two tries."""
+
+    max_audio_seconds: float = 3600.0
+    decode_seconds: float = 60.0
+    max_input_bytes: int = 20 * MIB
+    files_per_child: int = 500
+
+    @property
+    def address_space_bytes(self) -> int:
+        """RLIMIT_AS of a child. The file is held once as read and once more where a demuxer copies it."""
+        return LIBRARIES_MIB * MIB + 3 * self.max_input_bytes
+
+    @property
+    def max_pcm_bytes(self) -> int:
+        """Most s16le PCM that a child may send for one file; a second of slack for what a resampler holds back."""
+        return int((self.max_audio_seconds + 1) * 32_000)

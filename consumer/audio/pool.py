@@ -1,0 +1,160 @@
+"""The pool of decoder children: who gets which file, what happens when a child is lost.
+
+Imports asyncio, numpy, consumer.errors, consumer.audio; never av. Never forks this process (the model's threads would not survive it).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+
+from consumer.audio.decoder import DecodedAudio, Pcm
+from consumer.audio.limits import DecodeLimits
+from consumer.audio.process import ChildLost, ChildProcess, Loss, child_command
+from consumer.errors import AudioRejected, RequestFailed, StartupError
+from schemas.codes import ErrorCode
+
+TRIES: Final = 2
+_LONG_PCM_BYTES: Final = 2 * 1024 * 1024
+"""A minute of sound; converting more than that would hold up the event loop by milliseconds."""
+_WORDS: Final = {
+    Loss.DIED: "the decoder died on this file, twice",
+    Loss.TIMED_OUT: "decoding took too long, twice",
+    Loss.PROTOCOL: "the decoder went wrong on this file, twice",
+}
+
+
+class DecoderPool:
+    """A fixed number of decoder children, each with one file at a time. Implements `Decoder`."""
+
+    def __init__(
+        self,
+        size: int,
+        limits: DecodeLimits,
+        on_restart: Callable[[str], None] | None = None,
+        *,
+        command: Sequence[str] | None = None,
+    ) -> None:
+        """`on_restart(why)` is called for each child that ended: died, timed_out, protocol, cancelled or recycled."""
+        self._size = size
+        self._limits = limits
+        self._on_restart = on_restart or (lambda _why: None)
+        self._command = tuple(command or child_command())
+        self._permits = asyncio.Semaphore(size)
+        self._idle: list[ChildProcess] = []
+        self._busy: set[ChildProcess] = set()
+        self._ending: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self._restarts = 0
+
+    def __repr__(self) -> str:
+        """Live counts."""
+        state = "closed" if self._closed else "open"
+        return f"<DecoderPool {state} size={self._size} idle={len(self._idle)} busy={len(self._busy)} restarts={self._restarts}>"
+
+    async def start(self) -> None:
+        """Start all children. Raises `StartupError` when one cannot: the others would not either."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                started = [group.create_task(ChildProcess.start(self._command, self._limits)) for _ in range(self._size)]
+        except* StartupError as failures:
+            self._idle += [task.result() for task in started if not task.cancelled() and not task.exception()]
+            await self.close()
+            raise failures.exceptions[0] from None
+        self._idle += [task.result() for task in started]
+
+    async def decode(self, audio: bytes) -> DecodedAudio:
+        """Decode one file, waiting for a free child. Raises `AudioRejected`; `RequestFailed` when no child can be had."""
+        if not audio:
+            raise AudioRejected(ErrorCode.AUDIO_EMPTY, "the audio is empty")
+        if len(audio) > self._limits.max_input_bytes:
+            raise AudioRejected(ErrorCode.BODY_TOO_LARGE, f"more than {self._limits.max_input_bytes} bytes of audio")
+        async with self._permits:
+            loss = Loss.DIED
+            for _ in range(TRIES):
+                try:
+                    return await self._try(audio)
+                except ChildLost as lost:
+                    loss = lost.loss
+        raise AudioRejected(ErrorCode.AUDIO_UNREADABLE, _WORDS[loss], {"decoder": loss.value, "tries": TRIES})
+
+    async def close(self) -> None:
+        """End all children, the busy ones too, and wait until they are gone. Whoever waits for a file gets `RequestFailed`."""
+        self._closed = True
+        for child in self._idle:
+            self._end(child)
+        self._idle.clear()
+        for child in self._busy:
+            child.kill()  # whoever waits for it loses it and ends it
+        for _ in range(self._size):
+            await self._permits.acquire()  # now nobody holds or starts a child
+        await asyncio.gather(*self._ending)
+        for _ in range(self._size):
+            self._permits.release()
+
+    async def _try(self, audio: bytes) -> DecodedAudio:
+        child = await self._take()
+        self._busy.add(child)
+        fate: Loss | None = Loss.CANCELLED  # unless something else happens first: a cancelled child is busy with a file nobody wants
+        try:
+            pcm, info = await child.decode(audio)
+            fate = None
+        except AudioRejected:
+            fate = None
+            raise
+        except ChildLost as lost:
+            fate = lost.loss
+            raise
+        finally:
+            self._give_back(child, fate)
+        return DecodedAudio(await _to_float(pcm), info)
+
+    async def _take(self) -> ChildProcess:
+        """An idle child that lives, or a new one. At most one start a try: no respawning for ever."""
+        while self._idle:
+            child = self._idle.pop()
+            if child.alive:
+                return child
+            self._lose(child, Loss.DIED)
+        if self._closed:
+            raise RequestFailed(ErrorCode.INTERNAL_ERROR, "the decoder is shutting down")
+        try:
+            return await ChildProcess.start(self._command, self._limits)
+        except StartupError as error:
+            raise RequestFailed(ErrorCode.INTERNAL_ERROR, error.message) from error
+
+    def _give_back(self, child: ChildProcess, fate: Loss | None) -> None:
+        self._busy.discard(child)
+        if fate is None and child.files >= self._limits.files_per_child:
+            fate = Loss.RECYCLED
+        if self._closed:
+            self._end(child)
+        elif fate is not None:
+            self._lose(child, fate)
+        else:
+            self._idle.append(child)
+
+    def _lose(self, child: ChildProcess, why: Loss) -> None:
+        self._restarts += 1
+        self._end(child)
+        self._on_restart(why.value)
+
+    def _end(self, child: ChildProcess) -> None:
+        """Kill it now, reap it beside us: neither a cancelled caller nor the next try waits for that."""
+        child.kill()
+        task = asyncio.create_task(child.wait(), name=f"decoder-child-{child.pid}-end")
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+
+async def _to_float(pcm: bytearray) -> Pcm:
+    return await asyncio.to_thread(_convert, pcm) if len(pcm) > _LONG_PCM_BYTES else _convert(pcm)
+
+
+def _convert(pcm: bytearray) -> Pcm:
+    floats = np.frombuffer(pcm, dtype="<i2").astype(np.float32)
+    floats /= np.float32(32768.0)
+    return floats

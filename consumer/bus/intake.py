@@ -1,0 +1,141 @@
+"""Consumes the request lanes: deliveries come in as `Incoming`, acks go back on the channel they came from.
+
+Imports aio_pika; never settles a message itself and never uses `message.process()`, which rejects without requeue when cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Literal
+
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+
+from consumer.bus import header_guard, topology
+from consumer.bus.link import Link, Loss, open_channel
+from consumer.bus.seam import Incoming
+from consumer.errors import StaleDelivery
+from schemas.request import Properties
+
+CANCEL_SECONDS = 5.0
+
+
+class AmqpSettler:
+    """Settles one delivery on the channel that it came from; another channel would answer 406 and close."""
+
+    def __init__(self, message: AbstractIncomingMessage) -> None:
+        """Hold on to the delivery's own channel."""
+        self._message = message
+
+    async def ack(self) -> None:
+        """See `Settler.ack`."""
+        try:
+            await self._message.ack()
+        except CONNECTION_EXCEPTIONS as error:
+            raise StaleDelivery("the channel of this delivery is gone; the broker delivers it again") from error
+
+    async def reject(self) -> None:
+        """See `Settler.reject`."""
+        try:
+            await self._message.reject(requeue=False)
+        except CONNECTION_EXCEPTIONS as error:
+            raise StaleDelivery("the channel of this delivery is gone; the broker delivers it again") from error
+
+
+class AmqpIntake:
+    """The consuming half of the bus. `lanes` maps each queue to its prefetch."""
+
+    def __init__(
+        self,
+        link: Link,
+        plan: topology.Topology,
+        mode: Literal["declare", "check"],
+        lanes: Mapping[str, int],
+        sink: Callable[[Incoming], None],
+        orphaned: Callable[[], None],
+    ) -> None:
+        """`sink` takes each delivery at once; `orphaned` hears that all of them will come again elsewhere."""
+        self._link = link
+        self._plan = plan
+        self._mode: Literal["declare", "check"] = mode
+        self._lanes = lanes
+        self._sink = sink
+        self._orphaned = orphaned
+        self._consumers: list[tuple[AbstractQueue, str]] = []
+
+    async def run(self) -> None:
+        """Keep the consuming connection up until cancelled. Raises `TopologyMismatch`."""
+        await self._link.run(self._session, self._ended)
+
+    async def _session(self, connection: AbstractConnection, loss: Loss) -> None:
+        await topology.ensure(connection, self._plan, self._mode)
+        for lane, prefetch in self._lanes.items():
+            channel = await open_channel(connection, loss, confirms=False)
+            await _hear_cancels(channel, lane, loss)
+            await channel.set_qos(prefetch_count=prefetch)
+            queue = await channel.get_queue(lane, ensure=False)
+            tag = await queue.consume(partial(self._deliver, lane))
+            self._consumers.append((queue, tag))
+
+    def _ended(self) -> None:
+        self._consumers.clear()
+        self._orphaned()
+
+    async def _deliver(self, lane: str, message: AbstractIncomingMessage) -> None:
+        self._sink(incoming(lane, message))
+
+    async def stop_consuming(self) -> None:
+        """Ask the broker for no more deliveries; the connection stays up for what is in hand."""
+        consumers, self._consumers = self._consumers, []
+        for queue, tag in consumers:
+            with suppress(TimeoutError, *CONNECTION_EXCEPTIONS):  # a lost connection has no consumer either
+                async with asyncio.timeout(CANCEL_SECONDS):
+                    await queue.cancel(tag)
+
+
+async def _hear_cancels(channel: AbstractChannel, lane: str, loss: Loss) -> None:
+    """A deleted queue or a failover cancels the consumer while the connection looks healthy (aio-pika #334)."""
+    underlay = await channel.get_underlay_channel()
+    underlay.on_consumer_cancel_callbacks.add(lambda _frame: loss.report(f"the broker cancelled the consumer of {lane}"))
+
+
+def incoming(lane: str, message: AbstractIncomingMessage) -> Incoming:
+    """Translate aio-pika's message."""
+    headers: dict[str, Any] = dict(message.headers or {})
+    return Incoming(
+        lane=lane,
+        body=message.body,
+        properties=_properties(message, headers),
+        settler=AmqpSettler(message),
+        received=asyncio.get_running_loop().time(),
+        received_at=datetime.now(UTC),
+        redelivered=bool(message.redelivered),
+        deliveries=_count(headers.get("x-delivery-count")),
+        malformed=header_guard.reason_of(headers),
+    )
+
+
+def _properties(message: AbstractIncomingMessage, headers: dict[str, Any]) -> Properties:
+    expiration = message.expiration
+    return Properties(
+        content_type=message.content_type,
+        content_encoding=message.content_encoding,
+        correlation_id=message.correlation_id,
+        reply_to=message.reply_to or None,
+        message_id=message.message_id,
+        expiration=expiration if isinstance(expiration, int | float) else None,
+        timestamp=_aware(message.timestamp),
+        headers=headers,
+    )
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and 0 <= value < 2**31 else 0

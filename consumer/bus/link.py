@@ -1,0 +1,121 @@
+"""One connection to the broker, kept up: connect, run a session on it until it is lost, back off, again.
+
+Imports aio_pika. Deliberately not aio-pika's RobustConnection: that one waits a fixed 5 s without jitter, restores
+queues behind our back and repeats a 406 for ever. A session sets up everything it needs each time; nothing is "restored".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+from pydantic import SecretStr
+
+from consumer.bus.seam import BusObserver
+
+HEARTBEAT = 10  # s; a frozen broker is noticed after three missed ones instead of after three minutes
+CONNECT_SECONDS = 10.0
+CLOSE_SECONDS = 3.0
+BACKOFF_FIRST = 0.1  # s
+BACKOFF_CAP = 5.0  # s
+
+
+class Loss:
+    """The first reason why a session ended; everybody may wait for it or report it."""
+
+    def __init__(self) -> None:
+        """Not lost yet."""
+        self._reason: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def report(self, reason: str) -> None:
+        """Keep the first reason; later ones are its consequences."""
+        if not self._reason.done():
+            self._reason.set_result(reason)
+
+    def on_close(self, what: str) -> Callable[..., None]:
+        """Make a callback for aio-pika's close callbacks: `(sender, exception)`."""
+        return lambda _sender, error=None, *_: self.report(f"{what} closed: {_words(error)}")
+
+    async def wait(self) -> str:
+        """Return the reason once there is one."""
+        return await asyncio.shield(self._reason)
+
+
+Session = Callable[[AbstractConnection, Loss], Awaitable[None]]
+"""Sets up channels on a fresh connection and returns when it has them; the link then waits for the loss."""
+
+
+class Link:
+    """Keeps one connection up for one role. `run` ends only by cancellation or a `StartupError` of the session."""
+
+    def __init__(self, role: str, url: SecretStr, name: str, observer: BusObserver) -> None:
+        """`role`: `consume` or `publish`. `name` shows in the broker's connection list."""
+        self.role = role
+        self._url = url
+        self._name = name
+        self._observer = observer
+
+    async def run(self, session: Session, ended: Callable[[], None]) -> None:
+        """Run `session` on one connection after the other; `ended` is called each time one is gone."""
+        failures = 0
+        while True:
+            try:
+                reason = await self._once(session, ended)
+                failures = 0
+            except (TimeoutError, *CONNECTION_EXCEPTIONS) as error:
+                reason = _words(error)
+                failures += 1
+            self._observer.lost(self.role, reason)
+            await asyncio.sleep(backoff(failures))
+
+    async def _once(self, session: Session, ended: Callable[[], None]) -> str:
+        loss = Loss()
+        async with asyncio.timeout(CONNECT_SECONDS):
+            connection = await aio_pika.connect(
+                self._url.get_secret_value(),
+                heartbeat=HEARTBEAT,
+                client_properties={"connection_name": f"sttd {self.role} {self._name}"},
+            )
+        connection.close_callbacks.add(loss.on_close("connection"))
+        try:
+            await session(connection, loss)
+            self._observer.connected(self.role)
+            return await loss.wait()
+        finally:
+            ended()
+            await _close(connection)
+
+
+async def open_channel(connection: AbstractConnection, loss: Loss, *, confirms: bool) -> AbstractChannel:
+    """Open a channel whose end is the session's end: a half-dead session must not look alive."""
+    channel = await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+    channel.close_callbacks.add(loss.on_close("channel"))
+    return channel
+
+
+async def _close(connection: AbstractConnection) -> None:
+    """Close politely, but not for ever: a frozen broker never answers (reliability no. 50)."""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await connection.close()
+    except (TimeoutError, *CONNECTION_EXCEPTIONS):
+        pass  # it is gone either way, and the reason was reported when it went
+
+
+def backoff(failures: int) -> float:
+    """Seconds to wait after so many failures in a row: doubling, capped, with full jitter against reconnect storms."""
+    ceiling = min(BACKOFF_CAP, BACKOFF_FIRST * 2.0 ** min(failures, 10))
+    return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, not a secret
+
+
+def _words(error: Any) -> str:
+    """One line about a connection error; aiormq masks the password in its own texts."""
+    if error is None:
+        return "no reason given"
+    text = str(error).strip() or repr(error)
+    return f"{type(error).__name__}: {text}"[:300]

@@ -1,0 +1,135 @@
+"""Publishes with confirms, mandatory routing and a deadline, and says in our own errors what the broker said.
+
+Imports aio_pika; never acks anything and never decides what a failure means for the request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aio_pika import DeliveryMode, Message
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, DeliveryError, PublishError
+from pamqp.commands import Basic
+
+from consumer.bus.link import Link, Loss, open_channel
+from consumer.bus.seam import BusObserver, Outgoing
+from consumer.errors import PublishForbidden, Unconfirmed, Unroutable
+from schemas import names
+
+BLOCKED_LOOK = 1.0  # s between two looks at whether the broker has blocked us
+
+
+@dataclass(slots=True)
+class _Turn:
+    """Who publishes under one message id, and how many want to."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users: int = 0
+
+
+class AmqpPublisher:
+    """The publishing half of the bus, on a connection of its own: a blocked publisher must not stop acks."""
+
+    def __init__(self, link: Link, observer: BusObserver, confirm_seconds: float) -> None:
+        """`confirm_seconds` bounds each publish, waiting for a reconnect included."""
+        self._link = link
+        self._observer = observer
+        self._confirm_seconds = confirm_seconds
+        self._channel: AbstractChannel | None = None
+        self._open = asyncio.Event()
+        self._turns: dict[str, _Turn] = {}
+        self._watch: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Keep the publishing connection up until cancelled."""
+        await self._link.run(self._session, self._ended)
+
+    async def _session(self, connection: AbstractConnection, loss: Loss) -> None:
+        self._channel = await open_channel(connection, loss, confirms=True)
+        self._watch = asyncio.create_task(self._watch_blocked(connection), name="publisher-blocked-watch")
+        self._watch.add_done_callback(
+            lambda task: None if task.cancelled() else loss.report(f"the watch over it ended: {task.exception()!r}")
+        )
+        self._open.set()
+
+    def _ended(self) -> None:
+        self._open.clear()
+        self._channel = None
+        if self._watch is not None:
+            self._watch.cancel()
+
+    async def _watch_blocked(self, connection: AbstractConnection) -> None:
+        """Ask again and again: aiormq tells nobody that the broker blocked us, its `ready()` just does not return then."""
+        while True:
+            try:
+                async with asyncio.timeout(BLOCKED_LOOK):
+                    if connection.transport is not None:
+                        await connection.transport.ready()
+                self._observer.blocked(False)
+                await asyncio.sleep(BLOCKED_LOOK)
+            except TimeoutError:
+                self._observer.blocked(True)
+
+    async def publish(self, message: Outgoing) -> None:
+        """See `Publisher.publish`."""
+        try:
+            # publish(timeout=) does not cover waiting for a channel: the outer timeout does (aio-pika, reliability 0.12).
+            async with asyncio.timeout(self._confirm_seconds), self._alone(message.message_id):
+                confirmation = await self._publish(message)
+        except PublishError as error:
+            raise Unroutable(f"no queue takes {message.routing_key!r}") from error
+        except DeliveryError as error:
+            raise Unconfirmed("the broker refused the message (nack)") from error
+        except TimeoutError as error:
+            raise Unconfirmed(f"no confirm within {self._confirm_seconds:g} s") from error
+        except CONNECTION_EXCEPTIONS as error:
+            raise _translated(error) from error
+        if not isinstance(confirmation, Basic.Ack):
+            raise Unconfirmed(f"the broker answered {type(confirmation).__name__} instead of an ack")
+
+    async def _publish(self, message: Outgoing) -> object:
+        await self._open.wait()
+        channel = self._channel
+        if channel is None:
+            raise Unconfirmed("the connection went away")
+        exchange = await channel.get_exchange(message.exchange, ensure=False)
+        return await exchange.publish(_amqp(message), message.routing_key, mandatory=message.mandatory)
+
+    @asynccontextmanager
+    async def _alone(self, message_id: str) -> AsyncIterator[None]:
+        """One publish at a time per message id: aiormq attributes returns by it, and callers choose the ids of copies."""
+        turn = self._turns.setdefault(message_id, _Turn())
+        turn.users += 1
+        try:
+            async with turn.lock:
+                yield
+        finally:
+            turn.users -= 1
+            if not turn.users:
+                del self._turns[message_id]
+
+
+def _translated(error: BaseException) -> Unconfirmed | PublishForbidden:
+    if "ACCESS_REFUSED" in str(error):
+        return PublishForbidden(str(error)[:300])
+    return Unconfirmed(f"the connection failed: {type(error).__name__}")
+
+
+def _amqp(message: Outgoing) -> Message:
+    return Message(
+        message.body,
+        headers=dict(message.headers),
+        content_type=message.content_type,
+        content_encoding=message.content_encoding,
+        correlation_id=message.correlation_id,
+        reply_to=message.reply_to,
+        message_id=message.message_id,
+        timestamp=message.timestamp,
+        type=message.type,
+        app_id=names.APP_ID,
+        delivery_mode=DeliveryMode.PERSISTENT,
+    )

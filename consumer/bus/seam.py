@@ -1,0 +1,86 @@
+"""The seam to the broker: what arrives, what is published, and the verbs that settle.
+
+Imports schemas only. The handler's story is told in these types; tests put a memory bus behind them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import uuid4
+
+from schemas.request import JSON_TYPE, Properties
+
+
+class Settler(Protocol):
+    """The one delivery's way back to the broker. Raises `StaleDelivery` when its channel is gone."""
+
+    async def ack(self) -> None:
+        """Tell the broker that something durable replaces the message."""
+        ...
+
+    async def reject(self) -> None:
+        """Hand the message to the broker's dead-lettering (never back to the queue)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One delivery as the broker made it. `malformed`: why its properties could not be read, else None.
+
+    `deliveries`: how often the broker delivered it before (quorum queues count). `received`: event loop clock, seconds.
+    """
+
+    lane: str
+    body: bytes
+    properties: Properties
+    settler: Settler
+    received: float
+    received_at: datetime
+    redelivered: bool = False
+    deliveries: int = 0
+    malformed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One publish. `message_id` is fresh for replies: aiormq finds the publish that a return belongs to by it."""
+
+    routing_key: str
+    body: bytes
+    exchange: str = ""
+    content_type: str | None = JSON_TYPE
+    content_encoding: str | None = None
+    correlation_id: str | None = None
+    reply_to: str | None = None
+    message_id: str = field(default_factory=lambda: str(uuid4()))
+    timestamp: datetime | None = None
+    type: str | None = None
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    mandatory: bool = True
+
+
+class Publisher(Protocol):
+    """Publishes and waits for the broker's word."""
+
+    async def publish(self, message: Outgoing) -> None:
+        """Return once the broker confirmed. Raises `Unroutable`, `PublishForbidden` or `Unconfirmed`."""
+        ...
+
+
+class BusObserver(Protocol):
+    """Who is told how the connections are: metrics, health and logs, in one place."""
+
+    def connected(self, role: str) -> None:
+        """Report that a connection is up (`consume` or `publish`)."""
+        ...
+
+    def lost(self, role: str, reason: str) -> None:
+        """Report that a connection is down, or could not be made."""
+        ...
+
+    def blocked(self, blocked: bool) -> None:
+        """Report whether the broker reads what we publish (memory or disk alarm)."""
+        ...

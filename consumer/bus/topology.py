@@ -1,0 +1,123 @@
+"""The queues and exchanges of design section 4 as data, and two ways to meet them: declare, or only check.
+
+Imports aio_pika and schemas; never deletes or redeclares anything: a difference is an error that names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.exceptions import ChannelClosed, ChannelNotFoundEntity, ChannelPreconditionFailed
+
+from consumer.errors import TopologyMismatch
+from schemas import names
+
+DAY_MS = 24 * 3600 * 1000
+DEAD_LETTERS_BYTES = 1024**3
+DELIVERY_LIMIT = 20  # the broker's last line; RabbitMQ 3.x has none unless told, 4.x has 20
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A durable quorum queue. `bound_to`: the fanout exchange that feeds it, if any."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    bound_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """All that the daemon needs on the broker. Exchanges are durable fanouts."""
+
+    exchanges: tuple[str, ...]
+    queues: tuple[Queue, ...]
+
+    @property
+    def forbidden_reply_targets(self) -> frozenset[str]:
+        """Our own queues that must never receive a reply: it would be consumed as a request, or hide a dead letter."""
+        return frozenset(queue.name for queue in self.queues[:-1])
+
+
+def _quorum(**arguments: Any) -> dict[str, Any]:
+    return {"x-queue-type": "quorum"} | {f"x-{name.replace('_', '-')}": value for name, value in arguments.items()}
+
+
+def _work(name: str) -> Queue:
+    # reject-publish: with drop-head the broker silently falls back to at-most-once dead-lettering.
+    return Queue(
+        name,
+        _quorum(
+            delivery_limit=DELIVERY_LIMIT,
+            dead_letter_exchange=names.DEAD_EXCHANGE,
+            dead_letter_strategy="at-least-once",
+            overflow="reject-publish",
+        ),
+    )
+
+
+def _retry(seconds: int) -> Queue:
+    # Without a routing key of its own the queue dead-letters to the default exchange by the original one: its lane.
+    name = names.retry_queue(seconds)
+    arguments = _quorum(
+        message_ttl=seconds * 1000, dead_letter_exchange="", dead_letter_strategy="at-least-once", overflow="reject-publish"
+    )
+    return Queue(name, arguments, bound_to=name)
+
+
+def bulk_of(request_queue: str) -> str:
+    """Name of the bulk lane beside a request queue."""
+    return f"{request_queue}.bulk"
+
+
+def build(request_queue: str = names.REQUESTS, reply_queue: str = names.REPLIES) -> Topology:
+    """Make the table for these two configurable names; the reply queue comes last."""
+    return Topology(
+        exchanges=(names.DEAD_EXCHANGE, names.CONTROL_EXCHANGE, *names.RETRY_QUEUES),
+        queues=(
+            Queue(names.DEAD, _quorum(message_ttl=14 * DAY_MS, max_length_bytes=DEAD_LETTERS_BYTES), bound_to=names.DEAD_EXCHANGE),
+            _work(request_queue),
+            _work(bulk_of(request_queue)),
+            _work(names.SUSPECT),
+            *(_retry(seconds) for seconds in names.RETRY_SECONDS),
+            Queue(names.REPLIES_DEAD, _quorum(message_ttl=7 * DAY_MS)),
+            Queue(reply_queue, _quorum(message_ttl=DAY_MS)),
+        ),
+    )
+
+
+async def ensure(connection: AbstractConnection, topology: Topology, mode: Literal["declare", "check"]) -> None:
+    """Declare or check everything, on a channel of its own. Raises `TopologyMismatch` that names the difference."""
+    channel = await connection.channel(publisher_confirms=False)
+    passive = mode == "check"
+    for exchange in topology.exchanges:
+        await _meet(f"exchange {exchange}", channel.declare_exchange(exchange, "fanout", durable=True, passive=passive), mode)
+    for queue in topology.queues:
+        await _meet(f"queue {queue.name}", _queue(channel, queue, passive=passive), mode)
+    await channel.close()
+
+
+async def _queue(channel: AbstractChannel, queue: Queue, *, passive: bool) -> None:
+    declared = await channel.declare_queue(queue.name, durable=True, passive=passive, arguments=None if passive else dict(queue.arguments))
+    if queue.bound_to and not passive:
+        await declared.bind(queue.bound_to)
+
+
+async def _meet(what: str, step: Any, mode: str) -> None:
+    try:
+        await step
+    except ChannelPreconditionFailed as error:
+        raise TopologyMismatch(f"{what} exists with other arguments: {_words(error)}; delete it, or set a policy that agrees") from error
+    except ChannelNotFoundEntity as error:
+        raise TopologyMismatch(f"{what} does not exist; create it with `sttd topology declare`, or set STTD_TOPOLOGY=declare") from error
+    except ChannelClosed as error:
+        if "ACCESS_REFUSED" not in str(error):
+            raise
+        raise TopologyMismatch(f"{what} cannot be {mode}d: {_words(error)}; see the permissions in docs/operations.md") from error
+
+
+def _words(error: Exception) -> str:
+    return str(error.args[0] if error.args else error)

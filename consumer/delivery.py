@@ -1,0 +1,209 @@
+"""One message in hand: who it is, when it expires, where its answer goes, and that it is settled exactly once.
+
+Imports the bus seam, errors and schemas; never publishes and never decides what a failure means (verdict.py does).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from consumer.bus.seam import Incoming
+from consumer.errors import RequestFailed, StaleDelivery
+from schemas import names, reply, request
+from schemas.codes import ErrorCode
+
+MAX_ATTEMPTS = 1 + len(names.RETRY_SECONDS)
+_SERVER_NAMED = ("amq.gen-", f"{names.DIRECT_REPLY_TO}.")  # what brokers name for callers; every other amq.* is refused
+
+
+class State(StrEnum):
+    """The life of one delivery. Only REPLACED may be acked; only the broker's confirm makes REPLACED."""
+
+    OPEN = "open"
+    REPLACING = "replacing"
+    REPLACED = "replaced"
+    SETTLED = "settled"
+    ABANDONED = "abandoned"
+
+
+class SettleError(Exception):
+    """A step that the state does not allow: a bug of ours, never an input's fault."""
+
+
+class Settlement:
+    """Settles one delivery exactly once: OPEN -> REPLACING -> REPLACED -> SETTLED, or ABANDONED to the broker's redelivery."""
+
+    def __init__(self, incoming: Incoming) -> None:
+        """Open; nothing replaces the message yet."""
+        self._settler = incoming.settler
+        self.state = State.OPEN
+
+    def _go(self, *, to: State, only_from: tuple[State, ...]) -> None:
+        if self.state not in only_from:
+            raise SettleError(f"{self.state} -> {to}")
+        self.state = to
+
+    async def replace(self, publish: Callable[[], Awaitable[None]]) -> None:
+        """Run `publish`, which returns only after the broker confirmed what replaces the message."""
+        self._go(to=State.REPLACING, only_from=(State.OPEN,))
+        try:
+            await publish()
+        except BaseException:
+            # Nothing confirmed replaces the message: it is as open as before, and stays the broker's.
+            self.state = State.OPEN
+            raise
+        self._go(to=State.REPLACED, only_from=(State.REPLACING,))
+
+    async def ack(self) -> None:
+        """Ack what has been replaced. Raises `StaleDelivery` when the channel is gone: the message comes again."""
+        self._go(to=State.SETTLED, only_from=(State.REPLACED,))
+        try:
+            await self._settler.ack()
+        except StaleDelivery:
+            self.state = State.ABANDONED
+            raise
+
+    async def reject(self) -> None:
+        """Hand the message to the broker's own dead-lettering: the last resort when no copy can be published."""
+        self._go(to=State.SETTLED, only_from=(State.OPEN,))
+        try:
+            await self._settler.reject()
+        except StaleDelivery:
+            self.state = State.ABANDONED
+            raise
+
+    def abandon(self) -> None:
+        """Leave the message to the broker's redelivery; without effect once it is replaced or settled."""
+        if self.state is State.OPEN:
+            self.state = State.ABANDONED
+
+    def __repr__(self) -> str:
+        """Show the state; tests and logs read it."""
+        return f"<Settlement {self.state}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the settings say about requests. `forbidden_targets`: queues of ours that no reply may reach."""
+
+    reply_queue: str
+    forbidden_targets: frozenset[str]
+    max_body_bytes: int
+    job_seconds: float
+    worker: str
+
+
+class Delivery:
+    """One message in hand."""
+
+    def __init__(self, incoming: Incoming, rules: Rules) -> None:
+        """Read nothing yet: a message that cannot be read must still be settled."""
+        self.incoming = incoming
+        self.rules = rules
+        self.settlement = Settlement(incoming)
+        self.orphaned = asyncio.Event()
+
+    @property
+    def message_id(self) -> str | None:
+        """The caller's message id; None on copies of a request that had none (aiormq invents one for every publish)."""
+        properties = self.incoming.properties
+        return None if properties.headers.get(names.UNNAMED_HEADER) is True else properties.message_id
+
+    @property
+    def request_id(self) -> str | None:
+        """The caller's name for this request, for logs."""
+        return self.message_id or self.incoming.properties.correlation_id
+
+    @property
+    def correlation_id(self) -> str | None:
+        """What the reply carries: the caller's correlation id, else the message id."""
+        return self.incoming.properties.correlation_id or self.message_id
+
+    @property
+    def target(self) -> str:
+        """The queue that the reply goes to."""
+        return self.incoming.properties.reply_to or self.rules.reply_queue
+
+    @property
+    def direct_reply(self) -> bool:
+        """Whether the reply goes to RabbitMQ's pseudo queue, which a mandatory publish on 3.x always returns."""
+        return self.target.startswith(f"{names.DIRECT_REPLY_TO}.")
+
+    @property
+    def target_forbidden(self) -> bool:
+        """Whether a reply there would loop, hide a dead letter, or reach into the broker's own names."""
+        target = self.target
+        if target in self.rules.forbidden_targets or target.startswith(names.CONTROL_EXCHANGE):
+            return True
+        return target.startswith("amq.") and not target.startswith(_SERVER_NAMED)
+
+    @cached_property
+    def attempt(self) -> int:
+        """Which try this is, from 1. The mark is ours but anybody can write it: clamped."""
+        mark = self.incoming.properties.headers.get(names.ATTEMPT_HEADER)
+        return min(max(mark, 1), MAX_ATTEMPTS) if type(mark) is int else 1
+
+    @cached_property
+    def first_seen(self) -> datetime:
+        """When a worker first had this request in hand."""
+        mark = _moment(self.incoming.properties.headers.get(names.FIRST_SEEN_HEADER))
+        return min(mark, self.incoming.received_at) if mark else self.incoming.received_at
+
+    @cached_property
+    def reply_id(self) -> str:
+        """The `stt-reply-id`: equal on every duplicate of this request's answer."""
+        properties = self.incoming.properties
+        return reply.reply_id(
+            message_id=properties.message_id,
+            reply_to=properties.reply_to,
+            correlation_id=properties.correlation_id,
+            body=self.incoming.body,
+        )
+
+    @cached_property
+    def expires(self) -> datetime | None:
+        """When the message's own expiration passes: from `timestamp` if given, else from the first delivery."""
+        properties = self.incoming.properties
+        mark = _moment(properties.headers.get(names.EXPIRES_HEADER))
+        if properties.expiration is None:
+            return mark
+        start = properties.timestamp or self.incoming.received_at
+        try:
+            own = start + timedelta(seconds=properties.expiration)
+        except OverflowError:  # the year 10000 is far enough away to mean never
+            return mark
+        return min(own, mark) if mark else own
+
+    @property
+    def queued_seconds(self) -> float | None:
+        """How long it waited in the queue; None without a `timestamp` to count from."""
+        stamp = self.incoming.properties.timestamp
+        return max(0.0, (self.incoming.received_at - stamp).total_seconds()) if stamp else None
+
+    def open(self) -> request.Request:
+        """Read the request. Raises `RequestFailed` with the code and the words for the caller."""
+        size, limit = len(self.incoming.body), self.rules.max_body_bytes
+        if size > limit:
+            raise RequestFailed(
+                ErrorCode.BODY_TOO_LARGE, f"the body has {size} bytes; at most {limit} are taken", {"bytes": size, "limit": limit}
+            )
+        try:
+            return request.parse(self.incoming.properties, self.incoming.body, now=datetime.now(UTC))
+        except request.ContractError as error:
+            raise RequestFailed(error.code, error.message, error.details) from error
+
+
+def _moment(mark: Any) -> datetime | None:
+    """Epoch milliseconds in a header -> a time; anything else is nobody's mark."""
+    if type(mark) is not int:
+        return None
+    try:
+        return datetime.fromtimestamp(mark / 1000, UTC)
+    except (OverflowError, OSError, ValueError):
+        return None

@@ -1,0 +1,167 @@
+"""Models on the Hugging Face Hub: look one up in the local cache, download one with progress.
+
+The only file that imports huggingface_hub (lazily: half a second). Never loads a model; never talks to the network
+from `cached`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from consumer.engine import background
+from consumer.errors import SttdError
+
+T = TypeVar("T")
+
+FILES: Final = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
+"""What faster-whisper needs of a repository."""
+
+FIRST_ANSWER_SECONDS: Final = 8.0
+"""Without any answer by then there is no network: refused, no name service, or packets swallowed."""
+
+FIRST_BYTES_SECONDS: Final = 60.0
+"""From the first answer to the first file; from then on the library's own timeouts end a dead download."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a download is, in bytes. `total` is 0 until it is known."""
+
+    done: int
+    total: int
+
+
+OnProgress = Callable[[Progress], None]
+
+
+class HubUnavailable(Exception):
+    """The Hub did not give us the model; the text says why, in one line, for a person."""
+
+
+def cached(repository: str, cache: Path | None) -> Path | None:
+    """The repository's snapshot in the local cache (default: the library's own), or None; no network call."""
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - slow to import, and a local model never needs it
+    from huggingface_hub.errors import LocalEntryNotFoundError  # noqa: PLC0415 - the same
+
+    try:
+        return Path(snapshot_download(repository, cache_dir=cache, allow_patterns=list(FILES), local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+
+
+def download(repository: str, cache: Path | None, on_progress: OnProgress) -> Path:
+    """Download what is missing of the repository; resumes where an earlier try stopped.
+
+    `on_progress` is called in the library's threads; it may raise an `SttdError` to end the download.
+    Raises `HubUnavailable` within `FIRST_ANSWER_SECONDS` when there is no network.
+    """
+    try:
+        total = _within(FIRST_ANSWER_SECONDS, lambda: _size(repository))
+        return _download(repository, cache, _Meter(total, on_progress))
+    except SttdError:  # from on_progress
+        raise
+    except Exception as error:  # httpx's, the Hub library's, hf_xet's, the disk's
+        raise HubUnavailable(_reason(error)) from error
+
+
+def _size(repository: str) -> int:
+    """Bytes to fetch; also the proof that the Hub answers."""
+    from huggingface_hub import HfApi  # noqa: PLC0415 - slow to import
+
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it warns of each retry; our one line at the end says it all
+    files = HfApi().model_info(repository, files_metadata=True, timeout=FIRST_ANSWER_SECONDS).siblings or []
+    return sum(file.size or 0 for file in files if any(fnmatch(file.rfilename, pattern) for pattern in FILES))
+
+
+def _download(repository: str, cache: Path | None, meter: _Meter) -> Path:
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - slow to import
+
+    def fetch() -> Path:
+        bar = _bar_class(meter)
+        return Path(snapshot_download(repository, cache_dir=cache, allow_patterns=list(FILES), tqdm_class=bar))
+
+    outcome = background.start(fetch, name="model-download")
+    outcome.add_done_callback(lambda _: meter.alive.set())
+    if not meter.alive.wait(FIRST_BYTES_SECONDS):
+        raise TimeoutError
+    path = outcome.result()
+    meter.finished()
+    return path
+
+
+def _within(seconds: float, call: Callable[[], T]) -> T:
+    """Bound a call that no timeout of its own bounds (a name lookup). It is left behind when it takes longer."""
+    begun: Future[T] = background.start(call, name="model-hub")
+    return begun.result(timeout=seconds)
+
+
+def _reason(error: Exception) -> str:
+    """Say what a failed download means."""
+    from huggingface_hub import errors  # noqa: PLC0415 - slow to import
+
+    cause = error.__cause__ or error
+    meanings: tuple[tuple[type[Exception], str], ...] = (  # the first that fits: subclasses before their bases
+        (TimeoutError, "the Hugging Face Hub does not answer"),
+        (errors.OfflineModeIsEnabled, "HF_HUB_OFFLINE forbids to ask the Hugging Face Hub"),
+        (errors.GatedRepoError, "the Hugging Face Hub asks for a token (HF_TOKEN)"),
+        (errors.RepositoryNotFoundError, "the Hugging Face Hub knows no such model (a private one needs HF_TOKEN)"),
+        (errors.HfHubHTTPError, f"the Hugging Face Hub refuses ({type(cause).__name__})"),
+        (OSError, f"the download cannot be kept ({getattr(cause, 'strerror', None) or type(cause).__name__})"),
+    )
+    for kind, meaning in meanings:
+        if isinstance(cause, kind):
+            return meaning
+    return f"the Hugging Face Hub cannot be reached ({type(cause).__name__})"
+
+
+class _Meter:
+    """Adds up what the library's progress bars say. Called from many threads."""
+
+    def __init__(self, total: int, on_progress: OnProgress) -> None:
+        self.alive = threading.Event()
+        self._total = total
+        self._done = 0
+        self._on_progress = on_progress
+        self._lock = threading.Lock()
+
+    def moved(self, done: int, total: int) -> None:
+        """One of the bars moved: several count the same bytes (received, written), so the furthest counts."""
+        self.alive.set()
+        with self._lock:
+            self._total = max(self._total, total)
+            self._done = max(self._done, min(done, self._total))
+            progress = Progress(self._done, self._total)
+        self._on_progress(progress)
+
+    def finished(self) -> None:
+        """All files are there, those of an earlier try included."""
+        self._on_progress(Progress(self._total, self._total))
+
+
+def _bar_class(meter: _Meter) -> type[Any]:
+    """The progress bar that the library drives: draws nothing, tells the meter."""
+    from tqdm.auto import tqdm  # type: ignore[import-untyped] # noqa: PLC0415 - ships no types; the Hub library brings it
+
+    class Bar(tqdm):  # type: ignore[misc] # untyped base
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self._counts_bytes = kwargs.get("unit") == "B"
+            super().__init__(*args, **{**kwargs, "disable": True})
+
+        def update(self, n: float | None = 1) -> None:
+            if self._counts_bytes:
+                self.n += n or 0  # a disabled bar does not count by itself
+                meter.moved(int(self.n), int(self.total or 0))
+
+        def refresh(self, *_: Any, **__: Any) -> None:
+            if self._counts_bytes and self.total:  # a file was opened: the download has begun
+                meter.moved(int(self.n), int(self.total))
+
+    Bar.set_lock(threading.RLock())  # tqdm's default is a lock between processes
+    return Bar

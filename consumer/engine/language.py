@@ -1,0 +1,38 @@
+"""Which language a note is in, given what the model thinks of each. Pure: numbers in, a code out; never calls the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from consumer.engine.transcriber import JobOptions
+from schemas import languages
+
+SURE: Final = 0.5
+"""Below this probability the daemon's default language wins, when the caller's set holds it."""
+
+UNHEARD: Final = "en"
+"""What a reply names when nobody asked for a language and nothing was said; its probability is then 0."""
+
+
+def choose(probabilities: Mapping[str, float], options: JobOptions) -> tuple[str, float]:
+    """The language to transcribe in and the model's probability for it, in [0, 1].
+
+    Without a set: the most probable of all. With one: the most probable of the set; when that is below `SURE`, the
+    default language if it is in the set. Codes that the model does not know do not count; one at least it must know.
+    """
+    candidates = {code: probabilities[code] for code in options.languages or probabilities if code in probabilities}
+    best = max(candidates, key=candidates.__getitem__)
+    if options.languages and candidates[best] < SURE and options.default_language in candidates:
+        best = options.default_language
+    return best, candidates[best]
+
+
+def of_silence(options: JobOptions) -> tuple[str, float]:
+    """The language of a note without speech: the one asked for (1.0), else a guess from the settings (0.0)."""
+    if options.language != languages.AUTO:
+        return options.language, 1.0
+    allowed = options.languages
+    if options.default_language != languages.AUTO and (allowed is None or options.default_language in allowed):
+        return options.default_language, 0.0
+    return (allowed[0] if allowed else UNHEARD), 0.0

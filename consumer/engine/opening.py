@@ -1,0 +1,59 @@
+"""From settings to an engine that is ready: resolve, fetch if missing, check, load, self-test. Never blocks the event loop.
+
+Imports the engine's other files and consumer.errors. The composition root calls it once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from consumer.engine import background, store
+from consumer.engine import model as models
+from consumer.engine.gate import SlotGate
+from consumer.engine.hub import OnProgress, Progress
+from consumer.engine.whisper import WhisperTranscriber
+from consumer.errors import JobStopped
+
+T = TypeVar("T")
+
+
+async def open_engine(
+    *, model: str, cache: Path | None, device: str, compute_type: str, slots: int, threads: int, on_progress: OnProgress
+) -> WhisperTranscriber:
+    """A transcriber that has passed its self-test. Raises `ModelUnavailable`.
+
+    `on_progress` hears of a download, in other threads. Cancelling ends a download at its next report; what is there
+    stays for the next try.
+    """
+    path = await _fetched(model, cache, on_progress)
+    await asyncio.to_thread(store.verify, model, path)
+    gate = SlotGate(slots)
+    loaded = await asyncio.to_thread(
+        lambda: models.load(path, name=model, device=device, compute_type=compute_type, slots=slots, gate=gate)
+    )
+    transcriber = WhisperTranscriber(loaded, threads=threads)
+    await transcriber.self_test()
+    return transcriber
+
+
+async def _fetched(model: str, cache: Path | None, on_progress: OnProgress) -> Path:
+    cancelled = threading.Event()
+
+    def report(progress: Progress) -> None:
+        if cancelled.is_set():
+            raise JobStopped("the download was cancelled")
+        on_progress(progress)
+
+    try:
+        return await _abandonable(lambda: store.fetch(model, cache, report))
+    finally:
+        cancelled.set()
+
+
+async def _abandonable(call: Callable[[], T]) -> T:
+    """Await a call that may hang in the network: cancelled, it is left behind in its daemon thread."""
+    return await asyncio.wrap_future(background.start(call, name="model-fetch"))

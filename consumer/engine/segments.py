@@ -1,0 +1,67 @@
+"""The model's segments -> the contract's. Pure; knows the shape of faster-whisper's results but never imports it.
+
+What leaves here can go on the wire: times lie inside the audio and in order, every number is finite.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Protocol
+
+from consumer.errors import ModelFailed
+from schemas.reply import Segment, Word
+
+
+class RawWord(Protocol):
+    """One word as faster-whisper gives it; times in seconds."""
+
+    start: float
+    end: float
+    word: str
+    probability: float
+
+
+class RawSegment(Protocol):
+    """One segment as faster-whisper gives it; times in seconds."""
+
+    start: float
+    end: float
+    text: str
+    avg_logprob: float
+    no_speech_prob: float
+    compression_ratio: float
+    words: Iterable[RawWord] | None
+
+
+def to_segment(raw: RawSegment, *, number: int, duration: float) -> Segment:
+    """One segment of the reply. Raises `ModelFailed` where the model computed no number: its text is then noise too."""
+    start, end = _span(raw.start, raw.end, duration)
+    return Segment(
+        id=number,
+        start=start,
+        end=end,
+        text=raw.text,
+        avg_logprob=_finite(raw.avg_logprob),
+        no_speech_prob=_finite(raw.no_speech_prob),
+        compression_ratio=_finite(raw.compression_ratio),
+        words=None if raw.words is None else [_word(word, duration) for word in raw.words],
+    )
+
+
+def _word(raw: RawWord, duration: float) -> Word:
+    start, end = _span(raw.start, raw.end, duration)
+    return Word(start=start, end=end, word=raw.word, probability=_finite(raw.probability))
+
+
+def _span(start: float, end: float, duration: float) -> tuple[float, float]:
+    """To the millisecond, inside the audio: Whisper's last timestamps may lie in the padding after it."""
+    begin = min(max(round(_finite(start), 3), 0.0), duration)
+    return begin, max(begin, min(round(_finite(end), 3), duration))
+
+
+def _finite(value: float) -> float:
+    number = float(value)  # numpy's own floats are no JSON numbers
+    if not math.isfinite(number):
+        raise ModelFailed("the model computed a number that is not finite")
+    return number

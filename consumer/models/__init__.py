@@ -1,0 +1,10 @@
+"""The bundled demo model, as package data: where it lies, nothing else. Imports nothing of ours; never loads anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def demo_directory() -> Path:
+    """The demo model's directory: a ctranslate2 Whisper model; see MODEL_CARD.md beside it for what it knows."""
+    return Path(__file__).parent / "demo"

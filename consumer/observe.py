@@ -1,0 +1,71 @@
+"""Where facts about the daemon's own parts become metrics, health and log lines; nobody else does all three.
+
+Imports side_port and the bus seam; never changes what it observes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from consumer.side_port.health import Health
+from consumer.side_port.metrics import Metrics
+
+LAG_EVERY = 0.25  # s between two looks at the event loop's delay
+
+log = structlog.get_logger(__name__)
+
+
+class BusReporter:
+    """Tells metrics, health and the log how the two connections are (the `BusObserver` of the daemon)."""
+
+    def __init__(self, metrics: Metrics, health: Health) -> None:
+        """Both connections begin as not up."""
+        self._metrics = metrics
+        self._health = health
+        self._blocked = False
+        self._up = {"consume": False, "publish": False}
+        self._said: dict[str, str] = {}
+
+    def connected(self, role: str) -> None:
+        """See `BusObserver.connected`."""
+        self._said.pop(role, None)
+        self._set(role, up=True, reason="")
+        log.info("connected to the broker", action="bus_connected", role=role)
+
+    def lost(self, role: str, reason: str) -> None:
+        """See `BusObserver.lost`. The same reason again, second after second, is logged once."""
+        if self._up[role]:
+            self._metrics.connection_lost(role)
+        self._set(role, up=False, reason=reason)
+        if self._said.get(role) != reason:
+            self._said[role] = reason
+            log.warning("no connection to the broker; trying again", action="bus_lost", role=role, reason=reason)
+
+    def _set(self, role: str, *, up: bool, reason: str) -> None:
+        self._up[role] = up
+        self._metrics.connection(role, up)
+        if role == "consume":
+            self._metrics.consumer_registered(up)
+            self._health.set("consumer", up, reason)
+        else:
+            self._health.set("publisher", up and not self._blocked, reason or "the broker has blocked us")
+
+    def blocked(self, blocked: bool) -> None:
+        """See `BusObserver.blocked`."""
+        if blocked == self._blocked:
+            return
+        self._blocked = blocked
+        self._metrics.publish_blocked(blocked)
+        self._health.set("publisher", self._up["publish"] and not blocked, "the broker has blocked us (memory or disk alarm)")
+        log.warning("the broker %s", "blocks our publishing" if blocked else "reads again", action="bus_blocked", blocked=blocked)
+
+
+async def watch_loop_lag(metrics: Metrics) -> None:
+    """Measure how late the event loop runs its timers, until cancelled: blocked for long, it would miss heartbeats."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + LAG_EVERY
+        await asyncio.sleep(LAG_EVERY)
+        metrics.loop_lag(max(0.0, loop.time() - due))

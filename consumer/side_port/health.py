@@ -1,0 +1,81 @@
+"""Whether the daemon can serve: a fixed list of named checks, each told by the part that knows.
+
+Imports nothing of ours; never asks anybody anything, so reading it costs nothing and cannot hang.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+STARTING: Final = "starting"
+LONGEST_REASON: Final = 300  # characters: a broker's whole stack trace is for the log
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One fact that readiness depends on. `reason` says why it is not so, for a person; no credentials, no speech."""
+
+    ok: bool
+    reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `/readyz` shows."""
+        return {"ok": self.ok, "reason": self.reason}
+
+
+class Health:
+    """Readiness is the sum of the checks; all begin as not ok, "starting".
+
+    `on_change(check, ok, reason)` is called when a check turns, not when only its reason does (a download tells its
+    reason a hundred times). Writers may be on any thread: a check is replaced whole.
+    """
+
+    def __init__(
+        self,
+        checks: Sequence[str],
+        on_change: Callable[[str, bool, str], None] = lambda _check, _ok, _reason: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`checks`: their names in the order in which people should read them."""
+        self._checks = dict.fromkeys(checks, Check(ok=False, reason=STARTING))
+        self._on_change = on_change
+        self._clock = clock
+        self._started = clock()
+        self._was_ready = False
+
+    def set(self, check: str, ok: bool, reason: str = "") -> None:
+        """State one check. Raises `KeyError` for a check that was not declared: it would never be seen."""
+        before = self._checks[check]
+        self._checks[check] = Check(ok, "" if ok else reason[:LONGEST_REASON])
+        self._was_ready = self._was_ready or self.ready
+        if ok != before.ok:
+            self._on_change(check, ok, reason)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every check is ok."""
+        return all(check.ok for check in self._checks.values())
+
+    @property
+    def status(self) -> str:
+        """`ok`, `starting` before the first time of being ready, `unavailable` after it."""
+        if self.ready:
+            return "ok"
+        return "unavailable" if self._was_ready else STARTING
+
+    @property
+    def alive(self) -> dict[str, Any]:
+        """What is true of any process that can still answer."""
+        return {"alive": True, "uptime_seconds": round(self._clock() - self._started, 1)}
+
+    def as_dict(self) -> dict[str, Any]:
+        """`{"ready": bool, "checks": {name: {"ok": bool, "reason": str}}}`, in the declared order."""
+        return {"ready": self.ready, "checks": {name: check.as_dict() for name, check in self._checks.items()}}
+
+    def __repr__(self) -> str:
+        """Show what is missing."""
+        missing = [name for name, check in self._checks.items() if not check.ok]
+        return f"<Health {self.status}, not ok: {', '.join(missing) or 'nothing'}>"

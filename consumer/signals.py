@@ -1,0 +1,36 @@
+"""SIGTERM and SIGINT as a context manager: the first one asks for a drain, the second one ends the process at once.
+
+Imports the standard library only; what "stop" means is the caller's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+STOPPING = (signal.SIGTERM, signal.SIGINT)
+
+
+@contextmanager
+def on_stop(callback: Callable[[signal.Signals], None]) -> Iterator[None]:
+    """Call `callback` on the first signal; exit with 128 + its number on the second. Restores what it found."""
+    loop = asyncio.get_running_loop()
+    seen: list[signal.Signals] = []
+
+    def received(number: signal.Signals) -> None:
+        if seen:
+            # Whoever asks twice does not want to wait; unacked messages are redelivered, so nothing is lost.
+            os._exit(128 + number)
+        seen.append(number)
+        callback(number)
+
+    for number in STOPPING:
+        loop.add_signal_handler(number, received, number)
+    try:
+        yield
+    finally:
+        for number in STOPPING:
+            loop.remove_signal_handler(number)

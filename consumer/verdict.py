@@ -1,0 +1,76 @@
+"""The table "what becomes of a request" of design section 3, row by row, as one pure function.
+
+Imports copies, errors and schemas; never publishes. A new failure gets a row here and a line in the docs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from consumer import copies
+from consumer.bus.seam import Outgoing
+from consumer.delivery import MAX_ATTEMPTS, Delivery
+from consumer.errors import RequestFailed
+from schemas.codes import DeadReason, ErrorCode
+from schemas.reply import Failure, Transcript
+
+Outcome = Literal["completed", "failed", "retried", "dead_lettered"]
+
+RETRIED = frozenset({ErrorCode.MODEL_ERROR, ErrorCode.INTERNAL_ERROR})
+"""Failures that may be the moment's fault: tried again after a delay. Timing out is not: the next try would take as long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What replaces the message: a reply, a copy, or both, in this order; then it may be acked."""
+
+    outcome: Outcome
+    code: str
+    answer: Transcript | Failure | None = None
+    copy: Outgoing | None = None
+    dead_reason: DeadReason | None = None
+
+
+def completed(transcript: Transcript) -> Verdict:
+    """The request went well."""
+    return Verdict("completed", "ok", answer=transcript)
+
+
+def malformed(delivery: Delivery) -> Verdict:
+    """Nobody can be told: the properties that say whom could not be read."""
+    return dead(delivery, DeadReason.MALFORMED, "malformed")
+
+
+def bad_reply_to(delivery: Delivery) -> Verdict:
+    """Nobody may be told: the target is one that no reply may reach."""
+    return dead(delivery, DeadReason.BAD_REPLY_TO, ErrorCode.BAD_REPLY_TO)
+
+
+def dead(delivery: Delivery, reason: DeadReason, code: str) -> Verdict:
+    """A dead copy and no answer."""
+    return Verdict("dead_lettered", str(code), copy=copies.dead(delivery, reason, str(code)), dead_reason=reason)
+
+
+def failed(delivery: Delivery, error: RequestFailed) -> Verdict:
+    """The request failed: answer now, try again later, or give up with both an answer and a dead copy."""
+    code = error.code
+    if code in RETRIED and delivery.attempt < MAX_ATTEMPTS:
+        return retried(delivery, code)
+    answer = copies.failure(delivery, code, error.message, error.details)
+    if not code.retryable:
+        return Verdict("failed", str(code), answer=answer)
+    reason = DeadReason.TIMED_OUT if code is ErrorCode.TIMED_OUT else DeadReason.RETRIES_EXHAUSTED
+    return Verdict("failed", str(code), answer=answer, copy=copies.dead(delivery, reason, str(code)), dead_reason=reason)
+
+
+def retried(delivery: Delivery, code: ErrorCode) -> Verdict:
+    """A copy in the next retry tier, and no answer yet."""
+    return Verdict("retried", str(code), copy=copies.retry(delivery, code))
+
+
+def unconfirmed(delivery: Delivery) -> Verdict:
+    """A finished reply that the broker would not confirm: the request is tried again, or given up without an answer."""
+    if delivery.attempt < MAX_ATTEMPTS:
+        return retried(delivery, ErrorCode.INTERNAL_ERROR)
+    return dead(delivery, DeadReason.RETRIES_EXHAUSTED, ErrorCode.INTERNAL_ERROR)

@@ -1,0 +1,117 @@
+"""The notes in hand: one named task each, told to go on, to stop at the next step, or to be left to the broker.
+
+Imports handler and delivery; never talks to the broker itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import structlog
+
+from consumer.bus.seam import Incoming
+from consumer.delivery import Delivery, Rules
+from consumer.errors import StaleDelivery
+from consumer.handler import Handler
+from consumer.side_port.metrics import Metrics
+from consumer.verdict import Verdict
+
+LAST_WORD = 5.0  # s that a settling may still take after the grace time
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class DrainReport:
+    """What became of the notes that were in hand when the drain began."""
+
+    finished: int
+    handed_back: int
+
+
+class Worker:
+    """Takes deliveries as they come and keeps a task for each until it is settled or left to the broker."""
+
+    def __init__(self, handler: Handler, rules: Rules, metrics: Metrics) -> None:
+        """Nothing in hand."""
+        self._handler = handler
+        self._rules = rules
+        self._metrics = metrics
+        self._in_hand: dict[asyncio.Task[None], Delivery] = {}
+
+    def accept(self, incoming: Incoming) -> None:
+        """Begin one delivery; returns at once. The prefetch bounds how many there can be."""
+        delivery = Delivery(incoming, self._rules)
+        self._metrics.request_received(incoming.lane)
+        if incoming.redelivered:
+            self._metrics.redelivered()
+        task = asyncio.create_task(self._work(delivery), name=f"note {delivery.request_id}")
+        self._in_hand[task] = delivery
+        task.add_done_callback(self._forget)
+        self._metrics.set_in_flight(len(self._in_hand))
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._in_hand.pop(task, None)
+        self._metrics.set_in_flight(len(self._in_hand))
+
+    async def _work(self, delivery: Delivery) -> None:
+        incoming = delivery.incoming
+        started = time.monotonic()
+        with structlog.contextvars.bound_contextvars(
+            correlation_id=incoming.properties.correlation_id, message_id=delivery.message_id, lane=incoming.lane, attempt=delivery.attempt
+        ):
+            try:
+                verdict = await self._handler.handle(delivery)
+            except StaleDelivery as error:
+                self._hand_back(error.message)
+            except asyncio.CancelledError:
+                delivery.settlement.abandon()
+                self._hand_back("stopped")
+                raise
+            except Exception:
+                # A bug in the settling itself. Unacked, the message comes again when this process ends or reconnects.
+                delivery.settlement.abandon()
+                log.exception("a delivery could not be settled; it stays with the broker", action="settle_failed")
+                self._hand_back("settling failed")
+            else:
+                self._tell(verdict, time.monotonic() - started, len(incoming.body))
+
+    def _hand_back(self, reason: str) -> None:
+        self._metrics.request_finished("handed_back", "ok")
+        log.warning("left to the broker, which delivers it again", action="handed_back", reason=reason)
+
+    def _tell(self, verdict: Verdict, seconds: float, size: int) -> None:
+        self._metrics.request_finished(verdict.outcome, verdict.code)
+        self._metrics.observe_stage("total", seconds)
+        if verdict.outcome == "retried":
+            self._metrics.retried(verdict.code)
+        if verdict.dead_reason is not None:
+            self._metrics.dead_lettered(str(verdict.dead_reason))
+        log.info("request %s", verdict.outcome, action="request_done", code=verdict.code, seconds=round(seconds, 3), bytes=size)
+
+    def orphan(self) -> None:
+        """The connection is gone: every note in hand will be delivered again, so working on would only make duplicates."""
+        for task, delivery in list(self._in_hand.items()):
+            delivery.orphaned.set()
+            task.cancel()
+
+    async def drain(self, seconds: float) -> DrainReport:
+        """Finish what is in hand for up to `seconds`, then leave the rest unsettled for redelivery."""
+        tasks = set(self._in_hand)
+        log.info("finishing %d notes in hand", len(tasks), action="drain", grace=seconds)
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+        left = {task for task in tasks if not task.done()}
+        for last_word in (False, True):
+            pending = {task for task in left if not task.done()}
+            for task in pending:
+                task.cancel("drain: last word" if last_word else "drain: the grace time is over")
+            if pending:
+                await asyncio.wait(pending, timeout=LAST_WORD)
+        return DrainReport(finished=len(tasks - left), handed_back=len(left))
+
+    def __repr__(self) -> str:
+        """Show how many notes are in hand."""
+        return f"<Worker [{len(self._in_hand)} in hand]>"

@@ -11,6 +11,7 @@ import os
 import sys
 
 from consumer import log, settings
+from consumer.engine import environment
 from consumer.errors import SettingsError
 
 
@@ -21,6 +22,7 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"sttd: {error.message}\n")
         return int(error.exit_code)
+    environment.prepare()
     log.configure(loaded.log_format, loaded.log_level)
     from consumer.app import serve  # noqa: PLC0415 - numpy, ctranslate2 and onnxruntime take a second that a wrong setting need not wait for
 

@@ -24,7 +24,7 @@ from consumer.delivery import Rules
 from consumer.engine.hub import Progress
 from consumer.engine.opening import open_engine
 from consumer.engine.whisper import WhisperTranscriber
-from consumer.errors import ExitCode, StartupError
+from consumer.errors import ExitCode, SettingsError, StartupError
 from consumer.handler import Defaults, Handler
 from consumer.observe import BusReporter, watch_loop_lag
 from consumer.settings import Settings
@@ -162,6 +162,10 @@ class Daemon:
             on_progress=self._tell_download,
         )
         self._parts.push_async_callback(engine.close, ENGINE_SECONDS)
+        if not engine.knows(settings.language):
+            raise SettingsError(
+                f"STTD_LANGUAGE={settings.language}: the model {settings.model} does not know it; choose another language or model"
+            )
         self._metrics.model_loaded(engine.info, time.monotonic() - began)
         self._metrics.engine(lambda: engine.busy, lambda: engine.waiting)
         self._health.set("model", True)

@@ -95,7 +95,21 @@ def _copy(delivery: Delivery, *, exchange: str, routing_key: str, marks: dict[st
 def _options(delivery: Delivery) -> dict[str, Any]:
     """The caller's option headers, as far as they are values that an option could have."""
     found = {name: value for name, value in delivery.incoming.properties.headers.items() if name.startswith(names.OPTION_PREFIX)}
-    return {name: value for name, value in found.items() if isinstance(value, bool | int | float | str) and len(str(value)) <= LONGEST_TEXT}
+    carried = {name: _carried(value) for name, value in found.items()}
+    return {name: value for name, value in carried.items() if value is not None}
+
+
+def _carried(value: Any) -> bool | str | datetime | None:
+    """Say the same as `value` in a form that can be written again; None for what no option could mean.
+
+    Numbers go as text, as the contract allows: pamqp writes every float with 4 bytes and refuses some that it reads.
+    """
+    if isinstance(value, bool | datetime):
+        return value
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        value = ",".join(value)
+    text = str(value) if isinstance(value, int | float | str) else None
+    return text if text is not None and len(text) <= LONGEST_TEXT else None
 
 
 def _epoch_ms(moment: datetime) -> int:

@@ -160,7 +160,7 @@ class Delivery:
         """The `stt-reply-id`: equal on every duplicate of this request's answer."""
         properties = self.incoming.properties
         return reply.reply_id(
-            message_id=properties.message_id,
+            message_id=self.message_id,
             reply_to=properties.reply_to,
             correlation_id=properties.correlation_id,
             body=self.incoming.body,
@@ -176,7 +176,7 @@ class Delivery:
         start = properties.timestamp or self.incoming.received_at
         try:
             own = start + timedelta(seconds=properties.expiration)
-        except OverflowError:  # the year 10000 is far enough away to mean never
+        except (OverflowError, ValueError):  # the year 10000 is far enough away to mean never; so is what is no number
             return mark
         return min(own, mark) if mark else own
 

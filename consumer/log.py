@@ -47,13 +47,12 @@ def configure(style: str, level: str) -> None:
 
 def _last(style: str) -> list[Any]:
     cleanup = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    if style == "json":
-        return [cleanup, structlog.processors.format_exc_info, _harmless, structlog.processors.JSONRenderer(ensure_ascii=False)]
-    return [
-        cleanup,
-        _harmless,
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback),
-    ]
+    render = structlog.processors.JSONRenderer(ensure_ascii=False) if style == "json" else _console()
+    return [cleanup, structlog.processors.format_exc_info, _harmless, render]
+
+
+def _console() -> structlog.dev.ConsoleRenderer:
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
 
 
 def _only_what_is_known(_logger: Any, _method: str, event: Event) -> Event:
@@ -67,7 +66,12 @@ def _harmless(_logger: Any, _method: str, event: Event) -> Event:
 
 
 def _escaped(key: str, value: Any) -> Any:
-    if not isinstance(value, str) or key == "exception":
+    if not isinstance(value, str):
         return value
-    cut = value if len(value) <= LONGEST or key == "event" else value[:LONGEST] + "..."
-    return "".join(character if character.isprintable() else character.encode("unicode_escape").decode() for character in cut)
+    if key == "exception":  # its lines stay lines, each with a margin: the error's own text may hold a line feed of a caller
+        return "\n".join(f"  | {_printable(line)}" for line in value.split("\n"))
+    return _printable(value if len(value) <= LONGEST or key == "event" else value[:LONGEST] + "...")
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else character.encode("unicode_escape").decode() for character in text)

@@ -37,7 +37,10 @@ class ProgressReporter:
 
     def _take(self, fraction: float, text: str) -> None:
         self._latest = Progress(
-            correlation_id=self._delivery.correlation_id, message_id=self._delivery.message_id, fraction=fraction, text=text
+            correlation_id=self._delivery.correlation_id,
+            message_id=self._delivery.message_id,
+            fraction=min(max(fraction, 0.0), 1.0),
+            text=text,
         )
         self._news.set()
 

@@ -9,6 +9,7 @@ import os
 import socket
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -96,7 +97,7 @@ class Settings(BaseSettings):
     @classmethod
     def _known_language(cls, value: str) -> str:
         if value != languages.AUTO and value not in languages.CODES:
-            raise ValueError(f"{value!r} is neither a Whisper language code nor `auto`")
+            raise ValueError("must be a Whisper language code or `auto`")
         return value
 
     @field_validator("amqp_url")
@@ -104,6 +105,13 @@ class Settings(BaseSettings):
     def _amqp_scheme(cls, value: SecretStr) -> SecretStr:
         if not value.get_secret_value().startswith(("amqp://", "amqps://")):
             raise ValueError("must start with amqp:// or amqps://")
+        try:
+            address = urlsplit(value.get_secret_value())
+            host, _port = address.hostname, address.port
+        except ValueError:  # its own words quote what it took for the port: often the end of a password
+            host = None
+        if not host:
+            raise ValueError("must be amqp://user:password@host:port/vhost, with / # ? @ in a password written as %2F %23 %3F %40")
         return value
 
     @property

@@ -27,6 +27,7 @@ def on_stop(callback: Callable[[signal.Signals], None]) -> Iterator[None]:
         seen.append(number)
         callback(number)
 
+    before = {number: signal.getsignal(number) for number in STOPPING}
     for number in STOPPING:
         loop.add_signal_handler(number, received, number)
     try:
@@ -34,3 +35,5 @@ def on_stop(callback: Callable[[signal.Signals], None]) -> Iterator[None]:
     finally:
         for number in STOPPING:
             loop.remove_signal_handler(number)
+            if before[number] is not None:  # None: not set from Python, and so not ours to restore
+                signal.signal(number, before[number])

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import structlog
 
 from consumer.bus.seam import Incoming
-from consumer.delivery import Delivery, Rules
+from consumer.delivery import Delivery, Rules, State
 from consumer.errors import StaleDelivery
 from consumer.handler import Handler
 from consumer.side_port.metrics import Metrics
 from consumer.verdict import Verdict
+from schemas import names
 
 LAST_WORD = 5.0  # s that a settling may still take after the grace time
 
@@ -44,7 +45,7 @@ class Worker:
     def accept(self, incoming: Incoming) -> None:
         """Begin one delivery; returns at once. The prefetch bounds how many there can be."""
         delivery = Delivery(incoming, self._rules)
-        self._metrics.request_received(incoming.lane)
+        self._metrics.request_received(_kind(incoming.lane))
         if incoming.redelivered:
             self._metrics.redelivered()
         task = asyncio.create_task(self._work(delivery), name=f"note {delivery.request_id}")
@@ -65,6 +66,7 @@ class Worker:
             try:
                 verdict = await self._handler.handle(delivery)
             except StaleDelivery as error:
+                delivery.settlement.abandon()
                 self._hand_back(error.message)
             except asyncio.CancelledError:
                 delivery.settlement.abandon()
@@ -99,19 +101,27 @@ class Worker:
 
     async def drain(self, seconds: float) -> DrainReport:
         """Finish what is in hand for up to `seconds`, then leave the rest unsettled for redelivery."""
-        tasks = set(self._in_hand)
-        log.info("finishing %d notes in hand", len(tasks), action="drain", grace=seconds)
-        if tasks:
-            await asyncio.wait(tasks, timeout=seconds)
-        left = {task for task in tasks if not task.done()}
+        in_hand = dict(self._in_hand)
+        log.info("finishing %d notes in hand", len(in_hand), action="drain", grace=seconds)
+        if in_hand:
+            await asyncio.wait(in_hand, timeout=seconds)
         for last_word in (False, True):
-            pending = {task for task in left if not task.done()}
+            pending = {task for task in in_hand if not task.done()}
             for task in pending:
                 task.cancel("drain: last word" if last_word else "drain: the grace time is over")
             if pending:
                 await asyncio.wait(pending, timeout=LAST_WORD)
-        return DrainReport(finished=len(tasks - left), handed_back=len(left))
+        # Told by the settlements: what was settling when the grace time ended has finished, what lost its connection has not.
+        finished = sum(delivery.settlement.state is State.SETTLED for delivery in in_hand.values())
+        return DrainReport(finished=finished, handed_back=len(in_hand) - finished)
 
     def __repr__(self) -> str:
         """Show how many notes are in hand."""
         return f"<Worker [{len(self._in_hand)} in hand]>"
+
+
+def _kind(queue: str) -> str:
+    """Which lane a queue is, as a label with few values."""
+    if queue == names.SUSPECT:
+        return "suspect"
+    return "bulk" if queue.endswith(".bulk") else "interactive"

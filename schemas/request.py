@@ -20,6 +20,7 @@ from schemas.names import OPTION_PREFIX
 from schemas.options import TranscriptionOptions
 
 JSON_TYPE: Final = "application/json"
+LONGEST_WORDS: Final = 200  # characters of one problem: an option's name, or a language, may be megabytes long
 PLAIN_ENCODINGS: Final = frozenset({"", "identity", "utf-8"})
 
 
@@ -115,7 +116,8 @@ def _parse_raw(properties: Properties, body: bytes, now: datetime) -> Request:
 def _refusal(error: ValidationError) -> ContractError:
     """Say what is wrong and where, without the input: it may hold speech or secrets."""
     problems = [
-        {"field": ".".join(map(str, e["loc"])) or "body", "problem": e["msg"]} for e in error.errors(include_input=False, include_url=False)
+        {"field": ".".join(map(str, e["loc"]))[:LONGEST_WORDS] or "body", "problem": e["msg"][:LONGEST_WORDS]}
+        for e in error.errors(include_input=False, include_url=False)
     ][:10]
     first = problems[0]
     return ContractError(ErrorCode.BAD_REQUEST, f"{first['field']}: {first['problem']}"[:500], {"problems": problems})

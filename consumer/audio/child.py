@@ -58,6 +58,12 @@ class Tally:
     bad_packets: int = 0
     sample_rate: int = 0
     channels: int = 0
+    out_of_memory: bool = False
+
+    def bad(self, error: Exception) -> None:
+        """Count what did not decode. FFmpeg also calls it "out of memory" when damage announces an absurd size."""
+        self.bad_packets += 1
+        self.out_of_memory |= isinstance(error, MemoryError)
 
 
 def open_container(audio: bytes) -> Any:
@@ -116,9 +122,9 @@ def packets(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
             for packet in container.demux(stream):
                 errors = 0
                 yield packet
-        except av.error.InvalidDataError:
+        except av.error.FFmpegError as error:
             errors += 1
-            tally.bad_packets += 1
+            tally.bad(error)
         else:
             return
 
@@ -133,9 +139,7 @@ def frames(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
         try:
             decoded = packet.decode()
         except av.error.FFmpegError as error:
-            if isinstance(error, MemoryError):
-                raise
-            tally.bad_packets += 1
+            tally.bad(error)
             continue
         yield from decoded
 
@@ -209,6 +213,8 @@ def decode(audio: bytes, max_seconds: float, send: Send) -> dict[str, Any]:
 
 def nothing(audio: bytes, tally: Tally, declared: float | None) -> Rejected:
     """Why no sample came out: nothing in it, nothing left of it, or never audio at all."""
+    if tally.out_of_memory:
+        raise MemoryError  # perhaps this process is to blame and not the file: a fresh one will tell
     if not headers.looks_like_audio(audio):  # FFmpeg takes any long random bytes for MP3
         return Rejected(ErrorCode.UNSUPPORTED_MEDIA, "the bytes are in no audio format that is known")
     if tally.bad_packets or declared or len(audio) > HEADERS_ONLY:

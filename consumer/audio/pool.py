@@ -74,9 +74,9 @@ class DecoderPool:
             raise AudioRejected(ErrorCode.BODY_TOO_LARGE, f"more than {self._limits.max_input_bytes} bytes of audio")
         async with self._permits:
             loss = Loss.DIED
-            for _ in range(TRIES):
+            for attempt in range(TRIES):
                 try:
-                    return await self._try(audio)
+                    return await self._try(audio, fresh=attempt > 0)
                 except ChildLost as lost:
                     loss = lost.loss
         raise AudioRejected(ErrorCode.AUDIO_UNREADABLE, _WORDS[loss], {"decoder": loss.value, "tries": TRIES})
@@ -95,8 +95,8 @@ class DecoderPool:
         for _ in range(self._size):
             self._permits.release()
 
-    async def _try(self, audio: bytes) -> DecodedAudio:
-        child = await self._take()
+    async def _try(self, audio: bytes, *, fresh: bool) -> DecodedAudio:
+        child = await self._take(fresh=fresh)
         self._busy.add(child)
         fate: Loss | None = Loss.CANCELLED  # unless something else happens first: a cancelled child is busy with a file nobody wants
         try:
@@ -112,15 +112,25 @@ class DecoderPool:
             self._give_back(child, fate)
         return DecodedAudio(await _to_float(pcm), info)
 
-    async def _take(self) -> ChildProcess:
-        """An idle child that lives, or a new one. At most one start a try: no respawning for ever."""
-        while self._idle:
+    async def _take(self, *, fresh: bool) -> ChildProcess:
+        """An idle child that lives, or a new one: at once where the last one was lost. One start a try: no respawning for ever."""
+        while self._idle and not fresh:
             child = self._idle.pop()
             if child.alive:
                 return child
             self._lose(child, Loss.DIED)
+        self._refuse_when_closed()
+        child = await self._start()
+        if self._closed:  # while it was starting
+            self._end(child)
+        self._refuse_when_closed()
+        return child
+
+    def _refuse_when_closed(self) -> None:
         if self._closed:
             raise RequestFailed(ErrorCode.INTERNAL_ERROR, "the decoder is shutting down")
+
+    async def _start(self) -> ChildProcess:
         try:
             return await ChildProcess.start(self._command, self._limits)
         except StartupError as error:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -134,8 +135,11 @@ class ChildProcess:
     def kill(self) -> None:
         """End the child at once, whatever it is doing; `wait` afterwards."""
         self._writer.close()
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        if self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                # Not `Process.kill()`: it looks first whether the process has ended, and so takes the exit status
+                # away from the event loop's own watcher, which then complains of an unknown child.
+                os.kill(self.pid, signal.SIGKILL)
 
     async def wait(self) -> None:
         """Wait until the process is gone and its ends are closed."""

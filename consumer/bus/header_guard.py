@@ -3,7 +3,8 @@
 pamqp decodes content headers inside the connection's reader task; whatever it raises there (a timestamp in
 microseconds, ids that are not UTF-8, deeply nested tables) closes the connection, requeues every other note in
 hand, and does so again on each redelivery (aiormq #186, pika #1698). The guard turns such a header into an empty
-one with a mark that no wire value can forge, so that the message arrives and can be dead-lettered.
+one with a mark that no wire value can forge, so that the message arrives and can be dead-lettered. It also reads
+routing keys that are not UTF-8, which whoever may bind our queue to an exchange of his own can bring in.
 """
 
 from __future__ import annotations
@@ -15,13 +16,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from aio_pika import DeliveryMode
 from pamqp import frame
+from pamqp.base import Frame
 from pamqp.commands import Basic
+from pamqp.exceptions import PAMQPException
 from pamqp.header import ContentHeader
 
 MARK = "sttd-malformed"
-_HOOK = "_unmarshal_header_frame"  # pamqp has no public hook; a test fails if this one goes away
+_HEADER_HOOK = "_unmarshal_header_frame"  # pamqp has no public hooks; a test fails if these go away
+_METHOD_HOOK = "_unmarshal_method_frame"
 _FIXED = struct.Struct(">HHQ")  # class id, weight, body size: what precedes the properties
+_DELIVER = Basic.Deliver.index.to_bytes(4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +46,41 @@ def reason_of(headers: dict[str, Any] | None) -> str | None:
 @contextmanager
 def installed() -> Iterator[None]:
     """Put the guard into pamqp for as long as the context lasts."""
-    original: Callable[[bytes], ContentHeader] = getattr(frame, _HOOK)
-    setattr(frame, _HOOK, lambda frame_data: _guarded(original, frame_data))
+    header: Callable[[bytes], ContentHeader] = getattr(frame, _HEADER_HOOK)
+    method: Callable[[bytes], Frame] = getattr(frame, _METHOD_HOOK)
+    setattr(frame, _HEADER_HOOK, lambda frame_data: _guarded_header(header, frame_data))
+    setattr(frame, _METHOD_HOOK, lambda frame_data: _guarded_method(method, frame_data))
     try:
         yield
     finally:
-        setattr(frame, _HOOK, original)
+        setattr(frame, _HEADER_HOOK, header)
+        setattr(frame, _METHOD_HOOK, method)
 
 
-def _guarded(original: Callable[[bytes], ContentHeader], data: bytes) -> ContentHeader:
+def _guarded_method(original: Callable[[bytes], Frame], data: bytes) -> Frame:
+    try:
+        return original(data)
+    except PAMQPException:
+        if not data.startswith(_DELIVER):
+            raise
+        return _deliver(data[4:])
+
+
+def _deliver(data: bytes) -> Basic.Deliver:
+    """Read a delivery whose exchange or routing key is not UTF-8; nobody here needs either."""
+    consumer_tag, rest = _short(data)
+    delivery_tag, redelivered = struct.unpack_from(">Q?", rest)
+    exchange, rest = _short(rest[9:])
+    routing_key, _ = _short(rest)
+    return Basic.Deliver(consumer_tag, delivery_tag, redelivered, exchange, routing_key)
+
+
+def _short(data: bytes) -> tuple[str, bytes]:
+    end = 1 + data[0]
+    return data[1:end].decode(errors="replace"), data[end:]
+
+
+def _guarded_header(original: Callable[[bytes], ContentHeader], data: bytes) -> ContentHeader:
     try:
         header = original(data)
         _refuse_what_aio_pika_cannot_take(header.properties)
@@ -58,11 +90,12 @@ def _guarded(original: Callable[[bytes], ContentHeader], data: bytes) -> Content
 
 
 def _refuse_what_aio_pika_cannot_take(properties: Basic.Properties) -> None:
-    """`IncomingMessage` converts these two in the consumer's task, where a failure leaves the message unacked for ever."""
+    """`IncomingMessage` converts these in the consumer's task, where a failure leaves the message unacked for ever."""
     if properties.expiration is not None:
         float(properties.expiration)
     if not isinstance(properties.timestamp, datetime | None):
         raise TypeError("the timestamp is not a time")
+    DeliveryMode(properties.delivery_mode or DeliveryMode.NOT_PERSISTENT)
 
 
 def _empty(data: bytes, reason: str) -> ContentHeader:

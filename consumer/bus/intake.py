@@ -66,6 +66,7 @@ class AmqpIntake:
         self._sink = sink
         self._orphaned = orphaned
         self._consumers: list[tuple[AbstractQueue, str]] = []
+        self._stopped = False
 
     async def run(self) -> None:
         """Keep the consuming connection up until cancelled. Raises `TopologyMismatch`."""
@@ -74,22 +75,27 @@ class AmqpIntake:
     async def _session(self, connection: AbstractConnection, loss: Loss) -> None:
         await topology.ensure(connection, self._plan, self._mode)
         for lane, prefetch in self._lanes.items():
+            if self._stopped:  # lost during the drain: a new connection must not bring new work
+                return
             channel = await open_channel(connection, loss, confirms=False)
             await _hear_cancels(channel, lane, loss)
             await channel.set_qos(prefetch_count=prefetch)
             queue = await channel.get_queue(lane, ensure=False)
-            tag = await queue.consume(partial(self._deliver, lane))
+            tag = await queue.consume(partial(self._deliver, lane, loss))
             self._consumers.append((queue, tag))
 
     def _ended(self) -> None:
         self._consumers.clear()
         self._orphaned()
 
-    async def _deliver(self, lane: str, message: AbstractIncomingMessage) -> None:
-        self._sink(incoming(lane, message))
+    async def _deliver(self, lane: str, loss: Loss, message: AbstractIncomingMessage) -> None:
+        # What comes between the loss of one channel and the end of the connection, or after the stop, comes again elsewhere.
+        if not (self._stopped or loss.happened):
+            self._sink(incoming(lane, message))
 
     async def stop_consuming(self) -> None:
-        """Ask the broker for no more deliveries; the connection stays up for what is in hand."""
+        """Ask the broker for no more deliveries, now and after a reconnect; the connection stays up for what is in hand."""
+        self._stopped = True
         consumers, self._consumers = self._consumers, []
         for queue, tag in consumers:
             with suppress(TimeoutError, *CONNECTION_EXCEPTIONS):  # a lost connection has no consumer either
@@ -106,6 +112,7 @@ async def _hear_cancels(channel: AbstractChannel, lane: str, loss: Loss) -> None
 def incoming(lane: str, message: AbstractIncomingMessage) -> Incoming:
     """Translate aio-pika's message."""
     headers: dict[str, Any] = dict(message.headers or {})
+    redelivered = bool(message.redelivered)
     return Incoming(
         lane=lane,
         body=message.body,
@@ -113,8 +120,9 @@ def incoming(lane: str, message: AbstractIncomingMessage) -> Incoming:
         settler=AmqpSettler(message),
         received=asyncio.get_running_loop().time(),
         received_at=datetime.now(UTC),
-        redelivered=bool(message.redelivered),
-        deliveries=_count(headers.get("x-delivery-count")),
+        redelivered=redelivered,
+        # On a first delivery quorum queues write no count, so one that is there came from the caller.
+        deliveries=_count(headers.get("x-delivery-count")) if redelivered else 0,
         malformed=header_guard.reason_of(headers),
     )
 

@@ -32,6 +32,11 @@ class Loss:
         """Not lost yet."""
         self._reason: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
+    @property
+    def happened(self) -> bool:
+        """Whether somebody reported a reason: what still comes in on the session is not worth beginning."""
+        return self._reason.done()
+
     def report(self, reason: str) -> None:
         """Keep the first reason; later ones are its consequences."""
         if not self._reason.done():

@@ -6,6 +6,7 @@ Imports aio_pika; never acks anything and never decides what a failure means for
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from consumer.bus.seam import BusObserver, Outgoing
 from consumer.errors import PublishForbidden, Unconfirmed, Unroutable
 from schemas import names
 
+DEFAULT_EXCHANGE = "amq.default"  # its name in the broker's words
+UNWRITABLE = (ValueError, TypeError, OverflowError, struct.error)  # what pamqp raises on values that AMQP cannot hold
 BLOCKED_LOOK = 1.0  # s between two looks at whether the broker has blocked us
 
 
@@ -86,8 +89,11 @@ class AmqpPublisher:
             raise Unconfirmed("the broker refused the message (nack)") from error
         except TimeoutError as error:
             raise Unconfirmed(f"no confirm within {self._confirm_seconds:g} s") from error
+        except UNWRITABLE as error:
+            # Sent to no one, whatever the connection does: the same bytes would fail again.
+            raise Unroutable(f"the message cannot be written: {type(error).__name__}") from error
         except CONNECTION_EXCEPTIONS as error:
-            raise _translated(error) from error
+            raise _translated(error, message.exchange) from error
         if not isinstance(confirmation, Basic.Ack):
             raise Unconfirmed(f"the broker answered {type(confirmation).__name__} instead of an ack")
 
@@ -113,9 +119,14 @@ class AmqpPublisher:
                 del self._turns[message_id]
 
 
-def _translated(error: BaseException) -> Unconfirmed | PublishForbidden:
-    if "ACCESS_REFUSED" in str(error):
-        return PublishForbidden(str(error)[:300])
+def _translated(error: BaseException, exchange: str) -> Unconfirmed | PublishForbidden | Unroutable:
+    """Tell whose fault it was: the channel's end fails every publish in flight on it, and names the one exchange at fault."""
+    words = str(error)
+    if f"exchange '{exchange or DEFAULT_EXCHANGE}'" in words:
+        if "ACCESS_REFUSED" in words:
+            return PublishForbidden(words[:300])
+        if "NOT_FOUND" in words:
+            return Unroutable(f"there is no exchange {exchange!r}")
     return Unconfirmed(f"the connection failed: {type(error).__name__}")
 
 

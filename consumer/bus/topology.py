@@ -116,7 +116,8 @@ async def _meet(what: str, step: Any, mode: str) -> None:
     except ChannelClosed as error:
         if "ACCESS_REFUSED" not in str(error):
             raise
-        raise TopologyMismatch(f"{what} cannot be {mode}d: {_words(error)}; see the permissions in docs/operations.md") from error
+        done = "declared" if mode == "declare" else "checked"
+        raise TopologyMismatch(f"{what} cannot be {done}: {_words(error)}; see the permissions in docs/operations.md") from error
 
 
 def _words(error: Exception) -> str:

@@ -23,7 +23,7 @@ T = TypeVar("T")
 FILES: Final = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
 """What faster-whisper needs of a repository."""
 
-FIRST_ANSWER_SECONDS: Final = 8.0
+FIRST_ANSWER_SECONDS: Final = 6.0
 """Without any answer by then there is no network: refused, no name service, or packets swallowed."""
 
 FIRST_BYTES_SECONDS: Final = 60.0
@@ -106,7 +106,9 @@ def _reason(error: Exception) -> str:
     """Say what a failed download means."""
     from huggingface_hub import errors  # noqa: PLC0415 - slow to import
 
-    cause = error.__cause__ or error
+    cause = error
+    if isinstance(error, errors.LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
+        cause = error.__cause__  # it looked into the cache only because of this
     meanings: tuple[tuple[type[Exception], str], ...] = (  # the first that fits: subclasses before their bases
         (TimeoutError, "the Hugging Face Hub does not answer"),
         (errors.OfflineModeIsEnabled, "HF_HUB_OFFLINE forbids to ask the Hugging Face Hub"),

@@ -1,36 +1,31 @@
 """The model itself: the only file that imports faster_whisper and ctranslate2 (lazily: the environment must be set first).
 
 Loads one from a directory, never from the network, and puts the gate between faster-whisper and ctranslate2. Never decides
-what to transcribe or when; never reads the environment, only sets what the libraries must find there.
+what to transcribe or when.
 """
 
 from __future__ import annotations
 
 import importlib
 import logging
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, cast
 
 import numpy as np
 
-from consumer.audio.decoder import SAMPLE_RATE, Pcm
+from consumer.engine import environment
 from consumer.engine.gate import Gate
 from consumer.engine.segments import RawSegment
 from consumer.engine.transcriber import JobOptions
 from consumer.errors import ModelUnavailable
+from consumer.pcm import SAMPLE_RATE, Pcm
 from schemas.reply import ModelInfo
 
 GPU_WORKERS: Final = 4
 """Parallel calls on one GPU: more cost memory each and gain nothing."""
 
 _PREFERRED: Final = {"cpu": ("int8", "float32"), "cuda": ("float16", "float32")}
-
-_ENVIRONMENT: Final = {
-    "OMP_NUM_THREADS": "1",  # a slot is one core: threads within a call would fight with those of the other slots
-    "TOKENIZERS_PARALLELISM": "false",  # the tokenizer's own threads and a later fork deadlock
-}
 
 
 class GatedModel:
@@ -58,9 +53,14 @@ class GatedModel:
         """Encoded windows -> the probability of each language."""
         return self._gate.run(lambda: self._model.detect_language(*args, **kwargs))
 
-    def align(self, *args: Any, **kwargs: Any) -> Any:
-        """Tokens and encoded windows -> when each token was spoken."""
-        return self._gate.run(lambda: self._model.align(*args, **kwargs))
+    def align(self, features: Any, start_sequence: Any, text_tokens: Any, num_frames: int, **kwargs: Any) -> Any:
+        """Tokens and encoded windows -> when each token was spoken.
+
+        A window of one frame (the last one of a note can be that short) has no place to put a word: ctranslate2 answers with empty
+        alignments and faster-whisper 1.2.1 raises IndexError on them. Two frames make one place.
+        """
+        frames = max(num_frames, 2)
+        return self._gate.run(lambda: self._model.align(features, start_sequence, text_tokens, frames, **kwargs))
 
 
 class LoadedModel:
@@ -141,8 +141,7 @@ def load(path: Path, *, name: str, device: str, compute_type: str, slots: int, g
 
 def _libraries() -> tuple[Any, Any]:
     """Import them with the environment that they read at import; what the operator has set stays."""
-    for variable, value in _ENVIRONMENT.items():
-        os.environ.setdefault(variable, value)
+    environment.prepare()
     libraries = importlib.import_module("faster_whisper"), importlib.import_module("ctranslate2")
     logging.getLogger("faster_whisper").setLevel(logging.WARNING)  # its information is per note, ours to say
     return libraries

@@ -16,22 +16,33 @@ from schemas.reply import Segment, Word
 class RawWord(Protocol):
     """One word as faster-whisper gives it; times in seconds."""
 
-    start: float
-    end: float
-    word: str
-    probability: float
+    @property
+    def start(self) -> float: ...  # noqa: D102 - faster-whisper's own fields
+    @property
+    def end(self) -> float: ...  # noqa: D102
+    @property
+    def word(self) -> str: ...  # noqa: D102
+    @property
+    def probability(self) -> float: ...  # noqa: D102
 
 
 class RawSegment(Protocol):
     """One segment as faster-whisper gives it; times in seconds."""
 
-    start: float
-    end: float
-    text: str
-    avg_logprob: float
-    no_speech_prob: float
-    compression_ratio: float
-    words: Iterable[RawWord] | None
+    @property
+    def start(self) -> float: ...  # noqa: D102 - faster-whisper's own fields
+    @property
+    def end(self) -> float: ...  # noqa: D102
+    @property
+    def text(self) -> str: ...  # noqa: D102
+    @property
+    def avg_logprob(self) -> float: ...  # noqa: D102
+    @property
+    def no_speech_prob(self) -> float: ...  # noqa: D102
+    @property
+    def compression_ratio(self) -> float: ...  # noqa: D102
+    @property
+    def words(self) -> Iterable[RawWord] | None: ...  # noqa: D102
 
 
 def to_segment(raw: RawSegment, *, number: int, duration: float) -> Segment:

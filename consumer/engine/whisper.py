@@ -14,12 +14,12 @@ from typing import Final
 
 import numpy as np
 
-from consumer.audio.decoder import SAMPLE_RATE, Pcm
 from consumer.engine import language
 from consumer.engine.model import LoadedModel
 from consumer.engine.segments import to_segment
 from consumer.engine.transcriber import Job, JobOptions, Transcription
 from consumer.errors import JobStopped, ModelFailed, ModelUnavailable, RequestFailed, SttdError
+from consumer.pcm import SAMPLE_RATE, Pcm
 from schemas import languages
 from schemas.codes import ErrorCode
 from schemas.reply import ModelInfo, Segment
@@ -57,6 +57,10 @@ class WhisperTranscriber:
     def waiting(self) -> int:
         """Model calls that wait for their turn."""
         return self._model.gate.waiting
+
+    def knows(self, code: str) -> bool:
+        """Whether the model can be asked for this language; `auto` always."""
+        return code == languages.AUTO or self._model.knows(code)
 
     async def transcribe(self, job: Job) -> Transcription:
         """Run one job in a thread. Raises `ModelFailed`, or `JobStopped` after `job.stop` was set.

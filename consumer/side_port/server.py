@@ -41,7 +41,7 @@ class _Connection(H11Protocol):
         self._opened = self.loop.time()
         self._expect()
         if len(self.connections) > MAX_CONNECTIONS:
-            oldest = min((c for c in self.connections if isinstance(c, _Connection)), key=lambda c: c._opened)  # noqa: SLF001 -- its own class
+            oldest = min((c for c in self.connections if isinstance(c, _Connection)), key=lambda c: c._opened)  # noqa: SLF001 - its own class
             oldest.abort()
 
     def data_received(self, data: bytes) -> None:

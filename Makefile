@@ -1,0 +1,61 @@
+# One word for everything a maintainer does. `make` alone lists the words.
+
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+PY := .venv/bin/python
+STAMP := .venv/.installed
+TESTS := tests/unit tests/integration tests/acceptance
+WITH_BROKER := $(PY) -m tools.rabbitmq run
+
+.PHONY: help setup demo run test test-unit lint types contract check lock clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## build .venv from requirements.lock (nothing to do when it is current)
+
+$(STAMP): requirements.lock pyproject.toml
+	@PYTHON="$(PYTHON)" tools/bootstrap.sh
+	@touch $@
+
+demo: setup ## sample voice notes through a real RabbitMQ and the bundled model, end to end
+	@$(WITH_BROKER) -- .venv/bin/sttd demo
+
+run: setup ## stay up: RabbitMQ and the daemon, until Ctrl-C
+	@if [ -z "$$STTD_MODEL" ] && ! grep -qs '^STTD_MODEL=' .env; then \
+		echo "STTD_MODEL is not set: running the bundled demo model, which knows a few phrases only; for real use: STTD_MODEL=base make run" >&2; \
+		STTD_MODEL=demo; export STTD_MODEL; \
+	fi; \
+	if grep -qs '^STTD_AMQP_URL=' .env; then exec .venv/bin/sttd serve; fi; \
+	exec $(WITH_BROKER) --show-url -- .venv/bin/sttd serve
+
+# RabbitMQ first: installing it would take longer than a test's time limit.
+test: setup ## unit, integration (real RabbitMQ) and acceptance (the daemon as a process) tests
+	@$(PY) -m tools.rabbitmq install
+	@$(PY) -m pytest --durations=10 $(TESTS)
+
+test-unit: setup ## the quick tests: no broker, no model
+	@$(PY) -m pytest tests/unit
+
+lint: setup ## ruff: rules and format
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+types: setup ## mypy --strict
+	@$(PY) -m mypy
+
+contract: setup ## write docs/contract/ from the models in schemas/
+	@$(PY) -m tools.contract write
+
+check: lint types ## lint, types, direction of imports, committed contract
+	@$(PY) -m pytest --quiet tests/unit/test_layers.py tests/unit/test_contract_files.py
+
+lock: ## resolve requirements.lock anew (needs the package index)
+	@rm -rf .local/lock && $(PYTHON) -m venv .local/lock && .local/lock/bin/python -m pip --quiet install uv
+	@.local/lock/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-emit-index-url --quiet --output-file requirements.lock
+	@rm -rf .local/lock
+
+clean: ## remove everything that make built or a run left
+	@rm -rf .venv .local .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

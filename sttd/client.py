@@ -1,0 +1,222 @@
+"""The client: audio in, transcript out, over one reply queue for any number of requests in flight.
+
+Imports schemas and sttd; never the daemon, never aio_pika's connections (those are link.py's).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Final, Self, TypeAlias, Unpack
+from uuid import uuid4
+
+import aio_pika
+from pydantic import ValidationError
+
+from schemas.codes import ErrorCode
+from schemas.options import DEADLINE_AHEAD, TranscriptionOptions, to_headers
+from schemas.reply import Progress, Transcript
+from sttd import errors
+from sttd.link import Link
+from sttd.options import Options
+from sttd.replies import Dropped, Pending, Replies
+from sttd.settings import load
+
+Audio: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
+"""The bytes of an audio file, its path, or an open binary file."""
+
+LONGEST_ID: Final = 255
+"""AMQP's limit for a correlation id, in bytes of UTF-8."""
+
+_CLOCKS_AGREE_SECONDS: Final = 5.0
+
+
+class Client:
+    """Publishes voice notes and awaits their transcripts. One client serves any number of concurrent calls of one event loop.
+
+    A request whose call returned from publishing is at the broker; it survives a restart of the broker, of the daemon and of
+    this client's connection. An answer reaches its call if the client is back within ten minutes.
+    """
+
+    def __init__(
+        self, url: str | None = None, *, queue: str | None = None, timeout: float | None = None, name: str = "sttd client"
+    ) -> None:
+        """Open nothing yet. What is None comes from `STTD_AMQP_URL`, `STTD_REQUEST_QUEUE` and `STTD_TIMEOUT` (seconds).
+
+        `name` is shown in the broker's list of connections. Raises `SettingsInvalid`.
+        """
+        self._settings = load(amqp_url=url, request_queue=queue, timeout=timeout)
+        self._replies = Replies()
+        self._reply_queue = f"sttd.client.{uuid4()}"
+        self._link = Link(
+            self._settings,
+            name=name,
+            reply_queue=self._reply_queue,
+            on_reply=self._replies.take,
+            on_down=self._replies.fail_all,
+        )
+        self._open = False
+
+    async def open(self) -> None:
+        """Connect and start to listen for replies; `async with` does it. Raises `BrokerUnavailable`."""
+        await self._link.open()
+        self._open = True
+
+    async def close(self) -> None:
+        """Fail what still waits with `ClientClosed`, delete the reply queue, disconnect. May be called twice."""
+        self._open = False
+        self._replies.fail_all(errors.ClientClosed("the client was closed before the answer came; the request may still be worked on"))
+        await self._link.close()
+
+    async def transcribe(
+        self,
+        audio: Audio,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 - it also travels to the daemon as the deadline, which a scope could not
+        queue: str | None = None,
+        correlation_id: str | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        **options: Unpack[Options],
+    ) -> Transcript:
+        """Send one voice note and await its transcript. Silence is a transcript too: `no_speech`, empty `text`.
+
+        `audio`: the file's bytes as they came, a path, or an open binary file; files are read off the event loop.
+        `timeout`: seconds for the whole call (default: the client's; `math.inf`: none); unless `deadline` is given, it is the
+        daemon's deadline too, so that nobody works for a caller who has left. `queue`: `stt.requests.bulk` for backfills.
+        `correlation_id`: shown in the daemon's log; need not be unique. `on_progress`: called in the event loop with each
+        progress message; must not block. `options`: `schemas.options.TranscriptionOptions`.
+
+        Raises `TranscriptionFailed` (by code: `BadRequest`, `RejectedAudio`, `Expired`, `Cancelled`, `DaemonFailed`), `NotServed`,
+        `QueueFull`, `ReplyTimeout`, `BrokerUnavailable`, `BadReply`, `ClientClosed`; `OSError` when the file cannot be read.
+        """
+        if not self._open:
+            raise errors.ClientClosed("the client is not open: use `async with Client() as client:`")
+        patience = self._settings.timeout if timeout is None else timeout
+        headers = _headers(options, patience, progress=on_progress is not None)
+        pending = Pending(str(uuid4()), _correlation_id(correlation_id), asyncio.get_running_loop().create_future(), on_progress)
+        message = self._message(await _read(audio), pending, headers)
+        return await self._ask(message, queue or self._settings.request_queue, pending, patience)
+
+    async def _ask(self, message: aio_pika.Message, queue: str, pending: Pending, patience: float) -> Transcript:
+        loop = asyncio.get_running_loop()
+        begun, confirmed = loop.time(), False
+        self._replies.add(pending)
+        try:
+            async with asyncio.timeout(None if math.isinf(patience) else patience):
+                await self._link.publish(message, queue, wanted=lambda: not pending.answer.done())
+                confirmed = True
+                return await pending.answer
+        except errors.Expired as error:
+            raise _doubt_clocks(error, patience - (loop.time() - begun)) from None
+        except errors.ReplyTimeout:  # is a TimeoutError too; never ours to translate
+            raise
+        except TimeoutError:
+            raise self._too_late(pending, queue, patience, confirmed=confirmed) from None
+        finally:
+            self._replies.discard(pending)
+
+    def _message(self, body: bytes, pending: Pending, headers: Mapping[str, str]) -> aio_pika.Message:
+        return aio_pika.Message(
+            body,
+            headers=dict(headers),
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            correlation_id=pending.correlation_id,
+            message_id=pending.message_id,
+            reply_to=self._reply_queue,
+            timestamp=datetime.now(UTC),
+        )
+
+    def _too_late(self, pending: Pending, queue: str, patience: float, *, confirmed: bool) -> errors.SttdClientError:
+        if confirmed:
+            return errors.ReplyTimeout(
+                f"no answer to request {pending.message_id} within {patience:g} s: is a daemon serving {queue}, and is the queue short?"
+            )
+        trouble = f" ({self._link.trouble})" if self._link.trouble else ""
+        return errors.BrokerUnavailable(
+            f"the broker did not confirm request {pending.message_id} within {patience:g} s{trouble}: it may or may not be queued; "
+            f"check the broker at {self._settings.broker} and its alarms"
+        )
+
+    @property
+    def dropped(self) -> Dropped:
+        """Replies that nobody got: duplicates of an answer, and answers that came too late."""
+        return self._replies.dropped
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is connected now. Calls made while it is not wait for it."""
+        return self._link.connected
+
+    def __repr__(self) -> str:
+        """Live counts, no secret."""
+        state = "connected" if self.connected and self._open else "reconnecting" if self._open else "closed"
+        dropped = self.dropped.duplicate + self.dropped.late
+        return (
+            f"<Client {self._settings.request_queue} at {self._settings.broker}: {state}, "
+            f"{len(self._replies)} in flight, {self._replies.answered} answered, {dropped} dropped>"
+        )
+
+    async def __aenter__(self) -> Self:
+        """Open."""
+        await self.open()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close."""
+        await self.close()
+
+
+async def _read(audio: Audio) -> bytes:
+    if isinstance(audio, bytes | bytearray | memoryview):
+        return bytes(audio)
+    if isinstance(audio, str | os.PathLike):
+        return await asyncio.to_thread(Path(audio).read_bytes)
+    content = await asyncio.to_thread(audio.read)
+    if not isinstance(content, bytes):
+        raise TypeError("audio must be opened in binary mode: open(path, 'rb')")
+    return content
+
+
+def _correlation_id(given: str | None) -> str:
+    if given is None:
+        return str(uuid4())
+    if not 0 < len(given.encode()) <= LONGEST_ID:
+        raise errors.BadRequest.by_code(ErrorCode.BAD_REQUEST, f"correlation_id: 1 to {LONGEST_ID} bytes")
+    return given
+
+
+def _headers(options: Options, patience: float, *, progress: bool) -> dict[str, str]:
+    """Validate the options here, with the words that the daemon would use, and put them into headers."""
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    if progress:
+        given.setdefault("progress", True)
+    if not math.isinf(patience):
+        given.setdefault("deadline", _deadline(patience))
+    try:
+        return to_headers(TranscriptionOptions.model_validate(given))
+    except ValidationError as error:
+        raise _refusal(error) from None
+
+
+def _deadline(patience: float) -> datetime:
+    if not 0 < patience <= DEADLINE_AHEAD.total_seconds():
+        raise errors.BadRequest.by_code(ErrorCode.BAD_REQUEST, "timeout: more than 0 and at most 86,400 s (24 h), or math.inf for none")
+    return datetime.now(UTC) + timedelta(seconds=patience)
+
+
+def _refusal(error: ValidationError) -> errors.BadRequest:
+    problems = [{"field": ".".join(map(str, e["loc"])), "problem": e["msg"]} for e in error.errors(include_input=False, include_url=False)]
+    first = problems[0]
+    return errors.BadRequest.by_code(ErrorCode.BAD_REQUEST, f"{first['field']}: {first['problem']}", {"problems": problems})
+
+
+def _doubt_clocks(error: errors.Expired, left: float) -> errors.Expired:
+    """A deadline made from our timeout that passes long before the timeout itself is a matter of clocks, and hard to guess."""
+    if _CLOCKS_AGREE_SECONDS < left < math.inf:
+        error.add_note(f"{left:.0f} s of this call's timeout were left: unless it gave a `deadline`, the two machines' clocks disagree")
+    return error

@@ -1,0 +1,158 @@
+"""`sttd demo`: a daemon with the bundled model, the sample notes, their texts, and where to look next. Leaves nothing running."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import typer
+from rich.console import Console
+
+from sttd.commands.exit_codes import Exit
+from sttd.commands.extras import need_consumer
+from sttd.commands.terminal import leave, say, stderr
+
+if TYPE_CHECKING:
+    from sttd.client import Client
+    from sttd.commands.demo_daemon import DemoDaemon
+    from sttd.commands.demo_report import Heard
+    from sttd.samples import Sample
+    from sttd.settings import ClientSettings
+
+READY_SECONDS: Final = 60
+NOTE_SECONDS: Final = 60
+
+NEXT = """Next: `make run` keeps a daemon running, `sttd transcribe FILE...` sends it your own notes, and docs/client.md shows
+how a bot does it. The bundled model knows short notes about spending only: set STTD_MODEL=base or larger for real speech."""
+
+
+def demo() -> None:
+    """See it work: start a daemon with the bundled model, send the sample notes through RabbitMQ, print their texts.
+
+    Needs RabbitMQ at STTD_AMQP_URL (`make demo` brings one); uses a queue of its own there and deletes it. Exit code 0 means that
+    every note came back as it should.
+    """
+    need_consumer()
+    try:
+        raise typer.Exit(asyncio.run(_demo()))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise leave(Exit.INTERRUPTED, "interrupted: the demo's daemon is stopped and its queues are gone") from None
+
+
+async def _demo() -> Exit:
+    from sttd import errors  # noqa: PLC0415 - `sttd --help` must be quick
+    from sttd.commands.demo_broker import Busy, corner  # noqa: PLC0415 - the same
+    from sttd.commands.demo_daemon import DaemonEnded  # noqa: PLC0415 - the same
+    from sttd.settings import load  # noqa: PLC0415 - the same
+
+    try:
+        settings = load()
+        with _signals_cancel(), _scratch() as folder:
+            async with corner(settings) as queue:
+                return await _with_daemon(settings, queue, folder)
+    except errors.SettingsInvalid as error:
+        raise leave(Exit.USAGE, str(error)) from None
+    except Busy as error:
+        raise leave(Exit.USAGE, f"{error}; the demo wants a broker, or a vhost in STTD_AMQP_URL, of its own: `make demo`") from None
+    except errors.BrokerUnavailable as error:
+        raise leave(Exit.BROKER, f"{error}: use `make demo`, which brings its own, or set STTD_AMQP_URL") from None
+    except DaemonEnded as error:
+        raise leave(Exit.FAILED, str(error)) from None
+
+
+async def _with_daemon(settings: ClientSettings, queue: str, folder: Path) -> Exit:
+    from sttd.commands.demo_daemon import DemoDaemon  # noqa: PLC0415 - `sttd --help` must be quick
+
+    console = Console(highlight=False)
+    async with DemoDaemon(settings, queue, folder / "daemon.log") as daemon:
+        with stderr().status("starting the daemon: connecting, loading the bundled model, testing it"):
+            await daemon.ready(READY_SECONDS)
+        with stderr().status("sending the sample notes"):
+            results = await _send(settings, queue)
+        wrong = _show(console, results)
+        await _show_side_port(console, daemon)
+        code = await daemon.stop()
+        wrong += [f"the daemon ended with exit code {code}; its log ends with\n{daemon.tail()}"] if code else []
+    for line in wrong:
+        say(line)
+    console.print(NEXT if not wrong else "The demo did not go as it should; see above.", markup=False)
+    return Exit.FAILED if wrong else Exit.OK
+
+
+async def _send(settings: ClientSettings, queue: str) -> list[Heard]:
+    """All notes at once, as many bots would."""
+    from sttd.client import Client  # noqa: PLC0415 - `sttd --help` must be quick
+    from sttd.samples import samples  # noqa: PLC0415 - the same
+
+    async with Client(settings.amqp_url.get_secret_value(), queue=queue, timeout=NOTE_SECONDS, name="sttd demo") as client:
+        return list(await asyncio.gather(*(_hear(client, sample) for sample in samples())))
+
+
+async def _hear(client: Client, sample: Sample) -> Heard:
+    from sttd import errors  # noqa: PLC0415 - `sttd --help` must be quick
+    from sttd.commands.demo_report import Heard  # noqa: PLC0415 - the same
+
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    try:
+        answer = await client.transcribe(sample.path, language=sample.language)
+    except errors.SttdClientError as error:
+        return Heard(sample, error, loop.time() - begun)
+    return Heard(sample, answer, loop.time() - begun)
+
+
+def _show(console: Console, results: Sequence[Heard]) -> list[str]:
+    from sttd.commands.demo_report import complaint, table  # noqa: PLC0415 - `sttd --help` must be quick
+
+    console.print(table(results))
+    judged = ((heard.sample.file, complaint(heard)) for heard in results)
+    return [f"{file}: {problem}" for file, problem in judged if problem]
+
+
+async def _show_side_port(console: Console, daemon: DemoDaemon) -> None:
+    from sttd.commands.demo_report import counters  # noqa: PLC0415 - `sttd --help` must be quick
+
+    console.print("\nWhile a daemon runs, its side port tells how it is (default port 9464; the demo's daemon stops now):")
+    for path, what in (("metrics", "for Prometheus"), ("readyz", "ready? each check by name"), ("healthz", "alive?")):
+        console.print(f"  curl {daemon.url}/{path:<8} # {what}", markup=False)
+    try:
+        _, page = await daemon.get("/metrics")
+    except (OSError, http.client.HTTPException) as error:
+        say(f"no metrics: {error}")
+        return
+    console.print("Some of its metrics after these notes:")
+    for line in counters(page):
+        console.print(f"  {line}", markup=False)
+    console.print()
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A directory for the daemon's log and nothing else."""
+    folder = Path(tempfile.mkdtemp(prefix="sttd-demo-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def _signals_cancel() -> Iterator[None]:
+    """A terminal that closes, or `kill`, ends the demo like Ctrl-C: the daemon has a session of its own and would stay."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None  # asyncio.run made one
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    for number in numbers:
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)

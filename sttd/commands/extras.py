@@ -1,0 +1,22 @@
+"""Which libraries the daemon's commands need beyond the base install, and what to say when they are missing.
+
+Imports the standard library and terminal.py; never imports what it looks for.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Final
+
+from sttd.commands.exit_codes import Exit
+from sttd.commands.terminal import leave
+
+CONSUMER: Final = ("av", "ctranslate2", "faster_whisper", "huggingface_hub", "prometheus_client", "starlette", "structlog", "uvicorn")
+"""Modules of the `[consumer]` extra; a test compares with pyproject.toml."""
+
+
+def need_consumer() -> None:
+    """End the command with one line unless the `[consumer]` extra is installed."""
+    missing = [name for name in CONSUMER if find_spec(name) is None]
+    if missing:
+        raise leave(Exit.USAGE, f'this needs the daemon\'s libraries ({", ".join(missing)} missing): pip install "sttd[consumer]"')

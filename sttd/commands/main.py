@@ -1,0 +1,59 @@
+"""Entry point `sttd`: puts the commands together. Imports them, never what they import: `--help` must be quick."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from sttd.commands import demo, model, serve, transcribe
+
+HELP = """Voice notes in, text out, over RabbitMQ.
+
+A daemon (`sttd serve`) takes voice notes from the queue `stt.requests`,
+transcribes them with Whisper and answers each on its reply queue. A bot
+sends them with `from sttd import Client`; this does it by hand.
+
+The three that you need first:
+
+    sttd demo                   see it work: sample notes and their texts
+    sttd serve                  run the daemon
+    sttd transcribe FILE...     send files, print their texts
+"""
+
+EPILOG = """Settings come from the environment and from `.env`, prefix `STTD_`:
+STTD_AMQP_URL (default amqp://guest:guest@127.0.0.1:5672/), STTD_MODEL,
+STTD_REQUEST_QUEUE, STTD_TIMEOUT and more; options win over them.
+
+Exit codes: 0 fine, 1 some work failed, 2 called wrongly,
+3 no broker or nobody serves, 130 interrupted."""
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sttd {version('sttd')}")
+        raise typer.Exit
+
+
+def _root(
+    *,
+    _version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")] = False,
+) -> None:
+    """Only carries the options of `sttd` itself; typer shows HELP instead of this line."""
+
+
+def build() -> typer.Typer:
+    """The whole command line."""
+    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+    app.callback(help=HELP, epilog=EPILOG)(_root)
+    app.command()(demo.demo)
+    app.command()(serve.serve)
+    app.command()(transcribe.transcribe)
+    app.add_typer(model.build(), name="model")
+    return app
+
+
+def main() -> None:
+    """Run the command line; ends the process with a code of `exit_codes.Exit`."""
+    build()(prog_name="sttd")

@@ -1,0 +1,109 @@
+"""`sttd model fetch` and `sttd model info`: bring weights to this machine, and say what is here. Never loads a model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sttd.commands.exit_codes import Exit
+from sttd.commands.extras import need_consumer
+from sttd.commands.terminal import bytes_bar, leave, say
+
+if TYPE_CHECKING:
+    from consumer.settings import Settings
+
+Cache = Annotated[
+    Path | None, typer.Option(file_okay=False, help="Where downloads are kept. (default: STTD_MODEL_CACHE, or the Hub library's own)")
+]
+
+
+def build() -> typer.Typer:
+    """The group `sttd model`."""
+    app = typer.Typer(no_args_is_help=True, help="Speech models: fetch one, or see what is on disk.")
+    app.command()(fetch)
+    app.command()(info)
+    return app
+
+
+def fetch(name: Annotated[str, typer.Argument(help="A size (`base`, `small`, `large-v3` ...) or a Hub id.")], cache: Cache = None) -> None:
+    """Download a model, so that the daemon starts without network. Continues an interrupted download; prints the directory."""
+    settings = _settings()
+    from consumer.engine import store  # noqa: PLC0415 - the base install has no daemon
+    from consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
+
+    with bytes_bar() as bar:
+        shown = bar.add_task(f"fetching {name}", total=None)
+        try:
+            path = store.fetch(
+                name, cache or settings.model_cache, lambda now: bar.update(shown, completed=now.done, total=now.total or None)
+            )
+        except ModelUnavailable as error:
+            bar.stop()
+            raise leave(Exit.FAILED, error.message) from None
+    typer.echo(path)
+
+
+def info(
+    name: Annotated[str | None, typer.Argument(help="A size, a Hub id, a directory or `demo`. (default: STTD_MODEL)")] = None,
+    cache: Cache = None,
+) -> None:
+    """Say where a model is on disk, how big it is, which languages it knows, and how `sttd serve` would load it."""
+    settings = _settings()
+    from consumer.engine import store  # noqa: PLC0415 - the base install has no daemon
+    from consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
+
+    wanted = name or settings.model
+    try:
+        path = store.resolve(wanted, cache or settings.model_cache)
+    except ModelUnavailable as error:
+        raise leave(Exit.FAILED, error.message) from None
+    if path is None:
+        raise leave(Exit.FAILED, f"model {wanted} is not on this machine: `sttd model fetch {wanted}` downloads it")
+    _print(wanted, path, settings)
+
+
+def _print(name: str, path: Path, settings: Settings) -> None:
+    size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+    table = Table.grid(padding=(0, 2))
+    table.add_row("model", name)
+    table.add_row("directory", str(path))
+    table.add_row("size", f"{size / 1e6:,.1f} MB")
+    table.add_row("languages", _languages(path))
+    table.add_row("loads as", f"device {settings.device}, compute type {settings.compute_type}, {settings.effective_slots} slots")
+    Console(highlight=False, soft_wrap=True).print(table)
+    if name == "demo":
+        say("demo knows short notes about spending in Russian and a little English: for trying out, never for production")
+
+
+def _languages(path: Path) -> str:
+    """By ctranslate2's own rule: a multilingual vocabulary holds the empty token."""
+    try:
+        vocabulary = _vocabulary(path)
+        known = len(json.loads((path / "config.json").read_text(encoding="utf-8")).get("lang_ids", []))
+    except (OSError, ValueError) as error:
+        return f"unknown ({error})"
+    return f"multilingual, {known} language codes" if "" in vocabulary else "English only"
+
+
+def _vocabulary(path: Path) -> list[str]:
+    tokens = path / "vocabulary.json"
+    if tokens.is_file():
+        return list(json.loads(tokens.read_text(encoding="utf-8")))
+    return (path / "vocabulary.txt").read_text(encoding="utf-8").split("\n")[:-1]
+
+
+def _settings() -> Settings:
+    """The daemon's settings, or one line and the end."""
+    need_consumer()
+    from consumer import settings  # noqa: PLC0415 - the base install has no daemon
+    from consumer.errors import SettingsError  # noqa: PLC0415 - the same
+
+    try:
+        return settings.load()
+    except SettingsError as error:
+        raise leave(Exit.USAGE, error.message) from None

@@ -1,0 +1,45 @@
+"""What commands say to people: one-line errors and progress on stderr, so that stdout holds results and nothing else.
+
+Imports rich and typer; never decides an exit code.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
+
+from sttd.commands.exit_codes import Exit
+
+
+def stderr() -> Console:
+    """A console on stderr; plain text when stderr is not a terminal."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """One line to stderr, as it is: no markup, so that a file name with brackets survives."""
+    stderr().print(text, markup=False)
+
+
+def leave(code: Exit, text: str) -> typer.Exit:
+    """Say why on stderr; what comes back ends the command when it is raised."""
+    say(text)
+    return typer.Exit(code)
+
+
+def notes_bar() -> Progress:
+    """Progress over notes, shown only on a terminal. Results printed meanwhile appear above it."""
+    console = stderr()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    # rich would send a redirected stdout to the console as well, and results would miss their file
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True, redirect_stdout=sys.stdout.isatty())
+
+
+def bytes_bar() -> Progress:
+    """Progress of a download, shown only on a terminal."""
+    console = stderr()
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, disable=not console.is_terminal, redirect_stdout=False)

@@ -1,0 +1,26 @@
+"""The keyword arguments of `Client.transcribe` that go to the daemon, for type checkers and editors.
+
+Imports nothing of ours; bounds and meaning are in schemas.options.TranscriptionOptions, and a test keeps the two equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal, TypedDict
+
+
+class Options(TypedDict, total=False):
+    """What one request asks of the engine; None, like an absent one, means the daemon's default."""
+
+    language: str | None
+    languages: Sequence[str] | None
+    task: Literal["transcribe", "translate"] | None
+    initial_prompt: str | None
+    hotwords: str | None
+    word_timestamps: bool | None
+    progress: bool | None
+    vad: bool | None
+    beam_size: int | None
+    temperature: float | None
+    deadline: datetime | str | int | None

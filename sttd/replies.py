@@ -1,0 +1,142 @@
+"""Who waits for which answer: pending requests in, replies in, futures resolved. Late and duplicate replies are counted.
+
+Imports schemas and sttd.errors. Pure: no I/O, no clock; every method is synchronous and runs in the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from pydantic import ValidationError
+
+from schemas.reply import REPLY, Failure, Progress, Transcript
+from sttd import errors
+
+REMEMBERED: Final = 10_000
+"""Answers whose ids are kept, so that a duplicate is counted as one and not as late."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Replies that nobody got. `duplicate`: the answer was already here; `late`: no request waits for it (any more)."""
+
+    duplicate: int = 0
+    late: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pending:
+    """One request that waits. `message_id` is its own; `correlation_id` may be the caller's, and need not be unique."""
+
+    message_id: str
+    correlation_id: str
+    answer: asyncio.Future[Transcript]
+    on_progress: Callable[[Progress], None] | None = None
+
+
+class Replies:
+    """The table of pending requests. The first terminal reply to a request wins.
+
+    A reply is matched by the request's `message_id` in its body: a late answer to an earlier request with the same
+    correlation id must never become the answer to this one. Only a reply that names none is matched by correlation id.
+    """
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.answered = 0
+        self.dropped = Dropped()
+        self._by_message: dict[str, Pending] = {}
+        self._recent: dict[str, None] = {}
+
+    def __len__(self) -> int:
+        """How many requests wait."""
+        return len(self._by_message)
+
+    def add(self, pending: Pending) -> None:
+        """Begin to wait; the message id is fresh."""
+        self._by_message[pending.message_id] = pending
+
+    def discard(self, pending: Pending) -> None:
+        """Stop waiting, whatever became of it; what still comes is dropped."""
+        self._by_message.pop(pending.message_id, None)
+        if not pending.answer.cancel() and not pending.answer.cancelled():
+            pending.answer.exception()  # seen: the caller may have been cancelled just as the failure came
+
+    def take(self, body: bytes, *, correlation_id: str | None, reply_id: str | None) -> None:
+        """Hand one reply to the request that waits for it. Never raises: what is wrong is told to that request, or counted."""
+        try:
+            reply = REPLY.validate_json(body)
+        except ValidationError as error:
+            self._unreadable(correlation_id, error)
+            return
+        pending = self._find(reply.message_id, correlation_id)
+        if isinstance(reply, Progress):
+            self._report(pending, reply)
+        elif pending is None:
+            self._drop(reply_id)
+        else:
+            self._answer(pending, reply, reply_id)
+
+    def fail_all(self, error: errors.SttdClientError) -> None:
+        """End every wait with this error."""
+        for pending in list(self._by_message.values()):
+            self._settle(pending, error)
+
+    def _find(self, message_id: str | None, correlation_id: str | None) -> Pending | None:
+        if message_id is not None:
+            return self._by_message.get(message_id)
+        waiting = [pending for pending in self._by_message.values() if pending.correlation_id == correlation_id]
+        return waiting[0] if len(waiting) == 1 else None  # two with one id: a wrong text is worse than none
+
+    def _answer(self, pending: Pending, reply: Transcript | Failure, reply_id: str | None) -> None:
+        self.answered += 1
+        self._remember(reply_id)
+        self._settle(pending, reply if isinstance(reply, Transcript) else errors.from_failure(reply))
+
+    def _report(self, pending: Pending | None, progress: Progress) -> None:
+        if pending is None or pending.on_progress is None:
+            return
+        try:
+            pending.on_progress(progress)
+        except Exception as error:  # noqa: BLE001 - the callback is the caller's, and its error is told to the caller
+            self._settle(pending, error)
+
+    def _unreadable(self, correlation_id: str | None, error: ValidationError) -> None:
+        pending = self._find(None, correlation_id)
+        if pending is None:
+            self._drop(None)
+            return
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "body"
+        self._settle(
+            pending,
+            errors.BadReply(
+                f"the reply to request {pending.message_id} breaks the contract ({where}: {first['msg']}): "
+                "is this sttd older than the daemon, or does something else answer on its queue?"
+            ),
+        )
+
+    def _settle(self, pending: Pending, outcome: Transcript | Exception) -> None:
+        self._by_message.pop(pending.message_id, None)
+        if pending.answer.done():  # the caller gave up in this very turn of the loop
+            return
+        if isinstance(outcome, Exception):
+            pending.answer.set_exception(outcome)
+        else:
+            pending.answer.set_result(outcome)
+
+    def _remember(self, reply_id: str | None) -> None:
+        if reply_id is None:
+            return
+        self._recent[reply_id] = None
+        if len(self._recent) > REMEMBERED:
+            del self._recent[next(iter(self._recent))]
+
+    def _drop(self, reply_id: str | None) -> None:
+        if reply_id in self._recent:
+            self.dropped = replace(self.dropped, duplicate=self.dropped.duplicate + 1)
+        else:
+            self.dropped = replace(self.dropped, late=self.dropped.late + 1)

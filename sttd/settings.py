@@ -1,0 +1,61 @@
+"""Settings of the client and the command line: name, default, bounds, one sentence each.
+
+Imports pydantic-settings, schemas and sttd.errors; reads the environment only when `load` is called.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas import names
+from sttd.errors import SettingsInvalid
+
+
+class ClientSettings(BaseSettings):
+    """Each is read from `STTD_<NAME>` or from `.env`; what is passed in wins."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="STTD_", env_file=".env", env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    amqp_url: SecretStr = Field(
+        default=SecretStr("amqp://guest:guest@127.0.0.1:5672/"),
+        description="Where RabbitMQ is: amqp:// or amqps:// URL with user, password and vhost.",
+    )
+    request_queue: Annotated[str, Field(min_length=1, max_length=255)] = Field(
+        default=names.REQUESTS, description="The queue that requests go to, unless a call names another."
+    )
+    timeout: Annotated[float, Field(gt=0)] = Field(
+        default=300, description="How long one request may take from call to answer, in seconds; `inf` waits for ever."
+    )
+
+    @field_validator("amqp_url")
+    @classmethod
+    def _amqp_address(cls, value: SecretStr) -> SecretStr:
+        try:
+            parts = urlsplit(value.get_secret_value())
+            usable = parts.scheme in {"amqp", "amqps"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # its text quotes the URL, and with it the password
+            usable = False
+        if not usable:
+            raise ValueError("must be an amqp:// or amqps:// URL with a host; special characters in user and password percent-encoded")
+        return value
+
+    @property
+    def broker(self) -> str:
+        """The broker's address for people: no user, no password."""
+        parts = urlsplit(self.amqp_url.get_secret_value())
+        return f"{parts.hostname}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}{parts.path or '/'}"
+
+
+def load(**given: Any) -> ClientSettings:
+    """Read the settings; what is given and not None wins. Raises `SettingsInvalid`, one clause per wrong one, never with its value."""
+    try:
+        return ClientSettings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        lines = [f"STTD_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors(include_input=False, include_url=False)]
+        raise SettingsInvalid("; ".join(lines)) from None

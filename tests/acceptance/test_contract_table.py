@@ -1,0 +1,138 @@
+"""Every way of asking, right and wrong, ends as the table "what becomes of a request" says, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.support.amqp_raw import POISON_PROPERTIES, publish_raw
+from tests.support.broker import Broker, wait_until
+from tests.support.daemon import DaemonProcess
+from tests.support.notes import GROCERIES, note, spoken
+from tests.support.rpc import Rpc
+
+JSON = "application/json"
+FORBIDDEN = ("stt.requests", "stt.requests.bulk", "stt.dead", "stt.suspect", "stt.retry.10s", "stt.replies.dead", "amq.direct", "amq.topic")
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A request that breaks the contract, and the code that it must be answered with."""
+
+    name: str
+    code: str
+    body: bytes = b""
+    properties: dict[str, Any] = field(default_factory=dict)
+
+
+def _json(audio: bytes, **options: Any) -> bytes:
+    return json.dumps({"audio": base64.b64encode(audio).decode(), "options": options}).encode()
+
+
+def _bad_requests(audio: bytes) -> list[Bad]:
+    json_type = {"content_type": JSON}
+    return [
+        Bad("unknown header option", "bad_request", audio, {"headers": {"stt-volume": "11"}}),
+        Bad("beam out of range", "bad_request", audio, {"headers": {"stt-beam-size": 99}}),
+        Bad("language unknown", "bad_request", audio, {"headers": {"stt-language": "klingon"}}),
+        Bad("boolean that is none", "bad_request", audio, {"headers": {"stt-vad": "maybe"}}),
+        Bad("compressed body", "bad_request", audio, {"content_encoding": "gzip"}),
+        Bad("header next to a JSON body", "bad_request", _json(audio), json_type | {"headers": {"stt-language": "ru"}}),
+        Bad("JSON that is none", "bad_request", b'{"audio": ', json_type),
+        Bad("not base64", "bad_request", b'{"audio": "***"}', json_type),
+        Bad("unknown JSON option", "bad_request", _json(audio, volume=11), json_type),
+        Bad("unknown JSON field", "bad_request", b'{"audio": "AAAA", "url": "http://127.0.0.1/"}', json_type),
+        Bad("deadline two days ahead", "bad_request", audio, {"headers": {"stt-deadline": "2999-01-01T00:00:00Z"}}),
+        Bad("deadline passed", "expired", audio, {"headers": {"stt-deadline": "2020-01-01T00:00:00Z"}}),
+        Bad("empty body", "audio_empty"),
+        Bad("empty JSON audio", "audio_empty", _json(b""), json_type),
+        Bad("too large", "body_too_large", audio + bytes(400_000)),
+        Bad("text", "unsupported_media", b"this is not audio, it is a sentence. " * 20),
+        Bad("playlist that names a file", "unsupported_media", b"ffconcat version 1.0\nfile /etc/passwd\n"),
+    ]
+
+
+def test_each_bad_request_is_answered_at_once_with_its_code(start_daemon: Any, broker: Broker) -> None:
+    """No input that a caller controls is lost, retried for ever or dead-lettered in silence."""
+    daemon: DaemonProcess = start_daemon(max_body_bytes="300000").wait_ready()
+    bad = _bad_requests(note(text=GROCERIES).path.read_bytes())
+
+    with Rpc(broker.amqp_url) as client:
+        for case in bad:
+            client.send(case.body, correlation_id=case.name, **case.properties)
+        answers = {answer.properties.correlation_id: answer for answer in client.collect(len(bad))}
+
+        assert {name: answer.code for name, answer in answers.items()} == {case.name: case.code for case in bad}
+        assert {answer.properties.type for answer in answers.values()} == {"stt.failure.v1"}
+        assert not any(answer.body["error"]["retryable"] for answer in answers.values())
+        good = client.ask(note(text=GROCERIES).path.read_bytes(), correlation_id="good")
+    assert spoken(good.body["text"]) == spoken(GROCERIES)
+    assert broker.depth("stt.requests") == broker.depth("stt.dead") == 0
+    assert daemon.metric("sttd_requests_finished_total", outcome="failed", code="bad_request") == 11
+
+
+def test_json_and_raw_requests_mean_the_same(daemon: DaemonProcess, broker: Broker) -> None:
+    """The JSON form is for clients that cannot set headers; content types of raw bodies are not believed."""
+    sample = note(language="en")
+    audio = sample.path.read_bytes()
+    with Rpc(broker.amqp_url) as client:
+        client.send(_json(audio, language="en", beam_size=3), content_type="application/json; charset=utf-8", correlation_id="json")
+        client.send(audio, content_type="image/png", headers={"stt-language": "en", "stt-beam-size": "3"}, correlation_id="raw")
+        client.send(audio, headers={"stt-language": "auto", "stt-languages": "ru, en"}, correlation_id="auto")
+        answers = {answer.properties.correlation_id: answer.body for answer in client.collect(3)}
+
+    assert spoken(answers["json"]["text"]) == spoken(answers["raw"]["text"]) == spoken(answers["auto"]["text"]) == spoken(sample.text)
+    assert answers["auto"]["language"] == "en"
+    assert daemon.ready()
+
+
+async def test_a_forbidden_reply_to_is_dead_lettered_with_its_reason(daemon: DaemonProcess, broker: Broker) -> None:
+    """Nobody can make the daemon write into its own queues or into the broker's exchanges (reliability row 84)."""
+    audio = note(text=GROCERIES).path.read_bytes()
+    for target in FORBIDDEN:
+        broker.publish("stt.requests", audio, reply_to=target, correlation_id=target)
+
+    await wait_until(lambda: broker.depth("stt.dead") == len(FORBIDDEN), 20)
+
+    dead = broker.take("stt.dead", len(FORBIDDEN))
+    assert {message.properties.correlation_id for message in dead} == set(FORBIDDEN)
+    assert {message.headers["sttd-reason"] for message in dead} == {"bad_reply_to"}
+    assert all(message.body == audio for message in dead)
+    for queue in ("stt.requests", "stt.requests.bulk", "stt.suspect", "stt.retry.10s", "stt.replies.dead", "stt.replies"):
+        assert broker.depth(queue) == 0
+    assert daemon.metric("sttd_dead_letters_total", reason="bad_reply_to") == len(FORBIDDEN)
+
+
+async def test_a_reply_that_nobody_can_receive_is_parked(daemon: DaemonProcess, broker: Broker) -> None:
+    """The work is not lost when the caller's queue is gone: the finished reply waits in stt.replies.dead."""
+    broker.publish("stt.requests", note(text=GROCERIES).path.read_bytes(), reply_to="gone", correlation_id="late")
+
+    await wait_until(lambda: broker.depth("stt.replies.dead"), 20)
+
+    [parked] = broker.take("stt.replies.dead")
+    assert spoken(parked.json()["text"]) == spoken(GROCERIES)
+    assert parked.properties.correlation_id == "late"
+    assert parked.headers["sttd-reply-to"] == "gone"
+    assert broker.depth("stt.requests") == broker.depth("stt.dead") == 0
+    assert daemon.ready()
+
+
+async def test_poison_properties_between_good_notes_harm_nobody(daemon: DaemonProcess, broker: Broker) -> None:
+    """A timestamp in microseconds kills a stock aio-pika connection; here it ends in stt.dead and the others are answered."""
+    audio = note(text=GROCERIES).path.read_bytes()
+    flags, properties = POISON_PROPERTIES["timestamp in microseconds"]
+    with Rpc(broker.amqp_url) as client:
+        client.send(audio, correlation_id="before")
+        publish_raw(broker.amqp_url, "stt.requests", audio, flags, properties)
+        client.send(audio, correlation_id="after")
+        answers = client.collect(2)
+
+    assert {answer.properties.correlation_id for answer in answers} == {"before", "after"}
+    await wait_until(lambda: broker.depth("stt.dead") == 1, 20)
+    [dead] = broker.take("stt.dead")
+    assert dead.headers["sttd-reason"] == "malformed"
+    assert dead.body == audio
+    assert daemon.lines("bus_lost") == []
+    assert daemon.metric("sttd_connection_losses_total", role="consume") == 0

@@ -1,0 +1,49 @@
+"""Many notes at once: each answer belongs to its request, the queue empties, memory comes back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.support.broker import Broker
+from tests.support.daemon import DaemonProcess
+from tests.support.notes import short_notes, spoken
+from tests.support.rpc import Rpc
+
+NOTES = 200
+WARM_UP = 50
+GROWTH_MIB = 40  # of arenas and caches that a process keeps once it has been busy; a leak of PCM would be ten times that
+
+
+def _ask_for(count: int, client: Rpc) -> dict[str, list[str]]:
+    """Send `count` notes in rotation; return what each answer should say, by correlation id."""
+    samples = short_notes()
+    expected = {}
+    for number in range(count):
+        sample = samples[number % len(samples)]
+        name = f"{sample.file}#{len(client.answers)}-{number}"
+        expected[name] = spoken(sample.text)
+        client.send(sample.path.read_bytes(), correlation_id=name, headers={"stt-language": sample.language})
+    return expected
+
+
+def test_200_notes_at_once_get_200_right_answers(start_daemon: Any, broker: Broker) -> None:
+    """Nothing is lost, mixed up or kept when far more notes arrive than there are slots."""
+    daemon: DaemonProcess = start_daemon(slots="2").wait_ready()
+    with Rpc(broker.amqp_url) as client:
+        _ask_for(WARM_UP, client)
+        client.collect(WARM_UP, 60)
+        warm = daemon.resident_mib()
+        client.answers.clear()
+
+        expected = _ask_for(NOTES, client)
+        answers = client.collect(NOTES, 150)
+
+        heard = {answer.properties.correlation_id: spoken(answer.body["text"]) for answer in answers}
+        assert heard == expected
+        assert len({answer.properties.headers["stt-reply-id"] for answer in answers}) == NOTES
+    assert broker.depth("stt.requests") == broker.depth("stt.dead") == broker.depth("stt.replies.dead") == 0
+    assert daemon.metric("sttd_requests_finished_total", outcome="completed", code="ok") == NOTES + WARM_UP
+    assert daemon.metric("sttd_requests_received_total", lane="interactive") == NOTES + WARM_UP
+    assert daemon.metric("sttd_stage_duration_seconds_count", stage="total") == NOTES + WARM_UP
+    assert daemon.metric("sttd_requests_in_flight") == 0
+    assert daemon.resident_mib() - warm < GROWTH_MIB

@@ -1,0 +1,91 @@
+"""Readiness tells the truth: red until the self-test has passed and the consumer is registered, red again when the broker goes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.broker import Broker, wait_until
+from tests.support.daemon import DaemonProcess
+from tests.support.notes import GROCERIES, note, spoken
+from tests.support.rpc import Rpc
+from tools.rabbitmq import Node
+
+NOTICED_SECONDS = 35.0
+
+
+@pytest.fixture
+def daemon_on_own_node(own_broker: Broker, tmp_path: Path) -> Iterator[DaemonProcess]:
+    """A daemon on a broker that the test may kill."""
+    daemon = DaemonProcess(own_broker.amqp_url, tmp_path / "daemon.log")
+    yield daemon.start()
+    daemon.close()
+
+
+@pytest.mark.timeout(180)
+async def test_readiness_follows_model_consumer_and_broker(daemon_on_own_node: DaemonProcess, own_node: Node, own_broker: Broker) -> None:
+    """An orchestrator never sends people to a worker that cannot answer."""
+    daemon = daemon_on_own_node
+    status, body = daemon.get("/readyz")
+    checks = json.loads(body)["checks"]
+    assert status == 503
+    assert {name for name, check in checks.items() if not check["ok"]} >= {"model", "consumer"}
+    assert all(check["reason"] for check in checks.values() if not check["ok"])
+    assert daemon.get("/health")[0] == 503
+    daemon.wait_ready()
+    assert own_broker.consumers("stt.requests") == 1
+    assert json.loads(daemon.get("/health")[1]) == {"status": "ok", "model": "whisper-demo"}
+
+    own_node.kill()
+
+    assert daemon.wait_not_ready(NOTICED_SECONDS) <= NOTICED_SECONDS
+    assert "consumer" in daemon.get("/readyz")[1]
+    assert daemon.get("/healthz")[0] == 200
+    own_node.start()
+    daemon.wait_ready(60)
+    await wait_until(lambda: own_broker.consumers("stt.requests") == 1, 20)
+    with Rpc(own_broker.amqp_url) as client:
+        assert spoken(client.ask(note(text=GROCERIES).path.read_bytes()).body["text"]) == spoken(GROCERIES)
+
+
+@pytest.mark.timeout(180)
+def test_a_frozen_broker_is_noticed_by_its_heartbeats(daemon_on_own_node: DaemonProcess, own_node: Node) -> None:
+    """Half-open connections look alive to TCP; three missed heartbeats say otherwise (reliability row 5)."""
+    daemon_on_own_node.wait_ready()
+    own_node.freeze()
+    try:
+        assert daemon_on_own_node.wait_not_ready(NOTICED_SECONDS + 5) <= NOTICED_SECONDS + 5
+    finally:
+        own_node.thaw()
+    daemon_on_own_node.wait_ready(60)
+
+
+def test_metrics_count_what_was_sent_and_pass_promtool(daemon: DaemonProcess, broker: Broker) -> None:
+    """What Prometheus scrapes is well-formed and true."""
+    with Rpc(broker.amqp_url) as client:
+        for _ in range(3):
+            client.send(note(text=GROCERIES).path.read_bytes(), timestamp=1_700_000_000)
+        client.send(note(expect="no_speech").path.read_bytes())
+        client.send(b"not audio at all, only words" * 10)
+        client.collect(5)
+
+    assert daemon.metric("sttd_requests_received_total", lane="interactive") == 5
+    assert daemon.metric("sttd_requests_finished_total", outcome="completed", code="ok") == 4
+    assert daemon.metric("sttd_requests_finished_total", outcome="failed", code="unsupported_media") == 1
+    assert daemon.metric("sttd_stage_duration_seconds_count", stage="queued") == 3
+    assert daemon.metric("sttd_stage_duration_seconds_count", stage="transcribe") == 4
+    assert daemon.metric("sttd_no_speech_total") == 1
+    assert daemon.metric("sttd_requests_in_flight") == 0
+    assert daemon.metric("sttd_consumer_registered") == 1
+    assert daemon.metric("sttd_model_info", name="demo", device="cpu") == 1
+    promtool = shutil.which("promtool")
+    assert promtool, "promtool is missing; `make tools` installs it (Debian package prometheus)"
+    checked = subprocess.run(
+        [promtool, "check", "metrics"], input=daemon.get("/metrics")[1].encode(), capture_output=True, check=False, timeout=20
+    )
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")

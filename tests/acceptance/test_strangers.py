@@ -1,0 +1,106 @@
+"""Clients that know nothing but the contract's documents get right answers from the real daemon."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from tests.support.broker import Broker, wait_until
+from tests.support.daemon import DaemonProcess
+from tests.support.notes import GROCERIES, note, spoken
+from tests.support.rpc import Answer, Rpc
+
+CONTRACT = Path(__file__).parents[2] / "docs" / "contract"
+DIRECT = "amq.rabbitmq.reply-to"
+
+
+def assert_fits_the_contract(answer: Answer) -> None:
+    """The reply validates against the committed JSON Schema and carries the promised properties."""
+    schema: dict[str, Any] = json.loads((CONTRACT / "reply.schema.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(answer.body)
+    properties = answer.properties
+    assert properties.app_id == "sttd"
+    assert properties.content_type == "application/json"
+    assert properties.message_id
+    assert properties.headers["stt-reply-id"]
+    assert properties.type in {"stt.transcript.v1", "stt.failure.v1"}
+
+
+@pytest.mark.parametrize("reply_to", ["", DIRECT], ids=["exclusive queue", "direct reply-to"])
+def test_raw_bytes_with_a_correlation_id_come_back_as_text(daemon: DaemonProcess, broker: Broker, reply_to: str) -> None:
+    """The RPC pattern of pika and RabbitMQ's pseudo queue both work, in any language, with no code of ours."""
+    with Rpc(broker.amqp_url, reply_to) as client:
+        answer = client.ask(note(text=GROCERIES).path.read_bytes(), correlation_id="1", message_id="m-1")
+
+        assert_fits_the_contract(answer)
+        assert answer.properties.correlation_id == "1"
+        assert spoken(answer.body["text"]) == spoken(GROCERIES)
+        assert answer.body["language"] == "ru"
+        assert answer.body["message_id"] == "m-1"
+        assert answer.body["model"]["name"] == "demo"
+        assert daemon.ready()
+    assert broker.depth("stt.dead") == broker.depth("stt.replies.dead") == 0
+
+
+@pytest.mark.usefixtures("daemon")
+async def test_without_reply_to_the_answer_is_in_the_default_reply_queue(broker: Broker) -> None:
+    """A bot that only knows two queue names can use the daemon."""
+    broker.publish("stt.requests", note(text=GROCERIES).path.read_bytes(), correlation_id="note-7", delivery_mode=2)
+
+    await wait_until(lambda: broker.depth("stt.replies"), 20)
+
+    [message] = broker.take("stt.replies")
+    assert message.properties.correlation_id == "note-7"
+    assert message.properties.delivery_mode == 2
+    assert spoken(message.json()["text"]) == spoken(GROCERIES)
+
+
+@pytest.mark.usefixtures("daemon")
+def test_two_callers_with_the_same_correlation_id_each_get_their_own_answer(broker: Broker) -> None:
+    """Many clients count 1, 2, 3: correlation ids are the caller's, not ours."""
+    russian, english = note(text=GROCERIES), note(language="en")
+    with Rpc(broker.amqp_url) as first, Rpc(broker.amqp_url) as second:
+        first.send(russian.path.read_bytes(), correlation_id="1")
+        second.send(english.path.read_bytes(), correlation_id="1", headers={"stt-language": "en"})
+
+        [to_first], [to_second] = first.collect(1), second.collect(1)
+
+    assert spoken(to_first.body["text"]) == spoken(russian.text)
+    assert spoken(to_second.body["text"]) == spoken(english.text)
+    assert to_second.body["language"] == "en"
+
+
+@pytest.mark.usefixtures("daemon")
+def test_silence_is_an_answer_and_not_an_error(broker: Broker) -> None:
+    """An empty voice note ends in `no_speech`, with empty text and no invented words."""
+    with Rpc(broker.amqp_url) as client:
+        answer = client.ask(note(expect="no_speech").path.read_bytes(), correlation_id="quiet")
+
+    assert_fits_the_contract(answer)
+    assert answer.body["status"] == "completed"
+    assert answer.body["no_speech"] is True
+    assert answer.body["text"] == ""
+    assert answer.body["segments"] == []
+
+
+@pytest.mark.usefixtures("daemon")
+def test_word_timestamps_and_progress_arrive_when_asked_for(broker: Broker) -> None:
+    """Options travel as headers; progress comes before the transcript, which is the last message."""
+    long_note = max((sample for sample in (note(), note(text=GROCERIES))), key=lambda sample: len(sample.text))
+    with Rpc(broker.amqp_url) as client:
+        client.send(long_note.path.read_bytes(), correlation_id="w", headers={"stt-word-timestamps": "true", "stt-progress": True})
+        end = time.monotonic() + 30
+        while not client.answers or client.answers[-1].body["status"] == "progress":
+            assert time.monotonic() < end
+            client.collect(len(client.answers) + 1)
+
+    last = client.answers[-1]
+    words = [word for segment in last.body["segments"] for word in segment["words"]]
+    assert [spoken(word["word"])[0] for word in words] == spoken(long_note.text)
+    assert all(0 <= word["start"] <= word["end"] <= last.body["duration"] for word in words)
+    assert {answer.properties.type for answer in client.answers[:-1]} <= {"stt.progress.v1"}

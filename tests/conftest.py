@@ -1,0 +1,57 @@
+"""Fixtures for every tier: a clean environment, the session's RabbitMQ, a fresh vhost on it, a node of one's own.
+
+Owns no test data. Starts nothing until a test asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.broker import Broker, External
+from tools.rabbitmq import Node
+
+EXTERNAL_AMQP = os.environ.get("STTD_TEST_AMQP_URL")
+EXTERNAL_MANAGEMENT = os.environ.get("STTD_TEST_MANAGEMENT_URL")
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the developer's shell or `.env` reaches a test; what a test sets is undone after it."""
+    from consumer.settings import Settings  # noqa: PLC0415 - only a test that runs needs it, not every collection
+
+    for name in [name for name in os.environ if name.startswith("STTD_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setitem(Settings.model_config, "env_file", None)
+
+
+@pytest.fixture(scope="session")
+def node() -> Iterator[Node | External]:
+    """The session's RabbitMQ: a private node, or the broker that STTD_TEST_AMQP_URL names. Tests share it and must leave it running."""
+    if EXTERNAL_AMQP:
+        yield External(EXTERNAL_AMQP, EXTERNAL_MANAGEMENT)
+        return
+    with Node() as private:
+        yield private
+
+
+@pytest.fixture
+def own_node() -> Iterator[Node]:
+    """A started private node that the test may kill, stop and freeze."""
+    with Node() as private:
+        yield private
+
+
+@pytest.fixture
+def broker(node: Node | External) -> Iterator[Broker]:
+    """A fresh vhost with a user of its own on the session's RabbitMQ."""
+    with Broker(node) as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def own_broker(own_node: Node) -> Broker:
+    """A vhost on `own_node`, which goes with it: the node may be down when the test ends."""
+    return Broker(own_node).__enter__()

@@ -1,0 +1,1 @@
+"""What tests share: the broker, raw AMQP, clients. Imports no test."""

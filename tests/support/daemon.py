@@ -1,0 +1,138 @@
+"""The daemon as a subprocess, as an operator runs it: started, asked over HTTP, signalled, its log read.
+
+Imports the standard library only; never looks inside the process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+START_SECONDS = 30.0
+POLL = 0.05
+
+
+class DaemonProcess:
+    """One `python -m consumer` with the demo model and a JSON log in a file."""
+
+    def __init__(self, amqp_url: str, log: Path, **settings: str) -> None:
+        """`settings`: without prefix, lower case: `slots="2"` is STTD_SLOTS=2."""
+        self._log_path = log
+        self._env = {key: value for key, value in os.environ.items() if not key.startswith("STTD_")}
+        wanted = {"amqp_url": amqp_url, "model": "demo", "side_port": "0", "log_format": "json", "drain_seconds": "20"} | settings
+        self._env |= {f"STTD_{name.upper()}": value for name, value in wanted.items() if not name.isupper()}
+        self._env |= {name: value for name, value in settings.items() if name.isupper()}
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> DaemonProcess:
+        """Start without waiting for anything. The working directory is empty, so that no `.env` is read."""
+        with self._log_path.open("ab") as sink:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "consumer"], env=self._env, stdout=sink, stderr=sink, cwd=self._log_path.parent
+            )
+        return self
+
+    @property
+    def running(self) -> subprocess.Popen[bytes]:
+        """The process; a test that uses it has started it."""
+        assert self.process is not None
+        return self.process
+
+    @property
+    def log(self) -> str:
+        """All that it has written."""
+        return self._log_path.read_text()
+
+    def lines(self, action: str) -> list[dict[str, Any]]:
+        """The log lines of one `action`, oldest first."""
+        parsed = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
+        return [line for line in parsed if line.get("action") == action]
+
+    def url(self, path: str) -> str:
+        """Address of a page of the side port."""
+        found = self._wait(lambda: self.lines("side_port"), START_SECONDS, "the side port")
+        return f"{found[-1]['url']}{path}"
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body of a page of the side port."""
+        try:
+            with urllib.request.urlopen(self.url(path), timeout=5) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def ready(self) -> bool:
+        """Whether `/readyz` says 200."""
+        return self.get("/readyz")[0] == 200
+
+    def wait_ready(self, seconds: float = START_SECONDS) -> DaemonProcess:
+        """Wait until it is ready."""
+        self._wait(self.ready, seconds, "readiness")
+        return self
+
+    def wait_not_ready(self, seconds: float) -> float:
+        """Wait until it is not ready any more; return how long that took, in seconds."""
+        began = time.monotonic()
+        self._wait(lambda: not self.ready(), seconds, "the loss of readiness")
+        return time.monotonic() - began
+
+    def wait_log(self, action: str, seconds: float = START_SECONDS) -> dict[str, Any]:
+        """Wait for a log line of this `action`; return the newest."""
+        return self._wait(lambda: self.lines(action), seconds, f"log action {action}")[-1]
+
+    def metric(self, name: str, /, **labels: str) -> float:
+        """One sample of `/metrics`; fails if there is none."""
+        for line in self.get("/metrics")[1].splitlines():
+            if line.startswith((f"{name} ", f"{name}{{")) and all(f'{key}="{value}"' in line for key, value in labels.items()):
+                return float(line.rpartition(" ")[2])
+        raise AssertionError(f"no sample {name} {labels}")
+
+    def resident_mib(self) -> float:
+        """Resident memory of the process itself, without its decoder children."""
+        pages = int(Path(f"/proc/{self.running.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    def stop(self, seconds: float = 30.0) -> int:
+        """SIGTERM and wait; return the exit code."""
+        self.running.send_signal(signal.SIGTERM)
+        return self.running.wait(seconds)
+
+    def kill(self) -> None:
+        """SIGKILL and wait."""
+        self.running.kill()
+        self.running.wait(10)
+
+    def wait_exit(self, seconds: float) -> int:
+        """Wait for it to end by itself; return the exit code."""
+        return self.running.wait(seconds)
+
+    def close(self) -> None:
+        """End it whatever state it is in."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+
+    def _wait(self, look: Any, seconds: float, what: str) -> Any:
+        end = time.monotonic() + seconds
+        while True:
+            found = look()
+            if found:
+                return found
+            assert self.running.poll() is None, f"the daemon exited with {self.running.returncode} before {what}:\n{self.log[-3000:]}"
+            assert time.monotonic() < end, f"no {what} within {seconds} s:\n{self.log[-3000:]}"
+            time.sleep(POLL)  # the only way to wait for another process's HTTP answer
+
+
+def children(pid: int) -> Iterator[int]:
+    """Process ids of the direct children of `pid`."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        yield from map(int, (task / "children").read_text().split())

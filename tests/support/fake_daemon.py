@@ -1,0 +1,101 @@
+"""A daemon without a model: takes requests from a real RabbitMQ and answers with what the test scripts, by the contract's models.
+
+Imports aio_pika and schemas; shares no line with the daemon, so that a client's test proves the contract and not the daemon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Self
+
+import aio_pika
+from aio_pika.abc import AbstractIncomingMessage
+
+from schemas import names
+from schemas.codes import ErrorCode
+from schemas.reply import AudioInfo, Failure, FailureDetail, ModelInfo, Progress, Timings, Transcript, reply_id
+
+
+def transcript(message: AbstractIncomingMessage, text: str | None = None) -> Transcript:
+    """A canned transcript; its text is the request's body unless given."""
+    return Transcript(
+        correlation_id=message.correlation_id,
+        message_id=message.message_id,
+        text=message.body.decode() if text is None else text,
+        language="ru",
+        language_probability=1.0,
+        duration=2.0,
+        no_speech=False,
+        segments=[],
+        audio=AudioInfo(duration=2.0, format="ogg", codec="opus", sample_rate=48_000, channels=1),
+        model=ModelInfo(name="none", engine="none", device="cpu", compute_type="int8"),
+        timings=Timings(decode=0.0, transcribe=0.0, total=0.0),
+        attempt=1,
+        worker="fake",
+    )
+
+
+def failure(message: AbstractIncomingMessage, code: str, *, retryable: bool | None = None) -> Failure:
+    """A canned failure with this code."""
+    flag = {str(known): known.retryable for known in ErrorCode}.get(code, False) if retryable is None else retryable
+    detail = FailureDetail(code=code, message=f"it is {code}", retryable=flag, details={"why": "scripted"})
+    return Failure(correlation_id=message.correlation_id, message_id=message.message_id, error=detail, attempt=1, worker="fake")
+
+
+def progress(message: AbstractIncomingMessage, fraction: float) -> Progress:
+    """A canned progress message."""
+    return Progress(correlation_id=message.correlation_id, message_id=message.message_id, fraction=fraction, text="so far")
+
+
+Script = Callable[["FakeDaemon", AbstractIncomingMessage], Awaitable[None]]
+
+
+async def echo(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:
+    """The default script: the body is the text."""
+    await daemon.reply(message, transcript(message))
+
+
+class FakeDaemon:
+    """Consumes one request queue while the `async with` block runs; replies first, then acks, and reconnects by itself."""
+
+    def __init__(self, url: str, script: Script = echo, *, queue: str = names.REQUESTS, arguments: dict[str, Any] | None = None) -> None:
+        """Open nothing yet. `arguments` of the queue, for tests of its limits."""
+        self._url = url
+        self._script = script
+        self._queue = queue
+        self._arguments = arguments or {"x-queue-type": "quorum"}
+        self.seen: list[AbstractIncomingMessage] = []
+        self.arrived = asyncio.Semaphore(0)
+        """Released once for each request taken."""
+
+    async def __aenter__(self) -> Self:
+        """Declare the queue and consume it."""
+        self._connection = await aio_pika.connect_robust(self._url, reconnect_interval=0.1)
+        channel = await self._connection.channel(publisher_confirms=False)
+        self._exchange = channel.default_exchange
+        queue = await channel.declare_queue(self._queue, durable=True, arguments=self._arguments)
+        await queue.consume(self._take)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Leave; what is not acked goes back to the queue."""
+        await self._connection.close()
+
+    async def _take(self, message: AbstractIncomingMessage) -> None:
+        self.seen.append(message)
+        self.arrived.release()
+        await self._script(self, message)
+        await message.ack()
+
+    async def reply(self, message: AbstractIncomingMessage, answer: Transcript | Failure | Progress | bytes) -> None:
+        """Publish one reply as the contract says it; bytes go as they are."""
+        assert message.reply_to is not None
+        body = answer if isinstance(answer, bytes) else answer.model_dump_json().encode()
+        identity = reply_id(
+            message_id=message.message_id, reply_to=message.reply_to, correlation_id=message.correlation_id, body=message.body
+        )
+        await self._exchange.publish(
+            aio_pika.Message(body, correlation_id=message.correlation_id, headers={names.REPLY_ID_HEADER: identity}), message.reply_to
+        )

@@ -1,0 +1,236 @@
+"""Stand-ins at the handler's seams: a decoder and a transcriber that do as told, and somebody who watches the bus.
+
+Imports the seams only. Both can be held in the middle of the work, and remember what they saw and whether they were cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from consumer.audio.decoder import DecodedAudio
+from consumer.bus.seam import Outgoing, Publisher
+from consumer.delivery import Delivery, Rules
+from consumer.engine.transcriber import Job, Transcription
+from consumer.handler import Defaults, Handler
+from consumer.side_port.metrics import Metrics
+from consumer.verdict import Verdict
+from consumer.worker import Worker
+from schemas.reply import AudioInfo, ModelInfo, Segment
+from tests.support.memory_bus import MemoryBroker, Stored
+
+T = TypeVar("T")
+
+SOUND = DecodedAudio(
+    pcm=np.zeros(16_000, np.float32),
+    info=AudioInfo(duration=1.0, format="ogg", codec="opus", sample_rate=48_000, channels=1),
+)
+HEARD = Transcription(
+    segments=[Segment(id=0, start=0, end=1, text=" привет", avg_logprob=-0.1, no_speech_prob=0.01, compression_ratio=1.0)],
+    language="ru",
+    language_probability=1.0,
+)
+SILENCE = Transcription(segments=[], language="ru", language_probability=1.0)
+RULES = Rules(
+    reply_queue="stt.replies",
+    forbidden_targets=frozenset({"stt.requests", "stt.requests.bulk", "stt.suspect", "stt.dead", "stt.replies.dead", "stt.retry.10s"}),
+    max_body_bytes=1000,
+    job_seconds=30.0,
+    worker="worker-1",
+)
+
+
+class _Fake(Generic[T]):
+    """Gives its outcomes one after the other, the last one for ever. `hold()` stops it until the returned event is set."""
+
+    def __init__(self, *outcomes: T | Exception) -> None:
+        self.outcomes = list(outcomes)
+        self.calls = 0
+        self.cancelled = 0
+        self.entered = asyncio.Event()
+        self._held: asyncio.Event | None = None
+
+    def hold(self) -> asyncio.Event:
+        """Stop in the middle of the next calls; set the event to let them go on."""
+        self._held = asyncio.Event()
+        return self._held
+
+    async def _do(self) -> T:
+        self.calls += 1
+        self.entered.set()
+        try:
+            if self._held is not None:
+                await self._held.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+class FakeDecoder(_Fake[DecodedAudio]):
+    """A `Decoder`. `seen`: the files that it was given."""
+
+    def __init__(self, *outcomes: DecodedAudio | Exception) -> None:
+        """Decode to one second of nothing unless told otherwise."""
+        super().__init__(*(outcomes or (SOUND,)))
+        self.seen: list[bytes] = []
+
+    async def decode(self, audio: bytes) -> DecodedAudio:
+        """See `Decoder.decode`."""
+        self.seen.append(audio)
+        return await self._do()
+
+
+class FakeTranscriber(_Fake[Transcription]):
+    """A `Transcriber`. `jobs`: what it was asked; `progress`: what it reports on the way."""
+
+    def __init__(self, *outcomes: Transcription | Exception, progress: tuple[tuple[float, str], ...] = ()) -> None:
+        """Hear one word unless told otherwise."""
+        super().__init__(*(outcomes or (HEARD,)))
+        self.jobs: list[Job] = []
+        self.progress = progress
+
+    @property
+    def info(self) -> ModelInfo:
+        """See `Transcriber.info`."""
+        return ModelInfo(name="fake", engine="none", device="cpu", compute_type="int8")
+
+    async def transcribe(self, job: Job) -> Transcription:
+        """See `Transcriber.transcribe`; progress comes from another thread, as the engine's does."""
+        self.jobs.append(job)
+        if job.on_progress is not None:
+            for fraction, text in self.progress:
+                await asyncio.to_thread(job.on_progress, fraction, text)
+        return await self._do()
+
+
+class FakeSettler:
+    """A `Settler` that notes each call in `calls`."""
+
+    def __init__(self, fails_with: Exception | None = None) -> None:
+        """Raise `fails_with` from each call, if given."""
+        self.calls: list[str] = []
+        self._fails_with = fails_with
+
+    async def ack(self) -> None:
+        """See `Settler.ack`."""
+        await self._note("ack")
+
+    async def reject(self) -> None:
+        """See `Settler.reject`."""
+        await self._note("reject")
+
+    async def _note(self, call: str) -> None:
+        self.calls.append(call)
+        await asyncio.sleep(0)
+        if self._fails_with is not None:
+            raise self._fails_with
+
+
+class Watcher:
+    """A `BusObserver` that keeps everything it is told and lets a test wait for it."""
+
+    def __init__(self) -> None:
+        """Nothing told yet."""
+        self.told: list[tuple[Any, ...]] = []
+        self._news = asyncio.Condition()
+        self._waking: set[asyncio.Task[None]] = set()
+
+    def connected(self, role: str) -> None:
+        """See `BusObserver.connected`."""
+        self._note("connected", role)
+
+    def lost(self, role: str, reason: str) -> None:
+        """See `BusObserver.lost`."""
+        self._note("lost", role, reason)
+
+    def blocked(self, blocked: bool) -> None:
+        """See `BusObserver.blocked`."""
+        self._note("blocked", blocked)
+
+    def _note(self, *what: Any) -> None:
+        self.told.append(what)
+        task = asyncio.create_task(self._wake())
+        self._waking.add(task)
+        task.add_done_callback(self._waking.discard)
+
+    async def _wake(self) -> None:
+        async with self._news:
+            self._news.notify_all()
+
+    def connects(self, role: str) -> int:
+        """How often this role has connected."""
+        return sum(1 for what in self.told if what == ("connected", role))
+
+    def losses(self, role: str) -> list[str]:
+        """Why this role lost its connection, in order."""
+        return [what[2] for what in self.told if what[:2] == ("lost", role)]
+
+    async def until(self, true: Callable[[], bool], seconds: float = 20.0) -> None:
+        """Wait until a fact about what was told holds; raises `TimeoutError` with all that was told."""
+        try:
+            async with asyncio.timeout(seconds), self._news:
+                await self._news.wait_for(true)
+        except TimeoutError:
+            raise TimeoutError(f"told so far: {self.told}") from None
+
+
+@dataclass
+class Desk:
+    """A handler and a worker on a memory broker, with fakes for decoder and engine."""
+
+    broker: MemoryBroker
+    decoder: FakeDecoder = field(default_factory=FakeDecoder)
+    transcriber: FakeTranscriber = field(default_factory=FakeTranscriber)
+    rules: Rules = RULES
+    metrics: Metrics = field(default_factory=Metrics)
+    publisher: Publisher | None = None
+
+    def handler(self) -> Handler:
+        """A handler with these collaborators."""
+        defaults = Defaults(language="ru", beam_size=5, condition_on_previous_text=False)
+        return Handler(self.publisher or self.broker.publisher(), self.decoder, self.transcriber, defaults, self.metrics)
+
+    def worker(self) -> Worker:
+        """A worker around such a handler."""
+        return Worker(self.handler(), self.rules, self.metrics)
+
+    def delivery(self, lane: str = "stt.requests") -> Delivery:
+        """The next message of a lane, in hand."""
+        return Delivery(self.broker.deliver(lane), self.rules)
+
+    async def handle(self, lane: str = "stt.requests") -> Verdict:
+        """Bring the next message of a lane to its end."""
+        return await self.handler().handle(self.delivery(lane))
+
+    def only(self, queue: str) -> Stored:
+        """The one message in a queue."""
+        (stored,) = self.broker.queues[queue].ready
+        return stored
+
+    def empty(self, *queues: str) -> bool:
+        """Whether these queues hold nothing."""
+        return not any(self.broker.queues[queue].ready for queue in queues)
+
+
+class StuckPublisher:
+    """A `Publisher` that holds each publish until `release` is set; `entered` tells that one waits. `published`: the confirmed ones."""
+
+    def __init__(self, inner: Publisher) -> None:
+        """Hold back what goes to `inner`."""
+        self._inner = inner
+        self.entered = asyncio.Event()
+        self.release = asyncio.Event()
+
+    async def publish(self, message: Outgoing) -> None:
+        """See `Publisher.publish`."""
+        self.entered.set()
+        await self.release.wait()
+        await self._inner.publish(message)

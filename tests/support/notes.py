@@ -1,0 +1,27 @@
+"""The sample voice notes by what they are for, and texts compared as people compare them."""
+
+from __future__ import annotations
+
+import re
+
+from sttd.samples import Sample, samples
+
+GROCERIES = "Купил продукты на две с половиной тысячи"
+
+
+def spoken(text: str) -> list[str]:
+    """The words of a text, without case and punctuation."""
+    return re.findall(r"\w+", text.lower())
+
+
+def note(*, expect: str = "text", language: str | None = None, text: str | None = None) -> Sample:
+    """The first sample that fits."""
+    for sample in samples():
+        if sample.expect == expect and language in {None, sample.language} and (text is None or spoken(sample.text) == spoken(text)):
+            return sample
+    raise LookupError(f"no sample with {expect=} {language=} {text=}")
+
+
+def short_notes() -> tuple[Sample, ...]:
+    """The notes with one to three sentences, whose text the demo model knows word for word."""
+    return tuple(sample for sample in samples() if sample.expect == "text" and len(spoken(sample.text)) <= 30)

@@ -1,0 +1,73 @@
+"""A stranger's client: pika, no code of ours, raw bytes in, parsed JSON out.
+
+Knows the contract from its documents only: queue names and property meanings are spelled out here on purpose.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import pika
+
+
+@dataclass
+class Answer:
+    """One reply as the wire has it."""
+
+    properties: pika.BasicProperties
+    body: dict[str, Any]
+
+    @property
+    def code(self) -> str | None:
+        """The failure's code, None for a transcript."""
+        error = self.body.get("error")
+        return error["code"] if error else None
+
+
+@dataclass
+class Rpc:
+    """pika's RPC pattern: an exclusive, server-named reply queue on a blocking connection."""
+
+    url: str
+    reply_to: str = ""
+    answers: list[Answer] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        """Connect and listen; `reply_to` set beforehand (the pseudo queue) is listened to as it is."""
+        self._connection = pika.BlockingConnection(pika.URLParameters(self.url))
+        self._channel = self._connection.channel()
+        if not self.reply_to:
+            self.reply_to = self._channel.queue_declare("", exclusive=True).method.queue
+        self._channel.basic_consume(self.reply_to, self._take, auto_ack=True)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Disconnect; the exclusive queue goes too."""
+        self._connection.close()
+
+    def _take(self, _channel: Any, _method: Any, properties: pika.BasicProperties, body: bytes) -> None:
+        self.answers.append(Answer(properties, json.loads(body)))
+
+    def send(self, body: bytes, *, queue: str = "stt.requests", **properties: Any) -> None:
+        """Publish one request that asks for its answer here, unless `reply_to` says otherwise."""
+        wanted = {"reply_to": self.reply_to, "delivery_mode": 2} | properties
+        self._channel.basic_publish("", queue, body, pika.BasicProperties(**wanted))
+
+    def collect(self, count: int, seconds: float = 30) -> list[Answer]:
+        """Wait for `count` answers in all."""
+        end = time.monotonic() + seconds
+        while len(self.answers) < count:
+            left = end - time.monotonic()
+            assert left > 0, f"{len(self.answers)} of {count} answers after {seconds} s: {[a.body for a in self.answers][:5]}"
+            self._connection.process_data_events(time_limit=min(left, 0.5))
+        return self.answers
+
+    def ask(self, body: bytes, *, seconds: float = 30, **properties: Any) -> Answer:
+        """Publish one request and return the next answer."""
+        count = len(self.answers) + 1
+        self.send(body, **properties)
+        return self.collect(count, seconds)[count - 1]

@@ -1,0 +1,172 @@
+"""Every kind of file that is taken comes out as stock faster-whisper decodes it; damage is said, refusals have their code."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import random
+import struct
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from faster_whisper.audio import decode_audio
+
+from consumer.audio.limits import DecodeLimits
+from consumer.audio.pool import DecoderPool
+from consumer.errors import AudioRejected
+from schemas.codes import ErrorCode
+from sttd.samples import Sample, samples
+from tests.support import audio as files
+
+LIMITS = DecodeLimits(max_audio_seconds=100, decode_seconds=20)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pool() -> AsyncIterator[DecoderPool]:
+    """One child for the whole module: each file also proves that the one before left it in order."""
+    pool = DecoderPool(1, LIMITS)
+    await pool.start()
+    yield pool
+    restarts = repr(pool)
+    await pool.close()
+    assert "restarts=0" in restarts, "no file of this module may cost a child"
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.mark.parametrize("name", files.TAKEN)
+async def test_each_kind_of_file_decodes_to_the_samples_that_faster_whisper_gives(pool: DecoderPool, name: str) -> None:
+    """Sample for sample: swapping our decoder for the stock one changes no transcript."""
+    audio = files.encoded(name)
+    decoded = await pool.decode(audio)
+    expected = decode_audio(io.BytesIO(audio))
+    assert decoded.pcm.dtype == np.float32
+    assert np.array_equal(decoded.pcm, expected)
+    assert decoded.info.duration == len(expected) / 16_000
+    assert not decoded.info.truncated
+    assert decoded.info.bad_packets == 0
+
+
+async def test_a_long_file_decodes_in_pieces_to_the_same_samples(pool: DecoderPool) -> None:
+    """Pieces of half a million samples join without a seam, and the conversion in a thread gives the same floats."""
+    audio = files.encode("wav", "pcm_s16le", 48_000, "mono", files.tone(40, 48_000))
+    assert np.array_equal((await pool.decode(audio)).pcm, decode_audio(io.BytesIO(audio)))
+
+
+async def test_what_was_found_in_the_file_is_reported(pool: DecoderPool) -> None:
+    """The caller learns container, codec, rate and channels of the source, not of the PCM."""
+    info = (await pool.decode(files.encoded("m4a-aac"))).info
+    assert (info.format, info.codec, info.sample_rate, info.channels) == ("mov", "aac", 44_100, 2)
+    info = (await pool.decode(files.encoded("ogg-opus"))).info
+    assert (info.format, info.codec, info.sample_rate, info.channels) == ("ogg", "opus", 48_000, 1)
+
+
+@pytest.mark.parametrize("sample", samples(), ids=lambda sample: sample.file)
+async def test_the_sample_notes_decode_as_their_manifest_says(pool: DecoderPool, sample: Sample) -> None:
+    """The demo's promise for each note holds as far as the decoder goes: sound, or the code named there."""
+    audio = sample.path.read_bytes()
+    if sample.expect in {"text", "no_speech"}:
+        info = (await pool.decode(audio)).info
+        assert (info.codec, info.channels, info.truncated, info.bad_packets) == ("opus", 1, False, 0)
+    else:
+        assert await refusal(pool, audio) == sample.expect
+
+
+SDP = b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 0\n"
+DASH = b'<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"></MPD>'
+REFUSED = {
+    "ffconcat": (b"ffconcat version 1.0\nfile secret.wav\n", ErrorCode.UNSUPPORTED_MEDIA),
+    "sdp": (SDP, ErrorCode.UNSUPPORTED_MEDIA),
+    "hls": (b"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:9,\nsecret.ts\n", ErrorCode.UNSUPPORTED_MEDIA),
+    "dash": (DASH, ErrorCode.UNSUPPORTED_MEDIA),
+    "playlist": (b"#EXTM3U\nhttp://127.0.0.1/x.mp3\n", ErrorCode.UNSUPPORTED_MEDIA),
+    "prose": (b"hello " * 1000, ErrorCode.UNSUPPORTED_MEDIA),
+    "one byte": (b"x", ErrorCode.UNSUPPORTED_MEDIA),
+    "random bytes": (random.Random(1).randbytes(200_000), ErrorCode.UNSUPPORTED_MEDIA),
+    "1 Hz": (files.wav(b"\x80" * 600, rate=1, bits=8), ErrorCode.UNSUPPORTED_MEDIA),
+    "2 GHz": (files.wav(bytes(6000), rate=2**31 - 1), ErrorCode.UNSUPPORTED_MEDIA),
+    "nine channels": (files.wav(bytes(1800), channels=9), ErrorCode.UNSUPPORTED_MEDIA),
+    "video without sound": (files.silent_video(), ErrorCode.NO_AUDIO_STREAM),
+    "WAV header alone": (files.wav(b""), ErrorCode.AUDIO_EMPTY),
+    "no bytes": (b"", ErrorCode.AUDIO_EMPTY),
+    "MP4 without an index": (files.encoded("m4a-aac")[:3000], ErrorCode.AUDIO_UNREADABLE),
+    "declared too long": (files.wav(bytes(4_000_000), rate=4000, bits=8), ErrorCode.AUDIO_TOO_LONG),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+async def test_each_refusal_has_the_code_that_tells_the_caller_what_is_wrong(pool: DecoderPool, name: str) -> None:
+    """Text that would make FFmpeg open files, bombs, wrong and broken files: each gets its code and costs no child."""
+    audio, code = REFUSED[name]
+    assert await refusal(pool, audio) == code
+
+
+async def test_a_file_that_names_another_file_does_not_open_it(pool: DecoderPool, tmp_path: Path) -> None:
+    """An ffconcat text with an absolute path to a sound file gets a refusal, not that file's sound."""
+    secret = tmp_path / "secret.wav"
+    secret.write_bytes(files.encoded("wav-s16"))
+    assert await refusal(pool, f"ffconcat version 1.0\nfile '{secret}'\n".encode()) == ErrorCode.UNSUPPORTED_MEDIA
+
+
+async def test_a_file_that_hides_its_length_is_stopped_while_decoding(pool: DecoderPool) -> None:
+    """A raw AAC stream declares nothing that counts; it is refused when the sound itself passes the limit."""
+    audio = files.encode("adts", "aac", 16_000, "mono", files.tone(1, 16_000)) * 105
+    assert await refusal(pool, audio) == ErrorCode.AUDIO_TOO_LONG
+
+
+@pytest.mark.parametrize("name", ["ogg-opus", "webm-opus", "mp3", "m4a-aac", "adts-aac"])
+async def test_damage_in_the_middle_loses_the_damage_only_and_is_said(pool: DecoderPool, name: str) -> None:
+    """Stock faster-whisper ends at the first bad packet and reports success; here the rest is heard and the loss told."""
+    audio = bytearray(files.encoded(name, 8))
+    third = len(audio) // 3
+    audio[third : third + 1000] = random.Random(5).randbytes(1000)
+    info = (await pool.decode(bytes(audio))).info
+    assert info.duration > 5
+    assert info.truncated
+
+
+@pytest.mark.parametrize("name", ["ogg-opus", "webm-opus", "mp3", "flac", "wav-s16"])
+async def test_a_file_cut_in_half_is_never_a_plain_success(pool: DecoderPool, name: str) -> None:
+    """Half a note transcribed is useful; half a note passed off as the whole is not."""
+    audio = files.encoded(name, 8)
+    info = (await pool.decode(audio[: len(audio) // 2])).info
+    assert info.duration < 6
+    assert info.truncated
+
+
+async def test_a_wav_whose_writer_could_not_know_its_size_is_whole(pool: DecoderPool) -> None:
+    """A WAV made in a pipe announces 4 GiB; that is a habit of its writer, not a loss."""
+    assert not (await pool.decode(files.wav(bytes(32_000), data_size=0xFFFFFFFF))).info.truncated
+    assert not (await pool.decode(files.wav(bytes(32_000), data_size=0))).info.truncated
+    assert (await pool.decode(files.wav(bytes(32_000), data_size=64_000))).info.truncated
+
+
+async def test_a_change_of_shape_inside_one_stream_is_decoded_through(pool: DecoderPool) -> None:
+    """Raw AAC that goes from two channels to one and changes its rate: everything is heard, nothing is read out of bounds."""
+    stereo = files.encode("adts", "aac", 44_100, "stereo", files.tone(2, 44_100))
+    mono = files.encode("adts", "aac", 16_000, "mono", files.tone(2, 16_000))
+    info = (await pool.decode(stereo + mono)).info
+    assert info.duration > 3.9
+
+
+async def test_bytes_after_a_good_beginning_never_break_the_child(pool: DecoderPool) -> None:
+    """Some hundred damaged files: each is decoded or refused by a code, by one and the same child."""
+    rng = random.Random(7)
+    whole = [files.encoded(name, 0.3) for name in ("ogg-opus", "mp3", "m4a-aac", "flac", "webm-opus", "wav-s24")]
+    for _ in range(120):
+        audio = bytearray(rng.choice(whole))
+        for _ in range(rng.randint(1, 40)):
+            struct.pack_into("B", audio, rng.randrange(len(audio)), rng.randrange(256))
+        with contextlib.suppress(AudioRejected):
+            assert (await pool.decode(bytes(audio))).info.duration > 0
+
+
+async def refusal(pool: DecoderPool, audio: bytes) -> ErrorCode:
+    """The code with which a file is refused."""
+    with pytest.raises(AudioRejected) as caught:
+        await pool.decode(audio)
+    return caught.value.code

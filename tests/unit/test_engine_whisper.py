@@ -1,0 +1,287 @@
+"""The transcriber with the bundled model: what comes back, and what stopping, cancelling and failing do."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import logging
+import re
+import shutil
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TypeVar, cast
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from faster_whisper.audio import decode_audio
+
+from consumer.audio.decoder import SAMPLE_RATE, Pcm
+from consumer.engine import model as models
+from consumer.engine.gate import SlotGate
+from consumer.engine.model import LoadedModel
+from consumer.engine.transcriber import TEMPERATURE_LADDER, Job, JobOptions
+from consumer.engine.whisper import WhisperTranscriber
+from consumer.errors import JobStopped, ModelFailed, ModelUnavailable, RequestFailed
+from consumer.models import demo_directory
+from schemas.codes import ErrorCode
+from sttd.samples import Sample, samples
+
+T = TypeVar("T")
+PATIENCE = 20.0
+RU = JobOptions("ru", "ru", None, "transcribe", 5, TEMPERATURE_LADDER, vad=True, word_timestamps=False, condition_on_previous_text=False,
+                initial_prompt=None, hotwords=None)  # fmt: skip
+AUTO = replace(RU, language="auto")
+NOTES = [sample for sample in samples() if sample.expect == "text" and sample.path.stat().st_size < 50_000]
+LONG = next(sample for sample in samples() if sample.path.stat().st_size > 50_000)
+SILENCE = next(sample for sample in samples() if sample.file == "silence.ogg")
+
+
+class WatchedGate(SlotGate):
+    """A gate that counts what passes, and lets a test act just before a call."""
+
+    def __init__(self) -> None:
+        """Let everything pass."""
+        super().__init__(2)
+        self.calls = 0
+        self.before: Callable[[], None] = lambda: None
+
+    def run(self, call: Callable[[], T]) -> T:
+        """Count, act, call."""
+
+        def watched() -> T:
+            self.calls += 1
+            self.before()
+            return call()
+
+        return super().run(watched)
+
+
+@pytest.fixture(scope="module")
+def loaded() -> LoadedModel:
+    """The bundled model, loaded once for all tests of this file."""
+    return models.load(demo_directory(), name="demo", device="cpu", compute_type="auto", slots=2, gate=WatchedGate())
+
+
+@pytest.fixture
+def gate(loaded: LoadedModel) -> Iterator[WatchedGate]:
+    """Its gate, with nothing counted yet and nothing to act on afterwards."""
+    watched = cast("WatchedGate", loaded.gate)
+    watched.calls = 0
+    yield watched
+    watched.before = lambda: None
+
+
+@pytest_asyncio.fixture
+async def engine(loaded: LoadedModel) -> AsyncIterator[WhisperTranscriber]:
+    """A transcriber of four threads."""
+    transcriber = WhisperTranscriber(loaded, threads=4)
+    yield transcriber
+    assert await transcriber.close(PATIENCE)
+
+
+@cache
+def pcm(sample: Sample) -> Pcm:
+    """The sample's sound."""
+    return cast("Pcm", decode_audio(str(sample.path)))
+
+
+def words(text: str) -> list[str]:
+    """Without case and punctuation."""
+    return re.sub(r"[^\w ]", "", text.lower()).split()
+
+
+@pytest.mark.parametrize("sample", NOTES, ids=lambda sample: sample.file)
+async def test_the_samples_come_back_word_for_word(engine: WhisperTranscriber, sample: Sample) -> None:
+    """The demo shows what it promises, with the language given and with it detected."""
+    for options in (replace(RU, language=sample.language), AUTO):
+        heard = await engine.transcribe(Job(pcm(sample), options))
+        assert words(heard.text) == words(sample.text)
+        assert heard.language == sample.language
+        assert 0.5 < heard.language_probability <= 1
+
+
+async def test_many_at_once_say_what_each_says_alone(engine: WhisperTranscriber) -> None:
+    """No crosstalk between threads that share one model."""
+    jobs = [Job(pcm(sample), replace(RU, language=sample.language, word_timestamps=True)) for sample in NOTES] * 2
+    alone = [await engine.transcribe(job) for job in jobs[: len(NOTES)]]
+    together = await asyncio.gather(*(engine.transcribe(job) for job in jobs))
+    assert [heard.text for heard in together] == [heard.text for heard in alone] * 2
+
+
+async def test_it_hears_what_stock_faster_whisper_hears(loaded: LoadedModel, engine: WhisperTranscriber) -> None:
+    """The gate and the threads change who waits, never what is said."""
+    for sample, vad in ((NOTES[0], True), (NOTES[1], False)):
+        stock, _ = loaded._whisper.transcribe(pcm(sample), language="ru", vad_filter=vad, condition_on_previous_text=False, temperature=0.0)
+        ours = await engine.transcribe(Job(pcm(sample), replace(RU, vad=vad, temperatures=(0.0,))))
+        assert ours.text == "".join(segment.text for segment in stock).strip()
+
+
+async def test_progress_rises_and_the_text_grows(engine: WhisperTranscriber) -> None:
+    """Reports come during the work, and none claims to be the end."""
+    reports: list[tuple[float, str]] = []
+    heard = await engine.transcribe(Job(pcm(LONG), RU, on_progress=lambda fraction, text: reports.append((fraction, text))))
+    fractions = [fraction for fraction, _ in reports]
+    assert len(reports) == len(heard.segments) > 3
+    assert fractions == sorted(fractions)
+    assert 0 < fractions[0] < fractions[-1] < 1
+    assert reports[-1][1] == heard.text
+    assert [segment.id for segment in heard.segments] == list(range(len(heard.segments)))
+
+
+async def test_a_job_that_is_stopped_ends_at_the_next_window(engine: WhisperTranscriber, gate: WatchedGate) -> None:
+    """Deadline, cancel and drain need not wait for the end of an hour of audio."""
+    job = Job(pcm(LONG), RU)
+    job.on_progress = lambda *_: job.stop.set()
+    with pytest.raises(JobStopped):
+        await engine.transcribe(job)
+    assert 1 <= gate.calls <= 3  # encode, generate, and perhaps a second temperature; the file has several windows
+
+
+async def test_a_job_that_is_stopped_inside_a_window_makes_no_further_call(engine: WhisperTranscriber, gate: WatchedGate) -> None:
+    """The gate is asked before each call, not only between segments."""
+    job = Job(pcm(LONG), RU)
+    gate.before = job.stop.set
+    with pytest.raises(JobStopped):
+        await engine.transcribe(job)
+    assert gate.calls == 1
+
+
+async def test_cancelling_returns_at_once_and_drops_the_result(
+    engine: WhisperTranscriber, gate: WatchedGate, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The caller does not wait for the thread; the thread ends at its next call and nobody complains of its exception."""
+    inside, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        inside.set()
+        assert go_on.wait(PATIENCE)
+
+    gate.before = hold
+    job = Job(pcm(NOTES[0]), RU)
+    with caplog.at_level(logging.DEBUG, "asyncio"):
+        waiting = asyncio.create_task(engine.transcribe(job))
+        assert await asyncio.to_thread(inside.wait, PATIENCE)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting  # the thread is still held
+        assert job.stop.is_set()
+        assert not await engine.close(0.05)  # and says so
+        go_on.set()
+        assert await engine.close(PATIENCE)
+    assert gate.calls == 1
+    assert "exception" not in caplog.text
+
+
+async def test_a_closed_engine_takes_nothing(loaded: LoadedModel) -> None:
+    """After the drain a late job ends like a stopped one."""
+    engine = WhisperTranscriber(loaded, threads=1)
+    assert await engine.close(PATIENCE)
+    with pytest.raises(JobStopped):
+        await engine.transcribe(Job(pcm(NOTES[0]), RU))
+
+
+async def test_the_callers_set_of_languages_is_kept(engine: WhisperTranscriber) -> None:
+    """Russian speech, but the caller allows only German and English: the default decides when the model is unsure."""
+    options = replace(AUTO, languages=("de", "en"), default_language="de")
+    assert (await engine.transcribe(Job(pcm(NOTES[0]), options))).language == "de"
+    assert (await engine.transcribe(Job(pcm(NOTES[0]), replace(AUTO, languages=("en", "ru"))))).language == "ru"
+
+
+@pytest.mark.parametrize("options", [replace(RU, language="yue"), replace(AUTO, languages=("yue",))])
+async def test_a_language_that_the_model_does_not_know_is_a_bad_request(engine: WhisperTranscriber, options: JobOptions) -> None:
+    """It can never succeed, so it is not retried; faster-whisper would answer in a random one."""
+    with pytest.raises(RequestFailed, match="does not know yue") as caught:
+        await engine.transcribe(Job(pcm(NOTES[0]), options))
+    assert caught.value.code == ErrorCode.BAD_REQUEST
+
+
+@pytest.mark.parametrize("options", [RU, AUTO, replace(AUTO, languages=("en", "ru"))])
+async def test_silence_is_no_speech_and_costs_no_model_call(engine: WhisperTranscriber, gate: WatchedGate, options: JobOptions) -> None:
+    """The language is then the one that was asked for, or the default; big models invent text when they must listen to nothing."""
+    heard = await engine.transcribe(Job(pcm(SILENCE), options))
+    assert (heard.segments, heard.text, heard.language) == ([], "", "ru")
+    assert gate.calls == 0
+
+
+@pytest.mark.parametrize("length", [0, 1, 160, 1599])
+@pytest.mark.parametrize("vad", [True, False])
+async def test_clips_of_next_to_nothing_harm_nobody(engine: WhisperTranscriber, length: int, vad: bool) -> None:
+    """Aligning words in a window of no frame killed the process in older ctranslate2, and raises in faster-whisper 1.2.1."""
+    sound = pcm(NOTES[0])[8000 : 8000 + length]
+    for options in (RU, AUTO):
+        heard = await engine.transcribe(Job(sound, replace(options, vad=vad, word_timestamps=True)))
+        assert all(0 <= segment.start <= segment.end <= length / SAMPLE_RATE for segment in heard.segments)
+
+
+async def test_words_lie_in_order_inside_their_note(engine: WhisperTranscriber) -> None:
+    """Who asks for word times gets one for every word of the text, and who does not gets null."""
+    heard = await engine.transcribe(Job(pcm(NOTES[0]), replace(RU, word_timestamps=True)))
+    spoken = [word for segment in heard.segments for word in segment.words or []]
+    assert "".join(word.word for word in spoken).strip() == heard.text
+    assert [word.start for word in spoken] == sorted(word.start for word in spoken)
+    assert spoken[-1].end <= pcm(NOTES[0]).size / SAMPLE_RATE
+    plain = await engine.transcribe(Job(pcm(NOTES[0]), RU))
+    assert [segment.words for segment in plain.segments] == [None] * len(plain.segments)
+
+
+async def test_samples_that_are_no_numbers_count_as_silence(engine: WhisperTranscriber) -> None:
+    """Float formats can carry NaN; one of them made the model repeat a token to the end of its window."""
+    sound = pcm(NOTES[0]).copy()
+    sound[::4000] = np.nan
+    sound[1::4000] = np.inf
+    heard = await engine.transcribe(Job(sound, RU))
+    assert words(heard.text) == words(NOTES[0].text)
+
+
+async def test_what_the_model_raises_is_a_model_error_without_its_words(engine: WhisperTranscriber, gate: WatchedGate) -> None:
+    """A library's message may quote anything; the caller reads the class, the log has the chain."""
+
+    def fail() -> None:
+        raise RuntimeError("CUDA failed at address 0x7f with secret text")
+
+    gate.before = fail
+    with pytest.raises(ModelFailed, match=r"^the model raised RuntimeError$") as caught:
+        await engine.transcribe(Job(pcm(NOTES[0]), RU))
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    assert gate.busy == 0
+
+
+async def test_a_model_that_fails_its_self_test_is_not_available(engine: WhisperTranscriber, gate: WatchedGate) -> None:
+    """The daemon never takes work with a model that cannot do any."""
+    await engine.self_test()
+    assert gate.calls > 0
+
+    def fail() -> None:
+        raise RuntimeError
+
+    gate.before = fail
+    with pytest.raises(ModelUnavailable, match="'demo' fails its self-test"):
+        await engine.self_test()
+
+
+async def test_an_english_only_model_hears_english_in_everything(tmp_path: Path) -> None:
+    """`base.en` with the default language `ru`: it works as in faster-whisper, and the reply tells the truth."""
+    directory = Path(shutil.copytree(demo_directory(), tmp_path / "english"))
+    vocabulary = json.loads((directory / "vocabulary.json").read_text())
+    vocabulary[vocabulary.index("")] = "<|no longer multilingual|>"  # ctranslate2 tells by the empty token
+    (directory / "vocabulary.json").write_text(json.dumps(vocabulary))
+    english = models.load(directory, name="tiny.en", device="cpu", compute_type="auto", slots=1, gate=SlotGate(1))
+    assert not english.multilingual
+    engine = WhisperTranscriber(english, threads=1)
+    for options in (RU, AUTO, replace(AUTO, languages=("ru", "de"))):
+        assert (await engine.transcribe(Job(pcm(NOTES[0]), options))).language == "en"
+        assert (await engine.transcribe(Job(pcm(SILENCE), options))).language == "en"
+    assert await engine.close(PATIENCE)
+
+
+def test_the_wrapped_model_has_all_that_faster_whisper_touches(loaded: LoadedModel) -> None:
+    """A new version of faster-whisper that touches more fails here, not in production."""
+    source = inspect.getsource(type(loaded._whisper))
+    touched = set(re.findall(r"self\.model\.(\w+)", source))
+    assert {"encode", "generate", "detect_language", "align"} <= touched
+    assert {name for name in touched if not hasattr(loaded._whisper.model, name)} == set()

@@ -1,0 +1,255 @@
+"""The direction of imports (design section 2), held by parsing the tree: upwards, sideways and in circles is forbidden.
+
+Pure functions over `{module name: source}`, so that made-up trees can show that each rule is able to fail.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+OURS: Final = ("schemas", "consumer", "sttd", "gateway", "tools")
+MOST_LINES: Final = 300
+
+MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
+    "schemas": frozenset(),
+    "consumer": frozenset({"schemas"}),
+    "sttd": frozenset({"schemas"}),
+    "sttd.commands": frozenset({"schemas", "sttd"}),
+    "gateway": frozenset({"schemas", "sttd"}),
+    "tools": frozenset({"schemas", "sttd", "consumer"}),
+}
+"""Which of our packages each may import; itself goes without saying."""
+
+MAY_IMPORT_LAZILY: Final[dict[str, frozenset[str]]] = {"sttd.commands": frozenset({"consumer", "gateway", "tools"})}
+"""And which inside functions only: a bot that installs the client has neither engine nor broker tools."""
+
+CONSUMER_LEVELS: Final = (
+    {"consumer", "pcm", "errors", "models", "log", "signals", "shield"},
+    {"settings"},
+    {"bus", "audio", "engine", "side_port"},
+    {"delivery", "observe"},
+    {"copies"},
+    {"verdict", "progress"},
+    {"handler"},
+    {"worker"},
+    {"app"},
+    {"__main__"},
+)
+"""The daemon from the ground up. A part imports from lower levels only; parts on one level do not know each other."""
+
+LIBRARIES: Final[dict[str, str]] = {
+    "aio_pika": "consumer.bus",
+    "aiormq": "consumer.bus",
+    "pamqp": "consumer.bus",
+    "faster_whisper": "consumer.engine.model",
+    "ctranslate2": "consumer.engine.model",
+    "av": "consumer.audio.child",
+}
+"""Libraries of the daemon that only one place in it may know."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import: who, what, and whether only when a function runs."""
+
+    importer: str
+    imported: str
+    lazy: bool
+
+
+def imports_of(module: str, source: str, modules: frozenset[str]) -> Iterator[Import]:
+    """All imports of one module; a name imported from a package is the submodule of that name if there is one."""
+    yield from _walk(module, ast.parse(source), modules, lazy=False)
+
+
+def _walk(module: str, node: ast.AST, modules: frozenset[str], *, lazy: bool) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        for target in _targets(module, child, modules):
+            yield Import(module, target, lazy)
+        inside = lazy or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        yield from _walk(module, child, modules, lazy=inside)
+
+
+def _targets(module: str, node: ast.AST, modules: frozenset[str]) -> set[str]:
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names}
+    if not isinstance(node, ast.ImportFrom):
+        return set()
+    base = node.module or ""
+    if node.level:
+        parents = module.split(".")[: -node.level]
+        base = ".".join([*parents, *([base] if base else [])])
+    return {f"{base}.{alias.name}" if f"{base}.{alias.name}" in modules else base for alias in node.names}
+
+
+def area_of(module: str) -> str:
+    """The longest name in the table of packages that a module belongs to."""
+    return max((area for area in MAY_IMPORT if _within(module, area)), key=len)
+
+
+def _within(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+def level_of(module: str) -> tuple[int, str]:
+    """Level and part of a module of the consumer. Raises `LookupError` for a part that the table does not place."""
+    part = (module.split(".") + ["consumer"])[1] if "." in module else "consumer"
+    for level, parts in enumerate(CONSUMER_LEVELS):
+        if part in parts:
+            return level, part
+    raise LookupError(f"{module}: place {part!r} in CONSUMER_LEVELS")
+
+
+def violations(tree: Mapping[str, str]) -> list[str]:
+    """Everything in a tree that goes against the arrows, as sentences."""
+    modules = frozenset(tree)
+    found = [edge for module, source in tree.items() for edge in imports_of(module, source, modules)]
+    return sorted({*_against_packages(found), *_against_levels(found), *_against_libraries(found), *_circles(found), *_processing(tree)})
+
+
+def _against_packages(found: list[Import]) -> Iterator[str]:
+    for edge in found:
+        area, package = area_of(edge.importer), edge.imported.split(".")[0]
+        if package not in {*OURS, "tests"} or package == area.split(".")[0]:
+            continue
+        lazily = edge.lazy and package in MAY_IMPORT_LAZILY.get(area, frozenset())
+        if package not in MAY_IMPORT[area] and not lazily:
+            yield f"{edge.importer} must not import {edge.imported}"
+
+
+def _against_levels(found: list[Import]) -> Iterator[str]:
+    for edge in found:
+        if not (_within(edge.importer, "consumer") and _within(edge.imported, "consumer")):
+            continue
+        (own, part), (other, other_part) = level_of(edge.importer), level_of(edge.imported)
+        if part != other_part and other >= own:
+            yield f"{edge.importer} must not import {edge.imported}: {other_part} is not below {part}"
+
+
+def _against_libraries(found: list[Import]) -> Iterator[str]:
+    for edge in found:
+        home = LIBRARIES.get(edge.imported.split(".")[0])
+        if home and _within(edge.importer, "consumer") and not _within(edge.importer, home):
+            yield f"{edge.importer} must not import {edge.imported}: only {home} does"
+
+
+def _circles(found: list[Import]) -> Iterator[str]:
+    """Circles of imports that run when modules are loaded, each told once, from its first name on."""
+    graph: dict[str, set[str]] = {}
+    for edge in found:
+        if not edge.lazy and edge.imported != edge.importer:
+            graph.setdefault(edge.importer, set()).add(edge.imported)
+    for start in sorted(graph):
+        path = _way_back(graph, start)
+        if path and start == min(path):
+            yield f"circle: {' -> '.join([*path, start])}"
+
+
+def _way_back(graph: Mapping[str, set[str]], start: str) -> list[str]:
+    ways = [[start]]
+    seen = {start}
+    while ways:
+        way = ways.pop()
+        for following in graph.get(way[-1], ()):
+            if following == start:
+                return way
+            if following not in seen:
+                seen.add(following)
+                ways.append([*way, following])
+    return []
+
+
+def _processing(tree: Mapping[str, str]) -> Iterator[str]:
+    """`message.process()` rejects without requeue when it is cancelled: a drain would lose messages (reliability row 18)."""
+    for module, source in tree.items():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "process":
+                yield f"{module}:{node.lineno} calls .process()"
+
+
+def real_tree() -> dict[str, str]:
+    """Our own modules and their sources."""
+    paths = [path for package in OURS for path in sorted((ROOT / package).rglob("*.py"))]
+    return {_name(path.relative_to(ROOT)): path.read_text() for path in paths}
+
+
+def _name(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+
+
+def test_imports_of_the_whole_tree_follow_the_arrows() -> None:
+    """The layout of design section 2 is what the code does, not only what a picture says."""
+    assert violations(real_tree()) == []
+
+
+@pytest.mark.parametrize(
+    ("tree", "told"),
+    [
+        ({"schemas.codes": "import consumer.errors"}, "schemas.codes must not import consumer.errors"),
+        ({"consumer.app": "from sttd import Client"}, "consumer.app must not import sttd"),
+        ({"consumer.app": "def late():\n    from tools.rabbitmq import Node"}, "consumer.app must not import tools.rabbitmq"),
+        ({"sttd.client": "def late():\n    from consumer import settings"}, "sttd.client must not import consumer"),
+        ({"sttd.commands.serve": "from consumer import __main__"}, "sttd.commands.serve must not import consumer"),
+        ({"gateway.app": "import consumer.settings"}, "gateway.app must not import consumer.settings"),
+        ({"tools.contract": "from tests.support import broker"}, "tools.contract must not import tests.support"),
+        (
+            {"consumer.bus.seam": "import consumer.delivery"},
+            "consumer.bus.seam must not import consumer.delivery: delivery is not below bus",
+        ),
+        (
+            {"consumer.engine.model": "from consumer.audio import decoder", "consumer.audio.decoder": ""},
+            "consumer.engine.model must not import consumer.audio.decoder: audio is not below engine",
+        ),
+        (
+            {"consumer.verdict": "from .handler import Handler"},
+            "consumer.verdict must not import consumer.handler: handler is not below verdict",
+        ),
+        ({"consumer.handler": "import aio_pika.abc"}, "consumer.handler must not import aio_pika.abc: only consumer.bus does"),
+        ({"consumer.engine.whisper": "def f():\n    import ctranslate2"}, "only consumer.engine.model does"),
+        ({"consumer.audio.pool": "import av"}, "consumer.audio.pool must not import av: only consumer.audio.child does"),
+        (
+            {"consumer.bus.a": "from consumer.bus import b", "consumer.bus.b": "from consumer.bus.a import x"},
+            "circle: consumer.bus.a -> consumer.bus.b -> consumer.bus.a",
+        ),
+        ({"consumer.worker": "async def f(m):\n    async with m.process():\n        pass"}, "consumer.worker:2 calls .process()"),
+    ],
+)
+def test_each_rule_can_fail(tree: dict[str, str], told: str) -> None:
+    """A rule that cannot find its own violation protects nothing."""
+    (found,) = violations(tree)
+    assert told in found
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"sttd.commands.serve": "def serve():\n    from consumer.__main__ import main"},
+        {"consumer.bus.a": "from consumer.bus import b", "consumer.bus.b": "def f():\n    from consumer.bus import a"},
+        {"sttd.client": "import aio_pika"},
+        {"consumer.handler": "from consumer.bus.seam import Incoming\nfrom schemas import names"},
+    ],
+)
+def test_what_the_arrows_allow_is_left_alone(tree: dict[str, str]) -> None:
+    """A rule that forbids too much would be switched off."""
+    assert violations(tree) == []
+
+
+def test_a_part_of_the_daemon_without_a_level_is_an_error() -> None:
+    """A new part has to be placed by somebody; it is not free to import anything meanwhile."""
+    with pytest.raises(LookupError, match="place 'novelty' in CONSUMER_LEVELS"):
+        violations({"consumer.novelty": "import consumer.errors"})
+
+
+def test_every_module_opens_with_a_docstring_and_has_at_most_300_lines() -> None:
+    """A reader learns from the first lines what a module owns, and never has to scroll for an afternoon."""
+    tree = real_tree()
+    silent = [module for module, source in tree.items() if not ast.get_docstring(ast.parse(source))]
+    long = [module for module, source in tree.items() if len(source.splitlines()) > MOST_LINES]
+    assert (silent, long) == ([], [])

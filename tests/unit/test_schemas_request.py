@@ -1,0 +1,168 @@
+"""A request as it arrives: the raw form, the JSON form, and each way of breaking the contract."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.codes import ErrorCode
+from schemas.request import ContractError, Properties, parse
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+AUDIO = b"OggS\x00not really"
+
+
+def read(properties: Properties, body: bytes) -> Any:
+    """Parse with a fixed clock."""
+    return parse(properties, body, now=NOW)
+
+
+def refused(properties: Properties, body: bytes) -> ContractError:
+    """Parse what must be refused."""
+    with pytest.raises(ContractError) as caught:
+        read(properties, body)
+    return caught.value
+
+
+def as_json(value: Any) -> bytes:
+    """A JSON body."""
+    return json.dumps(value).encode()
+
+
+JSON = Properties(content_type="application/json")
+
+
+@pytest.mark.parametrize("label", [None, "", "audio/ogg", "text/plain", "application/octet-stream", "application/jsonx", "nonsense"])
+def test_the_bytes_decide_and_not_their_label(label: str | None) -> None:
+    """Bots label voice notes in every way; only `application/json` changes what the body is."""
+    request = read(Properties(content_type=label), AUDIO)
+
+    assert request.audio == AUDIO
+    assert request.options.task == "transcribe"
+
+
+@pytest.mark.parametrize("label", ["application/json", "Application/JSON", "application/json; charset=utf-8", " application/json "])
+def test_the_json_form_carries_audio_and_options(label: str) -> None:
+    """For callers whose clients cannot send bytes or headers."""
+    body = as_json({"audio": base64.b64encode(AUDIO).decode(), "options": {"language": "en", "word_timestamps": True}})
+
+    request = read(Properties(content_type=label), body)
+
+    assert (request.audio, request.options.language, request.options.word_timestamps) == (AUDIO, "en", True)
+
+
+def test_json_without_options_has_the_defaults() -> None:
+    """`options` may be left out."""
+    assert read(JSON, as_json({"audio": base64.b64encode(AUDIO).decode()})).options == read(Properties(), AUDIO).options
+
+
+def test_base64_may_be_broken_into_lines() -> None:
+    """MIME encoders wrap at 76 characters."""
+    wrapped = base64.encodebytes(AUDIO * 20).decode()
+
+    assert read(JSON, as_json({"audio": wrapped})).audio == AUDIO * 20
+
+
+def test_raw_options_come_from_headers() -> None:
+    """The usual form: bytes in the body, options beside it."""
+    request = read(Properties(headers={"stt-language": "en", "stt-beam-size": "3", "x-trace": "7", "sttd-attempt": 99}), AUDIO)
+
+    assert (request.options.language, request.options.beam_size) == ("en", 3)
+
+
+@pytest.mark.parametrize("encoding", ["", "identity", "utf-8", "UTF-8", " Identity "])
+def test_encodings_that_mean_none_are_taken(encoding: str) -> None:
+    """Some clients always name one."""
+    assert read(Properties(content_encoding=encoding), AUDIO).audio == AUDIO
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "base64", "utf-16"])
+def test_nothing_is_ever_decompressed(encoding: str) -> None:
+    """A kilobyte that unpacks to gigabytes is refused by its label."""
+    assert refused(Properties(content_encoding=encoding), AUDIO).code is ErrorCode.BAD_REQUEST
+
+
+@pytest.mark.parametrize(
+    ("properties", "body", "code"),
+    [
+        (Properties(), b"", ErrorCode.AUDIO_EMPTY),
+        (JSON, b"", ErrorCode.AUDIO_EMPTY),
+        (JSON, as_json({"audio": ""}), ErrorCode.AUDIO_EMPTY),
+        (JSON, as_json({"audio": " \n "}), ErrorCode.AUDIO_EMPTY),
+        (JSON, b"not json", ErrorCode.BAD_REQUEST),
+        (JSON, b"\xff\xfe", ErrorCode.BAD_REQUEST),
+        (JSON, b"[" * 5000, ErrorCode.BAD_REQUEST),
+        (JSON, as_json([]), ErrorCode.BAD_REQUEST),
+        (JSON, as_json(None), ErrorCode.BAD_REQUEST),
+        (JSON, as_json({}), ErrorCode.BAD_REQUEST),
+        (JSON, as_json({"audio": 7}), ErrorCode.BAD_REQUEST),
+        (JSON, as_json({"audio": None}), ErrorCode.BAD_REQUEST),
+        (JSON, as_json({"audio": "not base64!"}), ErrorCode.BAD_REQUEST),
+        (JSON, as_json({"audio": "T2dnUw"}), ErrorCode.BAD_REQUEST),
+        (JSON, as_json({"audio": "T2dn\u00e9w=="}), ErrorCode.BAD_REQUEST),
+        (JSON, as_json({"audio": "T2dnUw==", "url": "http://localhost/"}), ErrorCode.BAD_REQUEST),
+        (JSON, as_json({"audio": "T2dnUw==", "options": {"langauge": "ru"}}), ErrorCode.BAD_REQUEST),
+        (JSON, as_json({"audio": "T2dnUw==", "options": {"beam_size": 100}}), ErrorCode.BAD_REQUEST),
+        (JSON, as_json({"audio": "T2dnUw==", "options": None}), ErrorCode.BAD_REQUEST),
+        (Properties(content_type="application/json", headers={"stt-vad": "true"}), as_json({"audio": "T2dnUw=="}), ErrorCode.BAD_REQUEST),
+        (Properties(headers={"stt-langauge": "ru"}), AUDIO, ErrorCode.BAD_REQUEST),
+        (Properties(headers={"stt-beam-size": "100"}), AUDIO, ErrorCode.BAD_REQUEST),
+    ],
+)
+def test_each_bad_variant_is_refused_with_its_code(properties: Properties, body: bytes, code: ErrorCode) -> None:
+    """The caller is told at once and by a code that is not retried."""
+    error = refused(properties, body)
+
+    assert error.code is code
+    assert not error.code.retryable
+    assert error.message
+
+
+def test_a_refusal_names_the_field_and_never_quotes_the_value() -> None:
+    """Values may be speech or secrets, and refusals go into logs."""
+    secret = "very-secret-prompt"
+    error = refused(JSON, as_json({"audio": "T2dnUw==", "options": {"initial_prompt": [secret], "beam_size": secret}}))
+
+    assert "options.initial_prompt" in error.message
+    assert {problem["field"] for problem in error.details["problems"]} == {"options.initial_prompt", "options.beam_size"}
+    assert secret not in error.message + json.dumps(error.details)
+
+
+@pytest.mark.parametrize("options", [{"x" * 1_000_000: 1}, {"language": "y" * 1_000_000}], ids=["name", "value"])
+def test_a_long_name_or_value_does_not_come_back_whole(options: dict[str, Any]) -> None:
+    """A megabyte in, a few hundred characters out."""
+    error = refused(JSON, as_json({"audio": "T2dnUw==", "options": options}))
+
+    assert len(error.message) + len(json.dumps(error.details)) < 1500
+
+
+def test_a_refusal_stays_small() -> None:
+    """A thousand unknown options do not make a reply of a thousand lines."""
+    error = refused(JSON, as_json({"audio": "T2dnUw==", "options": {f"unknown{i}": i for i in range(300)}}))
+
+    assert len(error.details["problems"]) == 10
+    assert len(error.message) <= 500
+
+
+@given(st.binary(max_size=200), st.sampled_from([None, "application/json"]))
+def test_any_bytes_are_a_request_or_a_refusal(body: bytes, content_type: str | None) -> None:
+    """Nothing that a stranger sends gets past the contract as another exception."""
+    refusal: ErrorCode | None = None
+    try:
+        assert read(Properties(content_type=content_type), body).audio
+    except ContractError as error:
+        refusal = error.code
+
+    assert refusal in {None, ErrorCode.BAD_REQUEST, ErrorCode.AUDIO_EMPTY}
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=10), lambda inner: st.lists(inner, max_size=3)))
+def test_any_json_is_a_request_or_a_refusal(value: Any) -> None:
+    """The same for bodies that are JSON but not ours."""
+    refused(JSON, as_json({"audio": value, "more": value}))

@@ -1,0 +1,1 @@
+"""Recipes for maintainers: not part of the package that is installed."""

@@ -1,0 +1,121 @@
+"""`python -m tools.rabbitmq run -- CMD...` gives CMD a broker in STTD_AMQP_URL; `install` only makes sure that one can be had.
+
+Exit code: CMD's own (128 + n if signal n ended it); 69 if no broker can be had.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from types import FrameType
+
+from tools.rabbitmq import install
+from tools.rabbitmq.errors import NodeError
+from tools.rabbitmq.node import DEFAULT_BASE, Node
+
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+EX_UNAVAILABLE = 69
+EX_NOT_FOUND = 127
+
+
+class Interrupted(Exception):
+    """A signal arrived while the broker started."""
+
+    def __init__(self, number: int) -> None:
+        """Keep the signal's number for the exit code."""
+        super().__init__(f"signal {number}")
+        self.number = number
+
+
+class Signals:
+    """Forwards signals to the command while it runs; before that they end the start, after it the clean-up goes on."""
+
+    def __init__(self) -> None:
+        """Take the signals over; the process ends with this object's work, so nothing is restored."""
+        self.command: subprocess.Popen[bytes] | None = None
+        for number in FORWARDED:
+            signal.signal(number, self._on_signal)
+
+    def ignore(self) -> None:
+        """From here on nothing may interrupt."""
+        for number in FORWARDED:
+            signal.signal(number, signal.SIG_IGN)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self.command is None:
+            raise Interrupted(number)
+        self.command.send_signal(number)
+
+
+def run(command: list[str], *, show_url: bool = False) -> int:
+    """Run the command with a broker; returns the exit code."""
+    if os.environ.get("STTD_AMQP_URL"):
+        try:
+            os.execvp(command[0], command)  # noqa: S606 - the command is the caller's own
+        except OSError as error:
+            return _not_found(command, error)
+    signals = Signals()
+    try:
+        node = Node()
+        try:
+            _start(node)
+            if show_url:
+                sys.stderr.write(f"for other terminals: export STTD_AMQP_URL={node.amqp_url}\nmanagement pages: {node.management_url}\n")
+            return _attend(node, command, signals)
+        finally:
+            signals.ignore()
+            node.close()
+    except Interrupted as interrupted:
+        return 128 + interrupted.number
+
+
+def _start(node: Node) -> None:
+    sys.stderr.write(f"starting a private RabbitMQ under {os.path.relpath(DEFAULT_BASE)}/ ... ")
+    sys.stderr.flush()
+    began = time.monotonic()
+    node.start()
+    sys.stderr.write(f"ready in {time.monotonic() - began:.1f} s\n")
+
+
+def _attend(node: Node, command: list[str], signals: Signals) -> int:
+    variable, value = node.marker
+    environment = os.environ | {"STTD_AMQP_URL": node.amqp_url, variable: value}
+    try:
+        # A process group of its own: Ctrl-C in a terminal reaches it once, from here, and not a second time as "exit now".
+        signals.command = subprocess.Popen(command, env=environment, process_group=0)  # noqa: S603 - the caller's own command
+    except OSError as error:
+        return _not_found(command, error)
+    code = signals.command.wait()
+    return 128 - code if code < 0 else code
+
+
+def _not_found(command: list[str], error: OSError) -> int:
+    sys.stderr.write(f"cannot run {command[0]}: {error.strerror}\n")
+    return EX_NOT_FOUND
+
+
+def main() -> int:
+    """Parse the command line and do what it says."""
+    parser = argparse.ArgumentParser(prog="python -m tools.rabbitmq", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("install", help="make sure that a broker can be had")
+    runner = verbs.add_parser("run", help="run a command with a broker in STTD_AMQP_URL")
+    runner.add_argument("--show-url", action="store_true", help="print how other terminals reach the broker")
+    runner.add_argument("command", nargs="+", metavar="CMD", help="put -- before it")
+    arguments = parser.parse_args()
+    try:
+        if arguments.verb == "install":
+            install.ensure()
+            return 0
+        return run(arguments.command, show_url=arguments.show_url)
+    except NodeError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return EX_UNAVAILABLE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

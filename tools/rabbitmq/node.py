@@ -1,0 +1,196 @@
+"""One private RabbitMQ: started, stopped, killed, frozen and removed by its owner.
+
+Owns the order of things and the wait until the broker answers; how it runs is the backend's business.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol, Self
+
+from tools.rabbitmq import container, host, install
+from tools.rabbitmq.errors import NodeError
+from tools.rabbitmq.guard import MARKER, Claim, Guard
+from tools.rabbitmq.plan import LOOPBACK, Plan
+
+DEFAULT_BASE = Path(__file__).resolve().parents[2] / ".local" / "rabbitmq"
+POLL_SECONDS = 0.05
+PROBE_SECONDS = 2.0
+
+
+class Backend(Protocol):
+    """How a node runs: processes of this machine, or a container."""
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the broker."""
+
+    def alive(self) -> bool:
+        """Whether it runs."""
+
+    def start(self) -> None:
+        """Start it; do not wait until it answers."""
+
+    def stop(self, timeout: float) -> None:
+        """Shut down in order; after `timeout` seconds with force."""
+
+    def kill(self) -> None:
+        """SIGKILL."""
+
+    def freeze(self) -> None:
+        """Let it stand still with its connections open."""
+
+    def thaw(self) -> None:
+        """Let it go on."""
+
+    def close(self) -> None:
+        """End it and remove its data."""
+
+    def rabbitmqctl(self, *args: str) -> str:
+        """Run rabbitmqctl against it."""
+
+    def log(self) -> str:
+        """What it logged so far."""
+
+
+class Node:
+    """A broker of one's own on loopback. Ports, name, password and data stay over stop, kill and restart; `close()` removes all."""
+
+    def __init__(self, base: Path = DEFAULT_BASE, settings: Mapping[str, str] | None = None) -> None:
+        """Claim a directory below `base`; `settings` are extra lines for rabbitmq.conf. Installs RabbitMQ where it is missing."""
+        kind = install.ensure()
+        self._claim = Claim(base)
+        self._guard = Guard(self._claim.directory)
+        self.plan = Plan.draw(self._claim.directory, settings or {})
+        try:
+            self._backend: Backend = host.HostBackend(self.plan) if kind == "host" else container.ContainerBackend(self.plan)
+        except NodeError:
+            self._release()
+            raise
+
+    @property
+    def amqp_url(self) -> str:
+        """The default vhost, with user and password."""
+        return self.plan.amqp_url
+
+    @property
+    def management_url(self) -> str:
+        """The management API, with user and password."""
+        return self.plan.management_url
+
+    @property
+    def directory(self) -> Path:
+        """Where its data and configuration are."""
+        return self.plan.directory
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the broker, None while it is down."""
+        return self._backend.pid if self._backend.alive() else None
+
+    def start(self, timeout: float = 60) -> None:
+        """Start and wait until AMQP and the management API answer; raises `NodeError` with the end of the log."""
+        self._backend.start()
+        deadline = time.monotonic() + timeout
+        while not self._answers():
+            if not self._backend.alive():
+                raise NodeError(f"RabbitMQ ended while it started:\n{self.log_tail()}")
+            if time.monotonic() > deadline:
+                self._backend.kill()
+                raise NodeError(f"RabbitMQ does not answer after {timeout:.0f} s:\n{self.log_tail()}")
+            time.sleep(POLL_SECONDS)
+
+    def stop(self, timeout: float = 30) -> None:
+        """Shut down in order; data stays."""
+        self._backend.stop(timeout)
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would; data stays, but for quorum queues declared in the last second: see `flush()`."""
+        self._backend.kill()
+
+    def restart(self, timeout: float = 60) -> None:
+        """Stop in order, if it runs, and start again on the same ports."""
+        self.stop()
+        self.start(timeout)
+
+    def freeze(self) -> None:
+        """Stand still: connections stay open, nothing is answered."""
+        self._backend.freeze()
+
+    def thaw(self) -> None:
+        """Go on after `freeze()`."""
+        self._backend.thaw()
+
+    def rabbitmqctl(self, *args: str) -> str:
+        """Run rabbitmqctl (about a second); returns its output, raises `NodeError`."""
+        return self._backend.rabbitmqctl(*args)
+
+    def flush(self) -> None:
+        """Write to disk what RabbitMQ writes only every half second: the list of its quorum queues.
+
+        A queue declared just before `kill()` otherwise comes back without a leader, and its confirmed messages with it.
+        """
+        self.rabbitmqctl("eval", "[ok = dets:sync(Table) || Table <- dets:all()].")
+
+    def log_tail(self, lines: int = 15) -> str:
+        """The last lines of the broker's log."""
+        return "\n".join(self._backend.log().splitlines()[-lines:])
+
+    def close(self) -> None:
+        """End the node and remove its directory. Nothing of it is left."""
+        try:
+            self._backend.close()
+        finally:
+            self._release()
+
+    def __enter__(self) -> Self:
+        """Start."""
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        """Close."""
+        self.close()
+
+    @property
+    def marker(self) -> tuple[str, str]:
+        """Environment variable and value by which the guard finds what belongs to this node."""
+        return MARKER, str(self.directory)
+
+    def _release(self) -> None:
+        self._guard.close()
+        self._claim.close()
+
+    def _answers(self) -> bool:
+        return answers_amqp(self.plan.amqp_port) and self._answers_management()
+
+    def _answers_management(self) -> bool:
+        token = base64.b64encode(f"{self.plan.user}:{self.plan.password}".encode()).decode()
+        connection = http.client.HTTPConnection(LOOPBACK, self.plan.management_port, timeout=PROBE_SECONDS)
+        try:
+            connection.request("GET", "/api/whoami", headers={"Authorization": f"Basic {token}"})
+            return bool(json.load(connection.getresponse()).get("name") == self.plan.user)
+        except (OSError, http.client.HTTPException, ValueError):  # not up yet
+            return False
+        finally:
+            connection.close()
+
+
+def answers_amqp(port: int) -> bool:
+    """Whether an AMQP 0-9-1 broker on loopback opens the handshake."""
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=PROBE_SECONDS) as connection:
+            connection.sendall(b"AMQP\x00\x00\x09\x01")
+            return connection.recv(1) == b"\x01"  # a method frame: connection.start
+    except OSError:  # not up yet
+        return False

@@ -1,0 +1,93 @@
+"""What a private node is called, where it lives and on which ports: decided once, kept over restarts.
+
+Imports the standard library only; starts nothing.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+# Below the kernel's ephemeral range, so that no outgoing connection takes a port while its node is down for a restart.
+PORT_RANGE = range(20_000, 30_000)
+
+# Statistics about a second old instead of five, for tests look at the queues; and a small write-ahead log.
+SETTINGS = {
+    "collect_statistics_interval": "250",
+    "disk_free_limit.absolute": "50MB",
+    "raft.wal_max_size_bytes": "33554432",
+}
+ADVANCED = """[
+  {rabbit, [{quorum_tick_interval, 250}]},
+  {rabbitmq_management, [
+    {management_db_cache_multiplier, 0},
+    {sample_retention_policies, [{global, [{60, 1}]}, {basic, [{60, 1}]}, {detailed, [{10, 1}]}]}
+  ]}
+].
+"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Names, ports and credentials of one node."""
+
+    directory: Path
+    name: str
+    amqp_port: int
+    management_port: int
+    dist_port: int
+    epmd_port: int
+    user: str = "sttd"
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(12))
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def draw(cls, directory: Path, settings: Mapping[str, str]) -> Plan:
+        """A plan with ports that are free now."""
+        amqp, management, dist, epmd = free_ports(4)
+        return cls(directory, f"sttd-{secrets.token_hex(4)}@localhost", amqp, management, dist, epmd, settings=settings)
+
+    @property
+    def amqp_url(self) -> str:
+        """Where the default vhost is, with user and password."""
+        return f"amqp://{self.user}:{self.password}@{LOOPBACK}:{self.amqp_port}/"
+
+    @property
+    def management_url(self) -> str:
+        """Where the management API is, with user and password."""
+        return f"http://{self.user}:{self.password}@{LOOPBACK}:{self.management_port}"
+
+    def write(self, *, management_host: str, management_port: int) -> None:
+        """Write the configuration files into the directory."""
+        settings = {
+            "default_user": self.user,
+            "default_pass": self.password,
+            "management.tcp.ip": management_host,
+            "management.tcp.port": str(management_port),
+            **SETTINGS,
+            **self.settings,
+        }
+        (self.directory / "rabbitmq.conf").write_text("".join(f"{key} = {value}\n" for key, value in settings.items()))
+        (self.directory / "advanced.config").write_text(ADVANCED)
+        (self.directory / "enabled_plugins").write_text("[rabbitmq_management].\n")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody listens on, drawn at random so that two runs at once seldom meet."""
+    found: list[int] = []
+    for port in random.sample(PORT_RANGE, len(PORT_RANGE)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:  # taken: the next one
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise OSError(f"no {count} free ports on {LOOPBACK}")

@@ -19,7 +19,7 @@ VARIABLES: Final = {
 
 M_ARENA_MAX: Final = -8  # mallopt's number for it, from glibc's malloc.h
 ARENAS: Final = 2
-"""With an arena for each of the engine's threads the daemon keeps 80 MiB more and is no faster (200 notes, 2 slots: 337 against 256 MiB)."""
+"""With an arena for each engine thread the daemon keeps 80 MiB more and is no faster (500 notes, 2 slots: 337 against 256 MiB)."""
 
 
 def prepare() -> None:

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 READY_SECONDS: Final = 60
 NOTE_SECONDS: Final = 60
 
-NEXT = """Next: `make run` keeps a daemon running, `sttd transcribe FILE...` sends it your own notes, and docs/client.md shows
-how a bot does it. The bundled model knows short notes about spending only: set STTD_MODEL=base or larger for real speech."""
+NEXT = """Next: `make run` keeps a daemon running, `sttd transcribe FILE...` sends it
+your own notes, and docs/client.md shows how a bot does it. The bundled model
+knows short notes about spending only: STTD_MODEL=base or larger is for speech."""
 
 
 def demo() -> None:
@@ -119,7 +120,7 @@ def _show(console: Console, results: Sequence[Heard]) -> list[str]:
 async def _show_side_port(console: Console, daemon: DemoDaemon) -> None:
     from sttd.commands.demo_report import counters  # noqa: PLC0415 - `sttd --help` must be quick
 
-    console.print("\nWhile a daemon runs, its side port tells how it is (default port 9464; the demo's daemon stops now):")
+    console.print("\nWhile a daemon runs, its side port says how it is (by default on port 9464):")
     for path, what in (("metrics", "for Prometheus"), ("readyz", "ready? each check by name"), ("healthz", "alive?")):
         console.print(f"  curl {daemon.url}/{path:<8} # {what}", markup=False)
     try:

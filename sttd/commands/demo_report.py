@@ -6,6 +6,7 @@ Imports rich, schemas and sttd; no I/O.
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +20,8 @@ from sttd.samples import Sample
 
 LONG_SECONDS: Final = 60
 """Of a note this long only some text is required: the bundled model is tiny, and the demo is no benchmark."""
+
+SHOWN_CHARACTERS: Final = 160
 
 COUNTERS: Final = (
     "sttd_requests_received_total",
@@ -80,8 +83,15 @@ def _facts(answer: Transcript | SttdClientError) -> tuple[str, str]:
 def _text(heard: Heard) -> Text:
     if isinstance(heard.answer, SttdClientError):
         return Text(heard.answer.code, style="red")
-    text = Text("— no speech —", style="dim") if heard.answer.no_speech else Text(heard.answer.text)
+    text = Text("— no speech —", style="dim") if heard.answer.no_speech else Text(_shortened(heard.answer.text))
     return text if complaint(heard) is None else text.append("  ✗", style="red")
+
+
+def _shortened(text: str) -> str:
+    """A long note would fill the screen."""
+    if len(text) <= SHOWN_CHARACTERS:
+        return text
+    return f"{textwrap.shorten(text, SHOWN_CHARACTERS, placeholder=' …')} ({len(words(text))} words in all)"
 
 
 def counters(metrics: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.metadata import version
 from typing import Annotated
 
@@ -56,4 +57,5 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Run the command line; ends the process with a code of `exit_codes.Exit`."""
+    logging.getLogger("aiormq").addHandler(logging.NullHandler())  # it logs what it also raises, and we say that in our own words
     build()(prog_name="sttd")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -58,6 +59,18 @@ class Outcome:
         return json.dumps({"file": self.file, **said}, ensure_ascii=False)
 
 
+def _readable(files: list[Path]) -> list[Path]:
+    """Typing mistakes end the command before anything is sent; typer's own check does not know `-`."""
+    for file in files:
+        if file != STDIN and not file.is_file():
+            raise typer.BadParameter(f"{file} is not a file")
+        if file != STDIN and not os.access(file, os.R_OK):
+            raise typer.BadParameter(f"{file} may not be read by this user")
+    if files.count(STDIN) > 1:
+        raise typer.BadParameter("stdin can be read only once")
+    return files
+
+
 def _known_language(value: str | None) -> str | None:
     from pydantic import ValidationError  # noqa: PLC0415 - `sttd --help` must be quick
 
@@ -72,9 +85,7 @@ def _known_language(value: str | None) -> str | None:
 def transcribe(
     files: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="FILE", help="Audio files; `-` reads one from stdin.", exists=True, dir_okay=False, readable=True, allow_dash=True
-        ),
+        typer.Argument(metavar="FILE", callback=_readable, help="Audio files; `-` reads one from stdin."),
     ],
     language: Annotated[
         str | None,

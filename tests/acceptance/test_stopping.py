@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from consumer.bus.topology import build
 from sttd.samples import samples
 from tests.support.broker import Broker, wait_until
 from tests.support.daemon import DaemonProcess, children
@@ -117,14 +118,15 @@ def test_a_wrong_setting_is_named_in_one_line_with_its_exit_code(
 
 def test_a_queue_with_other_arguments_stops_the_start_and_is_named(start_daemon: StartDaemon, broker: Broker) -> None:
     """Never a reconnect loop against a queue that somebody declared differently (reliability row 11)."""
-    broker.declare("stt.requests", x_queue_type="classic")
+    arguments = {key.replace("-", "_"): value for key, value in build().queues[1].arguments.items()}
+    broker.declare("stt.requests", **arguments | {"x_delivery_limit": 5})
 
     daemon = start_daemon()
 
     assert daemon.wait_exit(20) == 4
     [line] = daemon.lines("startup_error")
     assert "stt.requests" in line["event"]
-    assert "x-queue-type" in line["event"]
+    assert "x-delivery-limit" in line["event"]
 
 
 def test_a_taken_side_port_stops_the_start(start_daemon: StartDaemon) -> None:

@@ -21,6 +21,7 @@ from consumer.audio.process import child_command
 from consumer.errors import AudioRejected, RequestFailed, StartupError
 from schemas.codes import ErrorCode
 from tests.support import audio as files
+from tests.support.children import children, running
 
 NOTE = files.encoded("ogg-opus")
 FAULTY = Path(__file__).parents[1] / "support" / "faulty_decoder.py"
@@ -29,18 +30,14 @@ FAULTY = Path(__file__).parents[1] / "support" / "faulty_decoder.py"
 Make = Callable[..., Awaitable[DecoderPool]]
 
 
-class Losses(list[str]):
-    """What `on_restart` was told."""
+@pytest.fixture
+def losses() -> list[str]:
+    """What the pools of this test told `on_restart`."""
+    return []
 
 
 @pytest.fixture
-def losses() -> Losses:
-    """Filled by the pools of this test."""
-    return Losses()
-
-
-@pytest.fixture
-async def make(losses: Losses) -> AsyncIterator[Make]:
+async def make(losses: list[str]) -> AsyncIterator[Make]:
     """Start a pool; at the end it is closed and none of its children may be left."""
     before, pools = children(), []
 
@@ -64,26 +61,6 @@ FAULTY_BOOT = (
 )
 
 
-def children() -> set[int]:
-    """Process ids of this process's children, the unreaped ones too."""
-    return {
-        int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal() and stat(int(entry.name))[1:2] == [str(os.getpid())]
-    }
-
-
-def stat(pid: int) -> list[str]:
-    """State and parent's id of a process, and more; empty when it is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-
-
-def running(pid: int) -> bool:
-    """Whether a process runs; a zombie that nobody reaps does not."""
-    return stat(pid)[:1] not in ([], ["Z"])
-
-
 def pids(pool: DecoderPool) -> set[int]:
     """Process ids of a pool's children."""
     return {child.pid for child in (*pool._idle, *pool._busy)}
@@ -101,7 +78,7 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.005)
 
 
-async def test_one_child_serves_file_after_file(make: Make, losses: Losses) -> None:
+async def test_one_child_serves_file_after_file(make: Make, losses: list[str]) -> None:
     """Children are kept: a note does not pay for the start of a process."""
     pool = await make()
     before = children()
@@ -138,7 +115,7 @@ async def test_a_file_beyond_the_budget_never_reaches_a_child(make: Make) -> Non
     assert caught.value.code == ErrorCode.BODY_TOO_LARGE
 
 
-async def test_a_child_killed_in_the_middle_of_a_file_costs_a_second_try_only(make: Make, losses: Losses) -> None:
+async def test_a_child_killed_in_the_middle_of_a_file_costs_a_second_try_only(make: Make, losses: list[str]) -> None:
     """SIGKILL mid-job, as the kernel's memory killer does it: the note is decoded all the same, in a fresh child."""
     long = files.wav(bytes(4_000_000), rate=8_000, bits=8)
     pool = await make()
@@ -151,7 +128,7 @@ async def test_a_child_killed_in_the_middle_of_a_file_costs_a_second_try_only(ma
     assert pids(pool).isdisjoint(old)
 
 
-async def test_a_child_killed_between_two_files_costs_nobody_anything(make: Make, losses: Losses) -> None:
+async def test_a_child_killed_between_two_files_costs_nobody_anything(make: Make, losses: list[str]) -> None:
     """An idle child may be gone when the next file comes; the file does not count that as a try of its own."""
     pool = await make()
     kill(pids(pool))
@@ -161,7 +138,7 @@ async def test_a_child_killed_between_two_files_costs_nobody_anything(make: Make
 
 
 @pytest.mark.parametrize(("file", "loss"), [(b"segfault", "died"), (b"exit", "died"), (b"babble", "protocol"), (b"lie", "protocol")])
-async def test_a_file_that_breaks_two_children_is_the_callers_fault(make: Make, losses: Losses, file: bytes, loss: str) -> None:
+async def test_a_file_that_breaks_two_children_is_the_callers_fault(make: Make, losses: list[str], file: bytes, loss: str) -> None:
     """A crash, an exit, bytes that are no frame, an answer that is none: tried twice, then refused; the pool goes on."""
     pool = await make(faulty=True)
     with pytest.raises(AudioRejected) as caught:
@@ -172,7 +149,7 @@ async def test_a_file_that_breaks_two_children_is_the_callers_fault(make: Make, 
     assert (await pool.decode(b"good")).info.duration == 1.0
 
 
-async def test_a_file_that_takes_too_long_is_killed_twice_and_refused(make: Make, losses: Losses) -> None:
+async def test_a_file_that_takes_too_long_is_killed_twice_and_refused(make: Make, losses: list[str]) -> None:
     """A decoder that hangs cannot be asked to stop: the process is killed at the deadline."""
     pool = await make(faulty=True, decode_seconds=0.3)
     with pytest.raises(AudioRejected) as caught:
@@ -182,7 +159,7 @@ async def test_a_file_that_takes_too_long_is_killed_twice_and_refused(make: Make
     assert (await pool.decode(b"good")).info.duration == 1.0
 
 
-async def test_an_exception_in_the_child_is_answered_by_the_name_of_its_class_only(make: Make, losses: Losses) -> None:
+async def test_an_exception_in_the_child_is_answered_by_the_name_of_its_class_only(make: Make, losses: list[str]) -> None:
     """An exception's text may quote the file: it stays in the child, which lives on."""
     pool = await make(faulty=True)
     before = children()
@@ -194,7 +171,7 @@ async def test_an_exception_in_the_child_is_answered_by_the_name_of_its_class_on
     assert losses == []
 
 
-async def test_memory_that_runs_out_costs_the_child(make: Make, losses: Losses) -> None:
+async def test_memory_that_runs_out_costs_the_child(make: Make, losses: list[str]) -> None:
     """The address space has an end, and a process that has met it is not used again."""
     pool = await make(faulty=True)
     with pytest.raises(AudioRejected) as caught:
@@ -203,7 +180,7 @@ async def test_memory_that_runs_out_costs_the_child(make: Make, losses: Losses) 
     assert losses == ["died", "died"]
 
 
-async def test_cancelling_kills_the_busy_child_and_frees_its_place(make: Make, losses: Losses) -> None:
+async def test_cancelling_kills_the_busy_child_and_frees_its_place(make: Make, losses: list[str]) -> None:
     """A caller that gave up leaves no child at work for nobody, and no place taken."""
     pool = await make(faulty=True)
     job = asyncio.create_task(pool.decode(b"hang"))
@@ -215,7 +192,7 @@ async def test_cancelling_kills_the_busy_child_and_frees_its_place(make: Make, l
     assert (await pool.decode(b"good")).info.duration == 1.0
 
 
-async def test_cancelling_one_that_only_waits_harms_nobody(make: Make, losses: Losses) -> None:
+async def test_cancelling_one_that_only_waits_harms_nobody(make: Make, losses: list[str]) -> None:
     """A waiter holds no child, so none is killed."""
     pool = await make()
     first, second = asyncio.create_task(pool.decode(NOTE)), asyncio.create_task(pool.decode(NOTE))
@@ -225,7 +202,7 @@ async def test_cancelling_one_that_only_waits_harms_nobody(make: Make, losses: L
     assert losses == []
 
 
-async def test_a_child_is_replaced_after_its_share_of_files(make: Make, losses: Losses) -> None:
+async def test_a_child_is_replaced_after_its_share_of_files(make: Make, losses: list[str]) -> None:
     """Whatever leaks in a decoder leaks for a bounded number of files."""
     pool = await make(files_per_child=2)
     for _ in range(5):
@@ -274,7 +251,7 @@ async def test_a_child_has_given_up_what_decoding_does_not_need(make: Make) -> N
     assert str((proc / "cwd").readlink()).endswith("(deleted)")
 
 
-async def test_a_child_ignores_the_signals_that_are_for_its_parent(make: Make, losses: Losses) -> None:
+async def test_a_child_ignores_the_signals_that_are_for_its_parent(make: Make, losses: list[str]) -> None:
     """Ctrl-C and a service manager's SIGTERM reach the whole group; the notes in hand are finished first."""
     pool = await make()
     (pid,) = pids(pool)

@@ -73,8 +73,13 @@ def _walk(module: str, node: ast.AST, modules: frozenset[str], *, lazy: bool) ->
     for child in ast.iter_child_nodes(node):
         for target in _targets(module, child, modules):
             yield Import(module, target, lazy)
-        inside = lazy or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        inside = lazy or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or _for_types_only(child)
         yield from _walk(module, child, modules, lazy=inside)
+
+
+def _for_types_only(node: ast.AST) -> bool:
+    """Whether this is `if TYPE_CHECKING:`, which runs even less often than a function."""
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
 def _targets(module: str, node: ast.AST, modules: frozenset[str]) -> set[str]:
@@ -100,7 +105,7 @@ def _within(module: str, package: str) -> bool:
 
 def level_of(module: str) -> tuple[int, str]:
     """Level and part of a module of the consumer. Raises `LookupError` for a part that the table does not place."""
-    part = (module.split(".") + ["consumer"])[1] if "." in module else "consumer"
+    part = module.split(".")[1] if "." in module else module
     for level, parts in enumerate(CONSUMER_LEVELS):
         if part in parts:
             return level, part
@@ -231,6 +236,7 @@ def test_each_rule_can_fail(tree: dict[str, str], told: str) -> None:
     "tree",
     [
         {"sttd.commands.serve": "def serve():\n    from consumer.__main__ import main"},
+        {"sttd.commands.model": "if TYPE_CHECKING:\n    from consumer.settings import Settings"},
         {"consumer.bus.a": "from consumer.bus import b", "consumer.bus.b": "def f():\n    from consumer.bus import a"},
         {"sttd.client": "import aio_pika"},
         {"consumer.handler": "from consumer.bus.seam import Incoming\nfrom schemas import names"},

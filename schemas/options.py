@@ -69,7 +69,8 @@ class TranscriptionOptions(BaseModel):
     )
     languages: Annotated[tuple[LanguageCode, ...], Field(min_length=1, max_length=20)] | None = Field(
         default=None,
-        description="The set that `auto` may choose from; below probability 0.5 the daemon's default wins if it is in the set. Default: all.",
+        description="The set that `auto` may choose from; below probability 0.5 the daemon's default wins if it is in the set. "
+        "Default: all.",
         strict=False,
     )
     task: Literal["transcribe", "translate"] = Field(default="transcribe", description="`translate` answers in English.")

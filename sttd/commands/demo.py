@@ -10,21 +10,21 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import typer
 from rich.console import Console
 
+from sttd import errors
+from sttd.client import Client
+from sttd.commands.demo_broker import Busy, corner
+from sttd.commands.demo_daemon import DaemonEnded, DemoDaemon
+from sttd.commands.demo_report import Heard, complaint, counters, table
 from sttd.commands.exit_codes import Exit
 from sttd.commands.extras import need_consumer
 from sttd.commands.terminal import leave, say, stderr
-
-if TYPE_CHECKING:
-    from sttd.client import Client
-    from sttd.commands.demo_daemon import DemoDaemon
-    from sttd.commands.demo_report import Heard
-    from sttd.samples import Sample
-    from sttd.settings import ClientSettings
+from sttd.samples import Sample, samples
+from sttd.settings import ClientSettings, load
 
 READY_SECONDS: Final = 60
 NOTE_SECONDS: Final = 60
@@ -48,11 +48,6 @@ def demo() -> None:
 
 
 async def _demo() -> Exit:
-    from sttd import errors  # noqa: PLC0415 - `sttd --help` must be quick
-    from sttd.commands.demo_broker import Busy, corner  # noqa: PLC0415 - the same
-    from sttd.commands.demo_daemon import DaemonEnded  # noqa: PLC0415 - the same
-    from sttd.settings import load  # noqa: PLC0415 - the same
-
     try:
         settings = load()
         with _signals_cancel(), _scratch() as folder:
@@ -69,8 +64,6 @@ async def _demo() -> Exit:
 
 
 async def _with_daemon(settings: ClientSettings, queue: str, folder: Path) -> Exit:
-    from sttd.commands.demo_daemon import DemoDaemon  # noqa: PLC0415 - `sttd --help` must be quick
-
     console = Console(highlight=False)
     async with DemoDaemon(settings, queue, folder / "daemon.log") as daemon:
         with stderr().status("starting the daemon: connecting, loading the bundled model, testing it"):
@@ -89,17 +82,11 @@ async def _with_daemon(settings: ClientSettings, queue: str, folder: Path) -> Ex
 
 async def _send(settings: ClientSettings, queue: str) -> list[Heard]:
     """All notes at once, as many bots would."""
-    from sttd.client import Client  # noqa: PLC0415 - `sttd --help` must be quick
-    from sttd.samples import samples  # noqa: PLC0415 - the same
-
     async with Client(settings.amqp_url.get_secret_value(), queue=queue, timeout=NOTE_SECONDS, name="sttd demo") as client:
         return list(await asyncio.gather(*(_hear(client, sample) for sample in samples())))
 
 
 async def _hear(client: Client, sample: Sample) -> Heard:
-    from sttd import errors  # noqa: PLC0415 - `sttd --help` must be quick
-    from sttd.commands.demo_report import Heard  # noqa: PLC0415 - the same
-
     loop = asyncio.get_running_loop()
     begun = loop.time()
     try:
@@ -110,16 +97,12 @@ async def _hear(client: Client, sample: Sample) -> Heard:
 
 
 def _show(console: Console, results: Sequence[Heard]) -> list[str]:
-    from sttd.commands.demo_report import complaint, table  # noqa: PLC0415 - `sttd --help` must be quick
-
     console.print(table(results))
     judged = ((heard.sample.file, complaint(heard)) for heard in results)
     return [f"{file}: {problem}" for file, problem in judged if problem]
 
 
 async def _show_side_port(console: Console, daemon: DemoDaemon) -> None:
-    from sttd.commands.demo_report import counters  # noqa: PLC0415 - `sttd --help` must be quick
-
     console.print("\nWhile a daemon runs, its side port says how it is (by default on port 9464):")
     for path, what in (("metrics", "for Prometheus"), ("readyz", "ready? each check by name"), ("healthz", "alive?")):
         console.print(f"  curl {daemon.url}/{path:<8} # {what}", markup=False)

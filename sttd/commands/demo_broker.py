@@ -16,6 +16,7 @@ from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelClosed, ChannelNotFoundEntity
 
 from schemas import names
+from sttd.commands.terminal import say
 from sttd.errors import BrokerUnavailable
 from sttd.settings import ClientSettings
 
@@ -38,10 +39,18 @@ async def corner(settings: ClientSettings) -> AsyncIterator[str]:
     try:
         yield queue
     finally:
+        await _tidy(settings, queue)
+
+
+async def _tidy(settings: ClientSettings, queue: str) -> None:
+    """Delete the demo's queues. A broker that will not have it must not hide why the demo failed."""
+    try:
         async with _connection(settings) as connection:
             channel = await connection.channel()
             for name in (queue, f"{queue}.bulk"):
                 await channel.queue_delete(name)
+    except (BrokerUnavailable, *CONNECTION_EXCEPTIONS) as error:
+        say(f"queues {queue} and {queue}.bulk may be left at {settings.broker}: {error}")
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Entry point `sttd`: puts the commands together. Imports them, never what they import: `--help` must be quick."""
+"""Entry point `sttd`: puts the commands together. Does nothing else; importing it reads no setting and no model."""
 
 from __future__ import annotations
 

@@ -11,16 +11,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
+from pydantic import ValidationError
 
+from schemas.options import TranscriptionOptions
+from schemas.reply import Transcript
+from sttd import errors
+from sttd.client import Client
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import leave, notes_bar, say
-
-if TYPE_CHECKING:
-    from schemas.reply import Transcript
-    from sttd.client import Client
 
 IN_FLIGHT: Final = 32
 """Files at the broker at once: enough to keep any daemon busy, few enough that their bytes fit in memory."""
@@ -72,10 +73,6 @@ def _readable(files: list[Path]) -> list[Path]:
 
 
 def _known_language(value: str | None) -> str | None:
-    from pydantic import ValidationError  # noqa: PLC0415 - `sttd --help` must be quick
-
-    from schemas.options import TranscriptionOptions  # noqa: PLC0415 - the same
-
     try:
         return TranscriptionOptions(language=value).language
     except ValidationError:
@@ -135,9 +132,6 @@ async def _run(
     queue: str | None,
     show: Callable[[Outcome], None],
 ) -> Exit:
-    from sttd import errors  # noqa: PLC0415 - `sttd --help` must be quick
-    from sttd.client import Client  # noqa: PLC0415 - the same
-
     try:
         async with Client(queue=queue, timeout=timeout, name="sttd transcribe") as client:
             return await _all(client, files, options, show)
@@ -188,8 +182,6 @@ async def _begun(
 
 
 async def _outcome(client: Client, file: Path, options: dict[str, Any]) -> Outcome:
-    from sttd import errors  # noqa: PLC0415 - `sttd --help` must be quick
-
     name = "stdin" if file == STDIN else str(file)
     try:
         return Outcome(name, await client.transcribe(sys.stdin.buffer if file == STDIN else file, **options))

@@ -140,14 +140,14 @@ class MemoryPublisher:
     async def publish(self, message: Outgoing) -> None:
         """See `Publisher.publish`."""
         target = message.exchange or message.routing_key
-        self._broker.steps.append(("publish", target))
+        self._broker.note("publish", target)
         fault = await self._answer(target)
         if fault is Fault.FORBIDDEN:
             raise PublishForbidden(f"access to {target!r} refused")
         if fault is Fault.NACK:
             raise Unconfirmed("the broker refused the message (nack)")
         self._broker.route(message)
-        self._broker.steps.append(("confirm", target))
+        self._broker.note("confirm", target)
 
     async def _answer(self, target: str) -> Fault | None:
         try:
@@ -211,6 +211,7 @@ class MemoryBroker:
         self.up.set()
         self._bindings: dict[str, list[str]] = {"": []}
         self._faults: dict[str, list[Fault]] = defaultdict(list)
+        self._news = asyncio.Event()
         self._connection = MemoryConnection(self)
 
     @classmethod
@@ -244,6 +245,18 @@ class MemoryBroker:
     def fail(self, target: str, fault: Fault, times: int = FOR_EVER) -> None:
         """Answer the next publishes to a queue or exchange with a fault."""
         self._faults[target] = [fault] * min(times, 1000)
+
+    def note(self, what: str, where: str) -> None:
+        """Record a step and wake who waits for it."""
+        self.steps.append((what, where))
+        self._news.set()
+
+    async def until(self, true: Callable[[], bool], seconds: float = 5.0) -> None:
+        """Wait until a fact about the broker holds; looked at after each step. Raises `TimeoutError`."""
+        async with asyncio.timeout(seconds):
+            while not true():
+                self._news.clear()
+                await self._news.wait()
 
     def next_fault(self, target: str) -> Fault | None:
         """What to answer the next publish with; None for what a broker does."""
@@ -279,7 +292,7 @@ class MemoryBroker:
 
     def settled(self, lane: str, stored: Stored, how: str) -> None:
         """Note an ack or a reject; a rejected message goes where its queue sends dead letters."""
-        self.steps.append((how, lane))
+        self.note(how, lane)
         dead_letters = self.queues[lane].dead_letters
         if how == "reject" and dead_letters:
             for name in self._bindings[dead_letters]:

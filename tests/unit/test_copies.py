@@ -37,7 +37,7 @@ def in_hand(body: bytes = b"audio", **properties: Any) -> Delivery:
 
 
 def test_a_reply_has_a_message_id_of_its_own_each_time() -> None:
-    """aiormq finds the publish that a return belongs to by message id: the caller's would cross two answers (row 20)."""
+    """Aiormq finds the publish that a return belongs to by message id: the caller's would cross two answers (row 20)."""
     held = in_hand(message_id="m-1", reply_to="bot")
     progress = Progress(correlation_id=None, message_id="m-1", fraction=0.5, text="")
     first, second = copies.reply(held, progress), copies.reply(held, progress)
@@ -136,7 +136,7 @@ def test_a_copied_option_means_what_it_meant(header: str, value: Any) -> None:
 
 @pytest.mark.parametrize("value", [1e300, -1e300, 2**64, {"deep": 1}, [1, [2]], b"\xff", bytearray(b"x"), None, "x" * 5000, ["x" * 5000]])
 def test_option_headers_of_any_value_leave_a_copy_that_can_be_written(value: Any) -> None:
-    """pamqp refuses to write some values that it reads; a dead copy with one of them could never be published."""
+    """Pamqp refuses to write some values that it reads; a dead copy with one of them could never be published."""
     copied = copies.dead(in_hand(headers={"stt-temperature": value}), DeadReason.BAD_REPLY_TO, "bad_reply_to").headers
 
     carried = copied.get("stt-temperature")

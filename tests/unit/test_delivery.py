@@ -161,7 +161,7 @@ def test_targets_that_would_loop_or_reach_into_the_broker_are_forbidden(target: 
     "target", [None, "stt.replies", "bot.answers", "amq.gen-JzTY", "amq.rabbitmq.reply-to.g1h2.key", "stt.requests.mine"]
 )
 def test_callers_queues_and_what_the_broker_names_for_them_are_allowed(target: str | None) -> None:
-    """pika's RPC pattern (an exclusive, server-named queue) and direct reply-to must work."""
+    """Pika's RPC pattern (an exclusive, server-named queue) and direct reply-to must work."""
     assert not in_hand(reply_to=target).target_forbidden
 
 

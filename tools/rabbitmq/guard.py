@@ -39,7 +39,7 @@ class Guard:
 
     def close(self) -> None:
         """End what is left of the node, remove its directory, and wait for that."""
-        self._shell.communicate()
+        self._shell.communicate(b"\n")  # a line, because a forked process may still hold the pipe open
 
 
 def command(directory: Path) -> list[str]:

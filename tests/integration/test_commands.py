@@ -1,0 +1,141 @@
+"""`sttd transcribe`, `sttd demo` and the example of the docs as processes against a real RabbitMQ."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+
+import pytest
+from aio_pika.abc import AbstractIncomingMessage
+
+from tests.support.broker import Broker, wait_until
+from tests.support.fake_daemon import FakeDaemon, failure, transcript
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> list[str]:
+    """Five files, whose content is their text; the third is broken."""
+    paths = [tmp_path / f"{number}.ogg" for number in range(5)]
+    for number, path in enumerate(paths):
+        path.write_text("broken" if number == 2 else f"text {number}")
+    return [str(path) for path in paths]
+
+
+async def scripted(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:
+    """Echo the body; what says `broken` cannot be read."""
+    await daemon.reply(message, failure(message, "audio_unreadable") if message.body == b"broken" else transcript(message))
+
+
+async def hold(_daemon: FakeDaemon, _message: AbstractIncomingMessage) -> None:
+    """Never answer."""
+    await asyncio.Event().wait()
+
+
+async def start(url: str, cwd: Path, *args: str) -> Process:
+    """`python ARGS` with this broker."""
+    environment = {**os.environ, "STTD_AMQP_URL": url}
+    return await asyncio.create_subprocess_exec(sys.executable, *args, env=environment, cwd=cwd, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+
+
+async def run(url: str, cwd: Path, *args: str, stdin: bytes = b"") -> tuple[int | None, list[str], list[str]]:
+    """Exit code and lines of stdout and stderr of `python ARGS`."""
+    process = await start(url, cwd, *args)
+    out, err = await process.communicate(stdin)
+    return process.returncode, out.decode().splitlines(), err.decode().splitlines()
+
+
+async def test_results_come_in_argument_order_and_failures_are_summed_up(broker: Broker, tmp_path: Path, notes: list[str]) -> None:
+    """stdout holds texts only; stderr one line per failure; the exit code says that some failed."""
+    async with FakeDaemon(broker.amqp_url, scripted):
+        code, out, err = await run(broker.amqp_url, tmp_path, "-m", "sttd", "transcribe", *notes)
+    assert code == 1
+    assert out == [f"{notes[number]}: text {number}" for number in (0, 1, 3, 4)]
+    assert err == [f"{notes[2]}: audio_unreadable: it is audio_unreadable", "1 of 5 failed"]
+
+
+async def test_json_lines_hold_failures_too(broker: Broker, tmp_path: Path, notes: list[str]) -> None:
+    """A program reads one stream, in order."""
+    async with FakeDaemon(broker.amqp_url, scripted):
+        code, out, _ = await run(broker.amqp_url, tmp_path, "-m", "sttd", "transcribe", "--format", "json", *notes)
+    lines = [json.loads(line) for line in out]
+    assert code == 1
+    assert [line["file"] for line in lines] == notes
+    assert [line["status"] for line in lines] == ["completed", "completed", "failed", "completed", "completed"]
+    assert lines[2]["error"]["code"] == "audio_unreadable"
+
+
+async def test_one_file_from_stdin_gives_its_text_alone(broker: Broker, tmp_path: Path) -> None:
+    """`cat note.ogg | sttd transcribe -`, with the options on the wire."""
+    async with FakeDaemon(broker.amqp_url) as daemon:
+        args = ("-m", "sttd", "transcribe", "--language", "en", "-")
+        code, out, err = await run(broker.amqp_url, tmp_path, *args, stdin=b"from stdin")
+        assert daemon.seen[0].headers["stt-language"] == "en"
+    assert (code, out, err) == (0, ["from stdin"], [])
+
+
+async def test_a_queue_that_nobody_has_ever_served_ends_with_3_and_one_line(broker: Broker, tmp_path: Path, notes: list[str]) -> None:
+    """However many files there are."""
+    code, out, err = await run(broker.amqp_url, tmp_path, "-m", "sttd", "transcribe", *notes)
+    assert (code, out, len(err)) == (3, [], 1)
+    assert "sttd serve" in err[0]
+
+
+async def test_an_answer_that_does_not_come_is_a_failure_of_that_file(broker: Broker, tmp_path: Path, notes: list[str]) -> None:
+    """A timeout is not a broker that is away."""
+    async with FakeDaemon(broker.amqp_url, hold):
+        code, out, err = await run(broker.amqp_url, tmp_path, "-m", "sttd", "transcribe", "--timeout", "0.5", notes[0])
+    assert (code, out) == (1, [])
+    assert "reply_timeout" in err[0]
+
+
+async def test_ctrl_c_ends_in_order(broker: Broker, tmp_path: Path, notes: list[str]) -> None:
+    """Exit code 130, one line, and no reply queue left on the broker."""
+    async with FakeDaemon(broker.amqp_url, hold) as daemon:
+        process = await start(broker.amqp_url, tmp_path, "-m", "sttd", "transcribe", *notes)
+        for _ in notes:
+            await daemon.arrived.acquire()
+        process.send_signal(signal.SIGINT)
+        out, err = await process.communicate()
+    assert (process.returncode, out) == (130, b"")
+    assert err.startswith(b"interrupted")
+    assert b"Traceback" not in err
+    await wait_until(lambda: not [queue for queue in broker.queues() if queue["name"].startswith("sttd.client.")])
+
+
+async def test_the_example_of_the_docs_runs_as_it_is_printed(broker: Broker, tmp_path: Path, notes: list[str]) -> None:
+    """The first thing that a bot developer copies."""
+    page = (ROOT / "docs" / "client.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "example.py").write_text(example, encoding="utf-8")
+    async with FakeDaemon(broker.amqp_url, scripted):
+        code, out, err = await run(broker.amqp_url, tmp_path, "example.py", *notes[1:3])
+    assert (code, err) == (0, [])
+    assert out == ["text 1", "send me another recording, please: it is audio_unreadable"]
+
+
+async def test_a_demo_whose_daemon_cannot_start_says_why_and_leaves_nothing(broker: Broker, tmp_path: Path) -> None:
+    """Here the user may not declare queues: the daemon's own words reach the person, and the exit code is 1."""
+    url = broker.add_user(f"{broker.user}-poor", "x", configure=r"^sttd\.client\.", write=".*", read=".*")
+    code, _, err = await run(url, tmp_path, "-m", "sttd", "demo")
+    said = "\n".join(err)
+    assert code == 1
+    assert "the daemon ended with exit code 4" in said
+    assert "cannot be declared" in said
+    assert "Traceback" not in said
+    assert not broker.queues()
+
+
+async def test_a_demo_keeps_away_from_a_broker_with_suspects(broker: Broker, tmp_path: Path) -> None:
+    """Its model would get a note that crashed a real daemon."""
+    async with FakeDaemon(broker.amqp_url, queue="stt.suspect"):
+        code, _, err = await run(broker.amqp_url, tmp_path, "-m", "sttd", "demo")
+    assert code == 2
+    assert "make demo" in err[0]

@@ -1,0 +1,193 @@
+"""The command line without a broker: what it teaches, what it refuses, what it needs installed, how it prints."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from schemas.reply import AudioInfo, ModelInfo, Timings, Transcript
+from sttd.commands import extras, main
+from sttd.commands.exit_codes import Exit
+from sttd.commands.transcribe import Outcome
+from sttd.settings import ClientSettings
+
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "consumer" / "models" / "demo"
+
+
+@pytest.fixture(autouse=True)
+def _no_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's `.env` must not reach these tests."""
+    monkeypatch.setitem(ClientSettings.model_config, "env_file", None)
+
+
+def run(*args: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of `sttd args`."""
+    result = CliRunner().invoke(main.build(), args, env={"COLUMNS": "200"})
+    return result.exit_code, result.stdout, result.stderr
+
+
+def canned(text: str = "привет") -> Transcript:
+    """A transcript as a daemon sends it."""
+    return Transcript(
+        correlation_id="1",
+        message_id="m",
+        text=text,
+        language="ru",
+        language_probability=1.0,
+        duration=2.0,
+        no_speech=not text,
+        segments=[],
+        audio=AudioInfo(duration=2.0, format="ogg", codec="opus", sample_rate=48_000, channels=1),
+        model=ModelInfo(name="none", engine="none", device="cpu", compute_type="int8"),
+        timings=Timings(decode=0, transcribe=0, total=0),
+        attempt=1,
+        worker="w",
+    )
+
+
+def test_help_teaches_the_commonest_commands_and_where_settings_come_from() -> None:
+    """A newcomer's first words are `sttd --help`."""
+    code, out, _ = run("--help")
+    assert code == Exit.OK
+    for word in ("sttd demo", "sttd serve", "sttd transcribe", "STTD_AMQP_URL", ".env", "Exit codes"):
+        assert word in out
+
+
+@pytest.mark.parametrize("command", [["serve"], ["transcribe"], ["demo"], ["model"], ["model", "fetch"], ["model", "info"]])
+def test_every_command_explains_itself(command: list[str]) -> None:
+    """Help of a subcommand never needs a broker, a model or an extra."""
+    code, out, _ = run(*command, "--help")
+    assert code == Exit.OK
+    assert "Usage" in out
+
+
+def test_the_version_is_the_packages() -> None:
+    """Bug reports begin with it."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert run("--version") == (Exit.OK, f"sttd {version}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["transcribe"], "Missing argument"),
+        (["transcribe", "no-such-file.ogg"], "is not a file"),
+        (["transcribe", "--language", "klingon", str(ROOT / "README.md")], "Whisper language code"),
+        (["transcribe", "--timeout", "0", str(ROOT / "README.md")], "0.1"),
+        (["transcribe", "--format", "rtf", str(ROOT / "README.md")], "rtf"),
+        (["transcribe", "-", "-"], "only once"),
+        (["sing"], "No such command"),
+    ],
+)
+def test_a_wrong_call_ends_with_2_before_anything_is_sent(args: list[str], said: str) -> None:
+    """Usage errors are told apart from failed work."""
+    code, out, err = run(*args)
+    assert (code, out) == (Exit.USAGE, "")
+    assert said in err
+
+
+def test_a_wrong_setting_ends_with_2_and_never_shows_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most malformed URLs are passwords with a special character."""
+    monkeypatch.setenv("STTD_AMQP_URL", "amqp://bot:s3cret@host:port/")
+    code, _, err = run("transcribe", str(ROOT / "README.md"))
+    assert code == Exit.USAGE
+    assert "STTD_AMQP_URL" in err
+    assert "s3cret" not in err
+
+
+@pytest.mark.parametrize("command", [["transcribe", str(ROOT / "README.md")], ["demo"]])
+def test_a_broker_that_is_away_ends_with_3_and_one_line(monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int, command: list[str]) -> None:
+    """A script can tell "try later" from "bad file"."""
+    monkeypatch.setenv("STTD_AMQP_URL", f"amqp://bot:s3cret@127.0.0.1:{unused_tcp_port}/")
+    code, out, err = run(*command)
+    assert (code, out) == (Exit.BROKER, "")
+    assert err.count("\n") == 1
+    assert "STTD_AMQP_URL" in err
+    assert "s3cret" not in err
+
+
+@pytest.mark.parametrize("command", [["serve"], ["demo"], ["model", "info"], ["model", "fetch", "base"]])
+def test_a_command_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
+    """`pip install sttd` alone has no daemon; one line says how to get it."""
+    monkeypatch.setattr(extras, "CONSUMER", ("a_library_that_is_not_there",))
+    code, out, err = run(*command)
+    assert (code, out) == (Exit.USAGE, "")
+    assert 'pip install "sttd[consumer]"' in err
+    assert err.count("\n") == 1
+
+
+def test_the_list_of_needed_libraries_is_the_consumer_extra() -> None:
+    """A library added to pyproject.toml must be looked for too."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["consumer"]
+    names = {line.split(";")[0].split(">")[0].split("=")[0].strip().replace("-", "_") for line in declared}
+    assert names == set(extras.CONSUMER)
+
+
+def test_importing_the_client_and_the_command_line_loads_no_daemon_and_no_ml() -> None:
+    """The base install has neither, and `sttd --help` must be quick."""
+    program = (
+        "import sys, sttd.commands.main;"
+        "print(sorted({'consumer', 'av', 'ctranslate2', 'faster_whisper', 'numpy', 'huggingface_hub', 'uvicorn'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=30)
+    assert done.stdout.strip() == "[]"
+
+
+def test_model_info_says_where_and_what() -> None:
+    """An operator sees what `sttd serve` would load, without loading it."""
+    code, out, err = run("model", "info", "demo")
+    assert code == Exit.OK
+    assert str(DEMO) in out
+    assert "multilingual, 99 language codes" in out
+    assert "never for production" in err
+
+
+@pytest.mark.parametrize("vocabulary", ["json", "txt"])
+def test_model_info_tells_an_english_only_model_by_its_vocabulary(tmp_path: Path, vocabulary: str) -> None:
+    """By ctranslate2's own rule; both file forms exist in the wild."""
+    for name in ("model.bin", "config.json", "tokenizer.json"):
+        (tmp_path / name).write_text("{}")
+    (tmp_path / f"vocabulary.{vocabulary}").write_text('["a", "b"]' if vocabulary == "json" else "a\nb\n")
+    code, out, _ = run("model", "info", str(tmp_path))
+    assert code == Exit.OK
+    assert "English only" in out
+
+
+def test_model_commands_fail_with_the_next_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A name that nobody knows, and a size that was never fetched."""
+    code, out, err = run("model", "fetch", "gigantic")
+    assert (code, out) == (Exit.FAILED, "")
+    assert "base" in err
+    code, out, err = run("model", "info", "small", "--cache", str(tmp_path))
+    assert (code, out) == (Exit.FAILED, "")
+    assert "sttd model fetch small" in err
+    monkeypatch.setenv("STTD_SLOTS", "many")
+    assert run("model", "info", "demo")[0] == Exit.USAGE
+
+
+def test_model_fetch_prints_the_directory_and_nothing_else_on_stdout() -> None:
+    """So that a script can use it: STTD_MODEL=$(sttd model fetch base)."""
+    assert run("model", "fetch", "demo")[:2] == (Exit.OK, f"{DEMO}\n")
+
+
+def test_texts_are_named_like_grep_names_lines() -> None:
+    """One file: the text alone; several: which is whose. A failure has no line among the results."""
+    good, bad = Outcome("a.ogg", canned()), Outcome("b.ogg", code="audio_empty", message="nothing")
+    assert good.as_text(named=False) == "привет"
+    assert good.as_text(named=True) == "a.ogg: привет"
+    assert bad.as_text(named=True) is None
+
+
+def test_json_is_one_line_per_file_with_the_reply_as_it_came() -> None:
+    """Programs read results and failures alike."""
+    good = json.loads(Outcome("a.ogg", canned()).as_json())
+    assert (good["file"], good["status"], good["text"], good["audio"]["codec"]) == ("a.ogg", "completed", "привет", "opus")
+    bad = json.loads(Outcome("b.ogg", code="audio_empty", message="nothing").as_json())
+    assert bad == {"file": "b.ogg", "status": "failed", "error": {"code": "audio_empty", "message": "nothing", "retryable": False}}

@@ -1,0 +1,539 @@
+"""The story of one message, row by row of the table in design section 3, on a memory broker that records every step.
+
+`steps` are compared whole: what replaces the message is confirmed first, then it is acked, and nothing else happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from consumer import handler as handler_module
+from consumer.bus.seam import Outgoing
+from consumer.delivery import Delivery, State
+from consumer.errors import AudioRejected, ModelFailed, RequestFailed, StaleDelivery
+from schemas import names
+from schemas.codes import ErrorCode
+from schemas.reply import REPLY, Failure, Progress, Transcript
+from schemas.request import Properties
+from tests.support.fakes import HEARD, SILENCE, Desk, FakeDecoder, FakeTranscriber, StuckPublisher
+from tests.support.memory_bus import Fault, MemoryBroker, Stored
+
+DIRECT = "amq.rabbitmq.reply-to.g1h2.key"
+LAST = {names.ATTEMPT_HEADER: 4}
+NOTE = {"reply_to": "bot", "correlation_id": "1", "message_id": "m-1"}
+
+ANSWERED = [("publish", "bot"), ("confirm", "bot"), ("ack", "stt.requests")]
+COPIED = {
+    exchange: [("publish", exchange), ("confirm", exchange), ("ack", "stt.requests")] for exchange in (*names.RETRY_QUEUES, "stt.dlx")
+}
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Minutes of patience are milliseconds here."""
+    monkeypatch.setattr(handler_module, "REPLY_PATIENCE", 0.05)
+    monkeypatch.setattr(handler_module, "BACKOFF_FIRST", 0.005)
+    monkeypatch.setattr(handler_module, "BACKOFF_CAP", 0.01)
+
+
+@pytest.fixture
+async def desk() -> Desk:
+    """A handler on a broker with the daemon's topology and a caller's queue `bot`."""
+    broker = MemoryBroker.with_topology()
+    broker.declare("bot")
+    return Desk(broker)
+
+
+def ask(desk: Desk, body: bytes = b"audio", malformed: str | None = None, **properties: Any) -> None:
+    """Put a request into the interactive lane."""
+    desk.broker.send("stt.requests", body, Properties(**(NOTE | properties)), malformed=malformed)
+
+
+def answer(stored: Stored) -> Transcript | Failure | Progress:
+    """The reply in a message."""
+    return REPLY.validate_json(stored.body)
+
+
+def failure(stored: Stored) -> Failure:
+    """The failure in a message."""
+    found = answer(stored)
+    assert isinstance(found, Failure)
+    return found
+
+
+async def test_a_transcribed_note_is_answered_and_then_acked(desk: Desk) -> None:
+    """Promise 2, and the three fields of the old service at the top of the answer."""
+    ask(desk)
+
+    verdict = await desk.handle()
+
+    assert (verdict.outcome, desk.broker.steps) == ("completed", ANSWERED)
+    told = json.loads(desk.only("bot").body)
+    assert (told["text"], told["language"], told["duration"]) == ("привет", "ru", 1.0)
+    assert (told["correlation_id"], told["message_id"], told["attempt"], told["worker"]) == ("1", "m-1", 1, "worker-1")
+    assert (told["no_speech"], told["status"]) == (False, "completed")
+    assert desk.decoder.seen == [b"audio"]
+
+
+async def test_without_reply_to_the_answer_goes_to_the_default_queue(desk: Desk) -> None:
+    """The contract, section 3."""
+    ask(desk, reply_to=None)
+
+    await desk.handle()
+
+    assert isinstance(answer(desk.only("stt.replies")), Transcript)
+
+
+async def test_silence_is_an_answer_not_an_error(desk: Desk) -> None:
+    """`no_speech: true`, `text: ""`."""
+    desk.transcriber = FakeTranscriber(SILENCE)
+    ask(desk)
+
+    await desk.handle()
+
+    told = answer(desk.only("bot"))
+    assert isinstance(told, Transcript)
+    assert (told.no_speech, told.text, told.segments) == (True, "", [])
+
+
+async def test_options_and_defaults_reach_the_engine(desk: Desk) -> None:
+    """What the request does not say, the settings do."""
+    ask(desk, headers={"stt-language": "en", "stt-temperature": "0.4", "stt-word-timestamps": "true"})
+    ask(desk)
+
+    await desk.handle()
+    await desk.handle()
+
+    asked, default = (job.options for job in desk.transcriber.jobs)
+    assert (asked.language, asked.default_language, asked.temperatures, asked.word_timestamps) == ("en", "ru", (0.4,), True)
+    assert (default.language, default.beam_size, default.temperatures[0], len(default.temperatures)) == ("ru", 5, 0.0, 6)
+
+
+@pytest.mark.parametrize(
+    ("body", "properties", "code"),
+    [
+        (b"audio", {"headers": {"stt-nonsense": "1"}}, "bad_request"),
+        (b"{}", {"content_type": "application/json"}, "bad_request"),
+        (b"audio", {"content_encoding": "gzip"}, "bad_request"),
+        (b"", {}, "audio_empty"),
+        (b"x" * 1001, {}, "body_too_large"),
+    ],
+)
+async def test_what_breaks_the_contract_is_answered_at_once(desk: Desk, body: bytes, properties: dict[str, Any], code: str) -> None:
+    """A permanent failure: the caller is told, nothing is copied, the decoder never sees it."""
+    ask(desk, body, **properties)
+
+    verdict = await desk.handle()
+
+    assert (verdict.outcome, desk.broker.steps) == ("failed", ANSWERED)
+    told = failure(desk.only("bot"))
+    assert (told.error.code, told.error.retryable) == (code, False)
+    assert desk.decoder.calls == 0
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        ErrorCode.UNSUPPORTED_MEDIA,
+        ErrorCode.AUDIO_UNREADABLE,
+        ErrorCode.NO_AUDIO_STREAM,
+        ErrorCode.AUDIO_EMPTY,
+        ErrorCode.AUDIO_TOO_LONG,
+    ],
+)
+async def test_audio_that_is_at_fault_is_answered_at_once(desk: Desk, code: ErrorCode) -> None:
+    """No retry can help."""
+    desk.decoder = FakeDecoder(AudioRejected(code, "no", {"format": "mp3"}))
+    ask(desk)
+
+    await desk.handle()
+
+    told = failure(desk.only("bot"))
+    assert (desk.broker.steps, told.error.code, told.error.details) == (ANSWERED, code, {"format": "mp3"})
+
+
+@pytest.mark.parametrize(
+    "error", [ModelFailed("the model raised"), RequestFailed(ErrorCode.INTERNAL_ERROR, "x"), KeyError("a bug"), TimeoutError("not ours")]
+)
+async def test_transient_failures_go_through_three_tiers_and_end_with_an_answer_and_a_dead_copy(desk: Desk, error: Exception) -> None:
+    """10 s, 60 s, 600 s, then `stt.dead`: bounded, and the caller hears of it exactly once, at the end. Bugs of ours included."""
+    desk.transcriber = FakeTranscriber(error)
+    ask(desk)
+
+    for tier in names.RETRY_QUEUES:
+        assert (await desk.handle()).outcome == "retried"
+        assert desk.broker.steps == COPIED[tier]
+        assert desk.empty("bot")
+        desk.broker.steps.clear()
+        desk.broker.queues["stt.requests"].ready.append(desk.broker.queues[tier].ready.popleft())  # its delay has passed
+    verdict = await desk.handle()
+
+    assert verdict.outcome == "failed"
+    assert desk.broker.steps == [*ANSWERED[:2], *COPIED["stt.dlx"]]
+    told = failure(desk.only("bot"))
+    assert (told.error.retryable, told.attempt, told.message_id) == (True, 4, "m-1")
+    assert desk.only("stt.dead").headers[names.REASON_HEADER] == "retries_exhausted"
+    assert desk.only("stt.dead").body == b"audio"
+
+
+async def test_a_success_on_a_later_try_says_which_it_was(desk: Desk) -> None:
+    """Operators and callers see that a note needed more than one try."""
+    ask(desk, headers={names.ATTEMPT_HEADER: 3})
+
+    await desk.handle()
+
+    told = answer(desk.only("bot"))
+    assert isinstance(told, Transcript)
+    assert told.attempt == 3
+
+
+async def test_the_daemons_own_limit_answers_timed_out_and_keeps_a_dead_copy(desk: Desk) -> None:
+    """Not retried: the next try would take as long. The limit counts from the delivery, not from the start of the work."""
+    desk.decoder.hold()
+    ask(desk)
+    held = Delivery(desk.broker.deliver(), replace(desk.rules, job_seconds=0.05))
+
+    verdict = await desk.handler().handle(held)
+
+    assert (verdict.outcome, verdict.code) == ("failed", "timed_out")
+    assert desk.broker.steps == [*ANSWERED[:2], *COPIED["stt.dlx"]]
+    assert (failure(desk.only("bot")).error.code, desk.decoder.cancelled) == ("timed_out", 1)
+    assert desk.only("stt.dead").headers[names.REASON_HEADER] == "timed_out"
+
+
+async def test_an_expiration_that_passed_in_the_queue_is_answered_without_any_work(desk: Desk) -> None:
+    """The broker may deliver an expired message (a documented race); no engine time is spent on it (row 40)."""
+    ask(desk, expiration=1.0, timestamp=datetime.now(UTC) - timedelta(seconds=5))
+
+    await desk.handle()
+
+    assert (desk.broker.steps, failure(desk.only("bot")).error.code, desk.decoder.calls) == (ANSWERED, "expired", 0)
+
+
+@pytest.mark.parametrize("stage", ["decoder", "transcriber"])
+async def test_a_deadline_that_passes_during_the_work_stops_it(desk: Desk, stage: str) -> None:
+    """`expired`, never a late transcript, and the slot is free again."""
+    fake = getattr(desk, stage)
+    fake.hold()
+    ask(desk, headers={"stt-deadline": (datetime.now(UTC) + timedelta(seconds=0.05)).isoformat()})
+
+    await desk.handle()
+
+    assert (desk.broker.steps, failure(desk.only("bot")).error.code, fake.cancelled) == (ANSWERED, "expired", 1)
+
+
+async def test_the_expiry_outlives_a_retry(desk: Desk) -> None:
+    """The copy carries it, and the next try refuses what is too late by then (row 41)."""
+    desk.transcriber = FakeTranscriber(ModelFailed("x"), HEARD)
+    ask(desk, expiration=0.2)
+    await desk.handle()
+    copy = desk.broker.queues["stt.retry.10s"].ready.popleft()
+    desk.broker.queues["stt.requests"].ready.append(copy)
+    expires = datetime.fromtimestamp(copy.headers[names.EXPIRES_HEADER] / 1000, UTC)
+    await asyncio.sleep(max(0.0, (expires - datetime.now(UTC)).total_seconds()))
+
+    await desk.handle()
+
+    assert failure(desk.only("bot")).error.code == "expired"
+
+
+@pytest.mark.parametrize("target", ["stt.requests", "stt.dead", "stt.control", "amq.rabbitmq.log", "amq.rabbitmq.reply-to"])
+async def test_a_forbidden_target_gets_nothing_and_the_request_a_dead_copy(desk: Desk, target: str) -> None:
+    """Nothing at all is published there, not even the refusal; and no engine time is spent (rows 84, 85)."""
+    ask(desk, reply_to=target)
+
+    verdict = await desk.handle()
+
+    assert (verdict.outcome, desk.broker.steps) == ("dead_lettered", COPIED["stt.dlx"])
+    assert desk.only("stt.dead").headers[names.REASON_HEADER] == "bad_reply_to"
+    assert desk.decoder.calls == 0
+
+
+async def test_a_target_that_the_broker_refuses_us_ends_in_a_dead_copy(desk: Desk) -> None:
+    """No retry can change our rights."""
+    desk.broker.fail("bot", Fault.FORBIDDEN)
+    ask(desk)
+
+    verdict = await desk.handle()
+
+    assert (verdict.code, desk.broker.steps) == ("bad_reply_to", [("publish", "bot"), *COPIED["stt.dlx"]])
+
+
+async def test_malformed_properties_end_in_a_dead_copy_with_the_raw_body(desk: Desk) -> None:
+    """Nobody can be told; the operator finds the bytes and the reason."""
+    desk.broker.send("stt.requests", b"audio", Properties(), malformed="ValueError: year 57862 is out of range")
+
+    verdict = await desk.handle()
+
+    assert (verdict.outcome, desk.broker.steps) == ("dead_lettered", COPIED["stt.dlx"])
+    dead = desk.only("stt.dead")
+    assert (dead.body, dead.headers[names.REASON_HEADER]) == (b"audio", "malformed")
+
+
+async def test_an_unroutable_reply_is_parked_before_the_ack(desk: Desk) -> None:
+    """Its queue is gone: the finished answer is kept, and the request is done with."""
+    ask(desk, reply_to="gone")
+
+    verdict = await desk.handle()
+
+    assert verdict.outcome == "completed"
+    assert desk.broker.steps == [
+        ("publish", "gone"),
+        ("publish", "stt.replies.dead"),
+        ("confirm", "stt.replies.dead"),
+        ("ack", "stt.requests"),
+    ]
+    parked = desk.only("stt.replies.dead")
+    assert isinstance(answer(parked), Transcript)
+    assert parked.headers["sttd-reply-to"] == "gone"
+
+
+async def test_a_direct_reply_is_published_once_and_never_parked(desk: Desk) -> None:
+    """Mandatory would be returned although it arrives, and the caller's answer would lie in two places (row 49)."""
+    ask(desk, reply_to=DIRECT)
+
+    await desk.handle()
+
+    assert desk.broker.steps == [("publish", DIRECT), ("confirm", DIRECT), ("ack", "stt.requests")]
+    assert len(desk.broker.direct[DIRECT]) == 1
+
+
+@pytest.mark.parametrize("fault", [Fault.NACK, Fault.HANG])
+async def test_an_unconfirmed_reply_is_published_again_until_it_is_confirmed(desk: Desk, fault: Fault) -> None:
+    """The work is done; a broker with a hiccup must not cost a second transcription."""
+    desk.broker.fail("bot", fault, times=2)
+    desk.publisher = desk.broker.publisher(confirm_seconds=0.01)
+    ask(desk)
+
+    verdict = await desk.handle()
+
+    assert (verdict.outcome, desk.broker.steps) == ("completed", [("publish", "bot")] * 2 + ANSWERED)
+    assert desk.transcriber.calls == 1
+
+
+async def test_a_reply_that_stays_unconfirmed_sends_the_request_into_retry(desk: Desk) -> None:
+    """After a minute of trying (a full reply queue, say) somebody else gets the slot."""
+    desk.broker.fail("bot", Fault.NACK)
+    ask(desk)
+
+    verdict = await desk.handle()
+
+    assert verdict.outcome == "retried"
+    publishes = [step for step in desk.broker.steps if step == ("publish", "bot")]
+    assert len(publishes) >= 2
+    assert desk.broker.steps == publishes + COPIED["stt.retry.10s"]
+
+
+async def test_a_reply_unconfirmed_on_the_last_try_ends_in_a_dead_copy(desk: Desk) -> None:
+    """Never nothing: the caller cannot be reached, the operator can."""
+    desk.broker.fail("bot", Fault.NACK)
+    ask(desk, headers=LAST)
+
+    verdict = await desk.handle()
+
+    assert (verdict.outcome, desk.broker.steps[-3:]) == ("dead_lettered", COPIED["stt.dlx"])
+
+
+async def test_a_copy_is_insisted_on_for_as_long_as_it_takes(desk: Desk) -> None:
+    """There is nothing else to do with the message: giving up would need an ack that nothing justifies."""
+    desk.broker.fail("stt.retry.10s", Fault.NACK, times=20)
+    desk.transcriber = FakeTranscriber(ModelFailed("x"))
+    ask(desk)
+
+    await desk.handle()
+
+    assert desk.broker.steps == [("publish", "stt.retry.10s")] * 20 + COPIED["stt.retry.10s"]
+
+
+@pytest.mark.parametrize("cause", ["exchange unbound", "forbidden"])
+async def test_when_no_copy_can_be_published_the_broker_dead_letters_the_request(desk: Desk, cause: str) -> None:
+    """The last resort: rejected without requeue, so that it is in `stt.dead` and never lost or looping."""
+    if cause == "forbidden":
+        desk.broker.fail("stt.retry.10s", Fault.FORBIDDEN)
+    else:
+        desk.broker._bindings["stt.retry.10s"].clear()
+    desk.transcriber = FakeTranscriber(ModelFailed("x"))
+    ask(desk)
+
+    verdict = await desk.handle()
+
+    assert (verdict.outcome, verdict.dead_reason) == ("dead_lettered", "unpublishable")
+    assert desk.broker.steps == [("publish", "stt.retry.10s"), ("reject", "stt.requests")]
+    assert desk.only("stt.dead").body == b"audio"
+
+
+async def test_a_reply_that_can_be_neither_delivered_nor_parked_ends_in_the_dead_letters(desk: Desk) -> None:
+    """An operator has deleted `stt.replies.dead`: even then the request is kept."""
+    del desk.broker.queues["stt.replies.dead"]
+    ask(desk, reply_to="gone")
+
+    await desk.handle()
+
+    assert desk.broker.steps[-1] == ("reject", "stt.requests")
+    assert desk.only("stt.dead").body == b"audio"
+
+
+async def test_all_answers_to_one_request_carry_one_reply_id_and_ids_of_their_own(desk: Desk) -> None:
+    """Promise 3; and aiormq must never see one message id twice (row 20)."""
+    said: list[Outgoing] = []
+    desk.publisher = _Listening(desk.broker.publisher().publish, said)
+    for _ in range(2):  # delivered twice, after a fault
+        ask(desk)
+        await desk.handle()
+
+    assert len({message.headers[names.REPLY_ID_HEADER] for message in said}) == 1
+    assert len({message.message_id for message in said} | {"m-1"}) == 3
+
+
+class _Listening:
+    """A publisher that keeps what passes through it."""
+
+    def __init__(self, publish: Callable[[Outgoing], Any], said: list[Outgoing]) -> None:
+        self._publish = publish
+        self._said = said
+
+    async def publish(self, message: Outgoing) -> None:
+        self._said.append(message)
+        await self._publish(message)
+
+
+def _last(desk: Desk) -> str:
+    ready = desk.broker.queues["bot"].ready
+    return ready[-1].body.decode() if ready else ""
+
+
+async def test_progress_is_published_while_the_work_runs_and_never_after_the_answer(desk: Desk) -> None:
+    """A reader may stop reading at the terminal reply."""
+    desk.transcriber = FakeTranscriber(progress=((0.3, "при"), (0.9, "приве")))
+    release = desk.transcriber.hold()
+    ask(desk, headers={"stt-progress": "true"})
+    task = asyncio.create_task(desk.handle())
+    await desk.broker.until(lambda: "0.9" in _last(desk))
+    release.set()
+    await task
+
+    told = [answer(stored) for stored in desk.broker.queues["bot"].ready]
+    assert [type(reply) for reply in told] == [Progress] * (len(told) - 1) + [Transcript]
+    last = told[-2]
+    assert isinstance(last, Progress)
+    assert (last.fraction, last.text, last.correlation_id) == (0.9, "приве", "1")
+
+
+async def test_progress_that_hangs_or_is_refused_holds_up_nothing(desk: Desk) -> None:
+    """It is worth nothing late: dropped, and the answer goes out on time."""
+    desk.broker.fail("bot", Fault.HANG, times=1)
+    desk.transcriber = FakeTranscriber(progress=((0.3, "при"),))
+    release = desk.transcriber.hold()
+    ask(desk, headers={"stt-progress": "true"})
+    task = asyncio.create_task(desk.handle())
+    await desk.broker.until(lambda: ("publish", "bot") in desk.broker.steps)
+    for _ in range(20):  # into the hanging publish
+        await asyncio.sleep(0)
+    release.set()
+    await task
+
+    assert isinstance(answer(desk.only("bot")), Transcript)
+
+
+async def test_a_fraction_beyond_its_bounds_is_clamped(desk: Desk) -> None:
+    """An engine's rounding must not end in an event loop error that quotes the text of the note."""
+    desk.transcriber = FakeTranscriber(progress=((1.0000001, "при"),))
+    release = desk.transcriber.hold()
+    ask(desk, headers={"stt-progress": "true"})
+    task = asyncio.create_task(desk.handle())
+    await desk.broker.until(lambda: bool(_last(desk)))
+    release.set()
+    await task
+
+    first = answer(desk.broker.queues["bot"].ready[0])
+    assert isinstance(first, Progress)
+    assert first.fraction == 1.0
+
+
+@pytest.mark.parametrize("stage", ["decoder", "transcriber"])
+async def test_cancelling_before_the_settling_leaves_the_message_alone(desk: Desk, stage: str) -> None:
+    """A drain that runs out of time settles nothing: the broker delivers it again (row 18)."""
+    fake = getattr(desk, stage)
+    fake.hold()
+    ask(desk)
+    held = desk.delivery()
+    task = asyncio.create_task(desk.handler().handle(held))
+    await fake.entered.wait()
+
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert (desk.broker.steps, fake.cancelled, held.settlement.state) == ([], 1, State.OPEN)
+
+
+async def test_cancelling_during_the_settling_comes_too_late(desk: Desk) -> None:
+    """Publish, confirm and ack are one unit: torn in two, they would give a duplicate for every drain."""
+    stuck = StuckPublisher(desk.broker.publisher())
+    desk.publisher = stuck
+    ask(desk)
+    task = asyncio.create_task(desk.handle())
+    await stuck.entered.wait()
+
+    task.cancel()
+    await asyncio.sleep(0)
+    stuck.release.set()
+    verdict = await task
+
+    assert (verdict.outcome, desk.broker.steps) == ("completed", ANSWERED)
+
+
+async def test_a_second_cancellation_ends_the_settling_without_an_ack(desk: Desk) -> None:
+    """The drain's last word: the broker did not confirm, so the message stays the broker's."""
+    stuck = StuckPublisher(desk.broker.publisher())
+    desk.publisher = stuck
+    ask(desk)
+    held = desk.delivery()
+    task = asyncio.create_task(desk.handler().handle(held))
+    await stuck.entered.wait()
+
+    task.cancel()
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert (desk.broker.steps, held.settlement.state) == ([], State.OPEN)
+
+
+async def test_a_lost_connection_ends_the_insisting(desk: Desk) -> None:
+    """The broker delivers the message again elsewhere: going on would only make a duplicate."""
+    desk.broker.fail("bot", Fault.NACK)
+    ask(desk)
+    held = desk.delivery()
+    held.orphaned.set()
+
+    with pytest.raises(StaleDelivery):
+        await desk.handler().handle(held)
+
+    assert desk.broker.steps == [("publish", "bot")]
+
+
+async def test_an_ack_on_a_dead_channel_is_not_tried_elsewhere(desk: Desk) -> None:
+    """Another channel would answer 406 and close, with all that is in hand on it (row 15)."""
+    ask(desk)
+    held = desk.delivery()
+    stuck = StuckPublisher(desk.broker.publisher())
+    desk.publisher = stuck
+    task = asyncio.create_task(desk.handler().handle(held))
+    await stuck.entered.wait()
+    desk.broker.lose_connections()
+    stuck.release.set()
+
+    with pytest.raises(StaleDelivery):
+        await task
+
+    assert desk.broker.steps == ANSWERED[:2]
+    assert (held.settlement.state, desk.only("stt.requests").deliveries) == (State.ABANDONED, 1)

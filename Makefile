@@ -29,9 +29,10 @@ run: setup ## stay up: RabbitMQ and the daemon, until Ctrl-C
 	if grep -qs '^STTD_AMQP_URL=' .env; then exec .venv/bin/sttd serve; fi; \
 	exec $(WITH_BROKER) --show-url -- .venv/bin/sttd serve
 
-# RabbitMQ first: installing it would take longer than a test's time limit.
+# RabbitMQ and promtool first: installing them would take longer than a test's time limit.
 test: setup ## unit, integration (real RabbitMQ) and acceptance (the daemon as a process) tests
 	@$(PY) -m tools.rabbitmq install
+	@$(PY) -m tools.promtool
 	@$(PY) -m pytest --durations=10 $(TESTS)
 
 test-unit: setup ## the quick tests: no broker, no model
@@ -50,10 +51,14 @@ contract: setup ## write docs/contract/ from the models in schemas/
 check: lint types ## lint, types, direction of imports, committed contract
 	@$(PY) -m pytest --quiet tests/unit/test_layers.py tests/unit/test_contract_files.py
 
-lock: ## resolve requirements.lock anew (needs the package index)
+LOCKING := --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet
+FOR_IMAGE := $(LOCKING) --no-annotate --constraint requirements.lock
+
+lock: ## resolve requirements.lock and the image's locks anew (needs the package index)
 	@rm -rf .local/lock && $(PYTHON) -m venv .local/lock && .local/lock/bin/python -m pip --quiet install uv
-	@.local/lock/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
-		--no-header --no-emit-index-url --quiet --output-file requirements.lock
+	@.local/lock/bin/uv pip compile pyproject.toml --all-extras $(LOCKING) --output-file requirements.lock
+	@.local/lock/bin/uv pip compile pyproject.toml --extra consumer $(FOR_IMAGE) --output-file deploy/image/consumer.lock
+	@echo hatchling | .local/lock/bin/uv pip compile - $(FOR_IMAGE) --output-file deploy/image/build.lock
 	@rm -rf .local/lock
 
 clean: ## remove everything that make built or a run left

@@ -25,6 +25,7 @@ from consumer.engine.hub import Progress
 from consumer.engine.opening import open_engine
 from consumer.engine.whisper import WhisperTranscriber
 from consumer.errors import ExitCode, SettingsError, StartupError
+from consumer.failpoints import FailPoints
 from consumer.handler import Defaults, Handler
 from consumer.observe import BusReporter, watch_loop_lag
 from consumer.settings import Settings
@@ -134,7 +135,9 @@ class Daemon:
 
     async def _open_side_port(self) -> None:
         server = SideServer(
-            self._settings.side_host, self._settings.side_port, side_app.build(self._metrics, self._health, lambda: self._settings.model)
+            self._settings.side_host,
+            self._settings.side_port,
+            side_app.build(self._metrics, self._health, lambda: _public_name(self._settings.model)),
         )
         await server.start()
         self._parts.push_async_callback(server.close)
@@ -186,7 +189,7 @@ class Daemon:
     def _handler(self, decoder: DecoderPool, engine: WhisperTranscriber) -> Handler:
         settings = self._settings
         defaults = Defaults(settings.language, settings.beam_size, settings.condition_on_previous_text)
-        return Handler(self._publisher, decoder, engine, defaults, self._metrics)
+        return Handler(self._publisher, decoder, engine, defaults, self._metrics, FailPoints(settings.failpoint))
 
     def _rules(self) -> Rules:
         settings = self._settings
@@ -244,3 +247,8 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
 
 def _log_check(check: str, ok: bool, reason: str) -> None:
     log.info("%s is %s", check, "ok" if ok else "not ok", action="health", check=check, ok=ok, reason=reason or None)
+
+
+def _public_name(model: str) -> str:
+    """What health pages call the model: of a directory or Hub id only the last part."""
+    return model.rstrip("/").rpartition("/")[2]

@@ -19,6 +19,7 @@ from consumer.bus.seam import Outgoing, Publisher
 from consumer.delivery import Delivery
 from consumer.engine.transcriber import TEMPERATURE_LADDER, Job, JobOptions, Transcriber, Transcription
 from consumer.errors import PublishForbidden, RequestFailed, StaleDelivery, Unconfirmed, Unroutable
+from consumer.failpoints import FailPoints
 from consumer.progress import ProgressReporter
 from consumer.shield import finished_even_if_cancelled
 from consumer.side_port.metrics import Metrics
@@ -62,8 +63,17 @@ class Defaults:
 class Handler:
     """Handles one delivery at a time per call; holds no state of its own between calls."""
 
-    def __init__(self, publisher: Publisher, decoder: Decoder, transcriber: Transcriber, defaults: Defaults, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        decoder: Decoder,
+        transcriber: Transcriber,
+        defaults: Defaults,
+        metrics: Metrics,
+        failpoints: FailPoints | None = None,
+    ) -> None:
         """Receive the collaborators."""
+        self._failpoints = failpoints or FailPoints()
         self._publisher = publisher
         self._decoder = decoder
         self._transcriber = transcriber
@@ -72,6 +82,7 @@ class Handler:
 
     async def handle(self, delivery: Delivery) -> Verdict:
         """Bring one delivery to its end. Raises `StaleDelivery` when the broker will deliver it again instead."""
+        self._failpoints.reached("received")
         judged = await self._judge(delivery)
         return await finished_even_if_cancelled(self._settle(delivery, judged), name="settle")
 
@@ -95,8 +106,10 @@ class Handler:
         async with _Limit(delivery, request.options.deadline):
             decoded = await self._decoder.decode(request.audio)
             decode_seconds = time.monotonic() - started
+            self._failpoints.reached("decoded")
             transcription = await self._transcribe(delivery, decoded, request.options)
         seconds = time.monotonic() - started
+        self._failpoints.reached("transcribed")
         self._observe(delivery, decoded, transcription, decode_seconds, seconds)
         return self._assemble(delivery, decoded, transcription, decode_seconds, seconds)
 
@@ -140,6 +153,7 @@ class Handler:
 
     async def _settle(self, delivery: Delivery, judged: Verdict) -> Verdict:
         """Replace, then ack: no other path acks. The verdict may turn out worse on the way (an unreachable target)."""
+        self._failpoints.reached("before_reply")
         started = time.monotonic()
         done = judged
 
@@ -153,8 +167,10 @@ class Handler:
             log.error("no copy could be published; the broker dead-letters the request itself", action="rejected", reason=error.message)
             await delivery.settlement.reject()
             return Verdict("dead_lettered", judged.code, dead_reason=DeadReason.UNPUBLISHABLE)
+        self._failpoints.reached("after_confirm")
         self._metrics.observe_stage("reply", time.monotonic() - started)
         await delivery.settlement.ack()
+        self._failpoints.reached("after_ack")
         return done
 
     async def _replace(self, delivery: Delivery, judged: Verdict) -> Verdict:

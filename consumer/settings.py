@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from consumer.errors import SettingsError
+from consumer.failpoints import FailPoints
 from schemas import languages, names
 
 CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
@@ -93,11 +94,21 @@ class Settings(BaseSettings):
         description="This process's name in replies, dead letters and the broker's connection list.",
     )
 
+    failpoint: str | None = Field(
+        default=None, description="For chaos tests only: the named point (and `:n`) at which the process kills itself."
+    )
+
     @field_validator("language")
     @classmethod
     def _known_language(cls, value: str) -> str:
         if value != languages.AUTO and value not in languages.CODES:
             raise ValueError("must be a Whisper language code or `auto`")
+        return value
+
+    @field_validator("failpoint")
+    @classmethod
+    def _known_failpoint(cls, value: str | None) -> str | None:
+        FailPoints(value)
         return value
 
     @field_validator("amqp_url")

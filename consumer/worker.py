@@ -17,7 +17,6 @@ from consumer.errors import StaleDelivery
 from consumer.handler import Handler
 from consumer.side_port.metrics import Metrics
 from consumer.verdict import Verdict
-from schemas import names
 
 LAST_WORD = 5.0  # s that a settling may still take after the grace time
 
@@ -45,7 +44,7 @@ class Worker:
     def accept(self, incoming: Incoming) -> None:
         """Begin one delivery; returns at once. The prefetch bounds how many there can be."""
         delivery = Delivery(incoming, self._rules)
-        self._metrics.request_received(_kind(incoming.lane))
+        self._metrics.request_received(incoming.lane)
         if incoming.redelivered:
             self._metrics.redelivered()
         task = asyncio.create_task(self._work(delivery), name=f"note {delivery.request_id}")
@@ -118,10 +117,3 @@ class Worker:
     def __repr__(self) -> str:
         """Show how many notes are in hand."""
         return f"<Worker [{len(self._in_hand)} in hand]>"
-
-
-def _kind(queue: str) -> str:
-    """Which lane a queue is, as a label with few values."""
-    if queue == names.SUSPECT:
-        return "suspect"
-    return "bulk" if queue.endswith(".bulk") else "interactive"

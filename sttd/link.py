@@ -86,12 +86,13 @@ class Link:
         self._session: _Session | None = None
         self._up = asyncio.Event()  # set while a session is usable, and for ever once closed
         self._supervisor: asyncio.Task[None] | None = None
+        self._closed: errors.ClientClosed | None = None
         self.trouble = ""
 
     @property
     def connected(self) -> bool:
         """Whether there is a usable connection now."""
-        return self._up.is_set() and self._session is not None
+        return self._up.is_set() and self._session is not None and self._closed is None
 
     async def open(self) -> None:
         """Connect once. Raises `BrokerUnavailable` at once; only what was connected before is connected again."""
@@ -140,8 +141,8 @@ class Link:
 
     async def _usable(self) -> _Session:
         await self._up.wait()
-        if self._session is None:
-            raise errors.ClientClosed("the client is closed: open it with `async with Client() as client:`")
+        if self._closed is not None or self._session is None:
+            raise self._closed or errors.ClientClosed("the client is closed: open a new one")
         return self._session
 
     def _lose(self, session: _Session, error: BaseException | None = None) -> None:
@@ -157,9 +158,9 @@ class Link:
             return
         error = None if supervisor.cancelled() else supervisor.exception()
         _log.error("the client's connection task died", exc_info=error)
-        self._session = None
+        self._closed = errors.ClientClosed(f"the client's connection task died ({error!r}): open a new client")
         self._up.set()
-        self._on_down(errors.ClientClosed(f"the client's connection task died ({error!r}): open a new client"))
+        self._on_down(self._closed)
 
     async def _supervise(self, session: _Session) -> None:
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -84,7 +85,9 @@ def test_metrics_count_what_was_sent_and_pass_promtool(daemon: DaemonProcess, br
     assert daemon.metric("sttd_consumer_registered") == 1
     assert daemon.metric("sttd_model_info", name="demo", device="cpu") == 1
     promtool = shutil.which("promtool")
-    assert promtool, "promtool is missing; `make tools` installs it (Debian package prometheus)"
+    if not promtool and not os.environ.get("CI"):
+        pytest.skip("promtool is missing here; it comes with Debian's package prometheus")
+    assert promtool
     checked = subprocess.run(
         [promtool, "check", "metrics"], input=daemon.get("/metrics")[1].encode(), capture_output=True, check=False, timeout=20
     )

@@ -257,6 +257,19 @@ async def test_closing_fails_the_calls_that_wait(broker: Broker) -> None:
         assert "closed" in repr(client)
 
 
+async def test_a_connection_task_that_dies_fails_the_calls_instead_of_hanging_them(broker: Broker) -> None:
+    """Nothing ends it but a bug; then everyone must hear of it."""
+    async with FakeDaemon(broker.amqp_url, silent) as daemon, Client(broker.amqp_url) as client:
+        call = asyncio.create_task(client.transcribe(b"note"))
+        await daemon.arrived.acquire()
+        assert client._link._supervisor is not None
+        client._link._supervisor.cancel()
+        with pytest.raises(errors.ClientClosed, match="died"):
+            await call
+        with pytest.raises(errors.ClientClosed):
+            await client.transcribe(b"another")
+
+
 async def test_a_cancelled_call_leaves_no_trace_in_the_client(broker: Broker) -> None:
     """Bots cancel: a user left, a task group ended. The answer that still comes is dropped."""
 

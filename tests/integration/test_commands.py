@@ -53,7 +53,7 @@ async def run(url: str, cwd: Path, *args: str, stdin: bytes = b"") -> tuple[int 
 
 
 async def test_results_come_in_argument_order_and_failures_are_summed_up(broker: Broker, tmp_path: Path, notes: list[str]) -> None:
-    """stdout holds texts only; stderr one line per failure; the exit code says that some failed."""
+    """Texts alone go to stdout; stderr holds one line per failure; the exit code says that some failed."""
     async with FakeDaemon(broker.amqp_url, scripted):
         code, out, err = await run(broker.amqp_url, tmp_path, "-m", "sttd", "transcribe", *notes)
     assert code == 1

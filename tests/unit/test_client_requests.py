@@ -16,6 +16,7 @@ from schemas.options import TranscriptionOptions, from_headers
 from schemas.reply import Failure, FailureDetail
 from sttd import Client, errors
 from sttd.client import _correlation_id, _doubt_clocks, _headers, _read
+from sttd.commands.exit_codes import Exit
 from sttd.options import Options
 from sttd.settings import ClientSettings, load
 
@@ -173,3 +174,16 @@ async def test_a_client_that_is_not_open_says_how_to_open_it() -> None:
     client = Client()
     with pytest.raises(errors.ClientClosed, match="async with"):
         await asyncio.wait_for(client.transcribe(b"x"), 5)
+
+
+def test_the_page_for_bot_developers_names_every_option_error_code_and_exit_code() -> None:
+    """docs/client.md is the contract of this library; it must not fall behind."""
+    page = (Path(__file__).parents[2] / "docs" / "client.md").read_text(encoding="utf-8")
+    for option in TranscriptionOptions.model_fields:
+        assert f"`{option}`" in page
+    for code in set(ErrorCode) - {ErrorCode.BAD_REPLY_TO}:  # that one cannot reach its caller
+        assert f"`{code}`" in page
+    for kind in (error for error in vars(errors).values() if isinstance(error, type) and issubclass(error, errors.SttdClientError)):
+        assert f"`{kind.__name__}`" in page or f"`sttd.{kind.__name__}`" in page
+    for exit_code in Exit:
+        assert f"| {int(exit_code)} |" in page

@@ -32,7 +32,7 @@ def ensure() -> Kind:
     """How a node can be run here, installing rabbitmq-server if need be; raises `NodeError`."""
     if host.scripts():
         return "host"
-    reason = apt_install() if os.geteuid() == 0 and shutil.which("apt-get") else ""
+    reason = apt_install(PACKAGE) if os.geteuid() == 0 and shutil.which("apt-get") else ""
     if host.scripts():
         return "host"
     if container.available():
@@ -40,19 +40,19 @@ def ensure() -> Kind:
     raise NodeError(NEXT_STEP + (f"\napt-get said: {reason}" if reason else ""))
 
 
-def apt_install() -> str:
-    """Install the distribution's package; returns what apt-get said if that failed, else an empty string."""
-    sys.stderr.write(f"installing {PACKAGE} with apt-get (once; about a minute)\n")
+def apt_install(package: str) -> str:
+    """Install a package of the distribution; returns what apt-get said if that failed, else an empty string."""
+    sys.stderr.write(f"installing {package} with apt-get (once; about a minute)\n")
     get = ["apt-get", "-qq", "-y", "-o", "DPkg::Lock::Timeout=300"]
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    with services_stay_down():
+    with services_stay_down(package, "epmd.socket"):
         # A failing update is no reason to stop: the lists may be good enough.
         _quietly([*get, "update"], environment)
-        return _quietly([*get, "install", "--no-install-recommends", PACKAGE], environment)
+        return _quietly([*get, "install", "--no-install-recommends", package], environment)
 
 
 @contextlib.contextmanager
-def services_stay_down() -> Iterator[None]:
+def services_stay_down(*units: str) -> Iterator[None]:
     """Forbid the packages' scripts to start services, as Debian's policy-rc.d allows, and undo it afterwards."""
     added = not POLICY.exists()
     if added:
@@ -64,7 +64,7 @@ def services_stay_down() -> Iterator[None]:
         if added:
             POLICY.unlink(missing_ok=True)
         if SYSTEMD.is_dir():
-            _quietly(["systemctl", "disable", PACKAGE, "epmd.socket"], dict(os.environ))
+            _quietly(["systemctl", "disable", *units], dict(os.environ))
 
 
 def _quietly(command: list[str], environment: dict[str, str]) -> str:

@@ -1,0 +1,193 @@
+"""The notes in hand: one task each, what the drain reports about them, and what a lost connection does to them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from consumer import worker as worker_module
+from consumer.delivery import State
+from consumer.worker import DrainReport, Worker
+from schemas import names
+from schemas.request import Properties
+from tests.support.fakes import Desk, FakeTranscriber, StuckPublisher
+from tests.support.memory_bus import MemoryBroker, MemoryIntake
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last word of a drain is quick here."""
+    monkeypatch.setattr(worker_module, "LAST_WORD", 0.05)
+
+
+@pytest.fixture
+async def desk() -> Desk:
+    """A worker's collaborators on a broker with the daemon's topology."""
+    return Desk(MemoryBroker.with_topology())
+
+
+def take(desk: Desk, worker: Worker, count: int = 1, **properties: Any) -> None:
+    """Send requests and put their deliveries into the worker's hands."""
+    for number in range(count):
+        desk.broker.send(names.REQUESTS, b"audio", Properties(message_id=f"m-{number}", **properties))
+        worker.accept(desk.broker.deliver())
+
+
+def acks(desk: Desk) -> int:
+    """How many requests were acked."""
+    return desk.broker.steps.count(("ack", names.REQUESTS))
+
+
+def sample(desk: Desk, name: str, **labels: str) -> float | None:
+    """The value of one series."""
+    return desk.metrics.registry.get_sample_value(name, labels)
+
+
+async def test_what_is_in_hand_is_answered_and_then_forgotten(desk: Desk) -> None:
+    """In flight goes up and down again; finished requests are counted by outcome."""
+    worker = desk.worker()
+    release = desk.transcriber.hold()
+
+    take(desk, worker, 3)
+    assert (sample(desk, "sttd_requests_in_flight"), repr(worker)) == (3, "<Worker [3 in hand]>")
+    release.set()
+    report = await worker.drain(5)
+
+    assert report == DrainReport(finished=3, handed_back=0)
+    assert (sample(desk, "sttd_requests_in_flight"), acks(desk)) == (0, 3)
+    assert sample(desk, "sttd_requests_finished_total", outcome="completed", code="ok") == 3
+
+
+async def test_an_empty_drain_is_over_at_once(desk: Desk) -> None:
+    """A worker with nothing to do stops without waiting for its grace time."""
+    async with asyncio.timeout(1):
+        assert await desk.worker().drain(60) == DrainReport(finished=0, handed_back=0)
+
+
+async def test_what_the_grace_time_does_not_suffice_for_is_left_to_the_broker(desk: Desk) -> None:
+    """Unacked, neither rejected nor requeued: it is there for the next worker, with a higher count (reliability row 18)."""
+    worker = desk.worker()
+    desk.transcriber.hold()
+    take(desk, worker, 4)
+
+    report = await worker.drain(0.02)
+    desk.broker.lose_connections()
+
+    assert report == DrainReport(finished=0, handed_back=4)
+    assert desk.broker.steps == []
+    assert [stored.deliveries for stored in desk.broker.queues[names.REQUESTS].ready] == [1] * 4
+    assert sample(desk, "sttd_requests_finished_total", outcome="handed_back", code="ok") == 4
+
+
+async def test_a_note_that_is_settling_when_the_grace_time_ends_is_finished(desk: Desk) -> None:
+    """Its transcript is on its way: the report says finished, and so does the broker."""
+    stuck = StuckPublisher(desk.broker.publisher())
+    desk.publisher = stuck
+    worker = desk.worker()
+    take(desk, worker)
+    await stuck.entered.wait()
+
+    draining = asyncio.create_task(worker.drain(0.01))
+    asyncio.get_running_loop().call_later(0.03, stuck.release.set)
+
+    assert await draining == DrainReport(finished=1, handed_back=0)
+    assert acks(desk) == 1
+
+
+async def test_a_settling_that_does_not_end_gets_the_last_word(desk: Desk) -> None:
+    """A broker that never confirms must not hold up the exit; what it did not confirm stays unacked."""
+    stuck = StuckPublisher(desk.broker.publisher())
+    desk.publisher = stuck
+    worker = desk.worker()
+    take(desk, worker)
+    await stuck.entered.wait()
+
+    async with asyncio.timeout(5):
+        report = await worker.drain(0.01)
+
+    assert report == DrainReport(finished=0, handed_back=1)
+    assert acks(desk) == 0
+
+
+async def test_a_lost_connection_stops_the_work_on_everything_in_hand(desk: Desk) -> None:
+    """All of it comes again elsewhere: working on would only make duplicates (reliability row 17)."""
+    worker = desk.worker()
+    desk.transcriber.hold()
+    take(desk, worker, 2)
+    await desk.transcriber.entered.wait()
+    tasks = list(worker._in_hand)
+
+    worker.orphan()
+    await asyncio.wait(tasks)
+
+    assert all(task.cancelled() for task in tasks)
+    assert (desk.transcriber.cancelled, desk.broker.steps) == (2, [])
+
+
+async def test_after_a_lost_connection_every_note_is_answered_by_the_next_delivery(desk: Desk) -> None:
+    """Promise 1 on the whole path: intake, worker, handler; nothing lost, nothing left, redeliveries counted."""
+    worker = desk.worker()
+    release = desk.transcriber.hold()
+    MemoryIntake(desk.broker, {names.REQUESTS: 4}, worker.accept, worker.orphan)
+    for number in range(6):
+        desk.broker.send(names.REQUESTS, b"audio", Properties(message_id=f"m-{number}"))
+    await desk.transcriber.entered.wait()
+
+    desk.broker.lose_connections()
+    release.set()
+    await desk.broker.until(lambda: acks(desk) == 6)
+
+    assert desk.empty(names.REQUESTS, names.DEAD)
+    answered = sorted(stored.body.decode().split('"message_id":"')[1][:3] for stored in desk.broker.queues[names.REPLIES].ready)
+    assert answered == [f"m-{number}" for number in range(6)]
+    assert (sample(desk, "sttd_redeliveries_total") or 0) >= 1
+
+
+async def test_a_bug_in_the_settling_harms_its_own_note_only(desk: Desk) -> None:
+    """The note stays with the broker, the log says so, the others go on."""
+
+    class Broken:
+        async def publish(self, message: object) -> None:
+            raise KeyError("a bug")
+
+    desk.publisher = Broken()
+    worker = desk.worker()
+    with capture_logs() as logs:
+        take(desk, worker)
+        held = next(iter(worker._in_hand.values()))
+        report = await worker.drain(5)
+
+    assert report == DrainReport(finished=0, handed_back=1)
+    assert held.settlement.state is State.ABANDONED
+    assert "settle_failed" in {line["action"] for line in logs}
+
+
+@pytest.mark.parametrize("outcome", ["retried", "dead_lettered"])
+async def test_retries_and_dead_letters_are_counted_with_their_reason(desk: Desk, outcome: str) -> None:
+    """The alert on dead letters reads this counter."""
+    worker = desk.worker()
+    if outcome == "retried":
+        desk.transcriber = FakeTranscriber(KeyError("a bug"))
+        worker = desk.worker()
+        take(desk, worker)
+    else:
+        take(desk, worker, reply_to="stt.dead")
+    await worker.drain(5)
+
+    assert sample(desk, "sttd_retries_total", code="internal_error") == (1 if outcome == "retried" else 0)
+    assert sample(desk, "sttd_dead_letters_total", reason="bad_reply_to") == (0 if outcome == "retried" else 1)
+
+
+async def test_no_log_line_about_a_note_holds_its_text(desk: Desk) -> None:
+    """Promise 10: ids, outcome, seconds and bytes, never what was said."""
+    worker = desk.worker()
+    with capture_logs() as logs:
+        take(desk, worker, correlation_id="c-1")
+        await worker.drain(5)
+
+    assert "привет" not in repr(logs)
+    (line,) = [line for line in logs if line["action"] == "request_done"]
+    assert (line["code"], line["bytes"]) == ("ok", 5)

@@ -20,6 +20,7 @@ from consumer.bus import header_guard, topology
 from consumer.bus.intake import AmqpIntake
 from consumer.bus.link import Link
 from consumer.bus.publisher import AmqpPublisher
+from consumer.cancels import Cancels
 from consumer.delivery import Rules
 from consumer.engine.hub import Progress
 from consumer.engine.opening import open_engine
@@ -67,6 +68,7 @@ class Daemon:
         self._worker: Worker | None = None
         self._told_tenth = -1
         self._metrics = Metrics()
+        self._cancels = Cancels()
         self._health = Health(("accepting", "model", "publisher", "consumer"), on_change=_log_check)
         self._plan = topology.build(settings.request_queue, settings.reply_queue)
         self._reporter = BusReporter(self._metrics, self._health)
@@ -101,12 +103,26 @@ class Daemon:
         if engine is None:
             return
         self._worker = Worker(self._handler(decoder, engine), self._rules(), self._metrics)
-        self._intake = AmqpIntake(
-            self._link("consume"), self._plan, self._settings.topology, self._lanes(), self._worker.accept, self._worker.orphan
+        intake = self._intake = AmqpIntake(
+            self._link("consume"),
+            self._plan,
+            self._settings.topology,
+            self._lanes(),
+            self._worker.accept,
+            self._worker.orphan,
+            self._cancels.add,
         )
-        self._watch(self._intake.run(), "intake")
+        self._watch(intake.run(), "intake")
+        self._watch(self._follow_blocks(intake), "block-follower")
         self._health.set("accepting", True)
         log.info("started", action="started", seconds=round(time.monotonic() - began, 2), slots=self._settings.effective_slots)
+
+    async def _follow_blocks(self, intake: AmqpIntake) -> None:
+        """Take no requests while the broker blocks our answers, until cancelled."""
+        while True:
+            await self._reporter.blocked_changed.wait()
+            self._reporter.blocked_changed.clear()
+            await (intake.pause() if self._reporter.is_blocked else intake.resume())
 
     async def _run(self) -> None:
         """Wait for the signal; the end of any watched task is a failure."""
@@ -189,17 +205,29 @@ class Daemon:
     def _handler(self, decoder: DecoderPool, engine: WhisperTranscriber) -> Handler:
         settings = self._settings
         defaults = Defaults(settings.language, settings.beam_size, settings.condition_on_previous_text)
-        return Handler(self._publisher, decoder, engine, defaults, self._metrics, FailPoints(settings.failpoint))
+        return Handler(self._publisher, decoder, engine, defaults, self._metrics, self._cancels, FailPoints(settings.failpoint))
 
     def _rules(self) -> Rules:
         settings = self._settings
+        interactive = settings.request_queue
         return Rules(
-            settings.reply_queue, self._plan.forbidden_reply_targets, settings.max_body_bytes, settings.job_seconds, settings.worker
+            reply_queue=settings.reply_queue,
+            lanes=(interactive, topology.bulk_of(interactive)),
+            suspect_queue=topology.suspect_of(interactive),
+            forbidden_targets=self._plan.forbidden_reply_targets,
+            max_body_bytes=settings.max_body_bytes,
+            job_seconds=settings.job_seconds,
+            worker=settings.worker,
         )
 
     def _lanes(self) -> dict[str, int]:
-        interactive = self._settings.request_queue
-        return {interactive: self._settings.effective_prefetch, topology.bulk_of(interactive): self._settings.effective_slots}
+        """Each queue and its prefetch; of suspects one at a time, so that what dies with one dies of it."""
+        interactive, slots = self._settings.request_queue, self._settings.effective_slots
+        return {
+            interactive: self._settings.effective_prefetch,
+            topology.bulk_of(interactive): slots,
+            topology.suspect_of(interactive): 1,
+        }
 
     def _link(self, role: str) -> Link:
         return Link(role, self._settings.amqp_url, self._settings.worker, self._reporter)

@@ -59,13 +59,19 @@ def retry(delivery: Delivery, code: ErrorCode) -> Outgoing:
     """Make the copy that comes back to its own lane after the next tier's delay."""
     tier = names.RETRY_QUEUES[delivery.attempt - 1]
     marks = {names.ATTEMPT_HEADER: delivery.attempt + 1, names.ERROR_CODE_HEADER: str(code)}
-    return _copy(delivery, exchange=tier, routing_key=delivery.incoming.lane, marks=marks)
+    return _copy(delivery, exchange=tier, routing_key=delivery.lane, marks=marks)
+
+
+def suspect(delivery: Delivery) -> Outgoing:
+    """Make the copy for the suspect queue, where it will be alone in hand; the mark keeps its lane."""
+    marks = {names.ATTEMPT_HEADER: delivery.attempt, names.LANE_HEADER: delivery.lane}
+    return _copy(delivery, exchange="", routing_key=delivery.rules.suspect_queue, marks=marks)
 
 
 def dead(delivery: Delivery, reason: DeadReason, code: str) -> Outgoing:
     """Make the copy for the dead-letter queue; the routing key keeps the lane, for a requeue."""
     marks = {names.ATTEMPT_HEADER: delivery.attempt, names.REASON_HEADER: str(reason), names.ERROR_CODE_HEADER: code}
-    return _copy(delivery, exchange=names.DEAD_EXCHANGE, routing_key=delivery.incoming.lane, marks=marks)
+    return _copy(delivery, exchange=names.DEAD_EXCHANGE, routing_key=delivery.lane, marks=marks)
 
 
 def _copy(delivery: Delivery, *, exchange: str, routing_key: str, marks: dict[str, Any]) -> Outgoing:

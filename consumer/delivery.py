@@ -19,6 +19,7 @@ from schemas import names, reply, request
 from schemas.codes import ErrorCode
 
 MAX_ATTEMPTS = 1 + len(names.RETRY_SECONDS)
+DANGEROUS_DELIVERIES = 2
 _SERVER_NAMED = ("amq.gen-", f"{names.DIRECT_REPLY_TO}.")  # what brokers name for callers; every other amq.* is refused
 
 
@@ -90,9 +91,14 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the settings say about requests. `forbidden_targets`: queues of ours that no reply may reach."""
+    """What the settings say about requests.
+
+    `lanes`: our request queues, the interactive one first. `forbidden_targets`: queues of ours that no reply may reach.
+    """
 
     reply_queue: str
+    lanes: tuple[str, ...]
+    suspect_queue: str
     forbidden_targets: frozenset[str]
     max_body_bytes: int
     job_seconds: float
@@ -124,6 +130,24 @@ class Delivery:
     def correlation_id(self) -> str | None:
         """What the reply carries: the caller's correlation id, else the message id."""
         return self.incoming.properties.correlation_id or self.message_id
+
+    @property
+    def suspected(self) -> bool:
+        """Whether it comes from the suspect queue, where one message at a time is in hand: what dies there dies of it."""
+        return self.incoming.lane == self.rules.suspect_queue
+
+    @property
+    def dangerous(self) -> bool:
+        """Whether workers died, or lost their connection, with it in hand so often that it must not be among others."""
+        return self.incoming.deliveries >= DANGEROUS_DELIVERIES
+
+    @property
+    def lane(self) -> str:
+        """The request queue that it belongs to, also while it is on the suspect queue. The mark is ours but anybody can write it."""
+        if not self.suspected:
+            return self.incoming.lane
+        mark = self.incoming.properties.headers.get(names.LANE_HEADER)
+        return mark if mark in self.rules.lanes else self.rules.lanes[0]
 
     @property
     def target(self) -> str:

@@ -6,31 +6,27 @@ Cancelling it before the settling settles nothing: the broker delivers the messa
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import structlog
 
-from consumer import copies, verdict
+from consumer import verdict
 from consumer.audio.decoder import DecodedAudio, Decoder
-from consumer.bus.seam import Outgoing, Publisher
+from consumer.bus.seam import Publisher
+from consumer.cancels import Cancels
 from consumer.delivery import Delivery
 from consumer.engine.transcriber import TEMPERATURE_LADDER, Job, JobOptions, Transcriber, Transcription
-from consumer.errors import PublishForbidden, RequestFailed, StaleDelivery, Unconfirmed, Unroutable
+from consumer.errors import RequestFailed
 from consumer.failpoints import FailPoints
+from consumer.limit import Limit, cancelled
 from consumer.progress import ProgressReporter
-from consumer.shield import finished_even_if_cancelled
+from consumer.settling import Settling
 from consumer.side_port.metrics import Metrics
 from consumer.verdict import Verdict
-from schemas.codes import DeadReason, ErrorCode
+from schemas.codes import ErrorCode
 from schemas.options import TranscriptionOptions
-from schemas.reply import Failure, Timings, Transcript
-
-REPLY_PATIENCE = 60.0  # s a finished reply is published again and again before the request is retried instead
-BACKOFF_FIRST = 0.2  # s
-BACKOFF_CAP = 5.0  # s
+from schemas.reply import Timings, Transcript
 
 log = structlog.get_logger(__name__)
 
@@ -70,27 +66,32 @@ class Handler:
         transcriber: Transcriber,
         defaults: Defaults,
         metrics: Metrics,
-        failpoints: FailPoints | None = None,
+        cancels: Cancels,
+        failpoints: FailPoints,
     ) -> None:
         """Receive the collaborators."""
-        self._failpoints = failpoints or FailPoints()
+        self._settling = Settling(publisher, metrics, failpoints)
         self._publisher = publisher
         self._decoder = decoder
         self._transcriber = transcriber
         self._defaults = defaults
         self._metrics = metrics
+        self._cancels = cancels
+        self._failpoints = failpoints
 
     async def handle(self, delivery: Delivery) -> Verdict:
         """Bring one delivery to its end. Raises `StaleDelivery` when the broker will deliver it again instead."""
-        self._failpoints.reached("received")
+        self._failpoints.reached("received", delivery.message_id)
         judged = await self._judge(delivery)
-        return await finished_even_if_cancelled(self._settle(delivery, judged), name="settle")
+        return await self._settling.settle(delivery, judged)
 
     async def _judge(self, delivery: Delivery) -> Verdict:
         if delivery.incoming.malformed is not None:
             return verdict.malformed(delivery)
         if delivery.target_forbidden:
             return verdict.bad_reply_to(delivery)
+        if delivery.dangerous:
+            return verdict.poison(delivery) if delivery.suspected else verdict.suspect(delivery)
         try:
             return verdict.completed(await self._transcript(delivery))
         except RequestFailed as error:
@@ -103,13 +104,16 @@ class Handler:
     async def _transcript(self, delivery: Delivery) -> Transcript:
         started = time.monotonic()
         request = delivery.open()
-        async with _Limit(delivery, request.options.deadline):
-            decoded = await self._decoder.decode(request.audio)
-            decode_seconds = time.monotonic() - started
-            self._failpoints.reached("decoded")
-            transcription = await self._transcribe(delivery, decoded, request.options)
+        if delivery.message_id in self._cancels:
+            raise cancelled()
+        async with Limit(delivery, request.options.deadline) as limit:
+            with self._cancels.stopping(delivery.message_id, limit.cancel):
+                decoded = await self._decoder.decode(request.audio)
+                decode_seconds = time.monotonic() - started
+                self._failpoints.reached("decoded", delivery.message_id)
+                transcription = await self._transcribe(delivery, decoded, request.options)
         seconds = time.monotonic() - started
-        self._failpoints.reached("transcribed")
+        self._failpoints.reached("transcribed", delivery.message_id)
         self._observe(delivery, decoded, transcription, decode_seconds, seconds)
         return self._assemble(delivery, decoded, transcription, decode_seconds, seconds)
 
@@ -150,103 +154,3 @@ class Handler:
             attempt=delivery.attempt,
             worker=delivery.rules.worker,
         )
-
-    async def _settle(self, delivery: Delivery, judged: Verdict) -> Verdict:
-        """Replace, then ack: no other path acks. The verdict may turn out worse on the way (an unreachable target)."""
-        self._failpoints.reached("before_reply")
-        started = time.monotonic()
-        done = judged
-
-        async def replace() -> None:
-            nonlocal done
-            done = await self._replace(delivery, judged)
-
-        try:
-            await delivery.settlement.replace(replace)
-        except (Unroutable, PublishForbidden) as error:
-            log.error("no copy could be published; the broker dead-letters the request itself", action="rejected", reason=error.message)
-            await delivery.settlement.reject()
-            return Verdict("dead_lettered", judged.code, dead_reason=DeadReason.UNPUBLISHABLE)
-        self._failpoints.reached("after_confirm")
-        self._metrics.observe_stage("reply", time.monotonic() - started)
-        await delivery.settlement.ack()
-        self._failpoints.reached("after_ack")
-        return done
-
-    async def _replace(self, delivery: Delivery, judged: Verdict) -> Verdict:
-        done = judged
-        if judged.answer is not None:
-            done = await self._answer(delivery, judged, judged.answer)
-        if done.copy is not None:
-            await self._insist(delivery, done.copy)
-        return done
-
-    async def _answer(self, delivery: Delivery, judged: Verdict, body: Transcript | Failure) -> Verdict:
-        answer = copies.reply(delivery, body)
-        try:
-            await self._insist(delivery, answer, patience=REPLY_PATIENCE)
-        except Unroutable:
-            # Its queue is gone: the finished answer is kept where an operator, or the caller himself, can find it.
-            await self._insist(delivery, copies.parked(answer, delivery))
-            self._metrics.reply_parked()
-        except PublishForbidden:
-            return verdict.bad_reply_to(delivery)
-        except Unconfirmed:
-            return verdict.unconfirmed(delivery)
-        return judged
-
-    async def _insist(self, delivery: Delivery, message: Outgoing, patience: float = float("inf")) -> None:
-        """Publish until the broker confirms. Gives up after `patience` seconds, or when the message will come again anyway."""
-        loop = asyncio.get_running_loop()
-        give_up = loop.time() + patience
-        pause = BACKOFF_FIRST
-        while True:
-            try:
-                return await self._publisher.publish(message)
-            except Unconfirmed as error:
-                if loop.time() + pause > give_up:
-                    raise
-                log.warning(
-                    "a publish was not confirmed; trying again", action="publish_again", reason=error.message, to=message.routing_key
-                )
-            if await _happened(delivery.orphaned, within=pause):
-                raise StaleDelivery("the delivery's connection is gone; the broker delivers it again")
-            pause = min(BACKOFF_CAP, pause * 2)
-
-
-async def _happened(event: asyncio.Event, *, within: float) -> bool:
-    try:
-        async with asyncio.timeout(within):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True
-
-
-class _Limit:
-    """Bounds the work on one delivery by the caller's deadline, the message's expiration and the daemon's own limit."""
-
-    def __init__(self, delivery: Delivery, deadline: datetime | None) -> None:
-        moments = [moment for moment in (deadline, delivery.expires) if moment is not None]
-        self._expires = min(moments) if moments else None
-        self._ours = delivery.incoming.received + delivery.rules.job_seconds
-        self._seconds = delivery.rules.job_seconds
-
-    async def __aenter__(self) -> None:
-        """Refuse what is too late already: no engine time is spent on it."""
-        loop = asyncio.get_running_loop()
-        left = (self._expires - datetime.now(UTC)).total_seconds() if self._expires else float("inf")
-        if left <= 0:
-            raise RequestFailed(ErrorCode.EXPIRED, "the deadline passed before the work began")
-        self._theirs = loop.time() + left
-        self._timeout = asyncio.timeout_at(min(self._theirs, self._ours))
-        await self._timeout.__aenter__()
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        """Say whose patience ended."""
-        try:
-            await self._timeout.__aexit__(kind, error, trace)  # type: ignore[arg-type]  # a traceback, whatever its name
-        except TimeoutError as late:
-            if self._theirs <= self._ours:
-                raise RequestFailed(ErrorCode.EXPIRED, "the deadline passed before the transcript was ready") from late
-            raise RequestFailed(ErrorCode.TIMED_OUT, f"no transcript within {self._seconds:g} s of the delivery") from late

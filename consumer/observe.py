@@ -24,7 +24,8 @@ class BusReporter:
         """Both connections begin as not up."""
         self._metrics = metrics
         self._health = health
-        self._blocked = False
+        self.is_blocked = False
+        self.blocked_changed = asyncio.Event()
         self._up = {"consume": False, "publish": False}
         self._said: dict[str, str] = {}
 
@@ -50,13 +51,14 @@ class BusReporter:
             self._metrics.consumer_registered(up)
             self._health.set("consumer", up, reason)
         else:
-            self._health.set("publisher", up and not self._blocked, reason or "the broker has blocked us")
+            self._health.set("publisher", up and not self.is_blocked, reason or "the broker has blocked us")
 
     def blocked(self, blocked: bool) -> None:
         """See `BusObserver.blocked`."""
-        if blocked == self._blocked:
+        if blocked == self.is_blocked:
             return
-        self._blocked = blocked
+        self.is_blocked = blocked
+        self.blocked_changed.set()
         self._metrics.publish_blocked(blocked)
         self._health.set("publisher", self._up["publish"] and not blocked, "the broker has blocked us (memory or disk alarm)")
         log.warning("the broker %s", "blocks our publishing" if blocked else "reads again", action="bus_blocked", blocked=blocked)

@@ -15,7 +15,7 @@ from consumer.errors import RequestFailed
 from schemas.codes import DeadReason, ErrorCode
 from schemas.reply import Failure, Transcript
 
-Outcome = Literal["completed", "failed", "retried", "dead_lettered"]
+Outcome = Literal["completed", "failed", "retried", "suspected", "dead_lettered"]
 
 RETRIED = frozenset({ErrorCode.MODEL_ERROR, ErrorCode.INTERNAL_ERROR})
 """Failures that may be the moment's fault: tried again after a delay. Timing out is not: the next try would take as long."""
@@ -62,6 +62,23 @@ def failed(delivery: Delivery, error: RequestFailed) -> Verdict:
         return Verdict("failed", str(code), answer=answer)
     reason = DeadReason.TIMED_OUT if code is ErrorCode.TIMED_OUT else DeadReason.RETRIES_EXHAUSTED
     return Verdict("failed", str(code), answer=answer, copy=copies.dead(delivery, reason, str(code)), dead_reason=reason)
+
+
+def suspect(delivery: Delivery) -> Verdict:
+    """It was in hand too often when a worker died: from now on it is alone in hand, and costs no neighbours."""
+    return Verdict("suspected", "ok", copy=copies.suspect(delivery))
+
+
+def poison(delivery: Delivery) -> Verdict:
+    """It was alone in hand when workers died: the caller is told, and nobody takes it again."""
+    answer = copies.failure(delivery, ErrorCode.POISON, ErrorCode.POISON.sentence, {"deliveries": delivery.incoming.deliveries})
+    return Verdict(
+        "failed",
+        ErrorCode.POISON,
+        answer=answer,
+        copy=copies.dead(delivery, DeadReason.POISON, ErrorCode.POISON),
+        dead_reason=DeadReason.POISON,
+    )
 
 
 def retried(delivery: Delivery, code: ErrorCode) -> Verdict:

@@ -56,6 +56,7 @@ ATTEMPT_HEADER: Final = "sttd-attempt"
 FIRST_SEEN_HEADER: Final = "sttd-first-seen"
 WORKER_HEADER: Final = "sttd-worker"
 EXPIRES_HEADER: Final = "sttd-expires"
+LANE_HEADER: Final = "sttd-lane"
 UNNAMED_HEADER: Final = "sttd-unnamed"
 """On copies: the request had no `message_id`; the copy's own is not the caller's."""
 

@@ -68,11 +68,12 @@ def _guarded_method(original: Callable[[bytes], Frame], data: bytes) -> Frame:
 
 def _deliver(data: bytes) -> Basic.Deliver:
     """Read a delivery whose exchange or routing key is not UTF-8; nobody here needs either."""
-    consumer_tag, rest = _short(data)
-    delivery_tag, redelivered = struct.unpack_from(">Q?", rest)
-    exchange, rest = _short(rest[9:])
-    routing_key, _ = _short(rest)
-    return Basic.Deliver(consumer_tag, delivery_tag, redelivered, exchange, routing_key)
+    read = Basic.Deliver()  # whose constructor would refuse names that brokers allow
+    read.consumer_tag, rest = _short(data)
+    read.delivery_tag, read.redelivered = struct.unpack_from(">Q?", rest)
+    read.exchange, rest = _short(rest[9:])
+    read.routing_key, _ = _short(rest)
+    return read
 
 
 def _short(data: bytes) -> tuple[str, bytes]:

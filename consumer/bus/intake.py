@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
@@ -15,13 +16,15 @@ from typing import Any, Literal
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
-from consumer.bus import header_guard, topology
+from consumer.bus import control, header_guard, topology
 from consumer.bus.link import Link, Loss, open_channel
 from consumer.bus.seam import Incoming
 from consumer.errors import StaleDelivery
 from schemas.request import Properties
 
 CANCEL_SECONDS = 5.0
+WATCH_EVERY = 15.0  # s between two looks at whether the broker agrees that we consume
+WATCH_SECONDS = 10.0
 
 
 class AmqpSettler:
@@ -46,6 +49,15 @@ class AmqpSettler:
             raise StaleDelivery("the channel of this delivery is gone; the broker delivers it again") from error
 
 
+@dataclass(slots=True)
+class _Lane:
+    """One queue on a channel of its own; `tag` while the broker has us as its consumer."""
+
+    name: str
+    queue: AbstractQueue
+    tag: str | None = None
+
+
 class AmqpIntake:
     """The consuming half of the bus. `lanes` maps each queue to its prefetch."""
 
@@ -57,16 +69,21 @@ class AmqpIntake:
         lanes: Mapping[str, int],
         sink: Callable[[Incoming], None],
         orphaned: Callable[[], None],
+        cancel: Callable[[str], None] = lambda _message_id: None,
     ) -> None:
-        """`sink` takes each delivery at once; `orphaned` hears that all of them will come again elsewhere."""
+        """`sink` takes each delivery at once; `orphaned` hears that all of them will come again elsewhere; `cancel` hears ids."""
         self._link = link
         self._plan = plan
         self._mode: Literal["declare", "check"] = mode
-        self._lanes = lanes
+        self._wanted = lanes
         self._sink = sink
         self._orphaned = orphaned
-        self._consumers: list[tuple[AbstractQueue, str]] = []
+        self._cancel = cancel
+        self._lanes: list[_Lane] = []
+        self._loss: Loss | None = None
+        self._watch: asyncio.Task[None] | None = None
         self._stopped = False
+        self._paused = False
 
     async def run(self) -> None:
         """Keep the consuming connection up until cancelled. Raises `TopologyMismatch`."""
@@ -74,33 +91,73 @@ class AmqpIntake:
 
     async def _session(self, connection: AbstractConnection, loss: Loss) -> None:
         await topology.ensure(connection, self._plan, self._mode)
-        for lane, prefetch in self._lanes.items():
-            if self._stopped:  # lost during the drain: a new connection must not bring new work
-                return
+        await control.listen(connection, self._cancel)
+        self._loss = loss
+        for name, prefetch in self._wanted.items():
             channel = await open_channel(connection, loss, confirms=False)
-            await _hear_cancels(channel, lane, loss)
+            await _hear_cancels(channel, name, loss)
             await channel.set_qos(prefetch_count=prefetch)
-            queue = await channel.get_queue(lane, ensure=False)
-            tag = await queue.consume(partial(self._deliver, lane, loss))
-            self._consumers.append((queue, tag))
+            self._lanes.append(_Lane(name, await channel.get_queue(name, ensure=False)))
+        await self._consume()
+        self._watch = asyncio.create_task(self._watch_consumer(connection, loss), name="consumer-watch")
+        self._watch.add_done_callback(lambda task: None if task.cancelled() else loss.report(f"its watch ended: {task.exception()!r}"))
 
     def _ended(self) -> None:
-        self._consumers.clear()
+        if self._watch is not None:
+            self._watch.cancel()
+        self._lanes.clear()
+        self._loss = None
         self._orphaned()
+
+    async def _consume(self) -> None:
+        loss = self._loss
+        for lane in self._lanes:
+            # Lost during the drain: a new connection must not bring new work. Paused: the one that paused resumes.
+            if loss is not None and lane.tag is None and not (self._stopped or self._paused):
+                lane.tag = await lane.queue.consume(partial(self._deliver, lane.name, loss))
 
     async def _deliver(self, lane: str, loss: Loss, message: AbstractIncomingMessage) -> None:
         # What comes between the loss of one channel and the end of the connection, or after the stop, comes again elsewhere.
         if not (self._stopped or loss.happened):
             self._sink(incoming(lane, message))
 
+    async def _watch_consumer(self, connection: AbstractConnection, loss: Loss) -> None:
+        """Ask the broker whether the request queue has a consumer: what we believe after a failover may be wrong (aio-pika #231)."""
+        name = next(iter(self._wanted))
+        while True:
+            await asyncio.sleep(WATCH_EVERY)
+            if self._stopped or self._paused:
+                continue
+            async with asyncio.timeout(WATCH_SECONDS):
+                channel = await connection.channel(publisher_confirms=False)
+                found = await channel.declare_queue(name, passive=True)
+                await channel.close()
+            if not found.declaration_result.consumer_count:
+                loss.report(f"the broker knows no consumer of {name}")
+
     async def stop_consuming(self) -> None:
         """Ask the broker for no more deliveries, now and after a reconnect; the connection stays up for what is in hand."""
         self._stopped = True
-        consumers, self._consumers = self._consumers, []
-        for queue, tag in consumers:
-            with suppress(TimeoutError, *CONNECTION_EXCEPTIONS):  # a lost connection has no consumer either
-                async with asyncio.timeout(CANCEL_SECONDS):
-                    await queue.cancel(tag)
+        await self._leave()
+
+    async def pause(self) -> None:
+        """Take no more deliveries until `resume`: the broker blocks our publishing, so no answer could go out."""
+        self._paused = True
+        await self._leave()
+
+    async def resume(self) -> None:
+        """Take deliveries again after a `pause`."""
+        self._paused = False
+        with suppress(*CONNECTION_EXCEPTIONS):  # a lost connection consumes again by itself, in its next session
+            await self._consume()
+
+    async def _leave(self) -> None:
+        for lane in self._lanes:
+            tag, lane.tag = lane.tag, None
+            if tag is not None:
+                with suppress(TimeoutError, *CONNECTION_EXCEPTIONS):  # a lost connection has no consumer either
+                    async with asyncio.timeout(CANCEL_SECONDS):
+                        await lane.queue.cancel(tag)
 
 
 async def _hear_cancels(channel: AbstractChannel, lane: str, loss: Loss) -> None:

@@ -73,6 +73,11 @@ def bulk_of(request_queue: str) -> str:
     return f"{request_queue}.bulk"
 
 
+def suspect_of(request_queue: str) -> str:
+    """Name of the suspect queue: daemons on another request queue may run another model, so they have their own."""
+    return names.SUSPECT if request_queue == names.REQUESTS else f"{request_queue}.suspect"
+
+
 def build(request_queue: str = names.REQUESTS, reply_queue: str = names.REPLIES) -> Topology:
     """Make the table for these two configurable names; the reply queue comes last."""
     return Topology(
@@ -81,7 +86,7 @@ def build(request_queue: str = names.REQUESTS, reply_queue: str = names.REPLIES)
             Queue(names.DEAD, _quorum(message_ttl=14 * DAY_MS, max_length_bytes=DEAD_LETTERS_BYTES), bound_to=names.DEAD_EXCHANGE),
             _work(request_queue),
             _work(bulk_of(request_queue)),
-            _work(names.SUSPECT),
+            _work(suspect_of(request_queue)),
             *(_retry(seconds) for seconds in names.RETRY_SECONDS),
             Queue(names.REPLIES_DEAD, _quorum(message_ttl=7 * DAY_MS)),
             Queue(reply_queue, _quorum(message_ttl=DAY_MS)),

@@ -14,7 +14,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from schemas import names
 from schemas.codes import DeadReason, ErrorCode
 from schemas.reply import ModelInfo
 
@@ -29,7 +28,7 @@ OTHER: Final = "other"
 """What a label says when a value outside its documented set is reported: a series more, never a series per message."""
 
 LANES: Final = ("interactive", "bulk", "suspect")
-OUTCOMES: Final = ("completed", "failed", "retried", "dead_lettered", "handed_back")
+OUTCOMES: Final = ("completed", "failed", "retried", "suspected", "dead_lettered", "handed_back")
 STAGES: Final = ("queued", "decode", "transcribe", "reply", "total")
 ROLES: Final = ("consume", "publish")
 RESTARTS: Final = ("died", "timed_out", "protocol", "cancelled", "recycled")
@@ -48,6 +47,7 @@ _EXPECTED: Final = {
     "failed": FAILURES,
     "retried": RETRYABLE,
     "dead_lettered": (str(DeadReason.MALFORMED), str(ErrorCode.BAD_REPLY_TO), str(ErrorCode.INTERNAL_ERROR)),
+    "suspected": (OK,),
     "handed_back": (OK,),
 }
 """The codes that belong to each outcome: these series exist at 0 from the start, so that a first failure is an increase."""
@@ -83,7 +83,7 @@ def _lane(queue: str) -> str:
     """The lane of a queue, whatever the operator calls the request queue: a dashboard must not depend on that."""
     if queue in LANES:
         return queue
-    if queue == names.SUSPECT:
+    if queue.endswith(".suspect"):
         return "suspect"
     return "bulk" if queue.endswith(".bulk") else "interactive"
 

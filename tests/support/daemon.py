@@ -88,7 +88,8 @@ class DaemonProcess:
 
     def wait_log(self, action: str, seconds: float = START_SECONDS) -> dict[str, Any]:
         """Wait for a log line of this `action`; return the newest."""
-        return self._wait(lambda: self.lines(action), seconds, f"log action {action}")[-1]
+        found: list[dict[str, Any]] = self._wait(lambda: self.lines(action), seconds, f"log action {action}")
+        return found[-1]
 
     def metric(self, name: str, /, **labels: str) -> float:
         """One sample of `/metrics`; fails if there is none."""

@@ -14,8 +14,10 @@ import numpy as np
 
 from consumer.audio.decoder import DecodedAudio
 from consumer.bus.seam import Outgoing, Publisher
+from consumer.cancels import Cancels
 from consumer.delivery import Delivery, Rules
 from consumer.engine.transcriber import Job, Transcription
+from consumer.failpoints import FailPoints
 from consumer.handler import Defaults, Handler
 from consumer.side_port.metrics import Metrics
 from consumer.verdict import Verdict
@@ -37,6 +39,8 @@ HEARD = Transcription(
 SILENCE = Transcription(segments=[], language="ru", language_probability=1.0)
 RULES = Rules(
     reply_queue="stt.replies",
+    lanes=("stt.requests", "stt.requests.bulk"),
+    suspect_queue="stt.suspect",
     forbidden_targets=frozenset({"stt.requests", "stt.requests.bulk", "stt.suspect", "stt.dead", "stt.replies.dead", "stt.retry.10s"}),
     max_body_bytes=1000,
     job_seconds=30.0,
@@ -192,11 +196,20 @@ class Desk:
     rules: Rules = RULES
     metrics: Metrics = field(default_factory=Metrics)
     publisher: Publisher | None = None
+    cancels: Cancels = field(default_factory=Cancels)
 
     def handler(self) -> Handler:
         """A handler with these collaborators."""
         defaults = Defaults(language="ru", beam_size=5, condition_on_previous_text=False)
-        return Handler(self.publisher or self.broker.publisher(), self.decoder, self.transcriber, defaults, self.metrics)
+        return Handler(
+            self.publisher or self.broker.publisher(),
+            self.decoder,
+            self.transcriber,
+            defaults,
+            self.metrics,
+            self.cancels,
+            FailPoints(),
+        )
 
     def worker(self) -> Worker:
         """A worker around such a handler."""

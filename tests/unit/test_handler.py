@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from consumer import handler as handler_module
+from consumer import settling
 from consumer.bus.seam import Outgoing
 from consumer.delivery import Delivery, State
 from consumer.errors import AudioRejected, ModelFailed, RequestFailed, StaleDelivery
@@ -38,9 +38,9 @@ COPIED = {
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Minutes of patience are milliseconds here."""
-    monkeypatch.setattr(handler_module, "REPLY_PATIENCE", 0.05)
-    monkeypatch.setattr(handler_module, "BACKOFF_FIRST", 0.005)
-    monkeypatch.setattr(handler_module, "BACKOFF_CAP", 0.01)
+    monkeypatch.setattr(settling, "REPLY_PATIENCE", 0.05)
+    monkeypatch.setattr(settling, "BACKOFF_FIRST", 0.005)
+    monkeypatch.setattr(settling, "BACKOFF_CAP", 0.01)
 
 
 @pytest.fixture

@@ -67,8 +67,9 @@ def test_every_known_poison_becomes_an_empty_header_with_a_mark(case: str) -> No
         header = read_header(flags, properties)
 
     reason = header_guard.reason_of(header.properties.headers)
-    readable = case in {"header_nan", "trailing_bytes", "flags_continued"}  # pamqp takes these, and so may we
-    assert (header.class_id, header.body_size) == (BASIC, BODY_SIZE)
+    readable = case in {"header_nan", "trailing_bytes", "flags_continued", "string_cut_off"}  # pamqp takes these, and so may we
+    assert header.class_id == BASIC
+    assert header.body_size == BODY_SIZE
     assert (reason is None) == readable
 
 

@@ -31,12 +31,13 @@ MAY_IMPORT_LAZILY: Final[dict[str, frozenset[str]]] = {"sttd.commands": frozense
 """And which inside functions only: a bot that installs the client has neither engine nor broker tools."""
 
 CONSUMER_LEVELS: Final = (
-    {"consumer", "pcm", "errors", "models", "log", "signals", "shield", "failpoints"},
+    {"consumer", "pcm", "errors", "models", "log", "signals", "shield", "failpoints", "cancels"},
     {"settings"},
     {"bus", "audio", "engine", "side_port"},
     {"delivery", "observe"},
     {"copies"},
-    {"verdict", "progress"},
+    {"verdict", "progress", "limit"},
+    {"settling"},
     {"handler"},
     {"worker"},
     {"app"},

@@ -1,0 +1,81 @@
+"""The operator commands' way to the broker: one connection, bounded in time, refused in words that say what to change.
+
+Imports aio_pika and sttd; never reconnects and never declares anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import aio_pika
+from aio_pika.abc import AbstractConnection
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AuthenticationError
+from aio_pika.exceptions import ProbableAuthenticationError as RefusedLogin
+
+from sttd.commands.exit_codes import Exit
+from sttd.commands.terminal import leave
+from sttd.errors import BrokerUnavailable, SettingsInvalid
+from sttd.settings import ClientSettings, load
+
+DIAL_SECONDS: Final = 10
+GOODBYE_SECONDS: Final = 3
+
+
+class LoginRefused(BrokerUnavailable):
+    """The broker answers, but not to this user, password or vhost."""
+
+
+def client_settings() -> ClientSettings:
+    """Where the broker is and what the request queue is called; one line and the end if a setting is wrong."""
+    try:
+        return load()
+    except SettingsInvalid as error:
+        raise leave(Exit.USAGE, str(error)) from None
+
+
+@asynccontextmanager
+async def connected(settings: ClientSettings, name: str) -> AsyncIterator[AbstractConnection]:
+    """A connection that shows as `name` in the broker's list. Raises `BrokerUnavailable`, as `LoginRefused` if that is why."""
+    try:
+        async with asyncio.timeout(DIAL_SECONDS):
+            connection = await aio_pika.connect(settings.amqp_url.get_secret_value(), client_properties={"connection_name": name})
+    except (TimeoutError, *CONNECTION_EXCEPTIONS) as error:
+        raise _refusal(error, settings.broker) from error
+    try:
+        yield connection
+    finally:
+        await _close(connection)
+
+
+async def _close(connection: AbstractConnection) -> None:
+    try:
+        async with asyncio.timeout(GOODBYE_SECONDS):
+            await connection.close()
+    except (TimeoutError, *CONNECTION_EXCEPTIONS):
+        pass  # it is gone either way: what was not settled is back in its queue
+
+
+def _refusal(error: BaseException, broker: str) -> BrokerUnavailable:
+    text = words(error)
+    if isinstance(error, AuthenticationError | RefusedLogin):
+        return LoginRefused(f"RabbitMQ at {broker} refuses the user or the password of STTD_AMQP_URL")
+    if "Connection.OpenOk" in text:  # what the library says when the broker closes instead of opening the vhost
+        return LoginRefused(f"RabbitMQ at {broker} refuses the vhost: does it exist, and may this user enter it?")
+    return BrokerUnavailable(f"no connection to RabbitMQ at {broker} ({text}): is it running, and is STTD_AMQP_URL right?")
+
+
+def words(error: BaseException) -> str:
+    """One line about an error of the broker or the library."""
+    said = ", ".join(str(part) for part in error.args if part not in (None, ""))
+    return (said or type(error).__name__).splitlines()[0][:300]
+
+
+def server_version(connection: AbstractConnection) -> tuple[int, ...]:
+    """RabbitMQ's version as numbers, `(3, 10, 8)`; empty when the broker does not say."""
+    told = getattr(getattr(connection.transport, "connection", None), "server_properties", {})
+    text = str(told.get("version", "")).split("-")[0].split("+")[0]
+    parts = text.split(".")
+    return tuple(int(part) for part in parts) if all(part.isdigit() for part in parts) else ()

@@ -1,0 +1,100 @@
+"""`sttd topology declare` and `sttd topology check`: the daemon's queues and exchanges, one line each.
+
+Imports the daemon's topology only when called; needs the base install only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import typer
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+
+from sttd.commands.broker import client_settings, connected, words
+from sttd.commands.exit_codes import Exit
+from sttd.commands.terminal import leave, say
+from sttd.commands.topology_survey import GOOD, Finding, State, survey
+from sttd.errors import BrokerUnavailable
+
+if TYPE_CHECKING:
+    from consumer.settings import Settings
+
+SECONDS: Final = 30
+"""For the whole survey: some thirty short questions."""
+
+ADVICE: Final = {
+    State.MISSING: "what is missing: `sttd topology declare` creates it",
+    State.DIFFERS: "what differs cannot be changed in place: let the queue run empty, delete it, then `sttd topology declare`",
+    State.REFUSED: "what is refused: see the permissions in docs/operations.md",
+    State.UNCHECKED: "to compare arguments as well, run this as a user with configure permission",
+}
+
+
+def build() -> typer.Typer:
+    """The group `sttd topology`."""
+    app = typer.Typer(no_args_is_help=True, help="Queues and exchanges: create what is missing, or see how they are.")
+    app.command()(declare)
+    app.command()(check)
+    return app
+
+
+def declare() -> None:
+    """Create and bind what is missing; never change or delete what exists. Exit code 4 if something exists with other arguments."""
+    _run(declare=True)
+
+
+def check() -> None:
+    """Look only, and change nothing. Exit code 4 if something is missing or has other arguments.
+
+    Arguments are compared where this user has configure permission; elsewhere only existence can be seen. Bindings cannot be seen over
+    AMQP: `sttd topology declare` makes sure of them.
+    """
+    _run(declare=False)
+
+
+def _run(*, declare: bool) -> None:
+    settings = daemon_settings()
+    try:
+        raise typer.Exit(asyncio.run(_survey(settings, declare=declare)))
+    except BrokerUnavailable as error:
+        raise leave(Exit.BROKER, str(error)) from None
+    except (TimeoutError, *CONNECTION_EXCEPTIONS) as error:
+        raise leave(Exit.BROKER, f"the connection to the broker failed: {words(error)}") from None
+
+
+async def _survey(settings: Settings, *, declare: bool) -> Exit:
+    from consumer.bus import topology  # noqa: PLC0415 - commands import the daemon lazily
+
+    findings = []
+    plan = topology.build(settings.request_queue, settings.reply_queue)
+    async with connected(client_settings(), "sttd topology") as connection, asyncio.timeout(SECONDS):
+        async for finding in survey(connection, plan, declare=declare):
+            typer.echo(_line(finding))
+            findings.append(finding)
+    return _verdict(findings)
+
+
+def _line(finding: Finding) -> str:
+    told = finding.state if finding.state is not State.UNCHECKED else State.OK
+    return f"{told:<8} {finding.kind:<8} {finding.name}{'  ' + finding.detail if finding.detail else ''}"
+
+
+def _verdict(findings: Sequence[Finding]) -> Exit:
+    states = {finding.state for finding in findings}
+    for state, advice in ADVICE.items():
+        if state in states:
+            say(advice)
+    return Exit.OK if states <= GOOD else Exit.TOPOLOGY
+
+
+def daemon_settings() -> Settings:
+    """The daemon's settings, whose queue names these commands need; one line and the end if one is wrong."""
+    from consumer import settings  # noqa: PLC0415 - commands import the daemon lazily
+    from consumer.errors import SettingsError  # noqa: PLC0415 - the same
+
+    try:
+        return settings.load()
+    except SettingsError as error:
+        raise leave(Exit.USAGE, error.message) from None

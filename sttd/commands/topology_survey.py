@@ -1,0 +1,101 @@
+"""Looks at every queue and exchange of the topology, one by one, and says how each is. Declares only when told to.
+
+Imports aio_pika, sttd and, inside functions, consumer.bus.topology, which needs no library beyond the base install.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from aio_pika.abc import AbstractConnection
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelClosed, ChannelNotFoundEntity, ChannelPreconditionFailed
+
+from sttd.commands.broker import words
+
+if TYPE_CHECKING:
+    from consumer.bus.topology import Topology
+
+_DIFFERENCE: Final = re.compile(r"inequivalent arg '([^']+)' for .*?: (received .*)")
+
+
+class State(StrEnum):
+    """How one queue or exchange is."""
+
+    OK = "ok"
+    UNCHECKED = "unchecked"  # it exists; what it is made with could not be compared
+    CREATED = "created"
+    MISSING = "missing"
+    DIFFERS = "differs"
+    REFUSED = "refused"
+
+
+GOOD: Final = frozenset({State.OK, State.UNCHECKED, State.CREATED})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One queue or exchange. `detail`: what differs, or what the broker said; empty when all is well."""
+
+    kind: str
+    name: str
+    state: State
+    detail: str = ""
+
+
+async def survey(connection: AbstractConnection, plan: Topology, *, declare: bool) -> AsyncIterator[Finding]:
+    """Exchanges first, because queues are bound to them. Without `declare` nothing is created, bound or changed."""
+    from consumer.bus.topology import Topology  # noqa: PLC0415 - commands import the daemon lazily
+
+    for exchange in plan.exchanges:
+        yield await _look(connection, "exchange", exchange, Topology((exchange,), ()), declare=declare)
+    for queue in plan.queues:
+        part = Topology((), (queue if declare else replace(queue, bound_to=None),))
+        yield await _look(connection, "queue", queue.name, part, declare=declare)
+
+
+async def _look(connection: AbstractConnection, kind: str, name: str, part: Topology, *, declare: bool) -> Finding:
+    """Passively first, which tells no more than existence; declaring again what exists compares the arguments and changes nothing."""
+    refusal = await _refusal(connection, part, passive=True)
+    missing = isinstance(refusal, ChannelNotFoundEntity)
+    if missing and not declare:
+        return Finding(kind, name, State.MISSING)
+    if refusal is not None and not missing:
+        return Finding(kind, name, State.REFUSED, words(refusal))
+    refusal = await _refusal(connection, part, passive=False)
+    if refusal is None:
+        return Finding(kind, name, State.CREATED if missing else State.OK)
+    if isinstance(refusal, ChannelPreconditionFailed):
+        return Finding(kind, name, State.DIFFERS, _difference(refusal))
+    if declare or "ACCESS_REFUSED" not in words(refusal):
+        return Finding(kind, name, State.REFUSED, words(refusal))
+    return Finding(kind, name, State.UNCHECKED, "exists; arguments not checked (no configure permission)")
+
+
+async def _refusal(connection: AbstractConnection, part: Topology, *, passive: bool) -> BaseException | None:
+    """What the broker has against it: the error that closed the channel. A lost connection is raised."""
+    from consumer.bus.topology import ensure  # noqa: PLC0415 - commands import the daemon lazily
+    from consumer.errors import TopologyMismatch  # noqa: PLC0415 - the same
+
+    try:
+        await ensure(connection, part, "check" if passive else "declare")
+    except TopologyMismatch as error:
+        return error.__cause__ or error
+    except ChannelClosed as error:  # an exclusive queue of somebody else's, for one
+        return error
+    except CONNECTION_EXCEPTIONS:
+        raise
+    return None
+
+
+def _difference(error: BaseException) -> str:
+    """RabbitMQ names the first argument that differs: `x-message-ttl: received '1' but current is '2'` -> ours, then the broker's."""
+    found = _DIFFERENCE.search(words(error))
+    if found is None:
+        return words(error)
+    told = found[2].removeprefix("received ").replace("the value ", "")
+    ours, _, theirs = told.partition(" but current is ")
+    return f"{found[1]} should be {ours}, is {theirs}"

@@ -1,0 +1,68 @@
+"""Fixtures of the chaos tier: the profile, one private node for all of it, a rig per test, figures to a file.
+
+`make test` never comes here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.profile import Profile
+from tests.chaos.results import Results, append
+from tests.chaos.rig import Rig
+from tools.rabbitmq import Node
+
+PROFILE = pytest.StashKey[Profile]()
+SECONDS = 300  # one test's time limit in the short form
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the profile once: its seed may be drawn."""
+    config.stash[PROFILE] = Profile.from_environment()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Print what repeats this run."""
+    profile = config.stash[PROFILE]
+    return f"chaos: CHAOS_SEED={profile.seed} make chaos   # {profile}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give every chaos test a time limit that grows with the profile."""
+    limit = SECONDS * config.stash[PROFILE].scale
+    for item in items:
+        item.add_marker(pytest.mark.timeout(limit))
+
+
+@pytest.fixture(scope="session")
+def profile(pytestconfig: pytest.Config) -> Profile:
+    """How much chaos."""
+    return pytestconfig.stash[PROFILE]
+
+
+@pytest.fixture(scope="session")
+def chaos_node() -> Iterator[Node]:
+    """A node that the tests may kill, stop and freeze, and leave well."""
+    with Node() as private:
+        yield private
+
+
+@pytest.fixture
+def results(request: pytest.FixtureRequest, profile: Profile) -> Iterator[Results]:
+    """This test's figures; added to the results file when the test ends, passed or not."""
+    figures = Results(request.node.name, profile.seed, profile.command)
+    failed = request.session.testsfailed
+    yield figures
+    figures.passed = request.session.testsfailed == failed
+    if profile.results:
+        append(profile.results, figures)
+
+
+@pytest.fixture
+def rig(chaos_node: Node, profile: Profile, tmp_path: Path, results: Results) -> Iterator[Rig]:
+    """A daemon behind a proxy, under load that a test lets flow."""
+    with Rig(chaos_node, profile, tmp_path, results) as whole:
+        yield whole

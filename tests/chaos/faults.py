@@ -1,0 +1,81 @@
+"""The faults of the broker, the network and the daemon's process: each is something that begins, lasts and ends.
+
+Uses the rig's node, proxy and vhost; what must hold after a fault is the tests' business.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.chaos.rig import Rig
+
+QUICK = 10.0  # s: promised time until the consumer is back once the broker is reachable
+SILENT = 45.0  # s: the same when packets are lost without a word, counted from their loss
+HEARTBEATS = 38.0  # s without a byte after which both sides have given the connection up
+
+
+def _nothing(_rig: Rig) -> None:
+    """This fault ends by itself."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`hold`: how long it lasts, in seconds, drawn between the two. `limit`: how soon after its end the consumer must be back."""
+
+    kind: str
+    begin: Callable[[Rig], object]
+    end: Callable[[Rig], object] = _nothing
+    hold: tuple[float, float] = (0.0, 0.0)
+    limit: float = QUICK
+
+    def inflict(self, rig: Rig) -> None:
+        """Let it begin, last and end, and wait for the service."""
+        with rig.fault(self.kind, self.limit):
+            self.begin(rig)
+            rig.pause(*self.hold)
+            self.end(rig)
+
+
+def _signal(number: signal.Signals) -> Callable[[Rig], None]:
+    return lambda rig: os.kill(rig.daemon.running.pid, number)
+
+
+def _ctl(*words: str) -> Callable[[Rig], object]:
+    return lambda rig: rig.node.rabbitmqctl(*words)
+
+
+def _close_connections(rig: Rig) -> None:
+    """The management API learns of a connection a moment late; the daemon has two."""
+    deadline = time.monotonic() + 10
+    while sum("sttd " in str(connection.get("client_properties")) for connection in rig.broker.connections()) < 2:
+        assert time.monotonic() < deadline, "the management API does not see the daemon's two connections"
+    rig.broker.close_connections()
+
+
+QUICK_FAULTS = (
+    Fault("broker SIGKILL and restart", lambda rig: rig.node.kill(), lambda rig: rig.node.start(), (0.0, 1.0)),
+    Fault("broker stop_app, start_app", _ctl("stop_app"), _ctl("start_app"), (0.0, 1.0)),
+    Fault("all connections closed by the broker", _close_connections),
+    Fault("connections reset (RST)", lambda rig: rig.proxy.cut()),
+    Fault("network stalled for 3 to 8 s", lambda rig: rig.proxy.stall(), lambda rig: rig.proxy.resume(), (3.0, 8.0)),
+    Fault(
+        "slow network: 20 ms per 1,000 bytes",
+        lambda rig: rig.proxy.shape(delay=0.02, size=1000),
+        lambda rig: rig.proxy.shape(),
+        (6, 9),
+    ),
+    Fault("broker stopped (SIGSTOP) for 3 to 8 s", lambda rig: rig.node.freeze(), lambda rig: rig.node.thaw(), (3.0, 8.0)),
+    Fault("daemon stopped (SIGSTOP) for 3 to 8 s", _signal(signal.SIGSTOP), _signal(signal.SIGCONT), (3.0, 8.0)),
+    Fault("memory alarm", _ctl("set_vm_memory_high_watermark", "0.00001"), _ctl("set_vm_memory_high_watermark", "0.4"), (2.0, 13.0)),
+    Fault("disk alarm", _ctl("set_disk_free_limit", "900TB"), _ctl("set_disk_free_limit", "50MB"), (2.0, 13.0)),
+)
+SLOW_FAULTS = (
+    Fault("packets silently lost", lambda rig: rig.proxy.swallow(), limit=SILENT),
+    Fault("network stalled beyond the heartbeats", lambda rig: rig.proxy.stall(), lambda rig: rig.proxy.resume(), (HEARTBEATS, 42)),
+    Fault("broker stopped beyond the heartbeats", lambda rig: rig.node.freeze(), lambda rig: rig.node.thaw(), (HEARTBEATS, 42)),
+    Fault("daemon stopped beyond the heartbeats", _signal(signal.SIGSTOP), _signal(signal.SIGCONT), (HEARTBEATS, 42)),
+)

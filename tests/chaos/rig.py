@@ -1,0 +1,214 @@
+"""One chaos run's machinery: a vhost on a private node, a proxy, the daemon's lives, the load, the reader, the ledger.
+
+Uses tests.support and tools.rabbitmq; knows how to see that the daemon serves again, not what the faults are (faults.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+import pika
+import pika.exceptions
+
+from sttd.samples import samples
+from tests.chaos.profile import Profile
+from tests.chaos.results import Results
+from tests.support.broker import Broker
+from tests.support.daemon import DaemonProcess
+from tests.support.ledger import Balance, Ledger, balance_line
+from tests.support.load import Load, Reader, Requests
+from tests.support.notes import spoken
+from tests.support.proxy import Proxy
+from tools.rabbitmq import Node
+
+POLL = 0.05
+DRAIN_SECONDS = 10  # the daemon's grace time in these runs
+SERVED_SECONDS = 60.0  # s in which service must be back at the latest, whatever the fault allows
+SETTLE_SECONDS = 180.0  # s for the last answers, retry tiers of 10 and 60 s included
+OURS = ("stt.requests", "stt.requests.bulk", "stt.suspect", "stt.retry.10s", "stt.retry.60s", "stt.retry.600s")
+SHORTEST_WORD = 5  # letters; shorter ones may be in a log by chance
+BUGS = frozenset({"settle_failed", "request_crashed", "part_ended", "startup_error"})
+"""Actions of log lines that no fault excuses."""
+
+
+class Rig:
+    """Everything around one ledger. A `with` block ends with nothing left running; `settle` checks the books first."""
+
+    def __init__(self, node: Node, profile: Profile, folder: Path, results: Results) -> None:
+        """`folder` gets the books and one log per life of a daemon."""
+        self.node = node
+        self.profile = profile
+        self.results = results
+        self.dice = random.Random(f"{profile.seed} {results.test}")
+        self.broker = Broker(node)
+        self.ledger = Ledger(folder / "ledger.sqlite")
+        self._folder = folder
+        self.proxy = Proxy(("127.0.0.1", urlsplit(node.amqp_url).port or 5672))
+        self._watcher: pika.BlockingConnection | None = None
+        self.lives: list[DaemonProcess] = []
+
+    def __enter__(self) -> Self:
+        """Make the vhost, start the daemon, then the load, which waits for `flow`."""
+        self.broker.__enter__()
+        self.proxy.__enter__()
+        self.start()
+        self.wait_consumer(SERVED_SECONDS)
+        self.node.flush()
+        requests = Requests(f"{self.results.test[:20]}-{self.dice.randrange(10**6)}", self.profile.seed)
+        self.requests = requests
+        self.load = Load(self.broker.amqp_url, self.ledger, requests, self.profile.rate)
+        self.reader = Reader(self.broker.amqp_url, self.ledger)
+        self.reader.start()
+        self.load.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        """End all threads and processes; the vhost goes with its node or by itself."""
+        self._leave_broker_well()
+        for thread in (self.load, self.reader):
+            thread.stop()
+        for life in self.lives:
+            life.close()
+        self.proxy.__exit__()
+        self.ledger.close()
+        self._forget_watcher()
+        self.broker.__exit__()
+
+    def _leave_broker_well(self) -> None:
+        self.node.thaw()
+        if self.node.pid is None:
+            self.node.start()
+
+    @property
+    def daemon(self) -> DaemonProcess:
+        """The present life."""
+        return self.lives[-1]
+
+    @property
+    def daemon_url(self) -> str:
+        """The broker as the daemon sees it: through the proxy."""
+        return f"amqp://{self.broker.user}:{self.broker.password}@127.0.0.1:{self.proxy.port}/{self.broker.vhost}"
+
+    def start(self, **settings: str) -> DaemonProcess:
+        """Begin a new life of the daemon, without waiting for it."""
+        wanted = {"slots": "2", "drain_seconds": str(DRAIN_SECONDS), "worker": f"life-{len(self.lives)}"} | settings
+        life = DaemonProcess(self.daemon_url, self._folder / f"daemon-{len(self.lives)}.log", **wanted)
+        self.lives.append(life.start())
+        return life
+
+    def pause(self, least: float, most: float) -> None:
+        """Let the load run for a random time."""
+        time.sleep(self.dice.uniform(least, most))
+
+    @contextlib.contextmanager
+    def fault(self, kind: str, limit: float, *, crash: bool = True) -> Iterator[None]:
+        """Inflict one fault in the `with` block, which ends when the broker is reachable and the daemon may go on.
+
+        Then wait until service is back, and count how long that took; more than `limit` seconds is a failure.
+        """
+        with self.ledger.fault(kind, crash=crash):
+            yield
+            seconds = self.wait_consumer(max(limit, SERVED_SECONDS))
+            self.results.add(kind, seconds)
+            self.wait_answers(2)
+        assert seconds <= limit, f"{kind}: the consumer was back after {seconds:.1f} s instead of {limit:g} s\n{self._tail()}"
+
+    def wait_consumer(self, seconds: float) -> float:
+        """Wait until the daemon is ready and the broker counts its consumer; returns how long that took, in seconds."""
+        began = time.monotonic()
+        self._until(lambda: self.consumers() > 0 and self._ready(), began + seconds, "consumer")
+        return time.monotonic() - began
+
+    def wait_answers(self, count: int) -> None:
+        """Wait until so many requests that are asked from now on have their answers."""
+        asked = time.time()
+        if self.load.flow.is_set():
+            self._until(lambda: self.ledger.answered_since(asked) >= count, time.monotonic() + SERVED_SECONDS, "answers")
+
+    def wait_quiet(self, seconds: float = SETTLE_SECONDS) -> None:
+        """Wait until every confirmed request is answered or dead and no queue of the daemon holds anything."""
+        self._until(lambda: self.load.idle and not self.ledger.outstanding() and not self.queued(), time.monotonic() + seconds, "quiet")
+
+    def _until(self, predicate: Callable[[], object], deadline: float, what: str) -> None:
+        while not predicate():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"no {what} in time; {self.ledger.outstanding()} outstanding, depths {self.depths()}\n{self._tail()}")
+            time.sleep(POLL)
+
+    def _tail(self) -> str:
+        return f"the daemon's last words:\n{self.daemon.log[-2500:]}\nthe broker's:\n{self.node.log_tail(8)}\nbooks: {self.ledger.path}"
+
+    def _ready(self) -> bool:
+        try:
+            return bool(self.daemon.lines("side_port")) and self.daemon.ready()
+        except OSError:  # it is just being killed
+            return False
+
+    def consumers(self) -> int:
+        """Consumers that the broker counts on the request queue; 0 while it does not answer."""
+        return self._declared("stt.requests")[1]
+
+    def queued(self) -> int:
+        """Messages ready in the daemon's own queues."""
+        return sum(self.depths().values())
+
+    def depths(self) -> dict[str, int]:
+        """Messages ready, by queue, where there are any."""
+        return {name: depth for name in OURS if (depth := self._declared(name)[0])}
+
+    def _declared(self, name: str) -> tuple[int, int]:
+        try:
+            if self._watcher is None:
+                parameters = pika.URLParameters(self.broker.amqp_url)
+                parameters.heartbeat = parameters.socket_timeout = parameters.stack_timeout = parameters.blocked_connection_timeout = 3
+                self._watcher = pika.BlockingConnection(parameters)
+            channel = self._watcher.channel()
+            answer = channel.queue_declare(name, passive=True).method
+            channel.close()
+        except (pika.exceptions.AMQPError, OSError):
+            self._forget_watcher()
+            return 0, 0
+        return answer.message_count, answer.consumer_count
+
+    def _forget_watcher(self) -> None:
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            with contextlib.suppress(pika.exceptions.AMQPError, OSError):
+                watcher.close()
+
+    def settle(self) -> Balance:
+        """Stop the load, let everything end, and balance the books and the logs. Raises `AssertionError`."""
+        self.load.flow.clear()
+        with contextlib.suppress(AssertionError):  # the books say it better: what is missing, by name
+            self.wait_quiet()
+        time.sleep(2 * POLL)  # a last duplicate may be under way
+        try:
+            balance = self.ledger.check(set(self._held()))
+        finally:
+            self.check_logs()
+        self.results.keep(balance)
+        print(f"\n{self.results.test}: {balance_line(balance)}")  # noqa: T201 - the figures are what the run is for
+        return balance
+
+    def _held(self) -> Iterator[str]:
+        for name in OURS:
+            for message in self.broker.get(name, 10_000):
+                yield str(message.properties.correlation_id or message.properties.message_id)
+
+    def check_logs(self) -> None:
+        """No password, no speech and no bug of ours in any log."""
+        words = {word for sample in samples() for word in spoken(sample.text) if len(word) >= SHORTEST_WORD}
+        for life in self.lives:
+            log = life.log
+            assert self.broker.password not in log, f"the password is in {life._log_path}"
+            found = words & set(spoken(log))
+            assert not found, f"words of a transcript are in {life._log_path}: {found}"
+            bugs = [line for line in map(json.loads, log.splitlines()) if line.get("action") in BUGS or "exception" in line]
+            assert not bugs, f"a bug in {life._log_path}: {bugs[0]}"

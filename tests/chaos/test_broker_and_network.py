@@ -1,0 +1,29 @@
+"""Whatever the broker and the network do, every confirmed request ends in its right answer, and service is back in time."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chaos.faults import QUICK_FAULTS, SLOW_FAULTS, Fault
+from tests.chaos.profile import Profile
+from tests.chaos.rig import Rig
+
+
+@pytest.mark.parametrize("fault", QUICK_FAULTS, ids=lambda fault: fault.kind)
+def test_nothing_is_lost_and_service_is_back_in_ten_seconds(rig: Rig, profile: Profile, fault: Fault) -> None:
+    """Promise 1 for faults that show themselves: a crash, a reset, an alarm, a short silence."""
+    rig.load.flow.set()
+    for _ in range(profile.faults):
+        rig.pause(0.5, 2.5)
+        fault.inflict(rig)
+    rig.settle()
+
+
+@pytest.mark.parametrize("fault", SLOW_FAULTS, ids=lambda fault: fault.kind)
+def test_nothing_is_lost_when_only_heartbeats_notice(rig: Rig, profile: Profile, fault: Fault) -> None:
+    """Promise 1 for silence: a half-open connection, a frozen broker, a daemon that was paused and believes it is still connected."""
+    rig.load.flow.set()
+    for _ in range(profile.slow_faults):
+        rig.pause(0.5, 2.5)
+        fault.inflict(rig)
+    rig.settle()

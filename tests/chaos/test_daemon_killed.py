@@ -1,0 +1,68 @@
+"""The daemon's own ends: SIGKILL at any time, SIGKILL at each named point of a request's story, SIGTERM under load."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from consumer.failpoints import POINTS
+from tests.chaos.profile import Profile
+from tests.chaos.rig import DRAIN_SECONDS, Rig
+
+BACK = 20.0  # s from the start of a new process to its registered consumer; the model is loaded in between
+LAST_WORDS = 5.0  # s that closing may take after the grace time; the documents allow 30
+
+
+def _restart(rig: Rig, kind: str, settings: dict[str, str] | None = None) -> None:
+    with rig.fault(kind, BACK):
+        rig.daemon.kill()
+        rig.start(**settings or {})
+
+
+def test_sigkill_at_random_times_loses_nothing(rig: Rig, profile: Profile) -> None:
+    """At the start, in the middle of a note, between reply and ack: the next life answers what the last one had in hand."""
+    rig.load.flow.set()
+    for _ in range(profile.kills):
+        if rig.dice.random() < 0.75:
+            rig.wait_consumer(BACK)
+            rig.pause(0.0, 3.0)
+        else:
+            rig.pause(0.0, 2.5)  # while it starts
+        with rig.ledger.fault("daemon SIGKILL", crash=True):
+            rig.daemon.kill()
+            rig.start()
+            rig.results.add("daemon SIGKILL", None)
+    rig.results.measured["back"] = round(rig.wait_consumer(BACK), 2)
+    rig.settle()
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_sigkill_at_a_named_point_loses_nothing(rig: Rig, profile: Profile, point: str) -> None:
+    """Each step of a request's story may be the last: before it a request is done again, after it at worst answered twice."""
+    for _ in range(profile.points):
+        rig.daemon.stop()
+        rig.start(failpoint=f"{point}:{rig.dice.randint(1, 6)}")
+        rig.load.flow.set()
+        with rig.fault(f"daemon SIGKILL at {point}", BACK):
+            assert rig.daemon.wait_exit(60) == -9
+            rig.start()
+    rig.settle()
+
+
+def test_sigterm_under_load_answers_or_hands_back_and_exits_with_zero(rig: Rig, profile: Profile) -> None:
+    """Promise 8: nothing lost, nothing dead-lettered, exit within the grace time, and the exit code says so."""
+    longest = 0.0
+    rig.load.flow.set()
+    for _ in range(profile.terms):
+        rig.wait_consumer(BACK)
+        rig.pause(0.0, 1.5)
+        with rig.fault("daemon SIGTERM", BACK, crash=False):
+            began = time.monotonic()
+            code = rig.daemon.stop(DRAIN_SECONDS + 30)
+            longest = max(longest, time.monotonic() - began)
+            assert code == 0, rig.daemon.log[-2000:]
+            rig.start()
+    rig.results.measured["longest exit"] = round(longest, 2)
+    assert longest <= DRAIN_SECONDS + LAST_WORDS
+    assert not rig.settle().duplicates

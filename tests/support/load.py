@@ -1,0 +1,269 @@
+"""Load that survives what the daemon must survive: a steady publisher with confirms, and a reader of everything that comes out.
+
+Imports pika, no code of the daemon; both run in threads of their own and write to the ledger. A request whose confirm did not
+come is left as unknown: it may be answered or not.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pika
+import pika.exceptions
+
+from sttd.samples import Sample, samples
+from tests.support.ledger import Answered, Expected, Ledger
+from tests.support.notes import note, short_notes
+
+REPLIES = "chaos.replies"  # where most requests want their answer: durable and quorum, as a careful caller's
+NOWHERE = "chaos.nowhere"  # a reply queue that never exists
+READ = (REPLIES, "stt.replies", "stt.replies.dead", "stt.dead")
+MOST_OUTSTANDING = 60  # requests without an answer at which the publisher waits: a backlog would only repeat itself
+RETRY = 0.2  # s between two tries to connect
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request to publish. `properties` go to pika as they are."""
+
+    name: str
+    queue: str
+    body: bytes
+    expected: Expected
+    properties: dict[str, Any] = field(default_factory=dict)
+
+
+class Requests:
+    """Draws requests of all kinds that callers send, from a seed; each `draw` has a new name."""
+
+    def __init__(self, prefix: str, seed: int) -> None:
+        """`prefix` keeps the names of two runs apart."""
+        self._prefix = prefix
+        self._dice = random.Random(seed)
+        self._count = 0
+        self._kinds: list[tuple[int, Callable[[str, Sample], Request]]] = [
+            (60, self._plain),
+            (2, self._long),
+            (10, self._unnamed),
+            (8, self._without_reply_to),
+            (10, self._bulk),
+            (4, self._json),
+            (3, self._damaged),
+            (2, self._forbidden),
+            (1, self._nowhere),
+        ]
+
+    def draw(self) -> Request:
+        """Make the next one."""
+        return self.make(self._dice.choices([kind for _, kind in self._kinds], [weight for weight, _ in self._kinds])[0])
+
+    def burst(self) -> int:
+        """How many come at once: people send notes in bunches, and a fault should find some in hand."""
+        return self._dice.randint(1, 6)
+
+    def plain(self, reply_to: str = REPLIES) -> Request:
+        """Make one of the usual kind, for this reply queue."""
+        found = self.make(self._plain)
+        return Request(found.name, found.queue, found.body, found.expected, found.properties | {"reply_to": reply_to})
+
+    def make(self, kind: Callable[[str, Sample], Request]) -> Request:
+        """Make one of this kind."""
+        self._count += 1
+        return kind(f"{self._prefix}-{self._count}", self._dice.choice(short_notes()))
+
+    def _plain(self, name: str, sample: Sample) -> Request:
+        properties = {"reply_to": REPLIES, "message_id": name, "headers": {"stt-language": sample.language}}
+        return Request(name, "stt.requests", sample.path.read_bytes(), Expected("text", sample.text), properties)
+
+    def _long(self, name: str, _sample: Sample) -> Request:
+        """Several seconds of work, so that a fault finds it in hand."""
+        return self._plain(name, max(samples(), key=lambda sample: len(sample.text)))
+
+    def _unnamed(self, name: str, sample: Sample) -> Request:
+        found = self._plain(name, sample)
+        return Request(name, found.queue, found.body, found.expected, found.properties | {"message_id": None})
+
+    def _without_reply_to(self, name: str, sample: Sample) -> Request:
+        found = self._plain(name, sample)
+        return Request(name, found.queue, found.body, found.expected, found.properties | {"reply_to": None})
+
+    def _bulk(self, name: str, sample: Sample) -> Request:
+        found = self._plain(name, sample)
+        return Request(name, "stt.requests.bulk", found.body, found.expected, found.properties)
+
+    def _json(self, name: str, sample: Sample) -> Request:
+        text = json.dumps({"audio": base64.b64encode(sample.path.read_bytes()).decode(), "options": {"language": sample.language}})
+        properties = {"reply_to": REPLIES, "message_id": name, "content_type": "application/json"}
+        return Request(name, "stt.requests", text.encode(), Expected("text", sample.text), properties)
+
+    def _damaged(self, name: str, _sample: Sample) -> Request:
+        body = note(expect="audio_unreadable").path.read_bytes()
+        return Request(name, "stt.requests", body, Expected("audio_unreadable"), {"reply_to": REPLIES, "message_id": name})
+
+    def _forbidden(self, name: str, sample: Sample) -> Request:
+        return Request(name, "stt.requests", sample.path.read_bytes(), Expected("dead:bad_reply_to"), {"reply_to": "stt.dead"})
+
+    def _nowhere(self, name: str, sample: Sample) -> Request:
+        found = self._plain(name, sample)
+        properties = found.properties | {"reply_to": NOWHERE}
+        return Request(name, found.queue, found.body, Expected("text", sample.text, parkable=True), properties)
+
+
+class _Thread:
+    """A thread that works on one connection after the other until it is told to stop."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._parameters = pika.URLParameters(url)
+        self._parameters.heartbeat = 10
+        self._parameters.socket_timeout = self._parameters.stack_timeout = 8
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, seconds: float = 40) -> None:
+        self._stop.set()
+        self._thread.join(seconds)
+        assert not self._thread.is_alive(), f"{self._thread.name} does not end"
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                connection = pika.BlockingConnection(self._parameters)
+            except (pika.exceptions.AMQPError, OSError):
+                self._stop.wait(RETRY)
+                continue
+            try:
+                self._use(connection)
+            except (pika.exceptions.AMQPError, OSError):  # whatever fault is on: connect again
+                self._stop.wait(RETRY)
+            finally:
+                _close(connection)
+
+    def _use(self, connection: pika.BlockingConnection) -> None:
+        raise NotImplementedError
+
+
+def _close(connection: pika.BlockingConnection) -> None:
+    try:
+        if connection.is_open:
+            connection.close()
+    except (pika.exceptions.AMQPError, OSError):
+        return  # gone already
+
+
+class Load(_Thread):
+    """Publishes drawn requests at `rate` per second, each confirmed before the next. `extra` ones go first."""
+
+    def __init__(self, url: str, ledger: Ledger, requests: Requests, rate: float) -> None:
+        """Paused until `flow` is set."""
+        super().__init__(url, "load")
+        self._ledger = ledger
+        self._requests = requests
+        self.rate = rate
+        self.flow = threading.Event()
+        self._extra: list[Request] = []
+
+    def add(self, request: Request) -> None:
+        """Have this one published next, even while paused."""
+        self._extra.append(request)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no added request waits."""
+        return not self._extra
+
+    def _use(self, connection: pika.BlockingConnection) -> None:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        while not self._stop.is_set():
+            if self._extra:
+                self._publish(channel, self._extra[0])
+                del self._extra[0]
+            elif self.flow.is_set() and self._ledger.outstanding() < MOST_OUTSTANDING:
+                burst = self._requests.burst()
+                for _ in range(burst):
+                    self._publish(channel, self._requests.draw())
+                connection.process_data_events(time_limit=burst / self.rate)
+            else:
+                connection.process_data_events(time_limit=0.05)
+
+    def _publish(self, channel: Any, request: Request) -> None:
+        self._ledger.ask(request.name, hashlib.sha256(request.body).hexdigest(), request.expected)
+        properties = pika.BasicProperties(correlation_id=request.name, delivery_mode=2, **request.properties)
+        try:
+            channel.basic_publish("", request.queue, request.body, properties, mandatory=True)
+        except (pika.exceptions.UnroutableError, pika.exceptions.NackError):
+            self._ledger.refuse(request.name)
+        except (pika.exceptions.AMQPError, OSError):
+            if self._extra and self._extra[0] is request:
+                del self._extra[0]  # unknown now: asked once
+            raise
+        else:
+            self._ledger.confirm(request.name)
+
+
+class Reader(_Thread):
+    """Takes everything out of the reply queues and the dead-letter queue into the ledger; acks what it has written down."""
+
+    def __init__(self, url: str, ledger: Ledger) -> None:
+        """`queues` may grow while it runs, with `again`."""
+        super().__init__(url, "reader")
+        self._ledger = ledger
+        self.queues = list(READ)
+        self._renew = threading.Event()
+
+    def again(self) -> None:
+        """Subscribe anew: a queue was added, or deleted and made again."""
+        self._renew.set()
+
+    def _use(self, connection: pika.BlockingConnection) -> None:
+        self._renew.clear()
+        channel = connection.channel()
+        channel.basic_qos(prefetch_count=200)
+        channel.add_on_cancel_callback(lambda _frame: self._renew.set())
+        channel.queue_declare(REPLIES, durable=True, arguments={"x-queue-type": "quorum"})
+        for queue in tuple(self.queues):
+            channel.basic_consume(queue, lambda *delivery, queue=queue: self._take(queue, *delivery))
+        while not (self._stop.is_set() or self._renew.is_set()):
+            connection.process_data_events(time_limit=0.2)
+
+    def _take(self, queue: str, channel: Any, method: Any, properties: pika.BasicProperties, body: bytes) -> None:
+        self.record(queue, body, properties, redelivered=method.redelivered)
+        channel.basic_ack(method.delivery_tag)
+
+    def record(self, queue: str, body: bytes, properties: pika.BasicProperties, *, redelivered: bool) -> None:
+        """Write down one message of this queue; for those that a test takes itself, too."""
+        if queue == "stt.dead":
+            self._dead(properties, redelivered=redelivered)
+        else:
+            self._reply(queue, properties, json.loads(body), redelivered=redelivered)
+
+    def _dead(self, properties: pika.BasicProperties, *, redelivered: bool) -> None:
+        headers = properties.headers or {}
+        reason = str(headers.get("sttd-reason") or f"the broker: {headers.get('x-first-death-reason')}")
+        code = str(headers.get("sttd-error-code"))
+        name = str(properties.correlation_id or properties.message_id)
+        self._ledger.die(name, str(properties.message_id), reason, code, redelivered=redelivered)
+
+    def _reply(self, queue: str, properties: pika.BasicProperties, said: dict[str, Any], *, redelivered: bool) -> None:
+        if said["status"] == "progress":
+            return
+        answer = Answered(
+            request=str(properties.correlation_id),
+            queue=queue,
+            wire=str(properties.message_id),
+            reply_id=str((properties.headers or {}).get("stt-reply-id")),
+            status=said["status"],
+            code=(said.get("error") or {}).get("code", ""),
+            text=said.get("text", ""),
+        )
+        self._ledger.reply(answer, redelivered=redelivered)

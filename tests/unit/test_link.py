@@ -1,0 +1,123 @@
+"""One connection, kept up: what counts as a loss, how long it waits, when it gives up. With real sockets that are no broker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aio_pika.abc import AbstractConnection
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from consumer.bus import link as link_module
+from consumer.bus.link import BACKOFF_CAP, BACKOFF_FIRST, Link, Loss, backoff
+from tests.support.fakes import Watcher
+
+SECRET = "hunter2"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds are milliseconds here."""
+    monkeypatch.setattr(link_module, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(link_module, "BACKOFF_FIRST", 0.001)
+    monkeypatch.setattr(link_module, "BACKOFF_CAP", 0.01)
+
+
+@asynccontextmanager
+async def deaf_server() -> AsyncIterator[int]:
+    """A port where somebody listens and never answers."""
+    writers: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _reader, writer: writers.append(writer), "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for writer in writers:
+            writer.close()
+
+
+async def free_port() -> int:
+    """A port where nobody listens."""
+    server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    port: int = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    return port
+
+
+def link_to(port: int, watcher: Watcher) -> Link:
+    """A link to a port, with a password in its URL."""
+    return Link("consume", SecretStr(f"amqp://user:{SECRET}@127.0.0.1:{port}/"), "worker-1", watcher)
+
+
+async def never(_connection: AbstractConnection, _loss: Loss) -> None:
+    """A session that must not begin."""
+    raise AssertionError("no connection, no session")
+
+
+async def told_of(port: int, times: int) -> Watcher:
+    """Run a link until it has told of so many losses."""
+    watcher, ended = Watcher(), asyncio.Event()
+    running = asyncio.create_task(link_to(port, watcher).run(never, ended.set))
+    await watcher.until(lambda: len(watcher.losses("consume")) >= times)
+    running.cancel()
+    await asyncio.wait({running})
+    assert running.cancelled()
+    assert not ended.is_set()
+    return watcher
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_broker_that_is_not_there_is_tried_again_and_again() -> None:
+    """The daemon may start before the broker (reliability row 12), and never gives up by itself."""
+    watcher = await told_of(await free_port(), times=3)
+
+    assert all("Connect" in reason for reason in watcher.losses("consume"))
+    assert SECRET not in repr(watcher.told)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_port_that_never_answers_is_given_up_in_time() -> None:
+    """A frozen broker accepts connections and says nothing (row 5)."""
+    async with deaf_server() as port:
+        watcher = await told_of(port, times=2)
+
+    assert all("Timeout" in reason for reason in watcher.losses("consume"))
+
+
+async def test_the_first_reason_of_a_loss_is_the_one_that_is_told() -> None:
+    """Later ones are its consequences: a closed channel, after the connection went."""
+    loss = Loss()
+    assert not loss.happened
+
+    loss.on_close("connection")(None, ConnectionError("reset by peer"))
+    loss.on_close("channel")(None, None)
+
+    assert loss.happened
+    assert await loss.wait() == "connection closed: ConnectionError: reset by peer"
+    assert await loss.wait() == "connection closed: ConnectionError: reset by peer"
+
+
+async def test_waiting_for_a_loss_may_be_cancelled() -> None:
+    """The end of the daemon cancels the wait; the loss itself must survive it."""
+    loss = Loss()
+    waiting = asyncio.create_task(loss.wait())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+
+    loss.report("gone")
+
+    assert await loss.wait() == "gone"
+
+
+@given(st.integers(0, 10_000))
+def test_the_back_off_grows_has_jitter_and_a_cap(failures: int) -> None:
+    """Twenty daemons that lost one broker must not come back in the same instant (row 13), nor much later than it."""
+    ceiling = min(BACKOFF_CAP, BACKOFF_FIRST * 2.0 ** min(failures, 100))
+
+    assert 0 < ceiling / 2 <= backoff(failures) <= ceiling <= 5.0

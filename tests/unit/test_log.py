@@ -1,0 +1,112 @@
+"""What a log line looks like, and that no caller can forge one."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from consumer import log
+
+FORGED = 'c-1\n2026-01-01T00:00:00Z [info] request completed\x1b[2J\r\u202e"'
+ESCAPED = 'c-1\\n2026-01-01T00:00:00Z [info] request completed\\x1b[2J\\r\\u202e"'
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    """Logging is the one thing that a process has only one of: put it back."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    floors = {name: logging.getLogger(name).level for name in log.NOISY}
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, floor in floors.items():
+        logging.getLogger(name).setLevel(floor)
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What went to standard error."""
+    return capsys.readouterr().err.splitlines()
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The one JSON line."""
+    (line,) = lines(capsys)
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+def test_a_json_line_has_the_sentence_and_its_facts(capsys: pytest.CaptureFixture[str]) -> None:
+    """Collectors find each fact under its own name."""
+    log.configure("json", "info")
+    with structlog.contextvars.bound_contextvars(correlation_id="c-1", message_id=None):
+        structlog.get_logger("x").info("request %s", "completed", action="request_done", seconds=0.5)
+
+    line = told(capsys)
+    assert (line["event"], line["action"], line["seconds"], line["level"]) == ("request completed", "request_done", 0.5, "info")
+    assert line["correlation_id"] == "c-1"
+    assert "message_id" not in line
+
+
+@pytest.mark.parametrize("style", ["console", "json"])
+def test_an_id_with_control_characters_stays_on_its_line(style: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line feed, an escape sequence or a right-to-left mark of a caller must not look like our own words (row 89)."""
+    log.configure(style, "info")
+    structlog.get_logger("x").info("about %s", FORGED, correlation_id=FORGED)
+
+    (line,) = lines(capsys)
+    assert line.isprintable()
+    if style == "json":
+        assert json.loads(line)["correlation_id"] == ESCAPED
+        assert json.loads(line)["event"] == f"about {ESCAPED}"
+
+
+def test_long_values_are_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    """A log is not the place for 255-byte ids, let alone for bodies."""
+    log.configure("json", "info")
+    structlog.get_logger("x").info("x", correlation_id="c" * 5000)
+
+    assert told(capsys)["correlation_id"] == "c" * log.LONGEST + "..."
+
+
+@pytest.mark.parametrize("style", ["console", "json"])
+def test_an_exception_keeps_its_lines_but_cannot_forge_one(style: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its text may quote a caller: every line of it has a margin, and none has control characters."""
+    log.configure(style, "info")
+    try:
+        raise ValueError(FORGED)
+    except ValueError:
+        structlog.get_logger("x").exception("a request failed inside the daemon")
+
+    out = lines(capsys)
+    assert all(line.isprintable() for line in out)
+    if style == "json":
+        assert "ValueError: c-1" in json.loads(out[0])["exception"]
+        assert len(out) == 1
+    else:
+        assert all(line.startswith("  | ") for line in out[1:])
+        assert any("ValueError: c-1" in line for line in out)
+
+
+def test_other_libraries_speak_in_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
+    """A collector must be able to parse every line of the process."""
+    log.configure("json", "info")
+    logging.getLogger("uvicorn.error").warning("something\nelse %s", "x")
+
+    assert told(capsys)["event"] == "something\\nelse x"
+
+
+def test_levels_and_noisy_libraries_are_held_back(capsys: pytest.CaptureFixture[str]) -> None:
+    """What aiormq says about a lost connection, with a traceback, our own line says better."""
+    log.configure("json", "warning")
+    structlog.get_logger("x").info("not this")
+    logging.getLogger("aiormq.connection").error("nor this")
+    structlog.get_logger("x").warning("this")
+
+    assert told(capsys)["event"] == "this"

@@ -1,0 +1,173 @@
+"""The publisher's own part: deadlines, turns by message id, and whose fault a closed channel was. The rest is in the bus contract."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiormq.abc import DeliveredMessage
+from aiormq.exceptions import ChannelAccessRefused, ChannelClosed, ChannelNotFoundEntity, DeliveryError, PublishError
+from pamqp import frame
+from pamqp.commands import Basic
+from pamqp.header import ContentHeader
+from pydantic import SecretStr
+
+from consumer.bus.link import Link
+from consumer.bus.publisher import AmqpPublisher
+from consumer.bus.seam import Outgoing
+from consumer.errors import BusError, PublishForbidden, Unconfirmed, Unroutable
+from tests.support.fakes import Watcher
+
+REFUSED = "ACCESS_REFUSED - access to exchange '{}' in vhost 'v' refused for user 'u'"
+MISSING = "NOT_FOUND - no exchange '{}' in vhost 'v'"
+
+
+class Wire:
+    """Stands where aio-pika's channel and exchange would: writes the header as the library does, then answers as told."""
+
+    def __init__(self, outcome: Any = None) -> None:
+        """Answer with an ack, another frame, or an exception."""
+        self.outcome = outcome if outcome is not None else Basic.Ack(1)
+        self.now = self.most = 0
+        self.release = asyncio.Event()
+        self.release.set()
+
+    async def get_exchange(self, _name: str, *, ensure: bool) -> Wire:
+        """See `AbstractChannel.get_exchange`; asking the broker each time would cost a round trip."""
+        assert not ensure
+        return self
+
+    async def publish(self, message: Any, _routing_key: str, *, mandatory: bool) -> object:
+        """See `AbstractExchange.publish`."""
+        frame.marshal(ContentHeader(0, len(message.body), message.properties), 1)
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            await self.release.wait()
+        finally:
+            self.now -= 1
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        return self.outcome
+
+
+def publisher(wire: Wire | None, seconds: float = 5.0) -> AmqpPublisher:
+    """A publisher with this open channel, or with none."""
+    watcher = Watcher()
+    made = AmqpPublisher(Link("publish", SecretStr("amqp://127.0.0.1:1/"), "w", watcher), watcher, seconds)
+    if wire is not None:
+        made._channel = wire  # type: ignore[assignment]  # the two methods that are used
+        made._open.set()
+    return made
+
+
+def note(**fields: Any) -> Outgoing:
+    """A message to the caller's queue."""
+    return Outgoing(**({"routing_key": "bot", "body": b"{}"} | fields))
+
+
+async def refused(outcome: Any, **fields: Any) -> BusError:
+    """What a publish raises when the wire answers like this."""
+    with pytest.raises(BusError) as error:
+        await publisher(Wire(outcome)).publish(note(**fields))
+    return error.value
+
+
+async def test_without_a_connection_a_publish_ends_in_time() -> None:
+    """The library itself would wait for ever (reliability row 24)."""
+    async with asyncio.timeout(2):
+        with pytest.raises(Unconfirmed, match=r"no confirm within 0\.02 s"):
+            await publisher(None, 0.02).publish(note())
+
+
+async def test_without_a_confirm_a_publish_ends_in_time_and_leaves_nothing_behind() -> None:
+    """A lost confirm is "unknown"; the next publish under this message id must not find the lock taken."""
+    wire = Wire()
+    wire.release.clear()
+    slow = publisher(wire, 0.02)
+
+    with pytest.raises(Unconfirmed):
+        await slow.publish(note(message_id="m-1"))
+    assert (slow._turns, wire.now) == ({}, 0)
+
+    wire.release.set()
+    await slow.publish(note(message_id="m-1"))
+
+
+async def test_publishes_under_one_message_id_take_turns_and_others_do_not_wait() -> None:
+    """Aiormq finds the publish that a return belongs to by message id; copies carry the caller's (row 20)."""
+    wire = Wire()
+    wire.release.clear()
+    busy = publisher(wire)
+    same = [asyncio.create_task(busy.publish(note(message_id="m-1"))) for _ in range(5)]
+    other = asyncio.create_task(busy.publish(note(message_id="m-2")))
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+    assert wire.now == 2
+    wire.release.set()
+    await asyncio.gather(*same, other)
+    assert (wire.most, busy._turns) == (2, {})
+
+
+async def test_what_the_broker_says_becomes_one_of_three_errors() -> None:
+    """The handler knows three: nobody takes it, not allowed, not known."""
+    channel: Any = None
+    back = Basic.Return(312, "NO_ROUTE", "", "bot")
+    returned = DeliveredMessage(delivery=back, header=ContentHeader(), body=b"", channel=channel)
+    assert isinstance(await refused(PublishError(returned, back)), Unroutable)
+    assert isinstance(await refused(DeliveryError(None, Basic.Nack(1))), Unconfirmed)
+    assert isinstance(await refused(Basic.Nack(1)), Unconfirmed)
+    assert isinstance(await refused(ConnectionResetError("gone")), Unconfirmed)
+    assert isinstance(await refused(ChannelClosed(320, "CONNECTION_FORCED")), Unconfirmed)
+
+
+@pytest.mark.parametrize(("exchange", "named"), [("", "amq.default"), ("stt.dlx", "stt.dlx")])
+async def test_a_refused_exchange_is_forbidden_to_who_asked_for_it(exchange: str, named: str) -> None:
+    """403: no retry changes our rights."""
+    assert isinstance(await refused(ChannelAccessRefused(403, REFUSED.format(named)), exchange=exchange), PublishForbidden)
+    assert isinstance(await refused(ChannelNotFoundEntity(404, MISSING.format(named)), exchange=exchange), Unroutable)
+
+
+@pytest.mark.parametrize(
+    "error", [ChannelAccessRefused(403, REFUSED.format("stt.dlx")), ChannelNotFoundEntity(404, MISSING.format("stt.dlx"))]
+)
+async def test_a_neighbour_whose_channel_was_closed_by_somebody_else_is_only_unconfirmed(error: Exception) -> None:
+    """The broker closes the channel with all publishes on it: a finished answer must not be thrown away for it (promise 5)."""
+    assert isinstance(await refused(error), Unconfirmed)
+    assert isinstance(await refused(error, exchange="stt.retry.10s"), Unconfirmed)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"headers": {"x": 1e300}},
+        {"headers": {"x": 2**70}},
+        {"headers": {"x": object()}},
+        {"correlation_id": "c" * 300},
+        {"correlation_id": "\ud800"},
+    ],
+)
+async def test_what_cannot_be_written_is_unroutable_and_harms_nothing(fields: dict[str, Any]) -> None:
+    """Raised as anything else it would leave a request unacked for ever, and its place in the prefetch with it."""
+    made = publisher(Wire())
+    with pytest.raises(Unroutable, match="cannot be written"):
+        await made.publish(note(**fields))
+
+    await made.publish(note())
+
+
+async def test_a_cancelled_publish_gives_its_turn_back() -> None:
+    """The drain's last word cancels publishes that wait for a confirm."""
+    wire = Wire()
+    wire.release.clear()
+    made = publisher(wire)
+    waiting = asyncio.create_task(made.publish(note(message_id="m-1")))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+
+    assert waiting.cancelled()
+    assert made._turns == {}

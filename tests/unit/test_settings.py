@@ -1,0 +1,110 @@
+"""Settings come from the environment, are checked at start, and are never quoted in an error."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from consumer import settings
+from consumer.errors import ExitCode, SettingsError
+
+SECRET = "hunter2-with-signs"
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, **environment: str) -> str:
+    """The one message about wrong settings."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as error:
+        settings.load()
+    assert error.value.exit_code is ExitCode.SETTINGS
+    return error.value.message
+
+
+def test_every_setting_has_a_default_a_description_and_bounds_that_hold() -> None:
+    """The daemon starts with none set; docs/settings.md is made from the descriptions."""
+    loaded = settings.load()
+
+    assert loaded.amqp_url.get_secret_value() == "amqp://guest:guest@127.0.0.1:5672/"
+    assert (loaded.model, loaded.language, loaded.side_host) == ("base", "ru", "127.0.0.1")
+    assert all(field.description for field in settings.Settings.model_fields.values())
+
+
+def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """STTD_<NAME>, empty counting as absent (compose writes empty ones)."""
+    monkeypatch.setenv("STTD_SLOTS", "3")
+    monkeypatch.setenv("STTD_PREFETCH", "")
+
+    loaded = settings.load()
+
+    assert (loaded.effective_slots, loaded.effective_prefetch) == (3, 12)
+
+
+def test_settings_are_frozen() -> None:
+    """What was printed at start is what holds."""
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.load().slots = 5
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("STTD_SLOTS", "many-" + SECRET),
+        ("STTD_PREFETCH", "0"),
+        ("STTD_LANGUAGE", "klingon-" + SECRET),
+        ("STTD_TOPOLOGY", SECRET),
+        ("STTD_JOB_SECONDS", "999999"),
+        ("STTD_AMQP_URL", f"http://user:{SECRET}@host/"),
+        ("STTD_AMQP_URL", f"amqp://user:{SECRET}/x@host/"),
+        ("STTD_AMQP_URL", f"amqp://user:{SECRET}#x@host/"),
+        ("STTD_AMQP_URL", f"amqp://user:{SECRET}@host:port/"),
+        ("STTD_AMQP_URL", "amqp://"),
+        ("STTD_AMQP_URL", "amqp://:5672/"),
+    ],
+)
+def test_a_wrong_setting_is_named_and_its_value_is_not(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message goes to a log, and the value may be a password that somebody put into the wrong variable (row 90)."""
+    message = refused(monkeypatch, **{name: value})
+
+    assert name in message
+    assert SECRET not in message
+    assert "docs/settings.md" in message
+
+
+def test_every_wrong_setting_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One start, one list: not a new surprise after each correction."""
+    message = refused(monkeypatch, STTD_SLOTS="x", STTD_BEAM_SIZE="99", STTD_LOG_FORMAT="xml")
+
+    assert all(name in message for name in ("STTD_SLOTS", "STTD_BEAM_SIZE", "STTD_LOG_FORMAT"))
+
+
+@pytest.mark.parametrize(
+    "url", ["amqp://user:p%2Fss%23@host:5672/vhost", "amqps://user@host/%2f?heartbeat=5", "amqp://[::1]:5672/", "amqp://host"]
+)
+def test_urls_that_clients_take_are_taken(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check is there for passwords that were not encoded, not to be clever."""
+    monkeypatch.setenv("STTD_AMQP_URL", url)
+
+    assert settings.load().amqp_url.get_secret_value() == url
+
+
+def test_the_password_is_in_no_form_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are printed at start."""
+    monkeypatch.setenv("STTD_AMQP_URL", f"amqp://user:{SECRET}@host/")
+    loaded = settings.load()
+
+    assert SECRET not in f"{loaded} {loaded!r} {loaded.model_dump()} {loaded.model_dump_json()}"
+
+
+@pytest.mark.parametrize(("quota", "cores"), [("max 100000", 8), ("250000 100000", 2), ("50000 100000", 1), ("9900000 100000", 8), ("", 8)])
+def test_usable_cores_are_the_affinity_cut_by_the_cgroup(quota: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container with half the machine, a slot per core of the machine would halve the speed of each."""
+    limit = tmp_path / "cpu.max"
+    limit.write_text(quota)
+    monkeypatch.setattr(settings, "CGROUP_CPU_MAX", limit)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(8)))
+
+    assert settings.usable_cores() == cores

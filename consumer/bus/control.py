@@ -6,6 +6,7 @@ Imports aio_pika and schemas. Cancels are a courtesy: whatever goes wrong here m
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from uuid import uuid4
 
 import structlog
@@ -30,7 +31,7 @@ async def listen(connection: AbstractConnection, cancel: Callable[[str], None]) 
             f"{names.CONTROL_EXCHANGE}.{uuid4()}", exclusive=True, auto_delete=True, arguments={"x-max-length": MOST_WAITING}
         )
         await queue.bind(names.CONTROL_EXCHANGE)
-        await queue.consume(lambda message: _heard(message, cancel), no_ack=True)
+        await queue.consume(partial(_heard, cancel), no_ack=True)
     except ChannelClosed as error:
         log.warning(
             "cancels are not heard: the daemon's user may not have a queue of its own; see docs/operations.md",
@@ -39,7 +40,7 @@ async def listen(connection: AbstractConnection, cancel: Callable[[str], None]) 
         )
 
 
-async def _heard(message: AbstractIncomingMessage, cancel: Callable[[str], None]) -> None:
+async def _heard(cancel: Callable[[str], None], message: AbstractIncomingMessage) -> None:
     if message.body_size > LONGEST_BODY:
         return
     try:

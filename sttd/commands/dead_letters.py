@@ -21,6 +21,11 @@ from sttd.commands.broker import words
 from sttd.errors import BrokerUnavailable
 
 GET_SECONDS: Final = 10
+MEANT_FOR_HEADER: Final = "sttd-reply-to"
+"""On a parked reply: the queue that was gone."""
+
+MS_OF_YEAR_10000: Final = 253_402_300_800_000
+_COUNTS: Final = frozenset({"x-delivery-count", "x-acquired-count"})
 
 
 class Kind(StrEnum):
@@ -92,7 +97,7 @@ class Letter:
     @property
     def meant_for(self) -> str | None:
         """Of a parked reply: the queue that was gone."""
-        told = self.headers.get(names.REPLY_TO_HEADER)
+        told = self.headers.get(MEANT_FOR_HEADER)
         return told if isinstance(told, str) and told else None
 
     @property
@@ -123,10 +128,6 @@ class Letter:
     def _text(self, name: str) -> str | None:
         told = self.properties.get(name)
         return str(told) if told is not None else None
-
-
-MS_OF_YEAR_10000: Final = 253_402_300_800_000
-_COUNTS: Final = frozenset({"x-delivery-count", "x-acquired-count"})
 
 
 def _lasting(headers: Mapping[str, Any]) -> dict[str, Any]:

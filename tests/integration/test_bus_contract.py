@@ -210,18 +210,22 @@ async def test_both_connections_come_back_and_work_goes_on(bus: Bus) -> None:
         await found.settler.ack()
 
 
-async def test_publishes_in_flight_when_the_connection_goes_end_known_or_unknown(broker: Broker) -> None:
+@pytest.mark.parametrize("wait", [0.0, 0.01, 0.03, 0.1])
+@pytest.mark.parametrize("ending", ["channel", "link"])
+async def test_publishes_in_flight_when_the_connection_goes_end_known_or_unknown(ending: str, wait: float, broker: Broker) -> None:
     """Confirmed, or `Unconfirmed`; never a cancellation out of the library, which would strand an unacked request."""
     async with real_bus(broker) as bus:
-        for wait in (0.0, 0.01, 0.03, 0.1):
-            publishes = [asyncio.create_task(bus.publisher.publish(to(names.REPLIES, b"x" * 100_000))) for _ in range(50)]
-            await asyncio.sleep(wait)
-            channel = bus.amqp_publisher._channel
-            assert channel is not None
-            ended, _ = await asyncio.gather(asyncio.gather(*publishes, return_exceptions=True), channel.close() if wait else bus.down())
-            if not wait:
-                await bus.up()
-            assert {type(outcome) for outcome in ended} <= {type(None), Unconfirmed}
+        publishes = [asyncio.create_task(bus.publisher.publish(to(names.REPLIES, b"x" * 100_000))) for _ in range(50)]
+        await asyncio.sleep(wait)
+        channel = bus.amqp_publisher._channel
+        assert channel is not None
+        await (channel.close() if ending == "channel" else bus.down())
+        if ending == "link":
+            await bus.up()
+
+        outcomes = await asyncio.gather(*publishes, return_exceptions=True)
+
+    assert {type(outcome) for outcome in outcomes} <= {type(None), Unconfirmed}
 
 
 async def test_after_stop_consuming_nothing_new_comes_in_even_after_a_reconnect(broker: Broker) -> None:

@@ -1,0 +1,145 @@
+"""How dead letters are shown: a table, JSON, or every property of one. Whatever a sender wrote is shown harmless.
+
+Imports rich and dead_letters; never shows a body.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sttd.commands.dead_letters import Kind, Letter
+
+LONGEST: Final = 40
+"""Characters of an id in a table; `show` and --json tell all of it."""
+
+COLUMNS: Final = {
+    Kind.REQUESTS: ("at", "first seen (UTC)", "reason", "code", "try", "lane", "correlation id", "message id", "bytes", "worker"),
+    Kind.REPLIES: ("at", "parked (UTC)", "meant for", "type", "correlation id", "message id", "bytes", "worker"),
+}
+
+
+def in_order(letters: Sequence[Letter]) -> list[Letter]:
+    """Newest last. RabbitMQ puts what was looked at behind what was not, so the queue's own order says little."""
+    return sorted(letters, key=lambda letter: letter.seen or datetime.min.replace(tzinfo=UTC))
+
+
+def table(kind: Kind, letters: Sequence[Letter], lanes: Sequence[str]) -> Table:
+    """One row per letter."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for column in COLUMNS[kind]:
+        shown.add_column(column, justify="right" if column in {"at", "try", "bytes"} else "left", overflow="fold")
+    for position, letter in enumerate(letters, 1):
+        row = _request_row(letter, lanes) if kind is Kind.REQUESTS else _reply_row(letter)
+        shown.add_row(*(Text(cell) for cell in (f"@{position}", *row)))
+    return shown
+
+
+def _request_row(letter: Letter, lanes: Sequence[str]) -> tuple[str, ...]:
+    return (
+        _when(letter.seen),
+        "malformed" if letter.malformed else _short(letter.reason),
+        _short(letter.code),
+        _short(letter.attempt),
+        _short(letter.lane(lanes)),
+        _short(letter.correlation_id),
+        _short(letter.message_id),
+        f"{letter.size:,}",
+        _short(letter.worker),
+    )
+
+
+def _reply_row(letter: Letter) -> tuple[str, ...]:
+    told = (letter.meant_for, letter.properties.get("type"), letter.correlation_id, letter.message_id)
+    return (_when(letter.seen), *map(_short, told), f"{letter.size:,}", _short(letter.worker))
+
+
+def summary(letter: Letter, lanes: Sequence[str]) -> dict[str, Any]:
+    """One letter for programs."""
+    return {
+        "first_seen": letter.seen.isoformat() if letter.seen else None,
+        "reason": letter.reason,
+        "code": letter.code,
+        "attempt": letter.attempt,
+        "lane": letter.lane(lanes),
+        "reply_to": letter.reply_to or letter.meant_for,
+        "correlation_id": letter.correlation_id,
+        "message_id": letter.message_id,
+        "bytes": letter.size,
+        "worker": letter.worker,
+    }
+
+
+def everything(letter: Letter) -> dict[str, Any]:
+    """All properties and headers of one letter, for programs."""
+    told: dict[str, Any] = {"routing_key": letter.routing_key, "bytes": letter.size}
+    if letter.malformed:
+        told["malformed"] = letter.malformed
+    return told | {"properties": plain(letter.properties), "headers": plain(letter.headers)}
+
+
+def as_json(value: Any) -> str:
+    """Indented, readable, and safe for a terminal: control characters are escaped."""
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def describe(letter: Letter, console: Console) -> None:
+    """Every property and header, one a line."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row("reason", Text(harmless(letter.malformed or letter.reason)))
+    grid.add_row("routing key", Text(harmless(letter.routing_key)))
+    grid.add_row("body", f"{letter.size:,} bytes")
+    for name, value in letter.properties.items():
+        grid.add_row(name, Text(_value(value)))
+    for name, value in sorted(letter.headers.items()):
+        grid.add_row(Text(harmless(f"header {name}")), Text(_value(value)))
+    console.print(grid)
+
+
+def name_of(letter: Letter) -> str:
+    """How a line about a letter calls it."""
+    known = letter.message_id or letter.correlation_id
+    return harmless(known) if known else "a message without ids"
+
+
+def harmless(text: str) -> str:
+    """Control characters escaped: an id can hold what would move the cursor or forge a line."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def plain(value: Any) -> Any:
+    """AMQP values as JSON has them."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bytes | bytearray):
+        return value.hex()
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, bool | float | str) or value is None:
+        return value
+    return int(value) if isinstance(value, int) else str(value)
+
+
+def _value(value: Any) -> str:
+    simple = plain(value)
+    return harmless(simple if isinstance(simple, str) else json.dumps(simple, ensure_ascii=False))
+
+
+def _short(value: object) -> str:
+    text = harmless(str(value)) if value is not None else "-"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def _when(moment: datetime | None) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if moment else "-"

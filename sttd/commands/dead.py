@@ -111,6 +111,8 @@ def _choice(ids: list[str] | None, reason: str | None, code: str | None, *, ever
 def _end(story: Coroutine[Any, Any, Exit]) -> None:
     try:
         raise typer.Exit(asyncio.run(story))
+    except typer.Exit:  # a RuntimeError, and so to aio_pika's list a trouble with the connection
+        raise
     except BrokerUnavailable as error:
         raise leave(Exit.BROKER, str(error)) from None
     except (TimeoutError, *CONNECTION_EXCEPTIONS) as error:
@@ -145,7 +147,9 @@ async def _show(kind: Kind, name: str, save: Path | None, *, json: bool) -> Exit
         letters = dead_report.in_order([held.letter async for held in queue.walk()])
     found = _found(letters, name)
     if not found:
-        raise leave(Exit.FAILED, f"nothing in {kind} is called {dead_report.harmless(name)}; `sttd dead list --queue {kind}` shows what is there")
+        raise leave(
+            Exit.FAILED, f"nothing in {kind} is called {dead_report.harmless(name)}; `sttd dead list --queue {kind}` shows what is there"
+        )
     if save is not None:
         await _save(settings, kind, found, save)
     if json:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any, Final
 
 from rich.console import Console
@@ -120,15 +119,15 @@ def plain(value: Any) -> Any:
         return {str(name): plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
+    if value is None or isinstance(value, bool | float | str):
+        return value
+    return int(value) if isinstance(value, int) else _text(value)  # AMQP's own integers print their type
+
+
+def _text(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, bytes | bytearray):
-        return value.hex()
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, bool | float | str) or value is None:
-        return value
-    return int(value) if isinstance(value, int) else str(value)
+    return bytes(value).hex() if isinstance(value, bytes | bytearray) else str(value)
 
 
 def _value(value: Any) -> str:

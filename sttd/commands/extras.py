@@ -15,8 +15,12 @@ CONSUMER: Final = ("av", "ctranslate2", "faster_whisper", "huggingface_hub", "pr
 """Modules of the `[consumer]` extra; a test compares with pyproject.toml."""
 
 
+def missing() -> list[str]:
+    """Modules of the `[consumer]` extra that are not installed."""
+    return [name for name in CONSUMER if find_spec(name) is None]
+
+
 def need_consumer() -> None:
     """End the command with one line unless the `[consumer]` extra is installed."""
-    missing = [name for name in CONSUMER if find_spec(name) is None]
-    if missing:
-        raise leave(Exit.USAGE, f'this needs the daemon\'s libraries ({", ".join(missing)} missing): pip install "sttd[consumer]"')
+    if lacking := missing():
+        raise leave(Exit.USAGE, f'this needs the daemon\'s libraries ({", ".join(lacking)} missing): pip install "sttd[consumer]"')

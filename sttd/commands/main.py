@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sttd.commands import demo, model, serve, transcribe
+from sttd.commands import check, dead, demo, model, serve, topology, transcribe
 
 HELP = """Voice notes in, text out, over RabbitMQ.
 
@@ -28,7 +28,7 @@ STTD_AMQP_URL (default amqp://guest:guest@127.0.0.1:5672/), STTD_MODEL,
 STTD_REQUEST_QUEUE, STTD_TIMEOUT and more; options win over them.
 
 Exit codes: 0 fine, 1 some work failed, 2 called wrongly,
-3 no broker or nobody serves, 130 interrupted."""
+3 no broker or nobody serves, 4 queues missing or different, 130 interrupted."""
 
 
 def _show_version(wanted: bool) -> None:
@@ -51,7 +51,10 @@ def build() -> typer.Typer:
     app.command()(demo.demo)
     app.command()(serve.serve)
     app.command()(transcribe.transcribe)
+    app.command()(check.check)
     app.add_typer(model.build(), name="model")
+    app.add_typer(topology.build(), name="topology")
+    app.add_typer(dead.build(), name="dead")
     return app
 
 

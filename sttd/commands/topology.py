@@ -58,6 +58,8 @@ def _run(*, declare: bool) -> None:
     settings = daemon_settings()
     try:
         raise typer.Exit(asyncio.run(_survey(settings, declare=declare)))
+    except typer.Exit:  # a RuntimeError, and so to aio_pika's list a trouble with the connection
+        raise
     except BrokerUnavailable as error:
         raise leave(Exit.BROKER, str(error)) from None
     except (TimeoutError, *CONNECTION_EXCEPTIONS) as error:

@@ -54,18 +54,6 @@ async def test_readiness_follows_model_consumer_and_broker(daemon_on_own_node: D
         assert spoken(client.ask(note(text=GROCERIES).path.read_bytes()).body["text"]) == spoken(GROCERIES)
 
 
-@pytest.mark.timeout(180)
-def test_a_frozen_broker_is_noticed_by_its_heartbeats(daemon_on_own_node: DaemonProcess, own_node: Node) -> None:
-    """Half-open connections look alive to TCP; three missed heartbeats say otherwise (reliability row 5)."""
-    daemon_on_own_node.wait_ready()
-    own_node.freeze()
-    try:
-        assert daemon_on_own_node.wait_not_ready(NOTICED_SECONDS + 5) <= NOTICED_SECONDS + 5
-    finally:
-        own_node.thaw()
-    daemon_on_own_node.wait_ready(60)
-
-
 def test_metrics_count_what_was_sent_and_pass_promtool(daemon: DaemonProcess, broker: Broker) -> None:
     """What Prometheus scrapes is well-formed and true."""
     with Rpc(broker.amqp_url) as client:

@@ -71,7 +71,7 @@ QUICK_FAULTS = (
     Fault("broker stopped (SIGSTOP) for 3 to 8 s", lambda rig: rig.node.freeze(), lambda rig: rig.node.thaw(), (3.0, 8.0)),
     Fault("daemon stopped (SIGSTOP) for 3 to 8 s", _signal(signal.SIGSTOP), _signal(signal.SIGCONT), (3.0, 8.0)),
     Fault("memory alarm", _ctl("set_vm_memory_high_watermark", "0.00001"), _ctl("set_vm_memory_high_watermark", "0.4"), (2.0, 13.0)),
-    Fault("disk alarm", _ctl("set_disk_free_limit", "900TB"), _ctl("set_disk_free_limit", "50MB"), (2.0, 13.0)),
+    Fault("disk alarm", _ctl("set_disk_free_limit", "900000GB"), _ctl("set_disk_free_limit", "50MB"), (2.0, 13.0)),
 )
 SLOW_FAULTS = (
     Fault("packets silently lost", lambda rig: rig.proxy.swallow(), limit=SILENT),

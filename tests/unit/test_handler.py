@@ -442,6 +442,39 @@ async def test_progress_that_hangs_or_is_refused_holds_up_nothing(desk: Desk) ->
     assert isinstance(answer(desk.only("bot")), Transcript)
 
 
+async def test_a_progress_message_on_its_way_is_withdrawn_when_the_answer_is_ready(desk: Desk) -> None:
+    """Held up by a slow broker and published later, it would come after the last message."""
+    slow = _SlowProgress(desk.broker.publisher().publish)
+    desk.publisher = slow
+    desk.transcriber = FakeTranscriber(progress=((0.3, "при"),))
+    release = desk.transcriber.hold()
+    ask(desk, headers={"stt-progress": "true"})
+    task = asyncio.create_task(desk.handle())
+    await slow.entered.wait()
+    release.set()
+    await task
+
+    slow.release.set()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert isinstance(answer(desk.only("bot")), Transcript)
+
+
+class _SlowProgress:
+    """A publisher that holds progress messages until `release` is set."""
+
+    def __init__(self, publish: Callable[[Outgoing], Any]) -> None:
+        self.entered = asyncio.Event()
+        self.release = asyncio.Event()
+        self._publish = publish
+
+    async def publish(self, message: Outgoing) -> None:
+        if message.type == "stt.progress.v1":
+            self.entered.set()
+            await self.release.wait()
+        await self._publish(message)
+
+
 async def test_a_fraction_beyond_its_bounds_is_clamped(desk: Desk) -> None:
     """An engine's rounding must not end in an event loop error that quotes the text of the note."""
     desk.transcriber = FakeTranscriber(progress=((1.0000001, "при"),))

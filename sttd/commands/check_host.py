@@ -1,0 +1,205 @@
+"""What `sttd check` asks this machine: model, decoder, processor, memory, side port. Loads no model.
+
+Imports the daemon only inside functions; `look` needs the `[consumer]` extra.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import importlib
+import json
+import socket
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sttd.commands.check_line import Line, failed, ok, warning
+from sttd.samples import samples
+
+if TYPE_CHECKING:
+    from consumer.settings import Settings
+
+MIB: Final = 1024 * 1024
+PROCESS_MIB: Final = 250
+CHILD_MIB: Final = 150
+WEIGHTS_TIMES: Final = 2
+"""Rough needs. Measured: 460 MiB with the base model (145 MB on disk) and two slots; a decoder child at work 145 MiB."""
+
+FEATURES: Final = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_vnni": "AVX-512 VNNI", "amx_int8": "AMX"}
+CPUINFO: Final = Path("/proc/cpuinfo")
+MEMINFO: Final = Path("/proc/meminfo")
+CGROUP: Final = Path("/sys/fs/cgroup")
+DECODE_SECONDS: Final = 30
+ANSWER_SECONDS: Final = 2.0
+
+
+async def look(settings: Settings) -> AsyncIterator[Line]:
+    """Yield a line per question."""
+    yield await asyncio.to_thread(model_line, settings)
+    yield await decoder_line(settings)
+    yield await asyncio.to_thread(compute_line, settings)
+    yield cores_line(settings)
+    yield memory_line(settings, available_memory())
+    yield await asyncio.to_thread(port_line, settings.side_host, settings.side_port)
+
+
+def model_line(settings: Settings) -> Line:
+    """On disk and undamaged? Reads all of a downloaded model, once."""
+    from consumer.engine import store  # noqa: PLC0415 - commands import the daemon lazily
+    from consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
+
+    name = settings.model
+    try:
+        path = store.resolve(name, settings.model_cache)
+        if path is None:
+            return warning(
+                "model", f"{name} is not on this machine; the first start downloads it", f"`sttd model fetch {name}` does it now"
+            )
+        store.verify(name, path)
+    except ModelUnavailable as error:
+        return failed("model", error.message, "correct STTD_MODEL, or fetch the model again: sttd model fetch NAME")
+    except OSError as error:
+        return failed("model", f"{name} cannot be read: {error}", "check the permissions of the model's files")
+    if name == store.DEMO:
+        return warning("model", "demo knows short notes about spending only", "set STTD_MODEL=base or larger for real use")
+    return ok("model", f"{name} in {path}")
+
+
+async def decoder_line(settings: Settings) -> Line:
+    """A decoder child, started as the daemon starts them, decodes a bundled note."""
+    from consumer.audio.limits import DecodeLimits  # noqa: PLC0415 - commands import the daemon lazily
+    from consumer.audio.pool import DecoderPool  # noqa: PLC0415 - the same
+    from consumer.errors import SttdError  # noqa: PLC0415 - the same
+
+    sample = samples()[0]
+    pool = DecoderPool(1, DecodeLimits(settings.max_audio_seconds, settings.decode_seconds, settings.max_body_bytes))
+    try:
+        async with asyncio.timeout(DECODE_SECONDS):
+            await pool.start()
+            decoded = await pool.decode(await asyncio.to_thread(sample.path.read_bytes))
+    except (SttdError, OSError, TimeoutError) as error:
+        told = str(error) or f"no answer within {DECODE_SECONDS} s"
+        return failed("decoder", f"it cannot decode a bundled note: {told}", 'install the libraries again: pip install "sttd[consumer]"')
+    finally:
+        await pool.close()
+    return ok("decoder", f"a child process decoded {decoded.info.duration:.1f} s of {decoded.info.codec}")
+
+
+def compute_line(settings: Settings) -> Line:
+    """Whether device and compute type are to be had, and what the processor brings."""
+    ctranslate2 = importlib.import_module("ctranslate2")
+    gpus = int(ctranslate2.get_cuda_device_count())
+    device = "cuda" if settings.device == "cuda" or (settings.device == "auto" and gpus) else "cpu"
+    if device == "cuda" and not gpus:
+        return failed("compute", "STTD_DEVICE=cuda, but there is no CUDA device here", "set STTD_DEVICE=cpu, or give the process a GPU")
+    types = sorted(ctranslate2.get_supported_compute_types(device))
+    if settings.compute_type not in {"auto", *types}:
+        return failed(
+            "compute", f"STTD_COMPUTE_TYPE={settings.compute_type} is not to be had on this {device}", f"one of: auto, {', '.join(types)}"
+        )
+    if device == "cuda":
+        return ok("compute", f"{gpus} CUDA device{'s' if gpus > 1 else ''}; compute types {', '.join(types)}")
+    return cpu_line(cpu_features(), types)
+
+
+def cpu_line(features: frozenset[str], types: list[str]) -> Line:
+    """AVX2 is where int8 becomes fast."""
+    found = [title for flag, title in FEATURES.items() if flag in features]
+    told = f"CPU with {', '.join(found) or 'no AVX2'}; compute types {', '.join(types)}"
+    if features and "avx2" not in features:
+        return warning("compute", told, "expect a fraction of the usual speed; virtual machines: pass the host's CPU model through")
+    return ok("compute", told)
+
+
+def cpu_features() -> frozenset[str]:
+    """The flags of the first processor; empty where the system does not tell (ARM names them otherwise)."""
+    try:
+        lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    return next((frozenset(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), frozenset())
+
+
+def cores_line(settings: Settings) -> Line:
+    """Each slot keeps one core busy."""
+    from consumer.settings import usable_cores  # noqa: PLC0415 - commands import the daemon lazily
+
+    cores, slots = usable_cores(), settings.effective_slots
+    told = f"{slots} slots on {cores} usable cores (affinity and CPU quota considered)"
+    if slots > cores:
+        return warning("cores", told, f"more slots than cores make every note slower: STTD_SLOTS={cores}, or leave it unset")
+    return ok("cores", told)
+
+
+def memory_line(settings: Settings, available: int | None) -> Line:
+    """A rough need against what is free now."""
+    need = PROCESS_MIB * MIB + WEIGHTS_TIMES * _weights(settings) + settings.effective_slots * CHILD_MIB * MIB
+    if available is None:
+        return ok("memory", f"roughly {need // MIB:,} MiB needed; the system does not tell what is free")
+    told = f"roughly {need // MIB:,} MiB needed, {available // MIB:,} MiB available"
+    if need > available:
+        return warning("memory", told, "a smaller model, fewer slots (STTD_SLOTS), or more memory")
+    return ok("memory", told)
+
+
+def _weights(settings: Settings) -> int:
+    from consumer.engine import store  # noqa: PLC0415 - commands import the daemon lazily
+    from consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
+
+    try:
+        path = store.resolve(settings.model, settings.model_cache)
+        return (path / "model.bin").stat().st_size if path else 0
+    except (ModelUnavailable, OSError):  # the line about the model says so
+        return 0
+
+
+def available_memory() -> int | None:
+    """Bytes: the system's, or less if the cgroup allows less. None where neither tells."""
+    told = [bytes_ for bytes_ in (_number(_system_memory), _number(_cgroup_memory)) if bytes_ is not None]
+    return min(told) if told else None
+
+
+def _number(read: Callable[[], int]) -> int | None:
+    try:
+        return read()
+    except (OSError, ValueError, StopIteration):  # not there, or `max`: no limit
+        return None
+
+
+def _system_memory() -> int:
+    lines = MEMINFO.read_text(encoding="ascii").splitlines()
+    return int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) * 1024
+
+
+def _cgroup_memory() -> int:
+    limit, used = ((CGROUP / name).read_text(encoding="ascii") for name in ("memory.max", "memory.current"))
+    return max(0, int(limit) - int(used))
+
+
+def port_line(host: str, port: int) -> Line:
+    """Free, or taken by a daemon that already serves, or by a stranger."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if _is_daemon(host, port):
+            return warning(
+                "side port", f"a daemon already serves on {host}:{port}", "a second one on this host needs another STTD_SIDE_PORT"
+            )
+        return failed("side port", f"{host}:{port} cannot be had: {error.strerror or error}", "set STTD_SIDE_PORT or STTD_SIDE_HOST")
+    return ok("side port", f"{host}:{port} is free" if port else f"any free port of {host}")
+
+
+def _is_daemon(host: str, port: int) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=ANSWER_SECONDS)
+    try:
+        connection.request("GET", "/health")
+        told = json.loads(connection.getresponse().read(4096))
+        return isinstance(told, dict) and {"status", "model"} <= told.keys()
+    except (OSError, http.client.HTTPException, ValueError):
+        return False
+    finally:
+        connection.close()

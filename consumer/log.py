@@ -13,7 +13,16 @@ from typing import Any
 import structlog
 
 LONGEST = 200  # characters of one value; ids on the wire may have 255
-NOISY = {"aiormq": logging.CRITICAL, "aio_pika": logging.CRITICAL, "asyncio": logging.WARNING, "uvicorn": logging.WARNING}
+NOISY = {
+    "aiormq": logging.CRITICAL,
+    "aio_pika": logging.CRITICAL,
+    "asyncio": logging.WARNING,
+    "uvicorn": logging.WARNING,
+    "httpx": logging.WARNING,
+    "httpcore": logging.WARNING,
+    "huggingface_hub": logging.ERROR,
+    "faster_whisper": logging.WARNING,
+}
 """Libraries that tell in their own words what our own lines say better, and their floor."""
 
 Event = MutableMapping[str, Any]

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import aio_pika
 from aio_pika.abc import AbstractConnection, AbstractExchange, AbstractIncomingMessage, AbstractQueue
+from aio_pika.connection import make_url
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AuthenticationError, ChannelClosed, DeliveryError, PublishError
 from aio_pika.exceptions import ProbableAuthenticationError as RefusedLogin
 
@@ -184,10 +185,11 @@ class Link:
     async def _dial(self) -> _Session:
         try:
             async with asyncio.timeout(DIAL_SECONDS):
-                connection = await aio_pika.connect(
-                    self._settings.amqp_url.get_secret_value(), heartbeat=HEARTBEAT, client_properties={"connection_name": self._name}
-                )
+                url = make_url(self._settings.amqp_url.get_secret_value(), heartbeat=HEARTBEAT)
+                connection = aio_pika.Connection(url, client_properties={"connection_name": self._name})
                 try:
+                    # Not aio_pika.connect(): what fails in there is left unclosed, and its finalizer complains.
+                    await connection.connect()
                     return await self._set_up(connection)
                 except BaseException:
                     await connection.close()

@@ -17,7 +17,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
 from consumer.bus import control, header_guard, topology
-from consumer.bus.link import Link, Loss, open_channel
+from consumer.bus.link import Link, Loss, lost_as, open_channel
 from consumer.bus.seam import Incoming
 from consumer.errors import StaleDelivery
 from schemas.request import Properties
@@ -36,17 +36,17 @@ class AmqpSettler:
 
     async def ack(self) -> None:
         """See `Settler.ack`."""
-        try:
+        with lost_as(_stale):
             await self._message.ack()
-        except CONNECTION_EXCEPTIONS as error:
-            raise StaleDelivery("the channel of this delivery is gone; the broker delivers it again") from error
 
     async def reject(self) -> None:
         """See `Settler.reject`."""
-        try:
+        with lost_as(_stale):
             await self._message.reject(requeue=False)
-        except CONNECTION_EXCEPTIONS as error:
-            raise StaleDelivery("the channel of this delivery is gone; the broker delivers it again") from error
+
+
+def _stale(_error: BaseException) -> StaleDelivery:
+    return StaleDelivery("the channel of this delivery is gone; the broker delivers it again")
 
 
 @dataclass(slots=True)

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.connection import make_url
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from pydantic import SecretStr
 
 from consumer.bus.seam import BusObserver
+from consumer.errors import BusError
 
 HEARTBEAT = 10  # s; a frozen broker is noticed after three missed ones instead of after three minutes
 CONNECT_SECONDS = 10.0
@@ -78,14 +81,21 @@ class Link:
             self._observer.lost(self.role, reason)
             await asyncio.sleep(backoff(failures))
 
+    async def _connect(self) -> AbstractConnection:
+        url = make_url(self._url.get_secret_value(), heartbeat=HEARTBEAT)
+        connection = aio_pika.Connection(url, client_properties={"connection_name": f"sttd {self.role} {self._name}"})
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await connection.connect()
+        except BaseException:
+            # Left open, its finalizer would want to close it on an event loop that the collector's thread does not have.
+            await _close(connection)
+            raise
+        return connection
+
     async def _once(self, session: Session, ended: Callable[[], None]) -> str:
         loss = Loss()
-        async with asyncio.timeout(CONNECT_SECONDS):
-            connection = await aio_pika.connect(
-                self._url.get_secret_value(),
-                heartbeat=HEARTBEAT,
-                client_properties={"connection_name": f"sttd {self.role} {self._name}"},
-            )
+        connection = await self._connect()
         connection.close_callbacks.add(loss.on_close("connection"))
         try:
             await session(connection, loss)
@@ -101,6 +111,26 @@ async def open_channel(connection: AbstractConnection, loss: Loss, *, confirms: 
     channel = await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
     channel.close_callbacks.add(loss.on_close("channel"))
     return channel
+
+
+@contextmanager
+def lost_as(told: Callable[[BaseException], BusError]) -> Iterator[None]:
+    """Turn whatever the library fails with when its connection goes into one of our errors.
+
+    Closing, aiormq rejects what is in flight with whatever ended it, among that a bare `Exception` and a `CancelledError`
+    that nobody asked for; let through, either would strand the request in hand: unacked, with nobody working on it.
+    """
+    try:
+        yield
+    except BusError:
+        raise
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise told(error) from error
+    except Exception as error:
+        raise told(error) from error
 
 
 async def _close(connection: AbstractConnection) -> None:

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractConnection
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS, DeliveryError, PublishError
+from aio_pika.exceptions import DeliveryError, PublishError
 from pamqp.commands import Basic
 
-from consumer.bus.link import Link, Loss, open_channel
+from consumer.bus.link import Link, Loss, lost_as, open_channel
 from consumer.bus.seam import BusObserver, Outgoing
 from consumer.errors import PublishForbidden, Unconfirmed, Unroutable
 from schemas import names
@@ -79,6 +79,10 @@ class AmqpPublisher:
 
     async def publish(self, message: Outgoing) -> None:
         """See `Publisher.publish`."""
+        with lost_as(lambda error: _translated(error, message.exchange)):
+            await self._publish_confirmed(message)
+
+    async def _publish_confirmed(self, message: Outgoing) -> None:
         try:
             # publish(timeout=) does not cover waiting for a channel: the outer timeout does (aio-pika, reliability 0.12).
             async with asyncio.timeout(self._confirm_seconds), self._alone(message.message_id):
@@ -92,8 +96,6 @@ class AmqpPublisher:
         except UNWRITABLE as error:
             # Sent to no one, whatever the connection does: the same bytes would fail again.
             raise Unroutable(f"the message cannot be written: {type(error).__name__}") from error
-        except CONNECTION_EXCEPTIONS as error:
-            raise _translated(error, message.exchange) from error
         if not isinstance(confirmation, Basic.Ack):
             raise Unconfirmed(f"the broker answered {type(confirmation).__name__} instead of an ack")
 

@@ -61,6 +61,7 @@ async def _ask(connection: AbstractConnection, settings: Settings) -> AsyncItera
     version = server_version(connection)
     yield version_line(version)
     yield await _permissions(connection, settings)
+    yield await _cancels(connection)
     plan = topology.build(settings.request_queue, settings.reply_queue)
     yield queues_line([finding async for finding in survey(connection, plan, declare=False)], settings.topology)
     yield message_size_line(version, settings.max_body_bytes)
@@ -90,7 +91,10 @@ def queues_line(findings: list[Finding], mode: str) -> Line:
     unchecked = any(finding.state is State.UNCHECKED for finding in findings)
     if wrong:
         told = "; ".join(f"{finding.kind} {finding.name}: {finding.detail}" for finding in wrong)
-        return failed("queues", told, "let it run empty, delete it, then `sttd topology declare`", Exit.TOPOLOGY)
+        differs = any(finding.state is State.DIFFERS for finding in wrong)
+        return failed(
+            "queues", told, "let it run empty, delete it, then `sttd topology declare`" if differs else PERMISSIONS, Exit.TOPOLOGY
+        )
     if missing and mode == "check":
         told = ", ".join(finding.name for finding in missing)
         return failed("queues", f"missing, and STTD_TOPOLOGY=check: {told}", "`sttd topology declare` as a user who may", Exit.TOPOLOGY)
@@ -144,6 +148,19 @@ def _needs(plan: Topology, settings: Settings) -> dict[str, Probe]:
     return needs
 
 
+async def _cancels(connection: AbstractConnection) -> Line:
+    """Each daemon hears cancels on a queue of its own; without that it serves all the same."""
+    queue = f"{names.CONTROL_EXCHANGE}.probe"
+    needs = {
+        f"configure {queue}": _configuring(queue),
+        f"bind {queue} to {names.CONTROL_EXCHANGE}": _binding(queue, names.CONTROL_EXCHANGE),
+        f"read from {queue}": _reading(queue),
+    }
+    if refused := [what async for what in _refused(connection, needs)]:
+        return warning("cancels", f"cannot be heard: this user may not {', '.join(refused)}", PERMISSIONS)
+    return ok("cancels", f"this user may have a queue of its own at {names.CONTROL_EXCHANGE}")
+
+
 async def _refused(connection: AbstractConnection, needs: dict[str, Probe]) -> AsyncIterator[str]:
     """The probes that end at the permission; the others end later, at what makes them impossible."""
     for what, probe in needs.items():
@@ -187,5 +204,15 @@ def _configuring(queue: str) -> Probe:
 
     async def probe(channel: AbstractChannel) -> object:
         return await channel.declare_queue(queue, durable=True, arguments={"x-message-ttl": -1})
+
+    return probe
+
+
+def _binding(queue: str, exchange: str) -> Probe:
+    """A queue that does not exist."""
+
+    async def probe(channel: AbstractChannel) -> object:
+        underlay = await channel.get_underlay_channel()
+        return await underlay.queue_bind(queue, exchange)
 
     return probe

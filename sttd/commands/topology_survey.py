@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from consumer.bus.topology import Topology
 
 _DIFFERENCE: Final = re.compile(r"inequivalent arg '([^']+)' for .*?: (received .*)")
+_NOISE: Final = re.compile(r"the value | of type '\w+'|'")
 
 
 class State(StrEnum):
@@ -92,10 +93,9 @@ async def _refusal(connection: AbstractConnection, part: Topology, *, passive: b
 
 
 def _difference(error: BaseException) -> str:
-    """RabbitMQ names the first argument that differs: `x-message-ttl: received '1' but current is '2'` -> ours, then the broker's."""
+    """RabbitMQ names the first argument that differs: ours comes first in its sentence, then the queue's own."""
     found = _DIFFERENCE.search(words(error))
     if found is None:
         return words(error)
-    told = found[2].removeprefix("received ").replace("the value ", "")
-    ours, _, theirs = told.partition(" but current is ")
+    ours, _, theirs = _NOISE.sub("", found[2]).removeprefix("received ").partition(" but current is ")
     return f"{found[1]} should be {ours}, is {theirs}"

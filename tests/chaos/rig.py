@@ -15,7 +15,6 @@ from typing import Self
 from urllib.parse import urlsplit
 
 import pika
-import pika.exceptions
 
 from sttd.samples import samples
 from tests.chaos.profile import Profile
@@ -23,7 +22,7 @@ from tests.chaos.results import Results
 from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess
 from tests.support.ledger import Balance, Ledger, balance_line
-from tests.support.load import Load, Reader, Requests
+from tests.support.load import LOST, Load, Reader, Requests
 from tests.support.notes import spoken
 from tests.support.proxy import Proxy
 from tools.rabbitmq import Node
@@ -172,7 +171,7 @@ class Rig:
             channel = self._watcher.channel()
             answer = channel.queue_declare(name, passive=True).method
             channel.close()
-        except (pika.exceptions.AMQPError, OSError):
+        except LOST:
             self._forget_watcher()
             return 0, 0
         return answer.message_count, answer.consumer_count
@@ -180,7 +179,7 @@ class Rig:
     def _forget_watcher(self) -> None:
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
-            with contextlib.suppress(pika.exceptions.AMQPError, OSError):
+            with contextlib.suppress(*LOST):
                 watcher.close()
 
     def settle(self) -> Balance:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pika
 import pika.exceptions
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
 from sttd.samples import Sample, samples
 from tests.support.ledger import Answered, Expected, Ledger
@@ -27,6 +28,7 @@ NOWHERE = "chaos.nowhere"  # a reply queue that never exists
 READ = (REPLIES, "stt.replies", "stt.replies.dead", "stt.dead")
 MOST_OUTSTANDING = 60  # requests without an answer at which the publisher waits: a backlog would only repeat itself
 RETRY = 0.2  # s between two tries to connect
+LOST = (pika.exceptions.AMQPError, AMQPConnectorException, OSError)  # what pika raises when a fault is on
 
 
 @dataclass(frozen=True)
@@ -138,12 +140,12 @@ class _Thread:
         while not self._stop.is_set():
             try:
                 connection = pika.BlockingConnection(self._parameters)
-            except (pika.exceptions.AMQPError, OSError):
+            except LOST:
                 self._stop.wait(RETRY)
                 continue
             try:
                 self._use(connection)
-            except (pika.exceptions.AMQPError, OSError):  # whatever fault is on: connect again
+            except LOST:  # whatever fault is on: connect again
                 self._stop.wait(RETRY)
             finally:
                 _close(connection)
@@ -156,7 +158,7 @@ def _close(connection: pika.BlockingConnection) -> None:
     try:
         if connection.is_open:
             connection.close()
-    except (pika.exceptions.AMQPError, OSError):
+    except LOST:
         return  # gone already
 
 
@@ -203,7 +205,7 @@ class Load(_Thread):
             channel.basic_publish("", request.queue, request.body, properties, mandatory=True)
         except (pika.exceptions.UnroutableError, pika.exceptions.NackError):
             self._ledger.refuse(request.name)
-        except (pika.exceptions.AMQPError, OSError):
+        except LOST:
             if self._extra and self._extra[0] is request:
                 del self._extra[0]  # unknown now: asked once
             raise

@@ -123,6 +123,12 @@ async def test_what_the_broker_says_becomes_one_of_three_errors() -> None:
     assert isinstance(await refused(ChannelClosed(320, "CONNECTION_FORCED")), Unconfirmed)
 
 
+@pytest.mark.parametrize("error", [Exception(), asyncio.CancelledError()])
+async def test_what_the_library_rejects_a_publish_with_when_it_closes_is_unconfirmed(error: BaseException) -> None:
+    """A bare Exception, or a cancellation that nobody asked for: let through, it would strand an unacked request (seen with aiormq 7.2)."""
+    assert isinstance(await refused(error), Unconfirmed)
+
+
 @pytest.mark.parametrize(("exchange", "named"), [("", "amq.default"), ("stt.dlx", "stt.dlx")])
 async def test_a_refused_exchange_is_forbidden_to_who_asked_for_it(exchange: str, named: str) -> None:
     """403: no retry changes our rights."""

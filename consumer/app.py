@@ -102,7 +102,7 @@ class Daemon:
         engine = await self._or_stop(self._open_engine())
         if engine is None:
             return
-        self._worker = Worker(self._handler(decoder, engine), self._rules(), self._metrics)
+        self._worker = Worker(self._handler(decoder, engine), self._rules(), self._metrics, self._reconnect)
         intake = self._intake = AmqpIntake(
             self._link("consume"),
             self._plan,
@@ -116,6 +116,10 @@ class Daemon:
         self._watch(self._follow_blocks(intake), "block-follower")
         self._health.set("accepting", True)
         log.info("started", action="started", seconds=round(time.monotonic() - began, 2), slots=self._settings.effective_slots)
+
+    def _reconnect(self, reason: str) -> None:
+        if self._intake is not None:
+            self._intake.reconnect(reason)
 
     async def _follow_blocks(self, intake: AmqpIntake) -> None:
         """Take no requests while the broker blocks our answers, until cancelled."""
@@ -205,7 +209,10 @@ class Daemon:
     def _handler(self, decoder: DecoderPool, engine: WhisperTranscriber) -> Handler:
         settings = self._settings
         defaults = Defaults(settings.language, settings.beam_size, settings.condition_on_previous_text)
-        return Handler(self._publisher, decoder, engine, defaults, self._metrics, self._cancels, FailPoints(settings.failpoint))
+        requester_there = self._publisher.exists if settings.check_requester else None
+        return Handler(
+            self._publisher, decoder, engine, defaults, self._metrics, self._cancels, FailPoints(settings.failpoint), requester_there
+        )
 
     def _rules(self) -> Rules:
         settings = self._settings

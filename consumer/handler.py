@@ -7,6 +7,7 @@ Cancelling it before the settling settles nothing: the broker delivers the messa
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
@@ -68,8 +69,10 @@ class Handler:
         metrics: Metrics,
         cancels: Cancels,
         failpoints: FailPoints,
+        requester_there: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
-        """Receive the collaborators."""
+        """Receive the collaborators. `requester_there`: asks whether a direct reply-to still has its requester; None does not ask."""
+        self._requester_there = requester_there
         self._settling = Settling(publisher, metrics, failpoints)
         self._publisher = publisher
         self._decoder = decoder
@@ -86,20 +89,26 @@ class Handler:
         return await self._settling.settle(delivery, judged)
 
     async def _judge(self, delivery: Delivery) -> Verdict:
-        if delivery.incoming.malformed is not None:
-            return verdict.malformed(delivery)
-        if delivery.target_forbidden:
-            return verdict.bad_reply_to(delivery)
-        if delivery.dangerous:
-            return verdict.poison(delivery) if delivery.suspected else verdict.suspect(delivery)
         try:
-            return verdict.completed(await self._transcript(delivery))
+            return await self._refusal(delivery) or verdict.completed(await self._transcript(delivery))
         except RequestFailed as error:
             return verdict.failed(delivery, error)
         except Exception as error:
             # A bug of ours must end in a retry and an answer, never in a lost message.
             log.exception("a request failed inside the daemon", action="request_crashed")
             return verdict.failed(delivery, RequestFailed(ErrorCode.INTERNAL_ERROR, f"internal error ({type(error).__name__})"))
+
+    async def _refusal(self, delivery: Delivery) -> Verdict | None:
+        """What is settled without being read; None goes on."""
+        if delivery.incoming.malformed is not None:
+            return verdict.malformed(delivery)
+        if delivery.target_forbidden:
+            return verdict.bad_reply_to(delivery)
+        if delivery.dangerous:
+            return verdict.poison(delivery) if delivery.suspected else verdict.suspect(delivery)
+        if delivery.direct_reply and self._requester_there is not None and not await self._requester_there(delivery.target):
+            return verdict.nobody_waits(delivery)
+        return None
 
     async def _transcript(self, delivery: Delivery) -> Transcript:
         started = time.monotonic()

@@ -83,6 +83,10 @@ class Settings(BaseSettings):
         default=10, description="How long one publish may wait for the broker's confirm, in seconds."
     )
 
+    check_requester: bool = Field(
+        default=False, description="Before the work, ask the broker whether a direct reply-to requester is still there; costs a round trip."
+    )
+
     side_host: str = Field(default="127.0.0.1", description="Address of metrics and health.")
     side_port: Annotated[int, Field(ge=0, le=65535)] = Field(
         default=9464, description="Port of metrics and health; 0 takes a free one and logs it."

@@ -81,6 +81,12 @@ def poison(delivery: Delivery) -> Verdict:
     )
 
 
+def nobody_waits(delivery: Delivery) -> Verdict:
+    """The requester's direct reply-to is gone: no engine time is spent; what he would have been told is parked."""
+    told = copies.failure(delivery, ErrorCode.CANCELLED, "the requester has gone", {})
+    return Verdict("failed", ErrorCode.CANCELLED, copy=copies.parked(copies.reply(delivery, told), delivery))
+
+
 def retried(delivery: Delivery, code: ErrorCode) -> Verdict:
     """A copy in the next retry tier, and no answer yet."""
     return Verdict("retried", str(code), copy=copies.retry(delivery, code))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -34,8 +35,9 @@ class DrainReport:
 class Worker:
     """Takes deliveries as they come and keeps a task for each until it is settled or left to the broker."""
 
-    def __init__(self, handler: Handler, rules: Rules, metrics: Metrics) -> None:
-        """Nothing in hand."""
+    def __init__(self, handler: Handler, rules: Rules, metrics: Metrics, stranded: Callable[[str], None] = lambda _reason: None) -> None:
+        """Nothing in hand. `stranded` is told when only a new connection can bring a delivery back."""
+        self._stranded = stranded
         self._handler = handler
         self._rules = rules
         self._metrics = metrics
@@ -72,10 +74,12 @@ class Worker:
                 self._hand_back("stopped")
                 raise
             except Exception:
-                # A bug in the settling itself. Unacked, the message comes again when this process ends or reconnects.
+                # A bug in the settling itself. Unacked, the message would hold its place in the prefetch until the broker's consumer
+                # timeout; given back, it is counted, isolated on the suspect queue, and ends as poison with an answer.
                 delivery.settlement.abandon()
-                log.exception("a delivery could not be settled; it stays with the broker", action="settle_failed")
+                log.exception("a delivery could not be settled; all in hand go back to the broker", action="settle_failed")
                 self._hand_back("settling failed")
+                self._stranded("a delivery could not be settled")
             else:
                 self._tell(verdict, time.monotonic() - started, len(incoming.body))
 

@@ -43,7 +43,10 @@ def _moment(value: object) -> object:
     moment = datetime.fromisoformat(value.strip())
     if moment.tzinfo is None:
         raise ValueError("an RFC 3339 time needs an offset, such as Z or +03:00")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the time is out of range") from None
 
 
 def _not_far_ahead(value: datetime, info: ValidationInfo) -> datetime:

@@ -28,6 +28,7 @@ _HEADER_HOOK = "_unmarshal_header_frame"  # pamqp has no public hooks; a test fa
 _METHOD_HOOK = "_unmarshal_method_frame"
 _FIXED = struct.Struct(">HHQ")  # class id, weight, body size: what precedes the properties
 _DELIVER = Basic.Deliver.index.to_bytes(4)
+_GET_OK = Basic.GetOk.index.to_bytes(4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +62,11 @@ def _guarded_method(original: Callable[[bytes], Frame], data: bytes) -> Frame:
     try:
         return original(data)
     except PAMQPException:
-        if not data.startswith(_DELIVER):
-            raise
-        return _deliver(data[4:])
+        if data.startswith(_DELIVER):
+            return _deliver(data[4:])
+        if data.startswith(_GET_OK):
+            return _get_ok(data[4:])
+        raise
 
 
 def _deliver(data: bytes) -> Basic.Deliver:
@@ -73,6 +76,16 @@ def _deliver(data: bytes) -> Basic.Deliver:
     read.delivery_tag, read.redelivered = struct.unpack_from(">Q?", rest)
     read.exchange, rest = _short(rest[9:])
     read.routing_key, _ = _short(rest)
+    return read
+
+
+def _get_ok(data: bytes) -> Basic.GetOk:
+    """The same for the answer to `basic.get`, by which `sttd dead` reads."""
+    read = Basic.GetOk()
+    read.delivery_tag, read.redelivered = struct.unpack_from(">Q?", data)
+    read.exchange, rest = _short(data[9:])
+    read.routing_key, rest = _short(rest)
+    (read.message_count,) = struct.unpack_from(">L", rest)
     return read
 
 

@@ -135,6 +135,11 @@ class AmqpIntake:
             if not found.declaration_result.consumer_count:
                 loss.report(f"the broker knows no consumer of {name}")
 
+    def reconnect(self, reason: str) -> None:
+        """Give everything in hand back to the broker: the only way to have one delivery again, counted, without settling it."""
+        if self._loss is not None:
+            self._loss.report(reason)
+
     async def stop_consuming(self) -> None:
         """Ask the broker for no more deliveries, now and after a reconnect; the connection stays up for what is in hand."""
         self._stopped = True

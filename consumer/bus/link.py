@@ -98,12 +98,21 @@ class Link:
         connection = await self._connect()
         connection.close_callbacks.add(loss.on_close("connection"))
         try:
-            await session(connection, loss)
+            await _begun(session(connection, loss))
             self._observer.connected(self.role)
             return await loss.wait()
         finally:
             ended()
             await _close(connection)
+
+
+async def _begun(session: Awaitable[None]) -> None:
+    try:
+        await session
+    except (asyncio.CancelledError, Exception) as error:
+        if not _is_rejection(error):
+            raise
+        raise ConnectionError("the connection went away while its session began") from error
 
 
 async def open_channel(connection: AbstractConnection, loss: Loss, *, confirms: bool) -> AbstractChannel:
@@ -117,20 +126,26 @@ async def open_channel(connection: AbstractConnection, loss: Loss, *, confirms: 
 def lost_as(told: Callable[[BaseException], BusError]) -> Iterator[None]:
     """Turn whatever the library fails with when its connection goes into one of our errors.
 
-    Closing, aiormq rejects what is in flight with whatever ended it, among that a bare `Exception` and a `CancelledError`
-    that nobody asked for; let through, either would strand the request in hand: unacked, with nobody working on it.
+    A rejection that is let through would strand the request in hand: unacked, with nobody working on it.
     """
     try:
         yield
     except BusError:
         raise
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if not _is_rejection(error):
             raise
         raise told(error) from error
     except Exception as error:
         raise told(error) from error
+
+
+def _is_rejection(error: BaseException) -> bool:
+    """Closing, aiormq fails what is in flight with a bare `Exception`, or with a `CancelledError` that nobody asked for."""
+    if not isinstance(error, asyncio.CancelledError):
+        return type(error) is Exception
+    task = asyncio.current_task()
+    return task is not None and not task.cancelling()
 
 
 async def _close(connection: AbstractConnection) -> None:

@@ -10,11 +10,12 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractConnection
-from aio_pika.exceptions import DeliveryError, PublishError
-from pamqp.commands import Basic
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelNotFoundEntity, DeliveryError, PublishError
+from pamqp.commands import Basic, Queue
 
 from consumer.bus.link import Link, Loss, lost_as, open_channel
 from consumer.bus.seam import BusObserver, Outgoing
@@ -34,6 +35,13 @@ class _Turn:
     users: int = 0
 
 
+class _Look(Queue.Declare):
+    """A passive declare of a name that pamqp takes for impossible: those of direct reply-to end in `==`."""
+
+    def validate(self) -> None:
+        """Let the broker say what it thinks of the name."""
+
+
 class AmqpPublisher:
     """The publishing half of the bus, on a connection of its own: a blocked publisher must not stop acks."""
 
@@ -42,6 +50,7 @@ class AmqpPublisher:
         self._link = link
         self._observer = observer
         self._confirm_seconds = confirm_seconds
+        self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
         self._open = asyncio.Event()
         self._turns: dict[str, _Turn] = {}
@@ -52,6 +61,7 @@ class AmqpPublisher:
         await self._link.run(self._session, self._ended)
 
     async def _session(self, connection: AbstractConnection, loss: Loss) -> None:
+        self._connection = connection
         self._channel = await open_channel(connection, loss, confirms=True)
         self._watch = asyncio.create_task(self._watch_blocked(connection), name="publisher-blocked-watch")
         self._watch.add_done_callback(
@@ -61,7 +71,7 @@ class AmqpPublisher:
 
     def _ended(self) -> None:
         self._open.clear()
-        self._channel = None
+        self._channel = self._connection = None
         if self._watch is not None:
             self._watch.cancel()
 
@@ -81,6 +91,23 @@ class AmqpPublisher:
         """See `Publisher.publish`."""
         with lost_as(lambda error: _translated(error, message.exchange)):
             await self._publish_confirmed(message)
+
+    async def exists(self, queue: str) -> bool:
+        """Tell whether this queue is there; True also when the broker cannot be asked: work is not refused on a guess."""
+        if self._connection is None:
+            return True
+        try:
+            async with asyncio.timeout(self._confirm_seconds):
+                # A channel of its own: asking for what is not there closes it.
+                channel = await self._connection.channel(publisher_confirms=False)
+                underlay: Any = await channel.get_underlay_channel()  # its abstract class does not show `rpc`
+                await underlay.rpc(_Look(queue=queue, passive=True))
+                await channel.close()
+        except ChannelNotFoundEntity:
+            return False
+        except (TimeoutError, *CONNECTION_EXCEPTIONS):
+            return True
+        return True
 
     async def _publish_confirmed(self, message: Outgoing) -> None:
         try:

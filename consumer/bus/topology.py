@@ -17,6 +17,7 @@ from schemas import names
 
 DAY_MS = 24 * 3600 * 1000
 DEAD_LETTERS_BYTES = 1024**3
+LOOKS = 1_000_000
 DELIVERY_LIMIT = 20  # the broker's last line; RabbitMQ 3.x has none unless told, 4.x has 20
 
 
@@ -44,6 +45,11 @@ class Topology:
 
 def _quorum(**arguments: Any) -> dict[str, Any]:
     return {"x-queue-type": "quorum"} | {f"x-{name.replace('_', '-')}": value for name, value in arguments.items()}
+
+
+def _kept(name: str, bound_to: str | None = None, **arguments: Any) -> Queue:
+    # Nothing consumes these but people, who look and put back; by 4.x's default of 20 the 21st look would drop a message.
+    return Queue(name, _quorum(delivery_limit=LOOKS, **arguments), bound_to)
 
 
 def _work(name: str) -> Queue:
@@ -83,13 +89,13 @@ def build(request_queue: str = names.REQUESTS, reply_queue: str = names.REPLIES)
     return Topology(
         exchanges=(names.DEAD_EXCHANGE, names.CONTROL_EXCHANGE, *names.RETRY_QUEUES),
         queues=(
-            Queue(names.DEAD, _quorum(message_ttl=14 * DAY_MS, max_length_bytes=DEAD_LETTERS_BYTES), bound_to=names.DEAD_EXCHANGE),
+            _kept(names.DEAD, names.DEAD_EXCHANGE, message_ttl=14 * DAY_MS, max_length_bytes=DEAD_LETTERS_BYTES),
             _work(request_queue),
             _work(bulk_of(request_queue)),
             _work(suspect_of(request_queue)),
             *(_retry(seconds) for seconds in names.RETRY_SECONDS),
-            Queue(names.REPLIES_DEAD, _quorum(message_ttl=7 * DAY_MS)),
-            Queue(reply_queue, _quorum(message_ttl=DAY_MS)),
+            _kept(names.REPLIES_DEAD, message_ttl=7 * DAY_MS),
+            _kept(reply_queue, message_ttl=DAY_MS),
         ),
     )
 

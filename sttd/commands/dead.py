@@ -14,7 +14,6 @@ from typing import Annotated, Any, Final
 import typer
 from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
-from rich.console import Console
 
 from sttd.commands import dead_report
 from sttd.commands.broker import client_settings, connected
@@ -57,7 +56,7 @@ def list_(queue: Queue = Kind.REQUESTS, limit: Looks = LOOKS, json: Json = False
 
 
 def show(
-    name: Annotated[str, typer.Argument(metavar="ID", help="A message id, a correlation id, or a position as `list` shows it: @3.")],
+    name: Annotated[str, typer.Argument(metavar="ID", help="A message id, a correlation id, or a position in the whole list: @3.")],
     queue: Queue = Kind.REQUESTS,
     save: Annotated[Path | None, typer.Option(dir_okay=False, help="Write the body (of a request: the audio) to this new file.")] = None,
     json: Json = False,
@@ -135,8 +134,8 @@ async def _list(kind: Kind, limit: int, *, json: bool) -> Exit:
     if json:
         typer.echo(dead_report.as_json([dead_report.summary(letter, lanes_of(settings)) for letter in letters]))
         return Exit.OK
-    if letters:
-        Console(highlight=False, soft_wrap=True).print(dead_report.table(kind, letters, lanes_of(settings)))
+    for line in dead_report.table(kind, letters, lanes_of(settings)) if letters else ():
+        typer.echo(line)
     say(f"{len(letters)} of {total} in {kind}" + ("; --limit shows more" if total > len(letters) else ""))
     return Exit.OK
 
@@ -155,10 +154,7 @@ async def _show(kind: Kind, name: str, save: Path | None, *, json: bool) -> Exit
     if json:
         typer.echo(dead_report.as_json([dead_report.everything(letter) for letter in found]))
         return Exit.OK
-    for number, letter in enumerate(found):
-        if number:
-            typer.echo()
-        dead_report.describe(letter, Console(highlight=False, soft_wrap=True))
+    typer.echo("\n\n".join("\n".join(dead_report.description(letter)) for letter in found))
     return Exit.OK
 
 

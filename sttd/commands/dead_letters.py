@@ -248,7 +248,4 @@ class Choice:
 
 def broken(error: BaseException) -> BrokerUnavailable:
     """What to say when the connection ends in the middle: nothing that was unsettled is lost."""
-    told = words(error)
-    if "GetOk" in told:
-        told = "a message whose routing key is no text cannot be read by this tool; RabbitMQ's management page can take it out"
-    return BrokerUnavailable(f"the connection to the broker failed ({told}): what was not done is still in its queue")
+    return BrokerUnavailable(f"the connection to the broker failed ({words(error)}): what was not done is still in its queue")

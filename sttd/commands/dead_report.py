@@ -1,6 +1,6 @@
 """How dead letters are shown: a table, JSON, or every property of one. Whatever a sender wrote is shown harmless.
 
-Imports rich and dead_letters; never shows a body.
+Imports dead_letters; never shows a body.
 """
 
 from __future__ import annotations
@@ -9,10 +9,6 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from sttd.commands.dead_letters import Kind, Letter
 
@@ -30,15 +26,12 @@ def in_order(letters: Sequence[Letter]) -> list[Letter]:
     return sorted(letters, key=lambda letter: letter.seen or datetime.min.replace(tzinfo=UTC))
 
 
-def table(kind: Kind, letters: Sequence[Letter], lanes: Sequence[str]) -> Table:
-    """One row per letter."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for column in COLUMNS[kind]:
-        shown.add_column(column, justify="right" if column in {"at", "try", "bytes"} else "left", overflow="fold")
-    for position, letter in enumerate(letters, 1):
-        row = _request_row(letter, lanes) if kind is Kind.REQUESTS else _reply_row(letter)
-        shown.add_row(*(Text(cell) for cell in (f"@{position}", *row)))
-    return shown
+def table(kind: Kind, letters: Sequence[Letter], lanes: Sequence[str]) -> list[str]:
+    """Lines: one per letter under their headings. As wide as it takes, so that ids stay whole and `grep` finds them."""
+    rows = [_request_row(letter, lanes) if kind is Kind.REQUESTS else _reply_row(letter) for letter in letters]
+    cells = [COLUMNS[kind], *((f"@{position}", *row) for position, row in enumerate(rows, 1))]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
 
 
 def _request_row(letter: Letter, lanes: Sequence[str]) -> tuple[str, ...]:
@@ -89,17 +82,13 @@ def as_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2)
 
 
-def describe(letter: Letter, console: Console) -> None:
-    """Every property and header, one a line."""
-    grid = Table.grid(padding=(0, 2))
-    grid.add_row("reason", Text(harmless(letter.malformed or letter.reason)))
-    grid.add_row("routing key", Text(harmless(letter.routing_key)))
-    grid.add_row("body", f"{letter.size:,} bytes")
-    for name, value in letter.properties.items():
-        grid.add_row(name, Text(_value(value)))
-    for name, value in sorted(letter.headers.items()):
-        grid.add_row(Text(harmless(f"header {name}")), Text(_value(value)))
-    console.print(grid)
+def description(letter: Letter) -> list[str]:
+    """Lines: every property and header of one letter."""
+    told = {"reason": letter.malformed or letter.reason, "routing key": letter.routing_key, "body": f"{letter.size:,} bytes"}
+    told |= {name: _value(value) for name, value in letter.properties.items()}
+    told |= {f"header {name}": _value(value) for name, value in sorted(letter.headers.items())}
+    width = max(map(len, told))
+    return [harmless(f"{name:<{width}}  {value}") for name, value in told.items()]
 
 
 def name_of(letter: Letter) -> str:

@@ -40,7 +40,8 @@ class Fault:
             self.end(rig)
 
 
-def _signal(number: signal.Signals) -> Callable[[Rig], None]:
+def send(number: signal.Signals) -> Callable[[Rig], None]:
+    """Make a step that sends the present daemon a signal."""
     return lambda rig: os.kill(rig.daemon.running.pid, number)
 
 
@@ -69,7 +70,7 @@ QUICK_FAULTS = (
         (6, 9),
     ),
     Fault("broker stopped (SIGSTOP) for 3 to 8 s", lambda rig: rig.node.freeze(), lambda rig: rig.node.thaw(), (3.0, 8.0)),
-    Fault("daemon stopped (SIGSTOP) for 3 to 8 s", _signal(signal.SIGSTOP), _signal(signal.SIGCONT), (3.0, 8.0)),
+    Fault("daemon stopped (SIGSTOP) for 3 to 8 s", send(signal.SIGSTOP), send(signal.SIGCONT), (3.0, 8.0)),
     Fault("memory alarm", _ctl("set_vm_memory_high_watermark", "0.00001"), _ctl("set_vm_memory_high_watermark", "0.4"), (2.0, 13.0)),
     Fault("disk alarm", _ctl("set_disk_free_limit", "900000GB"), _ctl("set_disk_free_limit", "50MB"), (2.0, 13.0)),
 )
@@ -77,5 +78,5 @@ SLOW_FAULTS = (
     Fault("packets silently lost", lambda rig: rig.proxy.swallow(), limit=SILENT),
     Fault("network stalled beyond the heartbeats", lambda rig: rig.proxy.stall(), lambda rig: rig.proxy.resume(), (HEARTBEATS, 42)),
     Fault("broker stopped beyond the heartbeats", lambda rig: rig.node.freeze(), lambda rig: rig.node.thaw(), (HEARTBEATS, 42)),
-    Fault("daemon stopped beyond the heartbeats", _signal(signal.SIGSTOP), _signal(signal.SIGCONT), (HEARTBEATS, 42)),
+    Fault("daemon stopped beyond the heartbeats", send(signal.SIGSTOP), send(signal.SIGCONT), (HEARTBEATS, 42)),
 )

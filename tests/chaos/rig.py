@@ -135,6 +135,10 @@ class Rig:
         """Wait until every confirmed request is answered or dead and no queue of the daemon holds anything."""
         self._until(lambda: self.load.idle and not self.ledger.outstanding() and not self.queued(), time.monotonic() + seconds, "quiet")
 
+    def wait_until(self, predicate: Callable[[], object], what: str, seconds: float = SERVED_SECONDS) -> None:
+        """Wait until this is true; what is not in time is told by name, with the last words of daemon and broker."""
+        self._until(predicate, time.monotonic() + seconds, what)
+
     def _until(self, predicate: Callable[[], object], deadline: float, what: str) -> None:
         while not predicate():
             if time.monotonic() > deadline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from consumer.bus import topology
-from sttd.commands import dead_work, main
+from sttd.commands import dead_letters, main
 from sttd.commands.exit_codes import Exit
 from tests.support.amqp_raw import POISON_PROPERTIES, publish_raw
 from tests.support.broker import Broker, External, Message, wait_until
@@ -148,8 +149,6 @@ def sent(message: Message) -> dict[str, Any]:
 
 def wait_for_depth(broker: Broker, queue: str, depth: int) -> None:
     """Dead-lettering is asynchronous."""
-    import asyncio  # noqa: PLC0415 - only here
-
     asyncio.run(wait_until(lambda: broker.depth(queue) == depth))
 
 
@@ -296,7 +295,7 @@ def test_a_crash_between_copy_and_removal_leaves_one_too_many(broker: Broker, mo
         raise KeyboardInterrupt
 
     bury(broker, "a")
-    monkeypatch.setattr(dead_work.Held, "remove", crash)
+    monkeypatch.setattr(dead_letters.Held, "remove", crash)
     code, _, err = run("requeue", "a", "--yes")
     assert code == Exit.INTERRUPTED
     assert "still in its queue" in err
@@ -347,6 +346,25 @@ def test_properties_that_break_the_library_are_shown_and_cannot_be_sent_again(br
     assert (broker.depth("stt.dead"), broker.depth("stt.requests")) == (len(POISON_PROPERTIES), 1)
     assert run("drop", "--all", "--yes")[0] == Exit.OK
     assert broker.depth("stt.dead") == 0
+
+
+def test_a_routing_key_that_is_no_text_is_read_as_well(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may bind our queue to an exchange of his own can bring such keys in; one would end every look at the queue."""
+    encode = pika.spec.data.encode_short_string
+
+    def as_bytes(pieces: list[bytes], value: str) -> int:
+        if value != "no text":
+            return int(encode(pieces, value))
+        pieces.append(b"\x02\xff\xfe")
+        return 3
+
+    monkeypatch.setattr(pika.spec.data, "encode_short_string", as_bytes)
+    with broker.connect() as connection:
+        connection.channel().basic_publish("stt.dlx", "no text", AUDIO, pika.BasicProperties(message_id="odd"))
+    bury(broker, "good")
+    assert {letter["message_id"] for letter in json.loads(run("list", "--json")[1])} == {"odd", "good"}
+    assert run("requeue", "--all", "--yes")[0] == Exit.FAILED
+    assert (ids(broker, "stt.requests"), broker.depth("stt.dead")) == ({"good"}, 1)
 
 
 def test_a_parked_reply_goes_to_its_queue_once_that_exists_again(broker: Broker) -> None:

@@ -29,7 +29,10 @@ CREATE TABLE fault (kind TEXT, crash INT, began REAL, ended REAL);
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What must become of a request: `text`, `no_speech`, a failure's code, or `dead:<reason>`; `parkable`: its reply queue may be gone."""
+    """What must become of a request. `parkable`: its reply queue may be gone.
+
+    `outcome`: `text`, `long` (of which `text` is the beginning), `no_speech`, a failure's code, or `dead:<reason>`.
+    """
 
     outcome: str
     text: str = ""
@@ -177,7 +180,7 @@ class Ledger:
         return [f"a reply to nobody's request: {row}" for row in strangers] + [
             f"wrong answer to {request}: {status} {code} {said!r} instead of {expect} {says!r}"
             for request, expect, says, status, code, said in rows
-            if not (_right(str(expect), str(status), str(code)) and said == says) and not (code == "poison" and request in poisoned)
+            if not _right(str(expect), str(says), str(status), str(code), str(said)) and not (code == "poison" and request in poisoned)
         ]
 
     def _wrong_duplicates(self) -> list[str]:
@@ -211,8 +214,10 @@ class Ledger:
 _UNHEARD = "id NOT IN (SELECT id FROM reply) AND id NOT IN (SELECT id FROM dead)"
 
 
-def _right(expect: str, status: str, code: str) -> bool:
-    return status == "completed" if expect in {"text", "no_speech"} else (status, code) == ("failed", expect)
+def _right(expect: str, says: str, status: str, code: str, said: str) -> bool:
+    if expect == "long":
+        return status == "completed" and said.startswith(says)
+    return said == says and (status == "completed" if expect in {"text", "no_speech"} else (status, code) == ("failed", expect))
 
 
 def balance_line(balance: Balance) -> str:

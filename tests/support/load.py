@@ -12,7 +12,7 @@ import json
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pika
@@ -70,10 +70,11 @@ class Requests:
         """How many come at once: people send notes in bunches, and a fault should find some in hand."""
         return self._dice.randint(1, 6)
 
-    def plain(self, reply_to: str = REPLIES) -> Request:
+    def plain(self, reply_to: str = REPLIES, *, parkable: bool = False) -> Request:
         """Make one of the usual kind, for this reply queue."""
         found = self.make(self._plain)
-        return Request(found.name, found.queue, found.body, found.expected, found.properties | {"reply_to": reply_to})
+        expected = replace(found.expected, parkable=parkable)
+        return Request(found.name, found.queue, found.body, expected, found.properties | {"reply_to": reply_to})
 
     def make(self, kind: Callable[[str, Sample], Request]) -> Request:
         """Make one of this kind."""
@@ -85,8 +86,10 @@ class Requests:
         return Request(name, "stt.requests", sample.path.read_bytes(), Expected("text", sample.text), properties)
 
     def _long(self, name: str, _sample: Sample) -> Request:
-        """Several seconds of work, so that a fault finds it in hand."""
-        return self._plain(name, max(samples(), key=lambda sample: len(sample.text)))
+        """Several seconds of work, so that a fault finds it in hand. The demo model knows its beginning word for word."""
+        sample = max(samples(), key=lambda sample: len(sample.text))
+        found = self._plain(name, sample)
+        return replace(found, expected=Expected("long", ". ".join(sample.text.split(". ")[:2])))
 
     def _unnamed(self, name: str, sample: Sample) -> Request:
         found = self._plain(name, sample)

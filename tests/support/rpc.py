@@ -57,6 +57,10 @@ class Rpc:
         wanted = {"reply_to": self.reply_to, "delivery_mode": 2} | properties
         self._channel.basic_publish("", queue, body, pika.BasicProperties(**wanted))
 
+    def flush(self) -> None:
+        """Make sure that the broker has what was sent: a round trip on the same channel comes after it."""
+        self._channel.queue_declare("stt.requests", passive=True)
+
     def collect(self, count: int, seconds: float = 30) -> list[Answer]:
         """Wait for `count` answers in all."""
         end = time.monotonic() + seconds

@@ -490,6 +490,20 @@ async def test_a_fraction_beyond_its_bounds_is_clamped(desk: Desk) -> None:
     assert first.fraction == 1.0
 
 
+async def test_a_cancel_that_comes_again_and_again_is_one_cancel(desk: Desk) -> None:
+    """Callers repeat themselves, and the exchange is a fanout: the second one may come while the first is still ending the work."""
+    desk.decoder.hold()
+    ask(desk)
+    task = asyncio.create_task(desk.handle())
+    await desk.decoder.entered.wait()
+    for _ in range(6):
+        desk.cancels.add("m-1")
+        await asyncio.sleep(0)
+    await task
+
+    assert (desk.broker.steps, failure(desk.only("bot")).error.code) == (ANSWERED, "cancelled")
+
+
 @pytest.mark.parametrize("stage", ["decoder", "transcriber"])
 async def test_cancelling_before_the_settling_leaves_the_message_alone(desk: Desk, stage: str) -> None:
     """A drain that runs out of time settles nothing: the broker delivers it again (row 18)."""

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from consumer.bus import link as link_module
 from consumer.bus.link import BACKOFF_CAP, BACKOFF_FIRST, Link, Loss, backoff
+from consumer.errors import TopologyMismatch
 from tests.support.fakes import Watcher
 
 SECRET = "hunter2"
@@ -87,6 +88,66 @@ async def test_a_port_that_never_answers_is_given_up_in_time() -> None:
         watcher = await told_of(port, times=2)
 
     assert all("Timeout" in reason for reason in watcher.losses("consume"))
+
+
+class Connection:
+    """As much of a connection as a link itself touches."""
+
+    def __init__(self) -> None:
+        """Open."""
+        self.close_callbacks: set[object] = set()
+        self.closed = 0
+
+    async def close(self) -> None:
+        """See `AbstractConnection.close`."""
+        self.closed += 1
+
+
+@pytest.fixture
+def connection(monkeypatch: pytest.MonkeyPatch) -> Connection:
+    """What every attempt to connect gets."""
+    made = Connection()
+
+    async def connect(_link: Link) -> Connection:
+        return made
+
+    monkeypatch.setattr(Link, "_connect", connect)
+    return made
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("error", [Exception(), asyncio.CancelledError(), ConnectionResetError("reset"), TimeoutError()])
+async def test_a_connection_lost_while_its_session_begins_is_tried_again(error: BaseException, connection: Connection) -> None:
+    """The library fails what is in flight with the oddest things: none of them may end the daemon (seen with aiormq 7.2)."""
+    watcher = Watcher()
+    ended: list[int] = []
+
+    async def session(_connection: AbstractConnection, loss: Loss) -> None:
+        if not ended:
+            raise error
+        loss.report("enough")
+
+    running = asyncio.create_task(link_to(1, watcher).run(session, lambda: ended.append(1)))
+    await watcher.until(lambda: watcher.connects("consume") == 1 and len(watcher.losses("consume")) == 2)
+    running.cancel()
+    await asyncio.wait({running})
+
+    assert running.cancelled()
+    assert watcher.losses("consume")[1] == "enough"
+    assert len(ended) == connection.closed >= 2
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_what_a_person_has_to_change_ends_the_link(connection: Connection) -> None:
+    """Other arguments of a queue stay other arguments: an error that names them, never a reconnect loop (row 11)."""
+
+    async def session(_connection: AbstractConnection, _loss: Loss) -> None:
+        raise TopologyMismatch("queue x exists with other arguments")
+
+    with pytest.raises(TopologyMismatch):
+        await link_to(1, Watcher()).run(session, lambda: None)
+
+    assert connection.closed == 1
 
 
 async def test_the_first_reason_of_a_loss_is_the_one_that_is_told() -> None:

@@ -1,0 +1,101 @@
+"""Whatever bytes stand in a message's properties, the daemon keeps its connection and brings the message to an end."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.profile import Profile
+from tests.chaos.property_fuzz import FUZZ_EXCHANGE, FUZZ_REPLIES, Generator, Pipeline, Volley
+from tests.chaos.results import Results
+from tests.support.broker import Broker
+from tests.support.daemon import DaemonProcess
+from tools.rabbitmq import Node
+
+VOLLEY = 200  # messages per connection: the broker closes it at the first that it refuses
+AHEAD = 4_000  # messages waiting for the daemon at which the publisher waits
+STUCK = 60.0  # s without any progress
+ENDS = ("stt.dead", "stt.replies", "stt.replies.dead", FUZZ_REPLIES)
+OPEN = ("stt.requests", "stt.requests.bulk", "stt.suspect", "stt.retry.10s", "stt.retry.60s", "stt.retry.600s")
+
+
+@pytest.fixture
+def fuzzed(chaos_node: Node, tmp_path: Path) -> Iterator[tuple[Broker, DaemonProcess]]:
+    """A daemon with much in hand, and a fanout of a stranger's in front of its request queue."""
+    with Broker(chaos_node) as broker:
+        daemon = DaemonProcess(broker.amqp_url, tmp_path / "daemon.log", slots="2", prefetch="200").start()
+        try:
+            daemon.wait_ready()
+            broker.declare(FUZZ_REPLIES, x_queue_type="quorum")
+            with broker.connect() as connection:
+                channel = connection.channel()
+                channel.exchange_declare(FUZZ_EXCHANGE, "fanout", durable=True)
+                channel.queue_bind("stt.requests", FUZZ_EXCHANGE)
+            yield broker, daemon
+        finally:
+            daemon.close()
+
+
+def test_fuzzed_properties_never_cost_a_connection_and_every_message_ends(
+    fuzzed: tuple[Broker, DaemonProcess], profile: Profile, results: Results
+) -> None:
+    """A microsecond timestamp once took a consumer's connection down for ever; nothing like it is left (reliability rows 29, 30, 84-88)."""
+    broker, daemon = fuzzed
+    sent = _fire_all(broker, profile)
+    _wait_settled(broker)
+
+    ended = sum(broker.depth(queue) for queue in ENDS)
+    results.measured |= {
+        "accepted": sent.confirmed, "perhaps accepted": sent.unknown, "ended": ended, "refusals by the broker": len(sent.refused),
+        "dead letters": broker.depth("stt.dead"), "parked replies": broker.depth("stt.replies.dead"),
+    }  # fmt: skip
+    print(f"\n{results.measured}")  # noqa: T201 - the figures are what the run is for
+    assert daemon.stop() == 0
+    lost, bugs = daemon.lines("bus_lost"), [line for line in daemon.log.splitlines() if "Traceback" in line or '"settle_failed"' in line]
+    results.measured["connections lost"] = len(lost)
+    assert not lost
+    assert not bugs, bugs[0]
+    assert broker.password not in daemon.log
+    assert sent.confirmed <= ended <= sent.confirmed + sent.unknown
+
+
+def _fire_all(broker: Broker, profile: Profile) -> Volley:
+    generator = Generator(profile.seed)
+    sent = Volley()
+    while sent.confirmed < profile.properties:
+        shots = [generator.draw() for _ in range(VOLLEY)]
+        with Pipeline(broker.amqp_url) as pipeline:
+            confirmed, words = pipeline.fire(shots)
+        owed = [known for shot, known in zip(shots, confirmed, strict=True) if shot.settled]
+        sent.confirmed += sum(owed)
+        sent.unknown += len(owed) - sum(owed)
+        sent.refused += [words] if words else []
+        while broker.depth("stt.requests") > AHEAD:
+            time.sleep(0.2)
+    return sent
+
+
+def _wait_settled(broker: Broker) -> None:
+    """Wait for the end of all, as long as there is progress."""
+    still, since = -1, time.monotonic()
+    while True:
+        now = sum(broker.depth(queue) + broker.queue(queue)["unacked"] for queue in OPEN)
+        if not now:
+            return
+        if now != still:
+            still, since = now, time.monotonic()
+        assert time.monotonic() - since < STUCK, f"{still} messages do not end: { {queue: broker.depth(queue) for queue in OPEN} }"
+        time.sleep(0.5)
+
+
+def test_the_generator_draws_the_same_messages_from_the_same_seed() -> None:
+    """A seed in a report repeats the run."""
+    seed = random.SystemRandom().randrange(10**6)
+
+    one, other = Generator(seed), Generator(seed)
+
+    assert [one.draw() for _ in range(200)] == [other.draw() for _ in range(200)]

@@ -1,0 +1,174 @@
+"""The judgements of `sttd check` one by one, for brokers and machines that are not here."""
+
+from __future__ import annotations
+
+import http.server
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from consumer.settings import Settings
+from sttd.commands import check_broker, check_host
+from sttd.commands.check import verdict
+from sttd.commands.check_line import Line, Status, failed, ok, warning
+from sttd.commands.exit_codes import Exit
+from sttd.commands.topology_survey import Finding, State
+
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("version", "status"),
+    [((3, 9, 29), Status.FAILED), ((3, 10, 8), Status.OK), ((3, 13, 7), Status.OK), ((4, 2, 0), Status.OK), ((), Status.WARNING)],
+)
+def test_rabbitmq_from_3_10_on_is_enough(version: tuple[int, ...], status: Status) -> None:
+    """Quorum queues with TTL and at-least-once dead-lettering came with it."""
+    line = check_broker.version_line(version)
+    assert line.status is status
+    assert ("stream_queue" in line.detail) is (version[:2] == (3, 10))
+
+
+@pytest.mark.parametrize(
+    ("version", "largest", "status"),
+    [
+        ((3, 13, 0), 20 * MIB, Status.OK),
+        ((3, 13, 0), 200 * MIB, Status.WARNING),
+        ((4, 0, 0), 16 * MIB, Status.OK),
+        ((4, 0, 0), 20 * MIB, Status.WARNING),
+    ],
+)
+def test_notes_that_the_broker_would_not_take_are_warned_of(version: tuple[int, ...], largest: int, status: Status) -> None:
+    """RabbitMQ 4 takes 16 MiB by default where 3.13 took 128, and the callers would learn of it first."""
+    line = check_broker.message_size_line(version, largest)
+    assert line.status is status
+    assert (f"max_message_size = {largest}" in line.step) is (status is Status.WARNING)
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(1200, Status.OK), (1800, Status.WARNING)])
+def test_a_job_must_end_before_the_broker_takes_it_away(seconds: float, status: Status) -> None:
+    """Else it is done over and over."""
+    assert check_broker.timeout_line(seconds).status is status
+
+
+@pytest.mark.parametrize(
+    ("states", "mode", "status", "said"),
+    [
+        ([State.OK], "declare", Status.OK, "as they should be"),
+        ([State.OK, State.MISSING], "declare", Status.OK, "creates them"),
+        ([State.OK, State.MISSING], "check", Status.FAILED, "missing"),
+        ([State.UNCHECKED], "check", Status.OK, "not checked"),
+        ([State.DIFFERS, State.MISSING], "declare", Status.FAILED, "queue q: why"),
+        ([State.REFUSED], "declare", Status.FAILED, "queue q: why"),
+    ],
+)
+def test_what_the_queues_are_like_decides_by_who_may_create_them(states: list[State], mode: str, status: Status, said: str) -> None:
+    """A missing queue is no fault where the daemon makes it."""
+    line = check_broker.queues_line([Finding("queue", "q", state, "why") for state in states], mode)
+    assert (line.status, said in line.detail) == (status, True)
+    assert line.code is (Exit.TOPOLOGY if status is Status.FAILED else Exit.FAILED)
+
+
+def test_the_exit_code_is_the_first_failures() -> None:
+    """What comes after it often follows from it; warnings keep nobody from serving."""
+    lines = [ok("a", ""), warning("b", "", "c"), failed("c", "", "", Exit.TOPOLOGY), failed("d", "", "", Exit.FAILED)]
+    assert verdict(lines) is Exit.TOPOLOGY
+    assert verdict(lines[:2]) is Exit.OK
+
+
+@pytest.mark.parametrize(
+    ("features", "status", "said"),
+    [
+        ({"avx2", "avx512f", "amx_int8"}, Status.OK, "AVX2, AVX-512, AMX"),
+        ({"sse4_2"}, Status.WARNING, "no AVX2"),
+        (set(), Status.OK, "int8"),
+    ],
+)
+def test_a_cpu_without_avx2_is_warned_of(features: set[str], status: Status, said: str) -> None:
+    """Virtual machines often hide it. A system that tells nothing (ARM) is not blamed."""
+    line = check_host.cpu_line(frozenset(features), ["int8"])
+    assert (line.status, said in line.detail) == (status, True)
+
+
+def test_cpu_features_are_those_of_the_first_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read from where Linux tells them; elsewhere there are none."""
+    cpuinfo = tmp_path / "cpuinfo"
+    monkeypatch.setattr(check_host, "CPUINFO", cpuinfo)
+    assert check_host.cpu_features() == frozenset()
+    cpuinfo.write_text("processor : 0\nflags\t\t: fpu avx2\n\nprocessor : 1\nflags : fpu\n")
+    assert check_host.cpu_features() == {"fpu", "avx2"}
+
+
+@pytest.mark.parametrize(("limit", "used", "expected"), [("max", "5", 2048), ("1500", "500", 1000), ("9999999", "1", 2048), ("1", "2", 0)])
+def test_available_memory_is_what_both_the_system_and_the_cgroup_leave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, used: str, expected: int
+) -> None:
+    """In a container the system's figure is somebody else's."""
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:       2 kB\n")
+    (tmp_path / "memory.max").write_text(f"{limit}\n")
+    (tmp_path / "memory.current").write_text(f"{used}\n")
+    monkeypatch.setattr(check_host, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(check_host, "CGROUP", tmp_path)
+    assert check_host.available_memory() == expected
+
+
+def test_memory_that_nobody_tells_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not every system has these files."""
+    monkeypatch.setattr(check_host, "MEMINFO", tmp_path / "none")
+    monkeypatch.setattr(check_host, "CGROUP", tmp_path)
+    assert check_host.available_memory() is None
+    assert check_host.memory_line(Settings(model="demo"), None).status is Status.OK
+
+
+def test_too_little_memory_and_too_many_slots_are_warned_of() -> None:
+    """Both make a host slow or dead later, when nobody watches."""
+    settings = Settings(model="demo", slots=250)
+    assert check_host.memory_line(settings, 1024 * MIB).status is Status.WARNING
+    assert check_host.memory_line(Settings(model="demo", slots=1), 1024 * MIB).status is Status.OK
+    assert check_host.cores_line(settings).status is Status.WARNING
+
+
+def test_a_model_that_is_not_here_is_a_warning_and_a_broken_one_a_failure(tmp_path: Path) -> None:
+    """The first start downloads the one; nothing but a person mends the other."""
+    missing = check_host.model_line(Settings(model="base", model_cache=tmp_path))
+    assert (missing.status, "sttd model fetch base" in missing.step) == (Status.WARNING, True)
+    assert check_host.model_line(Settings(model=str(tmp_path))).status is Status.FAILED
+    assert check_host.model_line(Settings(model="gigantic")).status is Status.FAILED
+
+
+@pytest.mark.parametrize(
+    ("chosen", "status"),
+    [({}, Status.OK), ({"compute_type": "int8"}, Status.OK), ({"compute_type": "int3"}, Status.FAILED)],
+)
+def test_a_compute_type_that_is_not_to_be_had_is_a_failure(chosen: dict[str, str], status: Status) -> None:
+    """The daemon would end at its start for it."""
+    assert check_host.compute_line(Settings(device="cpu", **chosen)).status is status  # type: ignore[arg-type]  # names of fields
+
+
+class _Health(http.server.BaseHTTPRequestHandler):
+    """Answers as a daemon's side port does."""
+
+    def do_GET(self) -> None:
+        """Say that all is well."""
+        self.send_response(503)
+        self.end_headers()
+        self.wfile.write(b'{"status": "starting", "model": "whisper-base"}')
+
+    def log_message(self, *_args: object) -> None:
+        """Say nothing."""
+
+
+def test_a_side_port_is_free_a_daemons_or_a_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a daemon at work its port is taken, and that is in order."""
+    monkeypatch.setattr(check_host, "ANSWER_SECONDS", 0.3)
+    assert check_host.port_line("127.0.0.1", 0).status is Status.OK
+    with http.server.HTTPServer(("127.0.0.1", 0), _Health) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        line = check_host.port_line("127.0.0.1", server.server_port)
+        thread.join()
+    assert line.status is Status.WARNING
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        taken: Line = check_host.port_line("127.0.0.1", stranger.getsockname()[1])
+    assert (taken.status, "STTD_SIDE_PORT" in taken.step) == (Status.FAILED, True)

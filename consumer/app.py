@@ -17,6 +17,7 @@ from consumer import signals
 from consumer.audio.limits import DecodeLimits
 from consumer.audio.pool import DecoderPool
 from consumer.bus import header_guard, topology
+from consumer.bus.direct import SplitPublisher
 from consumer.bus.intake import AmqpIntake
 from consumer.bus.link import Link
 from consumer.bus.publisher import AmqpPublisher
@@ -72,7 +73,9 @@ class Daemon:
         self._health = Health(("accepting", "model", "publisher", "consumer"), on_change=_log_check)
         self._plan = topology.build(settings.request_queue, settings.reply_queue)
         self._reporter = BusReporter(self._metrics, self._health)
-        self._publisher = AmqpPublisher(self._link("publish"), self._reporter, settings.publish_seconds)
+        self._main = AmqpPublisher(self._link("publish"), self._reporter, settings.publish_seconds)
+        self._direct = AmqpPublisher(self._link("direct"), self._reporter, settings.publish_seconds)
+        self._publisher = SplitPublisher(self._main, self._direct)
 
     async def live(self) -> ExitCode:
         """Go through the four phases. A failure of a part drains too, then exits with its code."""
@@ -97,7 +100,8 @@ class Daemon:
         began = time.monotonic()
         await self._open_side_port()
         self._watch(watch_loop_lag(self._metrics), "loop-lag")
-        self._watch(self._publisher.run(), "publisher")
+        self._watch(self._main.run(), "publisher")
+        self._watch(self._direct.run(), "direct-publisher")
         decoder = await self._open_decoder()
         engine = await self._or_stop(self._open_engine())
         if engine is None:
@@ -209,7 +213,7 @@ class Daemon:
     def _handler(self, decoder: DecoderPool, engine: WhisperTranscriber) -> Handler:
         settings = self._settings
         defaults = Defaults(settings.language, settings.beam_size, settings.condition_on_previous_text)
-        requester_there = self._publisher.exists if settings.check_requester else None
+        requester_there = self._publisher.requester_there if settings.check_requester else None
         return Handler(
             self._publisher, decoder, engine, defaults, self._metrics, self._cancels, FailPoints(settings.failpoint), requester_there
         )

@@ -24,9 +24,9 @@ class BusReporter:
         """Both connections begin as not up."""
         self._metrics = metrics
         self._health = health
-        self.is_blocked = False
+        self._blocked_roles: frozenset[str] = frozenset()
         self.blocked_changed = asyncio.Event()
-        self._up = {"consume": False, "publish": False}
+        self._up = {"consume": False, "publish": False, "direct": False}
         self._said: dict[str, str] = {}
 
     def connected(self, role: str) -> None:
@@ -50,18 +50,24 @@ class BusReporter:
         if role == "consume":
             self._metrics.consumer_registered(up)
             self._health.set("consumer", up, reason)
-        else:
+        elif role == "publish":
             self._health.set("publisher", up and not self.is_blocked, reason or "the broker has blocked us")
 
-    def blocked(self, blocked: bool) -> None:
-        """See `BusObserver.blocked`."""
-        if blocked == self.is_blocked:
+    def blocked(self, role: str, blocked: bool) -> None:
+        """See `BusObserver.blocked`. Told every second, and only for a change is anything done."""
+        before = self.is_blocked
+        self._blocked_roles = self._blocked_roles | {role} if blocked else self._blocked_roles - {role}
+        if self.is_blocked == before:
             return
-        self.is_blocked = blocked
         self.blocked_changed.set()
-        self._metrics.publish_blocked(blocked)
+        self._metrics.publish_blocked(self.is_blocked)
         self._health.set("publisher", self._up["publish"] and not blocked, "the broker has blocked us (memory or disk alarm)")
         log.warning("the broker %s", "blocks our publishing" if blocked else "reads again", action="bus_blocked", blocked=blocked)
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the broker has stopped to read from any connection that publishes."""
+        return bool(self._blocked_roles)
 
 
 async def watch_loop_lag(metrics: Metrics) -> None:

@@ -6,6 +6,7 @@ Imports delivery, verdict, copies and the bus seam. The whole of it is shielded 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 
 import structlog
@@ -22,6 +23,7 @@ from schemas.codes import DeadReason
 from schemas.reply import Failure, Transcript
 
 REPLY_PATIENCE = 60.0  # s a finished reply is published again and again before the request is retried instead
+DIRECT_TRIES = 3  # a try may fail with a connection that broke for another reason, such as the forged address before it
 BACKOFF_FIRST = 0.2  # s
 BACKOFF_CAP = 5.0  # s
 
@@ -66,38 +68,55 @@ class Settling:
         done = judged
         if judged.answer is not None:
             done = await self._answer(delivery, judged, judged.answer)
-        if done.copy is not None:
+        if done.copy is None:
+            return done
+        try:
             await self._insist(delivery, done.copy)
+        except (Unroutable, PublishForbidden):
+            if done.outcome != "retried":
+                raise
+            log.error("a retry queue cannot be reached; the caller is told that there is no other try", action="no_retry", code=done.code)
+            return await self._replace(delivery, verdict.exhausted(delivery, done.code))
         return done
 
     async def _answer(self, delivery: Delivery, judged: Verdict, body: Transcript | Failure) -> Verdict:
         answer = copies.reply(delivery, body)
         try:
-            await self._insist(delivery, answer, patience=REPLY_PATIENCE)
+            await self._insist(delivery, answer, patience=REPLY_PATIENCE, tries=DIRECT_TRIES if delivery.direct_reply else None)
         except Unroutable:
             # Its queue is gone: the finished answer is kept where an operator, or the caller himself, can find it.
-            await self._insist(delivery, copies.parked(answer, delivery))
-            self._metrics.reply_parked()
+            await self._park(delivery, answer)
         except PublishForbidden:
             return verdict.bad_reply_to(delivery)
         except Unconfirmed:
-            return verdict.unconfirmed(delivery)
+            if not delivery.direct_reply:
+                return verdict.unconfirmed(delivery)
+            await self._park(delivery, answer)  # forged, or gone with its connection: no later try could reach it
         return judged
 
-    async def _insist(self, delivery: Delivery, message: Outgoing, patience: float = float("inf")) -> None:
-        """Publish until the broker confirms. Gives up after `patience` seconds, or when the message will come again anyway."""
+    async def _park(self, delivery: Delivery, answer: Outgoing) -> None:
+        await self._insist(delivery, copies.parked(answer, delivery))
+        self._metrics.reply_parked()
+
+    async def _insist(self, delivery: Delivery, message: Outgoing, patience: float = float("inf"), tries: int | None = None) -> None:
+        """Publish until the broker confirms.
+
+        Gives up after `patience` seconds, after `tries`, or when the message will come again anyway.
+        """
         loop = asyncio.get_running_loop()
         give_up = loop.time() + patience
         pause = BACKOFF_FIRST
-        while True:
+        for attempt in itertools.count(1):
             try:
-                return await self._publisher.publish(message)
+                await self._publisher.publish(message)
             except Unconfirmed as error:
-                if loop.time() + pause > give_up:
+                if loop.time() + pause > give_up or attempt == tries:
                     raise
                 log.warning(
                     "a publish was not confirmed; trying again", action="publish_again", reason=error.message, to=message.routing_key
                 )
+            else:
+                return
             if await _happened(delivery.orphaned, within=pause):
                 raise StaleDelivery("the delivery's connection is gone; the broker delivers it again")
             pause = min(BACKOFF_CAP, pause * 2)

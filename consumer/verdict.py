@@ -87,6 +87,14 @@ def nobody_waits(delivery: Delivery) -> Verdict:
     return Verdict("failed", ErrorCode.CANCELLED, copy=copies.parked(copies.reply(delivery, told), delivery))
 
 
+def exhausted(delivery: Delivery, wire_code: str) -> Verdict:
+    """No further try is possible: the caller is told, and a dead copy kept."""
+    code = next(code for code in ErrorCode if code == wire_code)
+    answer = copies.failure(delivery, code, code.sentence, {})
+    copy = copies.dead(delivery, DeadReason.RETRIES_EXHAUSTED, code)
+    return Verdict("failed", code, answer=answer, copy=copy, dead_reason=DeadReason.RETRIES_EXHAUSTED)
+
+
 def retried(delivery: Delivery, code: ErrorCode) -> Verdict:
     """A copy in the next retry tier, and no answer yet."""
     return Verdict("retried", str(code), copy=copies.retry(delivery, code))

@@ -63,7 +63,7 @@ Prompt = Annotated[str, Field(max_length=1000)]
 class TranscriptionOptions(BaseModel):
     """What one request asks of the engine. `None` means "the daemon's default"."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, strict=True)
 
     language: Annotated[str, AfterValidator(_language_or_auto)] | None = Field(
         default=None,

@@ -47,7 +47,7 @@ def _base64(value: object) -> object:
 class JsonRequest(BaseModel):
     """The body of a request with `content_type: application/json`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     audio: Annotated[bytes, BeforeValidator(_base64, json_schema_input_type=str)] = Field(
         description="The audio file's bytes in base64.", json_schema_extra={"contentEncoding": "base64"}

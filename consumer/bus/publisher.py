@@ -62,7 +62,10 @@ class AmqpPublisher:
 
     async def _session(self, connection: AbstractConnection, loss: Loss) -> None:
         self._connection = connection
-        self._channel = await open_channel(connection, loss, confirms=True)
+        self._channel = channel = await open_channel(connection, loss, confirms=True)
+        # At once, not when the link gets to it: a publish on what is closed already would count as a try that failed.
+        connection.close_callbacks.add(lambda *_: self._open.clear())
+        channel.close_callbacks.add(lambda *_: self._open.clear())
         self._watch = asyncio.create_task(self._watch_blocked(connection), name="publisher-blocked-watch")
         self._watch.add_done_callback(
             lambda task: None if task.cancelled() else loss.report(f"the watch over it ended: {task.exception()!r}")
@@ -82,10 +85,10 @@ class AmqpPublisher:
                 async with asyncio.timeout(BLOCKED_LOOK):
                     if connection.transport is not None:
                         await connection.transport.ready()
-                self._observer.blocked(False)
+                self._observer.blocked(self._link.role, False)
                 await asyncio.sleep(BLOCKED_LOOK)
             except TimeoutError:
-                self._observer.blocked(True)
+                self._observer.blocked(self._link.role, True)
 
     async def publish(self, message: Outgoing) -> None:
         """See `Publisher.publish`."""

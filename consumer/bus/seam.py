@@ -74,13 +74,13 @@ class BusObserver(Protocol):
     """Who is told how the connections are: metrics, health and logs, in one place."""
 
     def connected(self, role: str) -> None:
-        """Report that a connection is up (`consume` or `publish`)."""
+        """Report that a connection is up (`consume`, `publish` or `direct`)."""
         ...
 
     def lost(self, role: str, reason: str) -> None:
         """Report that a connection is down, or could not be made."""
         ...
 
-    def blocked(self, blocked: bool) -> None:
+    def blocked(self, role: str, blocked: bool) -> None:
         """Report whether the broker reads what we publish (memory or disk alarm)."""
         ...

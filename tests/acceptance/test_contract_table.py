@@ -136,3 +136,24 @@ async def test_poison_properties_between_good_notes_harm_nobody(daemon: DaemonPr
     assert all(message.body == audio for message in dead)
     assert daemon.lines("bus_lost") == []
     assert daemon.metric("sttd_connection_losses_total", role="consume") == 0
+
+
+async def test_forged_direct_reply_addresses_cost_nobody_else_an_answer(daemon: DaemonProcess, broker: Broker) -> None:
+    """Such an address closes the connection that publishes to it (541 on 3.10.8): its own answer is parked, all others arrive."""
+    audio = note(text=GROCERIES).path.read_bytes()
+    forged = ["amq.rabbitmq.reply-to.g1h2AA5yZXBseUA3MTA1ODk2NAAAAxoAAAAAawMf7A==.5RYRKND8ZKMkpJ7oMmYF0w==", "amq.rabbitmq.reply-to.X.Y"]
+    with Rpc(broker.amqp_url) as queued, Rpc(broker.amqp_url, "amq.rabbitmq.reply-to") as direct:
+        for number in range(4):
+            broker.publish("stt.requests", audio, reply_to=forged[number % 2], correlation_id=f"forged-{number}")
+            queued.send(audio, correlation_id=str(number))
+            direct.send(audio, correlation_id=str(number))
+
+        assert {answer.properties.correlation_id for answer in queued.collect(4)} == set("0123")
+        assert {answer.properties.correlation_id for answer in direct.collect(4)} == set("0123")
+    await wait_until(lambda: broker.depth("stt.requests") == 0 and daemon.metric("sttd_requests_in_flight") == 0, 20)
+    assert daemon.metric("sttd_connection_losses_total", role="publish") == 0
+    assert daemon.metric("sttd_connection_losses_total", role="consume") == 0
+    parked = {message.properties.correlation_id for message in broker.take("stt.replies.dead", 10)}
+    assert parked <= {f"forged-{number}" for number in range(4)}
+    assert "forged-1" in parked
+    assert broker.depth("stt.dead") == 0

@@ -75,7 +75,7 @@ class Generator:
             (CONTENT_TYPE, 0.3, lambda: short(self._word(b"application/json", b"audio/ogg"))),
             (CONTENT_ENCODING, 0.15, lambda: short(self._word(b"utf-8", b"gzip"))),
             (HEADERS, 0.5, self._headers),
-            (DELIVERY_MODE, 0.4, lambda: bytes([self._dice.choice((0, 1, 2, 2, 3, 255))])),
+            (DELIVERY_MODE, 0.4, lambda: bytes([self._dice.choice((1, 2)) if self._dice.random() < 0.999 else self._dice.randrange(256)])),
             (PRIORITY, 0.2, lambda: self._dice.randbytes(1)),
             (CORRELATION_ID, 0.5, lambda: short(self._word(b"1", b"note-7"))),
             (REPLY_TO, 0.5, lambda: short(self._target())),
@@ -140,7 +140,10 @@ class Generator:
     def _headers(self) -> bytes:
         if self._dice.random() < 0.004:
             return _deep(self._dice.choice((30, 200, NESTING)))
-        return table({self._key(): self._value(0) for _ in range(self._dice.randint(0, 4))})
+        fields = {self._key(): self._value(0) for _ in range(self._dice.randint(0, 4))}
+        if self._dice.random() < 0.002:  # seldom, for the broker itself refuses what is not a list
+            fields[self._dice.choice((b"CC", b"BCC"))] = self._dice.choice((b"A" + long(b"S" + long(b"nowhere")), self._value(0)))
+        return table(fields)
 
     def _key(self) -> bytes:
         kind = self._dice.random()

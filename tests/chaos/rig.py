@@ -55,30 +55,32 @@ class Rig:
 
     def __enter__(self) -> Self:
         """Make the vhost, start the daemon, then the load, which waits for `flow`."""
-        self.broker.__enter__()
-        self.proxy.__enter__()
-        self.start()
-        self.wait_consumer(SERVED_SECONDS)
-        self.node.flush()
-        requests = Requests(f"{self.results.test[:20]}-{self.dice.randrange(10**6)}", self.profile.seed)
-        self.requests = requests
-        self.load = Load(self.broker.amqp_url, self.ledger, requests, self.profile.rate)
-        self.reader = Reader(self.broker.amqp_url, self.ledger)
-        self.reader.start()
-        self.load.start()
+        with contextlib.ExitStack() as parts:
+            parts.enter_context(self.broker)
+            parts.enter_context(self.proxy)
+            parts.callback(self._end_lives)
+            self.start()
+            self.wait_consumer(SERVED_SECONDS)
+            self.node.flush()
+            self.requests = Requests(f"{self.results.test[:20]}-{self.dice.randrange(10**6)}", self.profile.seed)
+            self.load = Load(self.broker.amqp_url, self.ledger, self.requests, self.profile.rate)
+            self.reader = Reader(self.broker.amqp_url, self.ledger)
+            for thread in (self.load, self.reader):
+                thread.start()
+                parts.callback(thread.stop)
+            parts.callback(self._leave_broker_well)
+            self._parts = parts.pop_all()
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """End all threads and processes; the vhost goes with its node or by itself."""
-        self._leave_broker_well()
-        for thread in (self.load, self.reader):
-            thread.stop()
+        """End all threads and processes, whatever fault is still on."""
+        self._parts.close()
+        self.ledger.close()
+
+    def _end_lives(self) -> None:
+        self._forget_watcher()
         for life in self.lives:
             life.close()
-        self.proxy.__exit__()
-        self.ledger.close()
-        self._forget_watcher()
-        self.broker.__exit__()
 
     def _leave_broker_well(self) -> None:
         self.node.thaw()
@@ -141,7 +143,7 @@ class Rig:
 
     def _until(self, predicate: Callable[[], object], deadline: float, what: str) -> None:
         while not predicate():
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or self.daemon.running.poll() is not None:
                 raise AssertionError(f"no {what} in time; {self.ledger.outstanding()} outstanding, depths {self.depths()}\n{self._tail()}")
             time.sleep(POLL)
 

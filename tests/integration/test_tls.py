@@ -58,7 +58,7 @@ class Watching:
         self.reasons.append(f"{role} lost: {reason}")
         self.told.set()
 
-    def blocked(self, blocked: bool) -> None:
+    def blocked(self, role: str, blocked: bool) -> None:
         """Not of interest here."""
 
 

@@ -155,7 +155,7 @@ class Watcher:
         """See `BusObserver.lost`."""
         self._note("lost", role, reason)
 
-    def blocked(self, blocked: bool) -> None:
+    def blocked(self, role: str, blocked: bool) -> None:
         """See `BusObserver.blocked`."""
         self._note("blocked", blocked)
 

@@ -353,8 +353,8 @@ async def test_a_copy_is_insisted_on_for_as_long_as_it_takes(desk: Desk) -> None
 
 
 @pytest.mark.parametrize("cause", ["exchange unbound", "forbidden"])
-async def test_when_no_copy_can_be_published_the_broker_dead_letters_the_request(desk: Desk, cause: str) -> None:
-    """The last resort: rejected without requeue, so that it is in `stt.dead` and never lost or looping."""
+async def test_without_a_retry_queue_the_caller_is_told_and_a_dead_copy_kept(desk: Desk, cause: str) -> None:
+    """An operator has deleted the retry queue, or taken our right to it: no try can follow, so this failure is the answer."""
     if cause == "forbidden":
         desk.broker.fail("stt.retry.10s", Fault.FORBIDDEN)
     else:
@@ -364,8 +364,23 @@ async def test_when_no_copy_can_be_published_the_broker_dead_letters_the_request
 
     verdict = await desk.handle()
 
+    assert (verdict.outcome, verdict.code, verdict.dead_reason) == ("failed", "model_error", "retries_exhausted")
+    assert failure(desk.only("bot")).error.code == "model_error"
+    assert desk.only("stt.dead").headers["sttd-reason"] == "retries_exhausted"
+    assert desk.broker.steps[-1] == ("ack", "stt.requests")
+
+
+async def test_when_no_copy_can_be_published_the_broker_dead_letters_the_request(desk: Desk) -> None:
+    """The last resort: rejected without requeue, so that it is in `stt.dead` and never lost or looping."""
+    for exchange in ("stt.retry.10s", "stt.dlx"):
+        desk.broker.fail(exchange, Fault.FORBIDDEN)
+    desk.transcriber = FakeTranscriber(ModelFailed("x"))
+    ask(desk)
+
+    verdict = await desk.handle()
+
     assert (verdict.outcome, verdict.dead_reason) == ("dead_lettered", "unpublishable")
-    assert desk.broker.steps == [("publish", "stt.retry.10s"), ("reject", "stt.requests")]
+    assert desk.broker.steps[-1] == ("reject", "stt.requests")
     assert desk.only("stt.dead").body == b"audio"
 
 

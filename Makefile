@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 TESTS := tests/unit tests/integration tests/acceptance
 WITH_BROKER := $(PY) -m tools.rabbitmq run
 
-.PHONY: help setup demo run test test-unit lint types contract check lock clean
+.PHONY: help setup demo run test test-unit chaos lint types contract check lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,11 @@ test: setup ## unit, integration (real RabbitMQ) and acceptance (the daemon as a
 
 test-unit: setup ## the quick tests: no broker, no model
 	@$(PY) -m pytest tests/unit
+
+CHAOS := SEED KILLS TERMS FAULTS SLOW POINTS MATRIX PROPERTIES BODIES RATE RESULTS
+chaos: setup ## faults under load, with books that must balance (longer: make chaos KILLS=100 FAULTS=10, see docs/reliability.md)
+	@$(PY) -m tools.rabbitmq install
+	@$(foreach knob,$(CHAOS),$(if $($(knob)),CHAOS_$(knob)="$($(knob))")) $(PY) -m pytest -s --show-capture=no --durations=10 tests/chaos
 
 lint: setup ## ruff: rules and format
 	@$(PY) -m ruff check .

@@ -106,7 +106,7 @@ class Daemon:
         engine = await self._or_stop(self._open_engine())
         if engine is None:
             return
-        self._worker = Worker(self._handler(decoder, engine), self._rules(), self._metrics, self._reconnect)
+        self._worker = Worker(self._handler(decoder, engine), self._rules(), self._metrics, self._reconnect, self._quiet)
         intake = self._intake = AmqpIntake(
             self._link("consume"),
             self._plan,
@@ -125,12 +125,16 @@ class Daemon:
         if self._intake is not None:
             self._intake.reconnect(reason)
 
+    async def _quiet(self, quiet: bool) -> None:
+        if self._intake is not None:
+            await (self._intake.pause("suspect") if quiet else self._intake.resume("suspect"))
+
     async def _follow_blocks(self, intake: AmqpIntake) -> None:
         """Take no requests while the broker blocks our answers, until cancelled."""
         while True:
             await self._reporter.blocked_changed.wait()
             self._reporter.blocked_changed.clear()
-            await (intake.pause() if self._reporter.is_blocked else intake.resume())
+            await (intake.pause("blocked") if self._reporter.is_blocked else intake.resume("blocked"))
 
     async def _run(self) -> None:
         """Wait for the signal; the end of any watched task is a failure."""
@@ -161,7 +165,7 @@ class Daemon:
         server = SideServer(
             self._settings.side_host,
             self._settings.side_port,
-            side_app.build(self._metrics, self._health, lambda: _public_name(self._settings.model)),
+            side_app.build(self._metrics, self._health, lambda: self._settings.public_model),
         )
         await server.start()
         self._parts.push_async_callback(server.close)
@@ -286,8 +290,3 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
 
 def _log_check(check: str, ok: bool, reason: str) -> None:
     log.info("%s is %s", check, "ok" if ok else "not ok", action="health", check=check, ok=ok, reason=reason or None)
-
-
-def _public_name(model: str) -> str:
-    """What health pages call the model: of a directory or Hub id only the last part."""
-    return model.rstrip("/").rpartition("/")[2]

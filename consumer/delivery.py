@@ -20,6 +20,7 @@ from schemas.codes import ErrorCode
 
 MAX_ATTEMPTS = 1 + len(names.RETRY_SECONDS)
 DANGEROUS_DELIVERIES = 2
+SUSPECT_DELIVERIES = 3  # alone in hand a death is mostly its own, but the host can also have killed the worker
 _SERVER_NAMED = ("amq.gen-", f"{names.DIRECT_REPLY_TO}.")  # what brokers name for callers; every other amq.* is refused
 
 
@@ -114,6 +115,7 @@ class Delivery:
         self.rules = rules
         self.settlement = Settlement(incoming)
         self.orphaned = asyncio.Event()
+        self.forgiven = 0  # redeliveries that were a lost connection's doing: see survived.py
 
     @property
     def message_id(self) -> str | None:
@@ -139,7 +141,8 @@ class Delivery:
     @property
     def dangerous(self) -> bool:
         """Whether workers died, or lost their connection, with it in hand so often that it must not be among others."""
-        return self.incoming.deliveries >= DANGEROUS_DELIVERIES
+        limit = SUSPECT_DELIVERIES if self.suspected else DANGEROUS_DELIVERIES
+        return self.incoming.deliveries - self.forgiven >= limit
 
     @property
     def lane(self) -> str:

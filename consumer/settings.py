@@ -130,6 +130,11 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def public_model(self) -> str:
+        """What health pages call the model: of a directory or Hub id only the last part."""
+        return self.model.rstrip("/").rpartition("/")[2]
+
+    @property
     def effective_slots(self) -> int:
         """Model calls at a time."""
         return self.slots or usable_cores()

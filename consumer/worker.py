@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
@@ -17,11 +17,16 @@ from consumer.delivery import Delivery, Rules, State
 from consumer.errors import StaleDelivery
 from consumer.handler import Handler
 from consumer.side_port.metrics import Metrics
+from consumer.survived import Survived
 from consumer.verdict import Verdict
 
 LAST_WORD = 5.0  # s that a settling may still take after the grace time
 
 log = structlog.get_logger(__name__)
+
+
+async def _nothing(_quiet: bool) -> None:
+    """Nobody to keep quiet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +40,22 @@ class DrainReport:
 class Worker:
     """Takes deliveries as they come and keeps a task for each until it is settled or left to the broker."""
 
-    def __init__(self, handler: Handler, rules: Rules, metrics: Metrics, stranded: Callable[[str], None] = lambda _reason: None) -> None:
-        """Nothing in hand. `stranded` is told when only a new connection can bring a delivery back."""
+    def __init__(
+        self,
+        handler: Handler,
+        rules: Rules,
+        metrics: Metrics,
+        stranded: Callable[[str], None] = lambda _reason: None,
+        quiet: Callable[[bool], Awaitable[None]] = _nothing,
+    ) -> None:
+        """Nothing in hand.
+
+        `stranded` is told when only a new connection can bring a delivery back; `quiet(True)` returns when no more deliveries
+        come, until `quiet(False)`.
+        """
+        self._survived = Survived()
         self._stranded = stranded
+        self._quiet = quiet
         self._handler = handler
         self._rules = rules
         self._metrics = metrics
@@ -46,6 +64,8 @@ class Worker:
     def accept(self, incoming: Incoming) -> None:
         """Begin one delivery; returns at once. The prefetch bounds how many there can be."""
         delivery = Delivery(incoming, self._rules)
+        if incoming.deliveries:
+            delivery.forgiven = self._survived.count(delivery.reply_id)
         self._metrics.request_received(incoming.lane)
         if incoming.redelivered:
             self._metrics.redelivered()
@@ -65,12 +85,15 @@ class Worker:
             correlation_id=incoming.properties.correlation_id, message_id=delivery.message_id, lane=incoming.lane, attempt=delivery.attempt
         ):
             try:
-                verdict = await self._handler.handle(delivery)
+                verdict = await (self._alone(delivery) if delivery.suspected else self._handler.handle(delivery))
             except StaleDelivery as error:
                 delivery.settlement.abandon()
+                self._survived.add(delivery.reply_id)
                 self._hand_back(error.message)
             except asyncio.CancelledError:
                 delivery.settlement.abandon()
+                if delivery.orphaned.is_set():
+                    self._survived.add(delivery.reply_id)
                 self._hand_back("stopped")
                 raise
             except Exception:
@@ -81,7 +104,19 @@ class Worker:
                 self._hand_back("settling failed")
                 self._stranded("a delivery could not be settled")
             else:
+                self._survived.forget(delivery.reply_id)
                 self._tell(verdict, time.monotonic() - started, len(incoming.body))
+
+    async def _alone(self, delivery: Delivery) -> Verdict:
+        """Handle a suspect with nothing else in hand: if the process dies now, it is this one's doing, and costs no neighbour."""
+        await self._quiet(True)
+        try:
+            others = {task for task, other in self._in_hand.items() if other is not delivery}
+            if others:
+                await asyncio.wait(others)
+            return await self._handler.handle(delivery)
+        finally:
+            await self._quiet(False)
 
     def _hand_back(self, reason: str) -> None:
         self._metrics.request_finished("handed_back", "ok")

@@ -83,7 +83,7 @@ class AmqpIntake:
         self._loss: Loss | None = None
         self._watch: asyncio.Task[None] | None = None
         self._stopped = False
-        self._paused = False
+        self._paused: set[str] = set()
 
     async def run(self) -> None:
         """Keep the consuming connection up until cancelled. Raises `TopologyMismatch`."""
@@ -145,24 +145,28 @@ class AmqpIntake:
         self._stopped = True
         await self._leave()
 
-    async def pause(self) -> None:
-        """Take no more deliveries until `resume`: the broker blocks our publishing, so no answer could go out."""
-        self._paused = True
+    async def pause(self, reason: str) -> None:
+        """Take no more deliveries until `resume` with the same reason; what was on its way has arrived when this returns."""
+        self._paused.add(reason)
         await self._leave()
 
-    async def resume(self) -> None:
-        """Take deliveries again after a `pause`."""
-        self._paused = False
+    async def resume(self, reason: str) -> None:
+        """Take deliveries again, unless paused for another reason."""
+        self._paused.discard(reason)
         with suppress(*CONNECTION_EXCEPTIONS):  # a lost connection consumes again by itself, in its next session
             await self._consume()
 
     async def _leave(self) -> None:
-        for lane in self._lanes:
-            tag, lane.tag = lane.tag, None
-            if tag is not None:
-                with suppress(TimeoutError, *CONNECTION_EXCEPTIONS):  # a lost connection has no consumer either
-                    async with asyncio.timeout(CANCEL_SECONDS):
-                        await lane.queue.cancel(tag)
+        """Cancel all consumers at once: a broker that does not answer costs its waiting time once, not once for each lane."""
+        await asyncio.gather(*(_cancel(lane) for lane in self._lanes))
+
+
+async def _cancel(lane: _Lane) -> None:
+    tag, lane.tag = lane.tag, None
+    if tag is not None:
+        with suppress(TimeoutError, *CONNECTION_EXCEPTIONS):  # a lost connection has no consumer either
+            async with asyncio.timeout(CANCEL_SECONDS):
+                await lane.queue.cancel(tag)
 
 
 async def _hear_cancels(channel: AbstractChannel, lane: str, loss: Loss) -> None:

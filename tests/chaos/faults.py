@@ -24,17 +24,21 @@ def _nothing(_rig: Rig) -> None:
 
 @dataclass(frozen=True)
 class Fault:
-    """`hold`: how long it lasts, in seconds, drawn between the two. `limit`: how soon after its end the consumer must be back."""
+    """`hold`: how long it lasts, in seconds, drawn between the two. `limit`: how soon after its end the consumer must be back.
+
+    `long_form`: one like it is in the short form already.
+    """
 
     kind: str
     begin: Callable[[Rig], object]
     end: Callable[[Rig], object] = _nothing
     hold: tuple[float, float] = (0.0, 0.0)
     limit: float = QUICK
+    long_form: bool = False
 
     def inflict(self, rig: Rig) -> None:
         """Let it begin, last and end, and wait for the service."""
-        with rig.fault(self.kind, self.limit):
+        with rig.fault(self.kind, self.limit, silent=self.limit == SILENT):
             self.begin(rig)
             rig.pause(*self.hold)
             self.end(rig)
@@ -57,10 +61,21 @@ def _close_connections(rig: Rig) -> None:
     rig.broker.close_connections()
 
 
+def _password(rig: Rig, password: str) -> None:
+    rig.broker.management.call("PUT", f"users/{rig.broker.user}", {"password": password, "tags": ""})
+
+
+def _rotate(rig: Rig) -> None:
+    """Another password, and everybody out: nobody may come back until the old one is there again."""
+    _password(rig, "another one")
+    _close_connections(rig)
+
+
 QUICK_FAULTS = (
     Fault("broker SIGKILL and restart", lambda rig: rig.node.kill(), lambda rig: rig.node.start(), (0.0, 1.0)),
     Fault("broker stop_app, start_app", _ctl("stop_app"), _ctl("start_app"), (0.0, 1.0)),
     Fault("all connections closed by the broker", _close_connections),
+    Fault("password changed and changed back", _rotate, lambda rig: _password(rig, rig.broker.password), (1.0, 5.0)),
     Fault("connections reset (RST)", lambda rig: rig.proxy.cut()),
     Fault("network stalled for 3 to 8 s", lambda rig: rig.proxy.stall(), lambda rig: rig.proxy.resume(), (3.0, 8.0)),
     Fault(
@@ -76,7 +91,13 @@ QUICK_FAULTS = (
 )
 SLOW_FAULTS = (
     Fault("packets silently lost", lambda rig: rig.proxy.swallow(), limit=SILENT),
-    Fault("network stalled beyond the heartbeats", lambda rig: rig.proxy.stall(), lambda rig: rig.proxy.resume(), (HEARTBEATS, 42)),
+    Fault(
+        "network stalled beyond the heartbeats",
+        lambda rig: rig.proxy.stall(),
+        lambda rig: rig.proxy.resume(),
+        (HEARTBEATS, 42),
+        long_form=True,
+    ),
     Fault("broker stopped beyond the heartbeats", lambda rig: rig.node.freeze(), lambda rig: rig.node.thaw(), (HEARTBEATS, 42)),
-    Fault("daemon stopped beyond the heartbeats", send(signal.SIGSTOP), send(signal.SIGCONT), (HEARTBEATS, 42)),
+    Fault("daemon stopped beyond the heartbeats", send(signal.SIGSTOP), send(signal.SIGCONT), (HEARTBEATS, 42), long_form=True),
 )

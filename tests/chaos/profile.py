@@ -20,7 +20,7 @@ class Profile:
     kills: int  # SIGKILLs of the daemon at random times
     terms: int  # SIGTERMs under load
     faults: int  # of each quick broker and network fault
-    slow_faults: int  # of each fault that takes heartbeats to notice, about a minute each
+    slow_faults: int  # of each fault that takes heartbeats to notice, about a minute each; 0: one each of two kinds
     points: int  # SIGKILLs at each fail point
     matrix: int  # of each fault at each fail point
     properties: int  # messages with fuzzed AMQP properties
@@ -43,7 +43,7 @@ class Profile:
             kills=number("KILLS", 6),
             terms=number("TERMS", 3),
             faults=number("FAULTS", 1),
-            slow_faults=number("SLOW", number("FAULTS", 1)),
+            slow_faults=number("SLOW", number("FAULTS", 0)),
             points=number("POINTS", 1),
             matrix=number("MATRIX", 0),
             properties=number("PROPERTIES", 5_000),

@@ -46,6 +46,7 @@ CHANNEL_CLOSE = (20, 40)
 BASIC_NACK = (60, 120)
 FUZZ_EXCHANGE = "fuzz.anything"  # a fanout in front of the request queue: whatever routing key a stranger's binding brings in
 FUZZ_REPLIES = "fuzz.replies"
+DIRECT = b"amq.rabbitmq.reply-to."  # an answer to such an address goes to nobody's queue, and a forged one closes a connection
 OPTIONS = ("language", "languages", "task", "initial-prompt", "hotwords", "word-timestamps", "vad", "beam-size", "temperature", "deadline")
 MARKS = (b"sttd-attempt", b"sttd-first-seen", b"sttd-expires", b"sttd-unnamed", b"sttd-malformed", b"sttd-worker", b"x-delivery-count")
 BODIES = (b"", b"", b"", b"x", b"{}", b'{"audio": ""}', b"OggS", b"RIFF\x00\x00\x00\x00WAVE")
@@ -60,9 +61,14 @@ class Shot:
     routing_key: bytes = b"stt.requests"
 
     @property
-    def settled(self) -> bool:
+    def is_request(self) -> bool:
         """Whether the daemon owes it an end; a message to the control exchange has none."""
         return self.exchange != "stt.control"
+
+    @property
+    def ends_unseen(self) -> bool:
+        """Whether its end may be in no queue: a direct reply."""
+        return DIRECT in self.message.property_bytes
 
 
 class Generator:
@@ -127,7 +133,7 @@ class Generator:
     def _target(self) -> bytes:
         usual = (FUZZ_REPLIES.encode(),) * 6
         odd = (
-            b"stt.requests", b"stt.dead", b"stt.suspect", b"stt.retry.10s", b"stt.replies", b"amq.gen-nobody", b"amq.topic",
+            b"stt.requests", b"stt.dead", b"stt.suspect", b"stt.retry.10s", b"stt.replies", b"amq.gen-nobody", b"amq.topic", DIRECT + b"x",
             b"stt.control.x", b"nowhere", b"",
             NOT_UTF8, b"q" * 255, self._word(b"x"),
         )  # fmt: skip
@@ -178,7 +184,7 @@ def _deep(depth: int) -> bytes:
 
 @dataclass
 class Volley:
-    """What became of shots: `confirmed`, or `unknown` because the broker refused one of them and closed. In numbers of owed ends."""
+    """What became of requests: `confirmed`, or `unknown` where the broker refused a neighbour and closed, or their end is unseen."""
 
     confirmed: int = 0
     unknown: int = 0

@@ -10,29 +10,49 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.results import rows, totals
+from tests.chaos.results import Row, rows, totals
 
 
 def render(runs: list[dict[str, Any]]) -> str:
     """The tables as Markdown."""
     failed = [run["test"] for run in runs if not run["passed"]]
-    sums = totals(runs)
+    faults = rows(runs)
+    simple = {kind: row for kind, row in faults.items() if " @ " not in kind and " + " not in kind}
+    pairs = sum(row.count for kind, row in faults.items() if " + " in kind)
     lines = [
-        f"{len(runs)} tests in all, {len(failed)} failed{': ' + ', '.join(failed) if failed else ''}.",
+        f"{len(runs)} tests in all, {len(failed)} failed{': ' + ', '.join(failed) if failed else ''}. Pairs of faults: {pairs}.",
         "",
-        "| fault | times | consumer back: median | longest |",
-        "| --- | --- | --- | --- |",
-        *(f"| {kind} | {row.count} | {_seconds(row.middle)} | {_seconds(row.most)} |" for kind, row in rows(runs).items()),
+        "| fault | times | consumer back: median | longest | next answer: longest |",
+        "| --- | --- | --- | --- | --- |",
+        *(
+            f"| {kind} | {row.count} | {_seconds(row.middle)} | {_seconds(row.most)} | {_seconds(row.served)} |"
+            for kind, row in simple.items()
+        ),
         "",
+        *_matrix({kind: row for kind, row in faults.items() if " @ " in kind}),
         "| in all ledgers | |",
         "| --- | --- |",
-        *(f"| {name.replace('_', ' ')} | {value:,} |" for name, value in sums.items()),
+        *(f"| {name.replace('_', ' ')} | {value:,} |" for name, value in totals(runs).items()),
         "",
         "| run | seed | measured |",
         "| --- | --- | --- |",
         *(f"| {run['test']} ({run['command'] or 'short form'}) | {run['seed']} | {_measured(run)} |" for run in runs),
     ]
     return "\n".join(lines)
+
+
+def _matrix(cells: dict[str, Row]) -> list[str]:
+    """Faults down, fail points across: how often, and the longest time until the consumer was back."""
+    points = sorted({kind.partition(" @ ")[2] for kind in cells})
+    kinds = sorted({kind.partition(" @ ")[0] for kind in cells})
+    if not cells:
+        return []
+    head = [f"| fault at | {' | '.join(points)} |", f"| --- |{' --- |' * len(points)}"]
+    return [*head, *(f"| {kind} | {' | '.join(_cell(cells.get(f'{kind} @ {point}')) for point in points)} |" for kind in kinds), ""]
+
+
+def _cell(row: Row | None) -> str:
+    return f"{row.count} ({_seconds(row.most)})" if row else "-"
 
 
 def _seconds(value: float | None) -> str:

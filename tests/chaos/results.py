@@ -20,19 +20,25 @@ COUNTED = ("asked", "confirmed", "unknown", "replied", "parked", "dead", "poison
 
 @dataclass
 class Results:
-    """One test's figures. `recoveries`: per fault, seconds until the consumer was back, None where nothing had to come back."""
+    """One test's figures. `recoveries`: per fault, seconds until the consumer was back, None where nobody waited for it.
+
+    `served`: seconds until a request that was asked after the fault had its answer: with a backlog, and at the load's own pace.
+    """
 
     test: str
     seed: int
     command: str
     recoveries: dict[str, list[float | None]] = field(default_factory=dict)
+    served: dict[str, list[float]] = field(default_factory=dict)
     balance: dict[str, int] = field(default_factory=dict)
     measured: dict[str, Any] = field(default_factory=dict)
     passed: bool = False
 
-    def add(self, kind: str, seconds: float | None) -> None:
+    def add(self, kind: str, back: float | None, served: float | None = None) -> None:
         """Count one fault of this kind."""
-        self.recoveries.setdefault(kind, []).append(None if seconds is None else round(seconds, 3))
+        self.recoveries.setdefault(kind, []).append(None if back is None else round(back, 3))
+        if served is not None:
+            self.served.setdefault(kind, []).append(round(served, 3))
 
     def keep(self, balance: Balance) -> None:
         """Take over the ledger's counts."""
@@ -59,18 +65,21 @@ class Row:
     count: int
     middle: float | None
     most: float | None
+    served: float | None
 
 
 def rows(runs: Iterable[dict[str, Any]]) -> dict[str, Row]:
     """Sum the faults of all runs, by kind."""
     times: dict[str, list[float | None]] = {}
+    served: dict[str, list[float]] = {}
     for run in runs:
         for kind, seconds in run["recoveries"].items():
             times.setdefault(kind, []).extend(seconds)
+            served.setdefault(kind, []).extend(run.get("served", {}).get(kind, []))
     found = {}
     for kind in sorted(times):
         known = [value for value in times[kind] if value is not None]
-        found[kind] = Row(len(times[kind]), median(known) if known else None, max(known, default=None))
+        found[kind] = Row(len(times[kind]), median(known) if known else None, max(known, default=None), max(served[kind], default=None))
     return found
 
 

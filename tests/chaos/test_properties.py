@@ -16,7 +16,7 @@ from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess
 from tools.rabbitmq import Node
 
-VOLLEY = 200  # messages per connection: the broker closes it at the first that it refuses
+VOLLEY = 100  # messages per connection: the broker closes it at the first that it refuses
 AHEAD = 4_000  # messages waiting for the daemon at which the publisher waits
 STUCK = 60.0  # s without any progress
 ENDS = ("stt.dead", "stt.replies", "stt.replies.dead", FUZZ_REPLIES)
@@ -55,7 +55,8 @@ def test_fuzzed_properties_never_cost_a_connection_and_every_message_ends(
     }  # fmt: skip
     print(f"\n{results.measured}")  # noqa: T201 - the figures are what the run is for
     assert daemon.stop() == 0
-    lost, bugs = daemon.lines("bus_lost"), [line for line in daemon.log.splitlines() if "Traceback" in line or '"settle_failed"' in line]
+    lost = [line for line in daemon.lines("bus_lost") if line["role"] != "direct"]  # that one is there to be lost
+    bugs = [line for line in daemon.log.splitlines() if "Traceback" in line or '"settle_failed"' in line]
     results.measured["connections lost"] = len(lost)
     assert not lost
     assert not bugs, bugs[0]
@@ -70,7 +71,7 @@ def _fire_all(broker: Broker, profile: Profile) -> Volley:
         shots = [generator.draw() for _ in range(VOLLEY)]
         with Pipeline(broker.amqp_url) as pipeline:
             confirmed, words = pipeline.fire(shots)
-        owed = [known for shot, known in zip(shots, confirmed, strict=True) if shot.settled]
+        owed = [known and not shot.ends_unseen for shot, known in zip(shots, confirmed, strict=True) if shot.is_request]
         sent.confirmed += sum(owed)
         sent.unknown += len(owed) - sum(owed)
         sent.refused += [words] if words else []

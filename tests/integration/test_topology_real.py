@@ -56,7 +56,7 @@ async def test_what_was_declared_passes_the_check(broker: Broker) -> None:
         (names.REQUESTS, {}, "x-dead-letter-exchange"),
         (names.REPLIES, {"x_message_ttl": topology.DAY_MS}, "x-queue-type"),
         (names.SUSPECT, {"x_queue_type": "quorum"}, "x-dead-letter-exchange"),
-        (names.REPLIES, {"x_queue_type": "quorum", "x_message_ttl": 5}, "x-message-ttl"),
+        (names.REPLIES, {"x_queue_type": "quorum", "x_delivery_limit": topology.LOOKS, "x_message_ttl": 5}, "x-message-ttl"),
     ],
 )
 async def test_a_queue_with_other_arguments_is_an_error_that_names_the_difference(

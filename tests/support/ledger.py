@@ -137,6 +137,10 @@ class Ledger:
         """Confirmed requests without a reply or a dead letter."""
         return self._number(f"SELECT COUNT(*) FROM asked WHERE confirmed NOT NULL AND {_UNHEARD}")
 
+    def answers(self) -> int:
+        """Replies so far."""
+        return self._number("SELECT COUNT(*) FROM reply")
+
     def answered_since(self, moment: float) -> int:
         """Requests asked after `moment` (epoch seconds) that have their reply."""
         return self._number("SELECT COUNT(DISTINCT r.id) FROM reply r JOIN asked a USING (id) WHERE a.asked > ?", moment)

@@ -26,7 +26,7 @@ from tests.support.notes import note, short_notes
 REPLIES = "chaos.replies"  # where most requests want their answer: durable and quorum, as a careful caller's
 NOWHERE = "chaos.nowhere"  # a reply queue that never exists
 READ = (REPLIES, "stt.replies", "stt.replies.dead", "stt.dead")
-MOST_OUTSTANDING = 60  # requests without an answer at which the publisher waits: a backlog would only repeat itself
+MOST_OUTSTANDING = 24  # requests without an answer at which the publisher waits: a backlog would only repeat itself
 RETRY = 0.2  # s between two tries to connect
 LOST = (pika.exceptions.AMQPError, AMQPConnectorException, OSError)  # what pika raises when a fault is on
 

@@ -31,10 +31,10 @@ MAY_IMPORT_LAZILY: Final[dict[str, frozenset[str]]] = {"sttd.commands": frozense
 """And which inside functions only: a bot that installs the client has neither engine nor broker tools."""
 
 CONSUMER_LEVELS: Final = (
-    {"consumer", "pcm", "errors", "models", "log", "signals", "shield", "failpoints", "cancels"},
+    {"consumer", "pcm", "errors", "models", "log", "signals", "shield", "failpoints", "cancels", "survived"},
     {"settings"},
     {"bus", "audio", "engine", "side_port"},
-    {"delivery", "observe"},
+    {"delivery", "observe", "memory"},
     {"copies"},
     {"verdict", "progress", "limit"},
     {"settling"},
@@ -51,6 +51,7 @@ LIBRARIES: Final[dict[str, str]] = {
     "pamqp": "consumer.bus",
     "faster_whisper": "consumer.engine.model",
     "ctranslate2": "consumer.engine.model",
+    "openvino": "consumer.engine.graph",
     "av": "consumer.audio.child",
 }
 """Libraries of the daemon that only one place in it may know."""

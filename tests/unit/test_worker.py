@@ -36,6 +36,13 @@ def take(desk: Desk, worker: Worker, count: int = 1, **properties: Any) -> None:
         worker.accept(desk.broker.deliver())
 
 
+async def ended(worker: Worker) -> None:
+    """Wait until nothing is in hand."""
+    async with asyncio.timeout(5):
+        while worker._in_hand:
+            await asyncio.wait(worker._in_hand)
+
+
 def acks(desk: Desk) -> int:
     """How many requests were acked."""
     return desk.broker.steps.count(("ack", names.REQUESTS))
@@ -191,3 +198,66 @@ async def test_no_log_line_about_a_note_holds_its_text(desk: Desk) -> None:
     assert "привет" not in repr(logs)
     (line,) = [line for line in logs if line["action"] == "request_done"]
     assert (line["code"], line["bytes"]) == ("ok", 5)
+
+
+async def test_a_lost_connection_is_not_held_against_what_was_in_hand(desk: Desk) -> None:
+    """A flapping network must not make poison of innocent notes: losses that this process survived do not count."""
+    worker = desk.worker()
+    release = desk.transcriber.hold()
+    desk.broker.declare("bot")
+    desk.broker.send(names.REQUESTS, b"audio", Properties(message_id="m-1", reply_to="bot"))
+    for _ in range(5):
+        worker.accept(desk.broker.deliver())
+        await desk.transcriber.entered.wait()
+        desk.transcriber.entered.clear()
+        worker.orphan()
+        desk.broker.lose_connections()
+        await ended(worker)
+
+    last = desk.broker.deliver()
+    worker.accept(last)
+    release.set()
+    await ended(worker)
+
+    assert last.deliveries == 5
+    assert sample(desk, "sttd_requests_finished_total", outcome="completed", code="ok") == 1
+    assert not desk.broker.queues[names.SUSPECT].ready
+
+
+async def test_what_another_worker_died_of_is_counted_by_this_one(desk: Desk) -> None:
+    """Only losses survived here are forgiven: the message goes where it is alone in hand."""
+    desk.broker.send(names.REQUESTS, b"audio", Properties(message_id="m-1", reply_to="bot"))
+    for _ in range(2):
+        desk.broker.deliver()
+        desk.broker.lose_connections()
+    worker = desk.worker()
+
+    worker.accept(desk.broker.deliver())
+    await ended(worker)
+
+    assert len(desk.broker.queues[names.SUSPECT].ready) == 1
+    assert sample(desk, "sttd_requests_finished_total", outcome="suspected", code="ok") == 1
+
+
+async def test_a_suspect_is_handled_with_nothing_else_in_hand(desk: Desk) -> None:
+    """If the process dies now, it is the suspect's doing, and no neighbour is counted with it."""
+    told: list[bool] = []
+    asked = asyncio.Event()
+
+    async def quiet(yes: bool) -> None:
+        told.append(yes)
+        asked.set()
+
+    worker = Worker(desk.handler(), desk.rules, desk.metrics, quiet=quiet)
+    release = desk.transcriber.hold()
+    take(desk, worker, reply_to="bot")
+    await desk.transcriber.entered.wait()
+    desk.broker.send(names.SUSPECT, b"audio", Properties(message_id="suspect", reply_to="bot"))
+    worker.accept(desk.broker.deliver(names.SUSPECT))
+    async with asyncio.timeout(5):
+        await asked.wait()
+
+    assert (desk.transcriber.calls, told) == (1, [True])
+    release.set()
+    await ended(worker)
+    assert (desk.transcriber.calls, told) == (2, [True, False])

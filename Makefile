@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 TESTS := tests/unit tests/integration tests/acceptance
 WITH_BROKER := $(PY) -m tools.rabbitmq run
 
-.PHONY: help setup demo run test test-unit chaos lint types contract check lock clean
+.PHONY: help setup demo run test test-unit chaos hostile lint types contract check lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,11 @@ CHAOS := SEED KILLS TERMS FAULTS SLOW POINTS MATRIX PROPERTIES BODIES RATE RESUL
 chaos: setup ## faults under load, with books that must balance (longer: make chaos KILLS=100 FAULTS=10, see docs/reliability.md)
 	@$(PY) -m tools.rabbitmq install
 	@$(foreach knob,$(CHAOS),$(if $($(knob)),CHAOS_$(knob)="$($(knob))")) $(PY) -m pytest -s --show-capture=no --durations=10 tests/chaos
+
+HOSTILE := DAMAGE FUZZ NOTES
+hostile: setup ## damaged files, bombs, fuzz, confinement (all of it: make hostile DAMAGE=200 FUZZ=100000 NOTES=2000, see docs/audio.md)
+	@$(PY) -m tools.strace
+	@$(foreach knob,$(HOSTILE),$(if $($(knob)),HOSTILE_$(knob)="$($(knob))")) $(PY) -m pytest --durations=5 tests/hostile
 
 lint: setup ## ruff: rules and format
 	@$(PY) -m ruff check .

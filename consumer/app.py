@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from consumer import signals
-from consumer.audio.limits import DecodeLimits
+from consumer import memory, signals
 from consumer.audio.pool import DecoderPool
 from consumer.bus import header_guard, topology
 from consumer.bus.direct import SplitPublisher
@@ -174,10 +173,10 @@ class Daemon:
 
     async def _open_decoder(self) -> DecoderPool:
         settings = self._settings
-        limits = DecodeLimits(settings.max_audio_seconds, settings.decode_seconds, settings.max_body_bytes)
-        pool = DecoderPool(settings.effective_slots, limits, self._metrics.decoder_restarted)
+        pool = DecoderPool(settings.effective_slots, memory.decode_limits(settings), self._metrics.decoder_restarted)
         self._parts.push_async_callback(pool.close)
         await pool.start()
+        log.info("decoder children confined", action="confined", in_force=", ".join(pool.confinement))
         return pool
 
     async def _open_engine(self) -> WhisperTranscriber:
@@ -203,6 +202,7 @@ class Daemon:
         log.info(
             "model loaded and self-tested", action="model_loaded", seconds=round(time.monotonic() - began, 2), **engine.info.model_dump()
         )
+        log.info("memory bound", action="memory_bound", **memory.bound(settings, memory.resident_bytes()).in_mib())
         return engine
 
     def _tell_download(self, progress: Progress) -> None:

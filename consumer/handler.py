@@ -116,8 +116,7 @@ class Handler:
         if delivery.message_id in self._cancels:
             raise cancelled()
         async with Limit(delivery, request.options.deadline) as limit:
-            with self._cancels.stopping(delivery.message_id, limit.cancel):
-                decoded = await self._decoder.decode(request.audio)
+            with self._cancels.stopping(delivery.message_id, limit.cancel), await self._decoder.decode(request.audio) as decoded:
                 decode_seconds = time.monotonic() - started
                 self._failpoints.reached("decoded", delivery.message_id)
                 transcription = await self._transcribe(delivery, decoded, request.options)

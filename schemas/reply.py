@@ -6,7 +6,7 @@ Imports pydantic and schemas only. Readers ignore fields that they do not know; 
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -33,8 +33,14 @@ class Word(_Wire):
     probability: float
 
 
+SegmentFlag = Literal["silence_phrase", "repetition", "no_speech", "too_dense"]
+
+
 class Segment(_Wire):
-    """One stretch of speech; times in seconds from the start of the audio."""
+    """One stretch of speech; times in seconds from the start of the audio.
+
+    `flags` says what makes the text doubtful; nothing is ever left out because of it. Readers ignore flags that they do not know.
+    """
 
     id: int
     start: Seconds
@@ -44,10 +50,14 @@ class Segment(_Wire):
     no_speech_prob: float
     compression_ratio: float
     words: list[Word] | None = None
+    flags: list[str] = Field(default_factory=list, json_schema_extra={"examples": [list(get_args(SegmentFlag))]})
 
 
 class AudioInfo(_Wire):
-    """What was found in the file. `truncated` and `bad_packets` say that something is missing."""
+    """What was found in the file. `truncated` and `bad_packets` say that something is missing.
+
+    `duration` is what was decoded, `declared_duration` what the file says of itself (null when it does not), both in seconds.
+    """
 
     duration: Seconds
     format: str
@@ -56,6 +66,7 @@ class AudioInfo(_Wire):
     channels: int
     truncated: bool = False
     bad_packets: int = 0
+    declared_duration: float | None = None
 
 
 class ModelInfo(_Wire):

@@ -1,13 +1,15 @@
 """The seam to the decoder: what a decoded note is, and who can make one.
 
-Imports consumer.pcm and schemas; never `av` (that is child.py's, in a process of its own).
+Imports consumer.pcm and schemas; never `av` (that is child/'s, in a process of its own).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
+from consumer.audio.admission import Release, nothing_held
 from consumer.pcm import SAMPLE_RATE, Pcm
 from schemas.reply import AudioInfo
 
@@ -16,10 +18,22 @@ __all__ = ["SAMPLE_RATE", "DecodedAudio", "Decoder", "Pcm"]
 
 @dataclass(frozen=True, slots=True)
 class DecodedAudio:
-    """One decoded note. `pcm`: float32 mono in [-1, 1], shape (samples,), 16 kHz."""
+    """One decoded note. `pcm`: float32 mono in [-1, 1], shape (samples,), 16 kHz.
+
+    A long one holds room that others wait for until `release` is called; `with` does that.
+    """
 
     pcm: Pcm
     info: AudioInfo
+    release: Release = nothing_held
+
+    def __enter__(self) -> Self:
+        """Use the sound."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """The sound is needed no more."""
+        self.release()
 
 
 class Decoder(Protocol):

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from typing import Final
 
 MIB: Final = 1024 * 1024
-LIBRARIES_MIB: Final = 768
+LIBRARIES_MIB: Final = 384
 """Address space of a working child: interpreter, FFmpeg, arenas, a group of samples. Measured: 145 MiB for notes, 270 MiB at worst."""
+
+SHORT_SECONDS: Final = 90.0
+"""A note up to here is decoded at once; a longer one waits until there is room for it in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,11 @@ class DecodeLimits:
         return LIBRARIES_MIB * MIB + 3 * self.max_input_bytes
 
     @property
-    def max_pcm_bytes(self) -> int:
-        """Most s16le PCM that a child may send for one file; a second of slack for what a resampler holds back."""
-        return int((self.max_audio_seconds + 1) * 32_000)
+    def short_seconds(self) -> float:
+        """Sound that every note in hand has room for without asking."""
+        return min(SHORT_SECONDS, self.max_audio_seconds)
+
+
+def pcm_bytes(seconds: float) -> int:
+    """Most s16le PCM that a child may send for a file with so much sound; a second of slack for what a resampler holds back."""
+    return int((seconds + 1) * 32_000)

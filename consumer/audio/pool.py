@@ -11,13 +11,18 @@ from typing import Final
 
 import numpy as np
 
+from consumer.audio.admission import Release, Room, nothing_held
+from consumer.audio.confine import EVERYTHING
 from consumer.audio.decoder import DecodedAudio, Pcm
 from consumer.audio.limits import DecodeLimits
-from consumer.audio.process import ChildLost, ChildProcess, Loss, child_command
+from consumer.audio.process import ChildLost, ChildProcess, Loss, NeedsRoom, child_command
 from consumer.errors import AudioRejected, RequestFailed, StartupError
 from schemas.codes import ErrorCode
+from schemas.reply import AudioInfo
 
 TRIES: Final = 2
+ROOM_SLACK: Final = 1.02
+"""A container's word on its length is good to a packet or two."""
 _LONG_PCM_BYTES: Final = 2 * 1024 * 1024
 """A minute of sound; converting more than that would hold up the event loop by milliseconds."""
 _WORDS: Final = {
@@ -44,6 +49,7 @@ class DecoderPool:
         self._on_restart = on_restart or (lambda _why: None)
         self._command = tuple(command or child_command())
         self._permits = asyncio.Semaphore(size)
+        self._room = Room(limits.max_audio_seconds)
         self._idle: list[ChildProcess] = []
         self._busy: set[ChildProcess] = set()
         self._ending: set[asyncio.Task[None]] = set()
@@ -54,6 +60,12 @@ class DecoderPool:
         """Live counts."""
         state = "closed" if self._closed else "open"
         return f"<DecoderPool {state} size={self._size} idle={len(self._idle)} busy={len(self._busy)} restarts={self._restarts}>"
+
+    @property
+    def confinement(self) -> tuple[str, ...]:
+        """What is in force around every idle child, in the words of `confine.EVERYTHING`."""
+        held = [set(child.confinement) for child in self._idle]
+        return tuple(name for name in EVERYTHING if held and all(name in one for one in held))
 
     async def start(self) -> None:
         """Start all children. Raises `StartupError` when one cannot: the others would not either."""
@@ -67,16 +79,41 @@ class DecoderPool:
         self._idle += [task.result() for task in started]
 
     async def decode(self, audio: bytes) -> DecodedAudio:
-        """Decode one file, waiting for a free child. Raises `AudioRejected`; `RequestFailed` when no child can be had."""
+        """Decode one file, waiting for a free child, and for room where it is long.
+
+        Raises `AudioRejected`; `RequestFailed` when no child can be had.
+        """
         if not audio:
             raise AudioRejected(ErrorCode.AUDIO_EMPTY, "the audio is empty")
         if len(audio) > self._limits.max_input_bytes:
             raise AudioRejected(ErrorCode.BODY_TOO_LARGE, f"more than {self._limits.max_input_bytes} bytes of audio")
+        try:
+            return await self._decode(audio, self._limits.short_seconds, nothing_held)
+        except NeedsRoom as more:
+            return await self._decode_long(audio, more.seconds)
+
+    async def _decode_long(self, audio: bytes, seconds: float) -> DecodedAudio:
+        """Wait for room, holding no child meanwhile; a file that then proves longer than it said waits for all that may be."""
+        longest = self._limits.max_audio_seconds
+        for room in (min(seconds * ROOM_SLACK, longest), longest):
+            release = await self._room.take(room)
+            try:
+                return await self._decode(audio, room, release)
+            except NeedsRoom:
+                release()
+            except BaseException:
+                release()
+                raise
+        raise AudioRejected(ErrorCode.AUDIO_UNREADABLE, _WORDS[Loss.PROTOCOL], {"decoder": Loss.PROTOCOL.value})
+
+    async def _decode(self, audio: bytes, room_seconds: float, release: Release) -> DecodedAudio:
+        """Two tries, in the second with a child that no file has touched. Raises `NeedsRoom` when the file is longer than its room."""
         async with self._permits:
             loss = Loss.DIED
             for attempt in range(TRIES):
                 try:
-                    return await self._try(audio, fresh=attempt > 0)
+                    pcm, info = await self._try(audio, room_seconds, fresh=attempt > 0)
+                    return DecodedAudio(await _to_float(pcm), info, release)
                 except ChildLost as lost:
                     loss = lost.loss
         raise AudioRejected(ErrorCode.AUDIO_UNREADABLE, _WORDS[loss], {"decoder": loss.value, "tries": TRIES})
@@ -95,14 +132,14 @@ class DecoderPool:
         for _ in range(self._size):
             self._permits.release()
 
-    async def _try(self, audio: bytes, *, fresh: bool) -> DecodedAudio:
+    async def _try(self, audio: bytes, room_seconds: float, *, fresh: bool) -> tuple[bytearray, AudioInfo]:
         child = await self._take(fresh=fresh)
         self._busy.add(child)
         fate: Loss | None = Loss.CANCELLED  # unless something else happens first: a cancelled child is busy with a file nobody wants
         try:
-            pcm, info = await child.decode(audio)
+            decoded = await child.decode(audio, room_seconds)
             fate = None
-        except AudioRejected:
+        except (AudioRejected, NeedsRoom):
             fate = None
             raise
         except ChildLost as lost:
@@ -110,7 +147,7 @@ class DecoderPool:
             raise
         finally:
             self._give_back(child, fate)
-        return DecodedAudio(await _to_float(pcm), info)
+        return decoded
 
     async def _take(self, *, fresh: bool) -> ChildProcess:
         """An idle child that lives, or a new one: at once where the last one was lost. One start a try: no respawning for ever."""

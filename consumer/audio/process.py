@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import os
 import signal
 import socket
@@ -23,7 +24,7 @@ from pydantic import ValidationError
 
 from consumer.audio import wire
 from consumer.audio.decoder import SAMPLE_RATE
-from consumer.audio.limits import MIB, DecodeLimits
+from consumer.audio.limits import MIB, DecodeLimits, pcm_bytes
 from consumer.errors import AudioRejected, StartupError
 from schemas.codes import ErrorCode
 from schemas.reply import AudioInfo
@@ -64,6 +65,15 @@ class ChildLost(Exception):
         self.loss = loss
 
 
+class NeedsRoom(Exception):
+    """The file holds more sound than it was given room for; the child is as good as before."""
+
+    def __init__(self, seconds: float) -> None:
+        """`seconds`: how much sound it seems to be; finite and above zero."""
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
 def child_command() -> tuple[str, ...]:
     """The command that starts a child; the pool appends the settings.
 
@@ -91,6 +101,7 @@ class ChildProcess:
         self._writer = writer
         self._limits = limits
         self.files = 0
+        self.confinement: tuple[str, ...] = ()
 
     @classmethod
     async def start(cls, command: Sequence[str], limits: DecodeLimits) -> ChildProcess:
@@ -115,16 +126,16 @@ class ChildProcess:
         """Whether the process still runs, as far as is known."""
         return self._process.returncode is None
 
-    async def decode(self, audio: bytes) -> tuple[bytearray, AudioInfo]:
-        """Decode one file to PCM (s16le, mono, 16 kHz).
+    async def decode(self, audio: bytes, room_seconds: float) -> tuple[bytearray, AudioInfo]:
+        """Decode one file of at most `room_seconds` to PCM (s16le, mono, 16 kHz).
 
-        Raises `AudioRejected` when the file is refused, `ChildLost` when the child must not be used again.
+        Raises `AudioRejected` when the file is refused, `NeedsRoom` when it is longer, `ChildLost` when the child must not be used again.
         """
         self.files += 1
         try:
             async with asyncio.timeout(self._limits.decode_seconds):
-                await self._send(audio)
-                return await self._collect()
+                await self._send(audio, room_seconds)
+                return await self._collect(pcm_bytes(room_seconds))
         except TimeoutError:
             raise ChildLost(Loss.TIMED_OUT) from None
         except (OSError, asyncio.IncompleteReadError):
@@ -161,6 +172,7 @@ class ChildProcess:
             self.kill()
             await self.wait()
             raise StartupError("the decoder process cannot start: it began with something else than ready")
+        self.confinement = tuple(map(str, header.get("confinement", ())))
 
     async def _last_words(self) -> str:
         self.kill()
@@ -169,23 +181,23 @@ class ChildProcess:
         last = printed.decode(errors="replace").strip().rpartition("\n")[2]
         return last[:300] if last else f"exit status {self._process.returncode}"
 
-    async def _send(self, audio: bytes) -> None:
-        self._writer.write(wire.head({"kind": wire.FILE}, len(audio)))
+    async def _send(self, audio: bytes, room_seconds: float) -> None:
+        self._writer.write(wire.head({"kind": wire.FILE, "seconds": room_seconds}, len(audio)))
         view = memoryview(audio)
         for at in range(0, len(audio), READ_AHEAD):  # piece by piece: the loop breathes between them
             self._writer.write(view[at : at + READ_AHEAD])
             await self._writer.drain()
 
-    async def _collect(self) -> tuple[bytearray, AudioInfo]:
+    async def _collect(self, max_bytes: int) -> tuple[bytearray, AudioInfo]:
         pcm = bytearray()
         while True:
-            header, payload = await self._receive(self._limits.max_pcm_bytes - len(pcm))
+            header, payload = await self._receive(max_bytes - len(pcm))
             if header["kind"] == wire.PCM:
                 pcm += payload
             elif header["kind"] == wire.DONE:
                 return pcm, _info(header, pcm)
             else:
-                raise _refusal(header)
+                raise _needs_room(header) or _refusal(header)
 
     async def _receive(self, max_payload: int) -> tuple[wire.Header, bytes]:
         prefix = await self._reader.readexactly(wire.PREFIX_BYTES)
@@ -212,6 +224,16 @@ async def _spawn(command: Sequence[str], directory: str) -> tuple[asyncio.subpro
             ours.close()
             raise
     return (process, *await asyncio.open_connection(sock=ours, limit=READ_AHEAD))
+
+
+def _needs_room(header: wire.Header) -> NeedsRoom | None:
+    """How much sound the file seems to be, checked like everything that a child says; None when the answer is another."""
+    if header["kind"] != wire.LONGER:
+        return None
+    seconds = header.get("seconds")
+    if not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+        raise wire.WireError("a length that is none")
+    return NeedsRoom(float(seconds))
 
 
 def _refusal(header: wire.Header) -> AudioRejected:

@@ -2,8 +2,9 @@
 
 Imports the standard library only (the child must start fast); never asyncio, which only the parent needs.
 
-A file goes to the child as one `file` frame. The child answers with any number of `pcm` frames (s16le, mono, 16 kHz, in
-order) and then one `done` or `rejected`. Before its first file it sends `ready`.
+A file goes to the child as one `file` frame with the `seconds` of sound that there is room for. The child answers with any
+number of `pcm` frames (s16le, mono, 16 kHz, in order) and then one `done`, `rejected`, or `longer` with the `seconds` that it
+needs (what came before is then void). Before its first file it sends `ready` with its `confinement`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ READY: Final = "ready"
 FILE: Final = "file"
 PCM: Final = "pcm"
 DONE: Final = "done"
+LONGER: Final = "longer"
 REJECTED: Final = "rejected"
 
 MAX_HEADER_BYTES: Final = 16 * 1024

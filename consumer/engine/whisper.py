@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from consumer.engine import language
+from consumer.engine.guards import marked
 from consumer.engine.model import LoadedModel
 from consumer.engine.segments import to_segment
 from consumer.engine.transcriber import Job, JobOptions, Transcription
@@ -125,7 +126,7 @@ class WhisperTranscriber:
         spoken, probability = self._language(pcm, options)
         if spoken is None:
             return Transcription([], *self._silence(options))
-        return Transcription(self._segments(job, pcm, spoken), spoken, probability)
+        return Transcription(marked(self._segments(job, pcm, spoken)), spoken, probability)
 
     def _refuse_unknown_language(self, options: JobOptions) -> None:
         asked = (options.language,) if options.language != languages.AUTO else options.languages

@@ -57,13 +57,13 @@ def encode(container: str, encoder: str, rate: int, layout: str, samples: NDArra
     out = io.BytesIO()
     with av.open(out, mode="w", format=container) as target:
         stream: Any = target.add_stream(encoder, rate=rate, layout=layout, options={"strict": "experimental"})  # Vorbis
-        for frame in _frames(samples, rate, layout, stream.codec_context):
+        for frame in frames(samples, rate, layout, stream.codec_context):
             target.mux(stream.encode(frame))
         target.mux(stream.encode(None))
     return out.getvalue()
 
 
-def _frames(samples: NDArray[np.float32], rate: int, layout: str, context: Any) -> list[Any]:
+def frames(samples: NDArray[np.float32], rate: int, layout: str, context: Any) -> list[Any]:
     """The samples in the format and the frame size that the encoder wants."""
     channels = av.AudioLayout(layout).nb_channels
     frame: Any = av.AudioFrame.from_ndarray(np.tile(samples, (channels, 1)), format="fltp", layout=layout)

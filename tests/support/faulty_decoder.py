@@ -1,21 +1,24 @@
 """A `decode` for a decoder child that does on command what a file could make FFmpeg do.
 
-Runs inside the child, in place of the real one; imports the standard library only.
+Runs inside the child, in place of the real one; imports the standard library and the child's own refusals.
 """
 
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import threading
 from collections.abc import Callable
 from typing import Any
 
+from consumer.audio.child.refusal import Longer
+
 INFO = {"duration": 99.0, "format": "ogg", "codec": "opus", "sample_rate": 48_000, "channels": 1}
 SECOND = memoryview(bytes(32_000))
 
 
-def decode(audio: bytes, _max_seconds: float, send: Callable[[memoryview], None]) -> dict[str, Any]:
+def decode(audio: bytes, _tally: object, send: Callable[[memoryview], None]) -> dict[str, Any]:
     """Do what the first word of the "file" says; by default, a second of silence."""
     command = audio.decode()
     FAULTS.get(command, lambda: None)()
@@ -33,6 +36,10 @@ def _raise() -> None:
     raise ZeroDivisionError("secret words of the file")
 
 
+def _longer(seconds: float) -> None:
+    raise Longer(seconds)
+
+
 def _babble() -> None:
     os.write(0, b"\xff" * 64)
 
@@ -44,4 +51,6 @@ FAULTS: dict[str, Callable[[], object]] = {
     "hang": _hang,
     "raise": _raise,
     "memory": lambda: bytearray(1 << 40),
+    "longer": lambda: _longer(500.0),
+    "endless": lambda: _longer(math.inf),
 }

@@ -8,7 +8,9 @@ import random
 import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 import pytest_asyncio
@@ -19,6 +21,7 @@ from consumer.audio.pool import DecoderPool
 from consumer.errors import AudioRejected
 from schemas.codes import ErrorCode
 from sttd.samples import Sample, samples
+from tests.hostile import damage
 from tests.support import audio as files
 
 LIMITS = DecodeLimits(max_audio_seconds=100, decode_seconds=20)
@@ -49,6 +52,64 @@ async def test_each_kind_of_file_decodes_to_the_samples_that_faster_whisper_give
     assert decoded.info.duration == len(expected) / 16_000
     assert not decoded.info.truncated
     assert decoded.info.bad_packets == 0
+
+
+SHAPES = [("flac", "flac", rate, "mono") for rate in (8_000, 11_025, 22_050, 48_000, 96_000, 192_000)] + [
+    (container, encoder, 48_000, layout)
+    for container, encoder, layouts in (("wav", "pcm_s16le", "mono stereo 2.1 quad 5.0 5.1 6.1"), ("mp4", "aac", "3.0 5.1"))
+    for layout in layouts.split()
+]
+
+
+@pytest.mark.parametrize(("container", "encoder", "rate", "layout"), SHAPES)
+async def test_any_rate_and_layout_decodes_to_the_samples_that_faster_whisper_gives(
+    pool: DecoderPool, container: str, encoder: str, rate: int, layout: str
+) -> None:
+    """8 to 192 kHz, mono to 6.1."""
+    audio = files.encode(container, encoder, rate, layout, files.tone(1, rate))
+    decoded = await pool.decode(audio)
+    assert np.array_equal(decoded.pcm, decode_audio(io.BytesIO(audio)))
+    assert decoded.info.channels == len(decode_layout(layout))
+    assert abs(decoded.info.duration - 1) < 0.05 if encoder == "aac" else abs(decoded.info.duration - 1) < 0.001
+
+
+def decode_layout(layout: str) -> tuple[Any, ...]:
+    """The channels of a layout."""
+    return av.AudioLayout(layout).channels
+
+
+async def test_eight_channels_decode_too(pool: DecoderPool) -> None:
+    """7.1 in a WAV written by hand, each channel with noise of its own."""
+    audio = files.wav(random.Random(3).randbytes(8 * 2 * 48_000), rate=48_000, channels=8)
+    decoded = await pool.decode(audio)
+    assert np.array_equal(decoded.pcm, decode_audio(io.BytesIO(audio)))
+    assert (decoded.info.channels, decoded.info.duration) == (8, 1.0)
+
+
+async def test_a_video_note_gives_its_sound(pool: DecoderPool) -> None:
+    """Its picture is never decoded: no video decoder is on the list."""
+    audio = damage.video(2)
+    decoded = await pool.decode(audio)
+    assert np.array_equal(decoded.pcm, decode_audio(io.BytesIO(audio)))
+    assert (decoded.info.format, decoded.info.codec, decoded.info.truncated) == ("mov", "aac", False)
+
+
+@pytest.mark.parametrize(("container", "encoder"), [("avi", "libmp3lame"), ("wv", "wavpack"), ("mpegts", "aac"), ("ac3", "ac3")])
+async def test_containers_outside_the_list_are_refused_by_name(pool: DecoderPool, container: str, encoder: str) -> None:
+    """AVI, MPEG-TS and others: each demuxer less is code less that strangers' bytes reach."""
+    audio = files.encode(container, encoder, 44_100, "stereo", files.tone(1, 44_100))
+    assert await refusal(pool, audio) == ErrorCode.UNSUPPORTED_MEDIA
+
+
+async def test_windows_media_is_refused(pool: DecoderPool) -> None:
+    """By its container: FFmpeg's readers of it are large and old, and no phone writes it."""
+    assert await refusal(pool, bytes.fromhex("3026B2758E66CF11A6D900AA0062CE6C") + bytes(5000)) == ErrorCode.UNSUPPORTED_MEDIA
+
+
+async def test_a_codec_outside_the_list_is_refused_before_it_is_opened(pool: DecoderPool) -> None:
+    """A taken container may hold what is not taken: here AC-3 in Matroska."""
+    audio = files.encode("matroska", "ac3", 44_100, "stereo", files.tone(1, 44_100))
+    assert await refusal(pool, audio) == ErrorCode.UNSUPPORTED_MEDIA
 
 
 async def test_a_long_file_decodes_in_pieces_to_the_same_samples(pool: DecoderPool) -> None:
@@ -151,6 +212,23 @@ async def test_a_change_of_shape_inside_one_stream_is_decoded_through(pool: Deco
     mono = files.encode("adts", "aac", 16_000, "mono", files.tone(2, 16_000))
     info = (await pool.decode(stereo + mono)).info
     assert info.duration > 3.9
+
+
+@pytest.mark.parametrize("which", ["middle", "last"])
+async def test_a_lost_page_of_ogg_is_told_wherever_it_was(pool: DecoderPool, which: str) -> None:
+    """FFmpeg drops a page without a word, and takes the page before the last for the end."""
+    pages = files.ogg_pages(files.encoded("ogg-vorbis", 10))
+    del pages[{"middle": -2, "last": -1}[which]]
+    info = (await pool.decode(b"".join(pages))).info
+    assert info.duration < 9.5
+    assert info.truncated
+
+
+async def test_one_damaged_byte_in_ogg_is_told(pool: DecoderPool) -> None:
+    """The checksum of the page no longer holds."""
+    audio = bytearray(files.encoded("ogg-vorbis", 10))
+    audio[-2000] ^= 1
+    assert (await pool.decode(bytes(audio))).info.truncated
 
 
 async def test_bytes_after_a_good_beginning_never_break_the_child(pool: DecoderPool) -> None:

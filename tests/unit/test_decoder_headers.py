@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from consumer.audio import headers
+from tests.hostile import containers
 from tests.support import audio as files
 
 NAMES = {"webm": "matroska", "m4a": "mov", "3gp": "mov", "adts": "aac"}
@@ -47,3 +48,18 @@ def test_an_ogg_file_that_ends_inside_its_last_page_is_cut() -> None:
 def test_a_wav_with_less_data_than_announced_is_cut_unless_its_writer_could_not_know(announced: int, cut: bool) -> None:
     """Pipes leave 0 or 4 GiB - 1 in the header; any other size beyond the file's end is a loss."""
     assert headers.is_cut(files.wav(bytes(8000), data_size=announced), "wav") is cut
+
+
+def test_an_ogg_stream_that_begins_again_under_its_number_is_not_whole() -> None:
+    """FFmpeg hears the first beginning only; hundreds of them would only cost time."""
+    ogg = files.encoded("ogg-opus", 0.2)
+    assert headers.is_cut(ogg + ogg, "ogg")
+    assert not headers.is_restarting_ogg(ogg + ogg)
+    assert headers.is_restarting_ogg(ogg * 20)
+
+
+def test_ogg_streams_one_after_the_other_are_whole() -> None:
+    """A chain is legal where each link has a number of its own."""
+    links = [containers.opus_silence(1, serial=serial) for serial in (1, 2, 3)]
+    assert not headers.is_cut(b"".join(links), "ogg")
+    assert headers.is_cut(b"".join(links)[:-1], "ogg")

@@ -137,7 +137,9 @@ async def test_a_child_killed_between_two_files_costs_nobody_anything(make: Make
     assert losses == ["died"]
 
 
-@pytest.mark.parametrize(("file", "loss"), [(b"segfault", "died"), (b"exit", "died"), (b"babble", "protocol"), (b"lie", "protocol")])
+@pytest.mark.parametrize(
+    ("file", "loss"), [(b"segfault", "died"), (b"exit", "died"), (b"babble", "protocol"), (b"lie", "protocol"), (b"endless", "protocol")]
+)
 async def test_a_file_that_breaks_two_children_is_the_callers_fault(make: Make, losses: list[str], file: bytes, loss: str) -> None:
     """A crash, an exit, bytes that are no frame, an answer that is none: tried twice, then refused; the pool goes on."""
     pool = await make(faulty=True)
@@ -147,6 +149,16 @@ async def test_a_file_that_breaks_two_children_is_the_callers_fault(make: Make, 
     assert caught.value.details == {"decoder": loss, "tries": 2}
     assert losses == [loss, loss]
     assert (await pool.decode(b"good")).info.duration == 1.0
+
+
+async def test_a_file_that_always_wants_more_room_is_refused_and_gives_its_room_back(make: Make, losses: list[str]) -> None:
+    """Asked for three times: as a short note, with what it said, with all that may be; then it is enough."""
+    pool = await make(faulty=True)
+    with pytest.raises(AudioRejected) as caught:
+        await pool.decode(b"longer")
+    assert caught.value.code == ErrorCode.AUDIO_UNREADABLE
+    assert repr(pool._room) == "<Room taken=0 of=3600 s waiting=0>"
+    assert losses == []
 
 
 async def test_a_file_that_takes_too_long_is_killed_twice_and_refused(make: Make, losses: list[str]) -> None:

@@ -1,0 +1,77 @@
+"""Room for decoded sound: short notes pass, long ones wait in line until what is in memory leaves enough.
+
+Imports asyncio only; knows seconds, not bytes, and never how sound is decoded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+Release = Callable[[], None]
+
+
+def nothing_held() -> None:
+    """The release of a note that holds no room beyond what every note has."""
+
+
+class Room:
+    """So many seconds of long audio in memory at a time, given in the order in which they were asked for.
+
+    First come, first served even where a smaller one would fit: else a one-hour file would wait for ever behind a stream of
+    five-minute ones.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        """`seconds`: of sound; a file that is longer than all of it waits until it is alone."""
+        self._total = seconds
+        self._taken = 0.0
+        self._line: deque[tuple[float, asyncio.Future[None]]] = deque()
+
+    def __repr__(self) -> str:
+        """Live counts."""
+        return f"<Room taken={self._taken:g} of={self._total:g} s waiting={len(self._line)}>"
+
+    async def take(self, seconds: float) -> Release:
+        """Wait for room; the caller calls what it gets back once, when the sound is out of memory. Cancelling gives up the place."""
+        wanted = min(seconds, self._total)
+        if self._line or self._taken + wanted > self._total:
+            await self._stand_in_line(wanted)
+        else:
+            self._taken += wanted
+        return self._release_of(wanted)
+
+    async def _stand_in_line(self, wanted: float) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        place = (wanted, turn)
+        self._line.append(place)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # called in the same moment: what was taken for us goes back
+                self._taken -= wanted
+            elif place in self._line:
+                self._line.remove(place)
+            self._call_next()
+            raise
+
+    def _release_of(self, wanted: float) -> Release:
+        held = [wanted]
+
+        def release() -> None:
+            if held:  # a second call would make room that is not there
+                self._taken -= held.pop()
+                self._call_next()
+
+        return release
+
+    def _call_next(self) -> None:
+        while self._line:
+            wanted, turn = self._line[0]
+            if not turn.cancelled():  # else whoever waits there is gone, but has not run since
+                if self._taken + wanted > self._total:
+                    return
+                self._taken += wanted
+                turn.set_result(None)
+            self._line.popleft()

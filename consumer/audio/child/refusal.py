@@ -1,0 +1,33 @@
+"""How the decoder child says no: a refusal for good, and "not with so little room".
+
+Imports schemas.codes only; never a byte of a file in a message.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas.codes import ErrorCode
+
+
+class Rejected(Exception):
+    """This file is refused; the child goes on."""
+
+    def __init__(self, code: ErrorCode, message: str, **details: Any) -> None:
+        """Keep what the parent passes on to the caller: never a byte of the file."""
+        super().__init__(message)
+        self.code, self.message, self.details = code, message, details
+
+
+class Longer(Exception):
+    """The file holds more sound than there is room for now; the parent comes back with more."""
+
+    def __init__(self, seconds: float) -> None:
+        """`seconds`: how much sound it is, as far as that can be told without decoding it."""
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+def too_long(max_seconds: float, **details: Any) -> Rejected:
+    """The refusal of a file that is too long."""
+    return Rejected(ErrorCode.AUDIO_TOO_LONG, f"more than {max_seconds:g} seconds of audio", max_audio_seconds=max_seconds, **details)

@@ -1,0 +1,114 @@
+"""What is suspicious about a segment: known inventions on silence, loops, text too dense for its time. Pure.
+
+Imports the standard library and schemas only. Marks, never deletes: a person may well have said "thanks for watching".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Final
+
+from schemas.reply import Segment, SegmentFlag
+
+COMPRESSES: Final = 2.4
+"""Whisper's own threshold: text that gzip shrinks more than this repeats itself."""
+NO_SPEECH: Final = 0.6
+DENSE: Final = 35.0
+"""Characters a second; the fastest speakers stay below 25."""
+DENSE_FROM: Final = 20
+"""Characters; shorter segments have times that are too coarse to judge."""
+SAME_SEGMENTS: Final = 3
+LONGEST_GROUP: Final = 8
+FEWEST_TIMES: Final = {1: 6, 2: 4}
+"""How often a group of so many words in a row makes a loop; of three words and more: three times."""
+
+_PHRASES: Final = frozenset(
+    """
+    продолжение следует
+    спасибо за просмотр
+    спасибо за субтитры
+    подписывайтесь на канал
+    подписывайтесь на наш канал
+    подпишись на канал
+    ставьте лайки и подписывайтесь на канал
+    не забудьте подписаться на канал
+    смотрите продолжение в следующей части
+    до новых встреч
+    дякую за перегляд
+    дякую за увагу
+    thanks for watching
+    thank you for watching
+    thank you so much for watching
+    please subscribe to my channel
+    please like and subscribe
+    you
+    vielen dank fürs zuschauen
+    merci d avoir regardé cette vidéo
+    gracias por ver el video
+    obrigado por assistir
+    grazie per aver guardato
+    dziękuję za obejrzenie
+    izlediğiniz için teşekkür ederim
+    ご視聴ありがとうございました
+    시청해주셔서 감사합니다
+    """.strip().split("\n")
+)
+_PATTERN: Final = re.compile(
+    r"субтитры (с?делал|создавал|добавил|подогнал|предоставил)\w* \w+( \w+)?"
+    r"|(редактор субтитров|субтитры) [\w ]{1,40}корректор [\w ]{1,30}"
+    r"|субтитри \w+ \w+|фондю субтитры"
+    r"|[\w ]{0,60}amara org[\w ]{0,20}"
+    r"|untertitel(ung)? im auftrag des zdf[\w ]{0,30}|untertitel(ung)? des zdf[\w ]{0,20}"
+    r"|sous titrage [\w ]{1,30}|altyazı m k|sottotitoli [\w ]{0,30}qtss"
+    r"|请不吝点赞.*|字幕由.*"
+)
+"""Signatures that subtitle authors left in Whisper's training data, each as the whole of a segment."""
+
+_STRIPPED: Final = frozenset(phrase.strip() for phrase in _PHRASES)
+
+
+def marked(segments: Sequence[Segment]) -> list[Segment]:
+    """The same segments, each with what is suspicious about it in `flags`."""
+    looping = _in_loops(segments)
+    return [segment.model_copy(update={"flags": _flags(segment, loops=segment.id in looping)}) for segment in segments]
+
+
+def _flags(segment: Segment, *, loops: bool) -> list[SegmentFlag]:
+    words = normalized(segment.text)
+    judged: dict[SegmentFlag, bool] = {
+        "silence_phrase": is_silence_phrase(words),
+        "repetition": loops or segment.compression_ratio > COMPRESSES or repeats_itself(words.split()),
+        "no_speech": segment.no_speech_prob > NO_SPEECH,
+        "too_dense": len(words) > DENSE_FROM and len(words) > DENSE * (segment.end - segment.start),
+    }
+    return [flag for flag, is_so in judged.items() if is_so]
+
+
+def normalized(text: str) -> str:
+    """Small letters, no punctuation, single spaces, ё as е."""
+    return " ".join(re.findall(r"\w+", text.lower().replace("ё", "е")))
+
+
+def is_silence_phrase(words: str) -> bool:
+    """Whether the whole segment is one of the sentences that Whisper is known to hear in silence."""
+    return words in _STRIPPED or _PATTERN.fullmatch(words) is not None
+
+
+def repeats_itself(words: Sequence[str]) -> bool:
+    """Whether some words come over and over, next to each other."""
+    return any(_longest_run(words, size) >= FEWEST_TIMES.get(size, 3) for size in range(1, LONGEST_GROUP + 1))
+
+
+def _longest_run(words: Sequence[str], size: int) -> int:
+    """How many times in a row the same `size` words come, at most."""
+    same = (words[at] == words[at - size] for at in range(size, len(words)))
+    longest = max((sum(1 for _ in run) for equal, run in groupby(same) if equal), default=0)
+    return longest // size + 1
+
+
+def _in_loops(segments: Sequence[Segment]) -> set[int]:
+    """Ids of segments that say the same as their neighbours, three or more of them."""
+    runs = (list(run) for text, run in groupby(segments, lambda segment: normalized(segment.text)) if text)
+    return {segment.id for run in runs if len(run) >= SAME_SEGMENTS for segment in run}

@@ -1,0 +1,77 @@
+"""How much memory the daemon can come to need, from its settings: promise 7 as a sum whose parts can be printed.
+
+Imports consumer.settings and consumer.audio.limits; pure but for `resident_bytes`, which asks the kernel about this process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from consumer.audio.limits import MIB, DecodeLimits
+from consumer.settings import Settings
+
+BODY_COPIES: Final = 3
+"""A body as frames, as bytes, and as the audio taken out of JSON."""
+SOUND_BYTES: Final = 16_000 * (2 + 4 + 4)
+"""A second of sound: as it came from the child, as floats, and the parts of it in which somebody speaks."""
+FEATURE_BYTES: Final = 1_200_000
+"""A second of sound on its way to the model. Measured: 1,027 kB for the spectrogram, 146 kB for voice detection."""
+CALL_MIB: Final = 192
+"""What one model call takes beside the weights: an estimate for models up to base, not measured; larger models take more."""
+STATUS: Final = Path("/proc/self/status")
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryBound:
+    """Bytes, at most, by what takes them. `loaded`: process and model when work begins; `decoders`: all children together."""
+
+    loaded: int
+    bodies: int
+    short_notes: int
+    long_audio: int
+    model_calls: int
+    decoders: int
+
+    @property
+    def total(self) -> int:
+        """Bytes of parent and children together."""
+        return sum(asdict(self).values())
+
+    def in_mib(self) -> dict[str, int]:
+        """The parts and their total, for a log line."""
+        return {f"{part}_mib": -(-size // MIB) for part, size in (*asdict(self).items(), ("total", self.total))}
+
+
+def decode_limits(settings: Settings) -> DecodeLimits:
+    """The bounds on one file, as the settings have them."""
+    return DecodeLimits(settings.max_audio_seconds, settings.decode_seconds, settings.max_body_bytes)
+
+
+def notes_in_hand(settings: Settings) -> int:
+    """Deliveries at a time: interactive ones, a slot's worth of bulk, one suspect."""
+    return settings.effective_prefetch + settings.effective_slots + 1
+
+
+def bound(settings: Settings, loaded_bytes: int) -> MemoryBound:
+    """The most that these settings can lead to, given what the process holds once its model is loaded."""
+    limits, in_hand, slots = decode_limits(settings), notes_in_hand(settings), settings.effective_slots
+    a_second = SOUND_BYTES + FEATURE_BYTES
+    return MemoryBound(
+        loaded=loaded_bytes,
+        bodies=in_hand * BODY_COPIES * settings.max_body_bytes,
+        short_notes=int(in_hand * limits.short_seconds * a_second),
+        long_audio=int(settings.max_audio_seconds * a_second),  # the room that long files share
+        model_calls=slots * CALL_MIB * MIB,
+        decoders=slots * limits.address_space_bytes,
+    )
+
+
+def resident_bytes() -> int:
+    """What this process has in memory now; 0 where the system does not tell."""
+    try:
+        lines = STATUS.read_text(encoding="ascii").splitlines()
+        return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1]) * 1024
+    except (OSError, ValueError, StopIteration):
+        return 0

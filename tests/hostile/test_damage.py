@@ -1,0 +1,65 @@
+"""Damaged notes: what is missing is said. Twelve formats, seeded damage of six kinds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import pytest
+
+from consumer.audio.decoder import DecodedAudio
+from consumer.audio.pool import DecoderPool
+from consumer.errors import AudioRejected
+from tests.hostile import damage
+
+SILENT_ABOUT_LENGTH: Final = {"amr", "adts-aac"}
+"""Frames after frames, with no count anywhere: a cut between two of them leaves a perfect, shorter file."""
+ALTERED: Final = 0.05
+WINDOW: Final = 1600
+
+
+async def outcome(pool: DecoderPool, good: DecodedAudio, audio: bytes) -> str:
+    """In a word what became of a damaged file."""
+    try:
+        decoded = await pool.decode(audio)
+    except AudioRejected as refusal:
+        return str(refusal.code)
+    decoded.release()
+    if decoded.info.truncated or decoded.info.bad_packets:
+        return "said so"
+    if good.info.duration - decoded.info.duration > 1.0:
+        return "a second missing, not known" if decoded.info.declared_duration is None else "a second missing, not said"
+    return "whole, but a second and more sounds otherwise" if altered_seconds(good, decoded) > 1.0 else "whole"
+
+
+def altered_seconds(good: DecodedAudio, decoded: DecodedAudio) -> float:
+    """How much of the sound is not what it was, in steps of a tenth of a second."""
+    shared = min(good.pcm.size, decoded.pcm.size) // WINDOW * WINDOW
+    loudest = np.abs(good.pcm[:shared] - decoded.pcm[:shared]).reshape(-1, WINDOW).max(axis=1)
+    return float((loudest > ALTERED).sum()) * WINDOW / 16_000
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", damage.NAMES)
+async def test_no_damaged_note_passes_for_a_whole_one(
+    pool: DecoderPool, amount: Callable[[str], int], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """More than a second missing is either said, or the reply says that the file itself does not tell its length."""
+    whole = damage.file(name)
+    good = await pool.decode(whole)
+    assert not good.info.truncated
+
+    results = Counter([await outcome(pool, good, damage.damaged(whole, seed)[1]) for seed in range(amount("DAMAGE"))])
+
+    with capsys.disabled():
+        print(f"\n{name}: {dict(results.most_common())}", end="")  # noqa: T201 -- the published counts
+    assert results["a second missing, not said"] == 0
+    assert name in SILENT_ABOUT_LENGTH or results["a second missing, not known"] == 0
+
+
+async def test_the_damage_of_a_seed_is_always_the_same() -> None:
+    """A seed that once failed can be looked at again."""
+    audio = bytes(range(256)) * 40
+    assert [damage.damaged(audio, seed) for seed in range(60)] == [damage.damaged(audio, seed) for seed in range(60)]

@@ -1,0 +1,94 @@
+"""Doubtful segments are marked by name, sound ones are not, and no text is ever touched."""
+
+from __future__ import annotations
+
+import pytest
+
+from consumer.engine.guards import marked
+from schemas.reply import Segment
+
+
+def segment(text: str, *, seconds: float = 5.0, number: int = 0, compression_ratio: float = 1.2, no_speech_prob: float = 0.1) -> Segment:
+    """A segment that is unremarkable but for what the test says."""
+    return Segment(
+        id=number, start=0, end=seconds, text=text, avg_logprob=-0.3, no_speech_prob=no_speech_prob, compression_ratio=compression_ratio
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " Продолжение следует...",
+        " Субтитры сделал DimaTorzok",
+        " Субтитры создавал DimaTorzok.",
+        " Редактор субтитров А.Семкин Корректор А.Егорова",
+        " Субтитры подготовил Иван Иванов. Корректор А.Егорова",
+        " Спасибо за просмотр!",
+        " Подписывайтесь на наш канал!",
+        " Дякую за перегляд!",
+        " Thanks for watching!",
+        " Subtitles by the Amara.org community",
+        " Untertitel im Auftrag des ZDF für funk, 2017",
+        " Sous-titres réalisés par la communauté d'Amara.org",
+        " Altyazı M.K.",
+        " you",
+        " ご視聴ありがとうございました",
+    ],
+)
+def test_what_whisper_is_known_to_hear_in_silence_is_marked(text: str) -> None:
+    """The bot can ask the user, or leave it out: its decision, by name."""
+    (guarded,) = marked([segment(text)])
+    assert guarded.flags == ["silence_phrase"]
+    assert guarded.text == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " Купил продукты на две с половиной тысячи",
+        " Спасибо за просмотр моего резюме, жду ответа",
+        " Да, да, да, конечно",
+        " Нет, нет, нет, нет!",
+        " Субтитры в этом фильме ужасные",
+        " Do you want to watch it? Thanks.",
+        " очень-очень-очень хорошо",
+        "",
+        " ...",
+    ],
+)
+def test_what_people_say_is_not_marked(text: str) -> None:
+    """A flag that comes up in ordinary speech would be ignored everywhere."""
+    assert marked([segment(text)])[0].flags == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [" да" * 6, " ну вот" * 4, " я пошел домой" * 3, " раз два три четыре пять шесть семь восемь" * 3],
+)
+def test_words_that_come_over_and_over_are_a_loop(text: str) -> None:
+    """One word six times, two words four times, more words three times, next to each other."""
+    assert marked([segment(text, seconds=20)])[0].flags == ["repetition"]
+
+
+def test_text_that_compresses_too_well_is_a_loop() -> None:
+    """Whisper's own measure, taken where the fallback ladder gave up."""
+    assert marked([segment(" что-то", compression_ratio=2.5)])[0].flags == ["repetition"]
+
+
+def test_the_same_segment_three_times_is_a_loop_in_each() -> None:
+    """A loop over windows: every window by itself looks innocent."""
+    texts = [" Привет.", " Я иду домой.", " я иду домой", " Я иду домой!", " Пока."]
+    flags = [guarded.flags for guarded in marked([segment(text, number=at) for at, text in enumerate(texts)])]
+    assert flags == [[], ["repetition"], ["repetition"], ["repetition"], []]
+
+
+def test_silence_by_the_models_own_word_and_text_too_dense_for_its_time_are_marked() -> None:
+    """Nobody says forty characters in half a second."""
+    assert marked([segment(" что-то", no_speech_prob=0.9)])[0].flags == ["no_speech"]
+    assert marked([segment(" сорок букв за полсекунды не скажет никто", seconds=0.5)])[0].flags == ["too_dense"]
+
+
+def test_nothing_but_the_flags_changes() -> None:
+    """Text, times and numbers leave as they came."""
+    given = [segment(" Продолжение следует...", number=at) for at in range(4)]
+    assert [guarded.model_copy(update={"flags": []}) for guarded in marked(given)] == given

@@ -1,0 +1,58 @@
+"""The bound that is printed at start: every part follows its setting, and the whole is the sum."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consumer import memory
+from consumer.audio.limits import MIB
+from consumer.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No `.env` is read."""
+    monkeypatch.chdir(tmp_path)
+
+
+def settings(**given: Any) -> Settings:
+    """The defaults of a two-slot machine but for what is given."""
+    return Settings(**{"slots": 2, "worker": "w", **given})
+
+
+def test_the_whole_is_the_sum_of_its_parts() -> None:
+    """Nothing is counted that is not printed."""
+    bound = memory.bound(settings(), 500 * MIB)
+    printed = bound.in_mib()
+    total = printed.pop("total_mib")
+    assert bound.total // MIB <= total <= sum(printed.values())
+    assert set(printed) == {"loaded_mib", "bodies_mib", "short_notes_mib", "long_audio_mib", "model_calls_mib", "decoders_mib"}
+
+
+@pytest.mark.parametrize(
+    ("given", "grows"),
+    [
+        ({"max_audio_seconds": 7200}, {"long_audio"}),
+        ({"max_body_bytes": 40 * MIB}, {"bodies", "decoders"}),
+        ({"prefetch": 40}, {"bodies", "short_notes"}),
+        ({"slots": 4, "prefetch": 6}, {"model_calls", "decoders"}),
+    ],
+    ids=["longest audio", "largest body", "prefetch", "slots"],
+)
+def test_each_part_grows_with_its_settings_and_with_no_other(given: dict[str, Any], grows: set[str]) -> None:
+    """An operator sees which setting to turn down."""
+    small, large = memory.bound(settings(prefetch=8), MIB), memory.bound(settings(**{"prefetch": 8, **given}), MIB)
+    assert {part for part in small.__slots__ if getattr(small, part) < getattr(large, part)} == grows
+
+
+def test_eight_long_files_take_no_more_than_one_of_the_longest() -> None:
+    """The room for long audio is shared: its part does not depend on how many are in hand."""
+    assert memory.bound(settings(prefetch=8), 0).long_audio == memory.bound(settings(prefetch=80), 0).long_audio
+
+
+def test_what_the_process_holds_now_is_read_from_the_kernel() -> None:
+    """The bound starts from what model and libraries really took."""
+    assert 10 * MIB < memory.resident_bytes() < 100_000 * MIB

@@ -1,0 +1,28 @@
+"""`python -m tools.strace`: makes sure that strace is here for the tests that watch system calls, where that is possible.
+
+Never traces anything itself. Without root or apt-get it only says what to do; those tests are then skipped, but in CI they fail.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+
+from tools.rabbitmq.install import apt_install
+
+PACKAGE = "strace"
+
+
+def main() -> int:
+    """Install what is missing; a machine where it cannot be had is no reason to stop."""
+    if shutil.which("strace"):
+        return 0
+    reason = apt_install(PACKAGE) if os.geteuid() == 0 and shutil.which("apt-get") else "needs root and apt-get"
+    if not shutil.which("strace"):
+        sys.stderr.write(f"strace is missing ({reason}); tests that ask it are skipped. To have it: sudo apt-get install {PACKAGE}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

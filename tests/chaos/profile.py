@@ -57,7 +57,7 @@ class Profile:
     def scale(self) -> float:
         """How many times the short form this is, at its largest."""
         pairs = (
-            (self.kills, 6), (self.terms, 3), (self.faults, 1), (self.slow_faults, 1), (self.points, 1), (self.matrix, 1),
+            (self.kills, 6), (self.terms, 3), (self.faults, 1), (self.slow_faults, 1), (self.points, 1), (self.matrix, 1 / 11),
             (self.properties, 5_000), (self.bodies, 5_000),
         )  # fmt: skip
         return max(1.0, *(mine / short for mine, short in pairs))

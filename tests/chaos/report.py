@@ -14,13 +14,14 @@ from tests.chaos.results import Row, rows, totals
 
 
 def render(runs: list[dict[str, Any]]) -> str:
-    """The tables as Markdown."""
-    failed = [run["test"] for run in runs if not run["passed"]]
-    faults = rows(runs)
+    """The tables as Markdown. What failed is named and not counted: its books were not balanced."""
+    failed = [f"{run['test']} (seed {run['seed']})" for run in runs if not run["passed"]]
+    passed = [run for run in runs if run["passed"]]
+    faults = rows(passed)
     simple = {kind: row for kind, row in faults.items() if " @ " not in kind and " + " not in kind}
     pairs = sum(row.count for kind, row in faults.items() if " + " in kind)
     lines = [
-        f"{len(runs)} tests in all, {len(failed)} failed{': ' + ', '.join(failed) if failed else ''}. Pairs of faults: {pairs}.",
+        f"{len(passed)} tests passed, {len(failed)} failed{': ' + ', '.join(failed) if failed else ''}. Pairs of faults: {pairs}.",
         "",
         "| fault | times | consumer back: median | longest | next answer: longest |",
         "| --- | --- | --- | --- | --- |",
@@ -32,11 +33,13 @@ def render(runs: list[dict[str, Any]]) -> str:
         *_matrix({kind: row for kind, row in faults.items() if " @ " in kind}),
         "| in all ledgers | |",
         "| --- | --- |",
-        *(f"| {name.replace('_', ' ')} | {value:,} |" for name, value in totals(runs).items()),
+        *(f"| {name.replace('_', ' ')} | {value:,} |" for name, value in totals(passed).items()),
         "",
-        "| run | seed | measured |",
+        "| test | seed | measured |",
         "| --- | --- | --- |",
-        *(f"| {run['test']} ({run['command'] or 'short form'}) | {run['seed']} | {_measured(run)} |" for run in runs),
+        *(f"| {run['test']} | {run['seed']} | {_measured(run)} |" for run in passed if run["measured"]),
+        "",
+        "Runs: " + "; ".join(sorted({f"`{run['command'] or 'short form'}`" for run in passed})),
     ]
     return "\n".join(lines)
 

@@ -109,10 +109,11 @@ class Rig:
         time.sleep(self.dice.uniform(least, most))
 
     @contextlib.contextmanager
-    def fault(self, kind: str, limit: float, *, crash: bool = True, silent: bool = False) -> Iterator[None]:
+    def fault(self, kind: str, limit: float, *, crash: bool = False, silent: bool = False) -> Iterator[None]:
         """Inflict one fault in the `with` block, which ends when the broker is reachable and the daemon may go on.
 
         Then wait until service is back, and count how long that took; more than `limit` seconds is a failure.
+        `crash`: the daemon dies of it; losing a connection is nobody's death and must never make `poison` of a request.
         `silent`: nobody has noticed the fault yet, so only an answer to a new request proves anything.
         """
         with self.ledger.fault(kind, crash=crash):

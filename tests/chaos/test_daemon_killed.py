@@ -43,7 +43,7 @@ def test_sigkill_at_a_named_point_loses_nothing(rig: Rig, profile: Profile) -> N
     for point in POINTS * profile.points:
         rig.daemon.stop()
         rig.start(failpoint=f"{point}:{rig.dice.randint(1, 6)}")
-        with rig.fault(f"daemon SIGKILL at {point}", BACK):
+        with rig.fault(f"daemon SIGKILL at {point}", BACK, crash=True):
             assert rig.daemon.wait_exit(60) == -signal.SIGKILL
             rig.start()
         _progress(rig, 2)
@@ -57,7 +57,7 @@ def test_sigterm_while_the_broker_stands_still_ends_in_time(rig: Rig, profile: P
     for _ in range(profile.faults):
         rig.wait_consumer(BACK)
         rig.pause(0.0, 1.5)
-        with rig.fault("daemon SIGTERM while the broker is stopped", BACK):
+        with rig.fault("daemon SIGTERM while the broker is stopped", BACK, crash=True):
             rig.node.freeze()
             began = time.monotonic()
             assert rig.daemon.stop(DRAIN_SECONDS + 30) == 0, rig.daemon.log[-2000:]
@@ -76,7 +76,7 @@ def test_sigterm_under_load_answers_or_hands_back_and_exits_with_zero(rig: Rig, 
     for _ in range(profile.terms):
         rig.wait_consumer(BACK)
         rig.pause(0.0, 1.5)
-        with rig.fault("daemon SIGTERM", BACK, crash=False):
+        with rig.fault("daemon SIGTERM", BACK):
             began = time.monotonic()
             code = rig.daemon.stop(DRAIN_SECONDS + 30)
             longest = max(longest, time.monotonic() - began)

@@ -18,7 +18,7 @@ def test_a_full_reply_queue_delays_answers_and_loses_none(rig: Rig, profile: Pro
     rig.load.flow.set()
     for number in range(profile.faults):
         name = rig.broker.declare(f"chaos.full.{number}", x_max_length=1, x_overflow="reject-publish")
-        with rig.fault("reply queue full", QUICK, crash=False):
+        with rig.fault("reply queue full", QUICK):
             for _ in range(AT_ONCE):
                 rig.load.add(rig.requests.plain(reply_to=name))
             rig.wait_until(lambda: bool(rig.daemon.lines("publish_again")), "nacked reply")
@@ -33,7 +33,7 @@ def test_a_deleted_reply_queue_parks_the_answers(rig: Rig, profile: Profile) -> 
     rig.load.flow.set()
     for number in range(profile.faults):
         name = rig.broker.declare(f"chaos.doomed.{number}")
-        with rig.fault("reply queue deleted", QUICK, crash=False):
+        with rig.fault("reply queue deleted", QUICK):
             for _ in range(AT_ONCE):
                 rig.load.add(rig.requests.plain(reply_to=name, parkable=True))
             rig.wait_until(lambda: rig.load.idle, "publishing")

@@ -126,7 +126,7 @@ class Ledger:
 
     @contextmanager
     def fault(self, kind: str, *, crash: bool = False) -> Iterator[None]:
-        """Write down when a fault began, and when all was well again. `crash`: it delivers what is in hand again."""
+        """Write down when a fault began, and when all was well again. `crash`: a daemon died with what it had in hand."""
         began = time.time()
         try:
             yield

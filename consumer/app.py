@@ -22,8 +22,9 @@ from consumer.bus.link import Link
 from consumer.bus.publisher import AmqpPublisher
 from consumer.cancels import Cancels
 from consumer.delivery import Rules
+from consumer.engine import windows
 from consumer.engine.hub import Progress
-from consumer.engine.opening import open_engine
+from consumer.engine.opening import Batching, open_engine
 from consumer.engine.whisper import WhisperTranscriber
 from consumer.errors import ExitCode, SettingsError, StartupError
 from consumer.failpoints import FailPoints
@@ -187,9 +188,12 @@ class Daemon:
             cache=settings.model_cache,
             device=settings.device,
             compute_type=settings.compute_type,
+            encoder=settings.encoder,
             slots=settings.effective_slots,
             threads=sum(self._lanes().values()),
             on_progress=self._tell_download,
+            long_audio=windows.chosen(settings.long_audio, settings.long_seconds, settings.window_seconds, settings.effective_slots),
+            batch=Batching(settings.batch_size, settings.batch_seconds),
         )
         self._parts.push_async_callback(engine.close, ENGINE_SECONDS)
         if not engine.knows(settings.language):
@@ -197,7 +201,7 @@ class Daemon:
                 f"STTD_LANGUAGE={settings.language}: the model {settings.model} does not know it; choose another language or model"
             )
         self._metrics.model_loaded(engine.info, time.monotonic() - began)
-        self._metrics.engine(lambda: engine.busy, lambda: engine.waiting)
+        self._metrics.engine(lambda: engine.busy, lambda: engine.waiting, engine.waiting_of)
         self._health.set("model", True)
         log.info(
             "model loaded and self-tested", action="model_loaded", seconds=round(time.monotonic() - began, 2), **engine.info.model_dump()

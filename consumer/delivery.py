@@ -6,6 +6,7 @@ Imports the bus seam, errors and schemas; never publishes and never decides what
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -116,6 +117,7 @@ class Delivery:
         self.settlement = Settlement(incoming)
         self.orphaned = asyncio.Event()
         self.forgiven = 0  # redeliveries that were a lost connection's doing: see survived.py
+        self.begun = threading.Event()  # set by the engine, in its thread, with the first model call
 
     @property
     def message_id(self) -> str | None:
@@ -151,6 +153,16 @@ class Delivery:
             return self.incoming.lane
         mark = self.incoming.properties.headers.get(names.LANE_HEADER)
         return mark if mark in self.rules.lanes else self.rules.lanes[0]
+
+    @property
+    def bulk(self) -> bool:
+        """Whether others go before it."""
+        return self.lane != self.rules.lanes[0]
+
+    @property
+    def untouched(self) -> bool:
+        """Whether another worker would lose nothing by taking it over: no model call made, nothing on its way to the caller."""
+        return not self.begun.is_set() and self.settlement.state is State.OPEN
 
     @property
     def target(self) -> str:

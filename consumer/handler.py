@@ -126,7 +126,7 @@ class Handler:
         return self._assemble(delivery, decoded, transcription, decode_seconds, seconds)
 
     async def _transcribe(self, delivery: Delivery, decoded: DecodedAudio, asked: TranscriptionOptions) -> Transcription:
-        job = Job(decoded.pcm, self._defaults.job_options(asked))
+        job = Job(decoded.pcm, self._defaults.job_options(asked), lane="bulk" if delivery.bulk else "interactive", begun=delivery.begun)
         if not asked.progress:
             return await self._transcriber.transcribe(job)
         async with ProgressReporter(self._publisher, delivery) as reporter:

@@ -56,6 +56,10 @@ class Settings(BaseSettings):
     model_cache: Path | None = Field(default=None, description="Directory for downloaded models. Default: the Hub library's own cache.")
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where the model runs; `auto` takes a GPU if there is one.")
     compute_type: str = Field(default="auto", description="ctranslate2's compute type; `auto` is int8 on CPU and float16 on a GPU.")
+    encoder: Literal["auto", "ctranslate2", "openvino"] = Field(
+        default="auto",
+        description="Who encodes on a CPU: `auto` is OpenVINO where a self-test finds it as exact and faster, else ctranslate2.",
+    )
     slots: Annotated[int, Field(ge=1, le=256)] | None = Field(
         default=None, description="Model calls at a time, one core each on a CPU. Default: the usable cores."
     )
@@ -63,6 +67,23 @@ class Settings(BaseSettings):
     beam_size: Annotated[int, Field(ge=1, le=10)] = Field(default=5, description="Beam width of requests that name none.")
     condition_on_previous_text: bool = Field(
         default=False, description="Feed each window the text before it; off, long notes cannot get stuck in a loop."
+    )
+
+    long_audio: Literal["windows", "sequential"] = Field(
+        default="windows",
+        description="How long audio is transcribed: in windows cut at silences, side by side, or in one go as faster-whisper does.",
+    )
+    long_seconds: Annotated[float, Field(ge=30, le=36_000)] = Field(
+        default=60, description="From how many seconds on audio counts as long and is cut into windows."
+    )
+    window_seconds: Annotated[float, Field(ge=5, le=30)] = Field(
+        default=30, description="Longest window of long audio, in seconds; each costs about as much as a full one of 30."
+    )
+    batch_size: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=16, description="On a GPU: how many notes' calls may run as one batch. A CPU runs them one by one."
+    )
+    batch_seconds: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.02, description="On a GPU: how long a call may wait for others while the GPU is at work, in seconds."
     )
 
     max_body_bytes: Annotated[int, Field(ge=1024, le=512 * 1024 * 1024)] = Field(

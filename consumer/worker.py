@@ -138,9 +138,15 @@ class Worker:
             task.cancel()
 
     async def drain(self, seconds: float) -> DrainReport:
-        """Finish what is in hand for up to `seconds`, then leave the rest unsettled for redelivery."""
+        """Finish what has begun for up to `seconds`, then leave the rest unsettled for redelivery.
+
+        What has not begun is left to the broker at once: waiting here, it would only come later to the worker that takes over.
+        """
         in_hand = dict(self._in_hand)
-        log.info("finishing %d notes in hand", len(in_hand), action="drain", grace=seconds)
+        untouched = [task for task, delivery in in_hand.items() if delivery.untouched]
+        log.info("finishing %d notes in hand", len(in_hand) - len(untouched), action="drain", grace=seconds, not_begun=len(untouched))
+        for task in untouched:
+            task.cancel("drain: not begun")
         if in_hand:
             await asyncio.wait(in_hand, timeout=seconds)
         for last_word in (False, True):

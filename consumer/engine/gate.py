@@ -1,25 +1,34 @@
-"""Who may call the model when: the seam where the scheduler goes, and its first implementation.
+"""Who may call the model when: the seam between faster-whisper's threads and the model, and its plainest implementation.
 
 Imports transcriber and consumer.errors; knows no model, no audio and no event loop. Never holds a slot between two calls.
 
-Every call to ctranslate2 passes one gate, from the thread of the message that it works for; the gate knows that message
-(`with gate.job(job)`). So a scheduler that orders calls (least remaining audio first) replaces `SlotGate` here and nowhere
-else. One that merges calls into batches needs to see what is called as well: `GatedModel` in model.py is the one place
-that names the four operations and would hand them over.
+Every call to ctranslate2 passes one gate, from a thread that works for one message; the gate knows that message
+(`with gate.job(job)`). The daemon's gate is the scheduler (scheduler.py). `SlotGate` serves first come, first served: what a
+thread pool does, for tests and for measuring against it.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
-from consumer.engine.transcriber import Job
+from consumer.engine.transcriber import Job, Lane
 from consumer.errors import JobStopped
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Batchable(Generic[T]):
+    """How a call can run together with others of its `kind`: `run` takes their items and gives one result for each, in order."""
+
+    kind: Hashable
+    item: Any
+    run: Callable[[Sequence[Any]], Sequence[T]]
 
 
 class Gate(Protocol):
@@ -27,7 +36,7 @@ class Gate(Protocol):
 
     @property
     def busy(self) -> int:
-        """Calls that the model works on now."""
+        """Slots that the model works in now."""
         ...
 
     @property
@@ -35,8 +44,16 @@ class Gate(Protocol):
         """Calls that wait for their turn."""
         ...
 
-    def run(self, call: Callable[[], T]) -> T:
-        """Wait for the turn of this thread's job, then call. Raises `JobStopped` instead once `job.stop` is set."""
+    def waiting_of(self, lane: Lane) -> int:
+        """Those of them that belong to jobs of one lane."""
+        ...
+
+    def run(self, call: Callable[[], T], *, begins: bool = False, batch: Batchable[T] | None = None) -> T:
+        """Wait for the turn of this thread's job, then call. Raises `JobStopped` instead once `job.stop` is set.
+
+        `begins`: the call opens a window; those after it belong to the same one. `batch`: how it could run with others; a
+        gate may ignore it. The job's `begun` is set before its first call.
+        """
         ...
 
     def job(self, job: Job) -> AbstractContextManager[None]:
@@ -44,16 +61,39 @@ class Gate(Protocol):
         ...
 
 
-class SlotGate:
+class JobThreads:
+    """Which job each thread works for."""
+
+    def __init__(self) -> None:
+        """No thread works for any."""
+        self._current = threading.local()
+
+    @contextmanager
+    def job(self, job: Job) -> Iterator[None]:
+        """Until the block ends, this thread's calls belong to `job`."""
+        before = self.current
+        self._current.job = job
+        try:
+            yield
+        finally:
+            self._current.job = before
+
+    @property
+    def current(self) -> Job | None:
+        """This thread's job."""
+        return getattr(self._current, "job", None)
+
+
+class SlotGate(JobThreads):
     """At most `slots` calls at a time, first come, first served."""
 
     def __init__(self, slots: int) -> None:
         """`slots`: calls at a time, at least 1."""
+        super().__init__()
         self._lock = threading.Lock()
         self._free = slots
         self._slots = slots
-        self._turns: deque[threading.Event] = deque()
-        self._current = threading.local()
+        self._turns: deque[tuple[Lane, threading.Event]] = deque()
 
     def __repr__(self) -> str:
         """Live counts."""
@@ -69,29 +109,21 @@ class SlotGate:
         """Calls that wait for a slot."""
         return len(self._turns)
 
-    @contextmanager
-    def job(self, job: Job) -> Iterator[None]:
-        """Until the block ends, this thread's calls belong to `job`."""
-        self._current.job = job
-        try:
-            yield
-        finally:
-            self._current.job = None
+    def waiting_of(self, lane: Lane) -> int:
+        """Those of one lane."""
+        return sum(theirs == lane for theirs, _ in self._turns)
 
-    def run(self, call: Callable[[], T]) -> T:
+    def run(self, call: Callable[[], T], *, begins: bool = False, batch: Batchable[T] | None = None) -> T:  # noqa: ARG002 - the seam's; this gate orders nothing
         """Wait for a slot, then call. Raises `JobStopped` when the job was stopped before its turn came."""
-        self._refuse_if_stopped()
+        refuse_if_stopped(self.current)
         self._enter()
         try:
-            self._refuse_if_stopped()  # it may have been told while it waited
+            refuse_if_stopped(self.current)  # it may have been told while it waited
+            if self.current is not None:
+                self.current.begun.set()
             return call()
         finally:
             self._leave()
-
-    def _refuse_if_stopped(self) -> None:
-        job: Job | None = getattr(self._current, "job", None)
-        if job is not None and job.stop.is_set():
-            raise JobStopped("stopped between two windows")
 
     def _enter(self) -> None:
         with self._lock:
@@ -99,13 +131,19 @@ class SlotGate:
                 self._free -= 1
                 return
             turn = threading.Event()
-            self._turns.append(turn)
+            self._turns.append(("interactive" if self.current is None else self.current.lane, turn))
         turn.wait()
 
     def _leave(self) -> None:
         """Hand the slot to who waits longest: it never becomes free in between, so nobody can overtake."""
         with self._lock:
             if self._turns:
-                self._turns.popleft().set()
+                self._turns.popleft()[1].set()
             else:
                 self._free += 1
+
+
+def refuse_if_stopped(job: Job | None) -> None:
+    """Raise `JobStopped` for a job that was told to stop."""
+    if job is not None and job.stop.is_set():
+        raise JobStopped("stopped between two windows")

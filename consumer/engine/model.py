@@ -6,18 +6,22 @@ what to transcribe or when.
 
 from __future__ import annotations
 
+import copy
 import importlib
 import logging
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
 import numpy as np
 
-from consumer.engine import environment
+from consumer.engine import batches, encoder, environment
 from consumer.engine.gate import Gate
 from consumer.engine.segments import RawSegment
 from consumer.engine.transcriber import JobOptions
+from consumer.engine.weights import Floats
+from consumer.engine.windows import Span
 from consumer.errors import ModelUnavailable
 from consumer.pcm import SAMPLE_RATE, Pcm
 from schemas.reply import ModelInfo
@@ -43,7 +47,7 @@ class GatedModel:
 
     def encode(self, *args: Any, **kwargs: Any) -> Any:
         """Mel frames -> what the decoder reads."""
-        return self._gate.run(lambda: self._model.encode(*args, **kwargs))
+        return self._gate.run(lambda: self._model.encode(*args, **kwargs), begins=True)
 
     def generate(self, *args: Any, **kwargs: Any) -> Any:
         """Encoded windows -> tokens."""
@@ -68,7 +72,9 @@ class LoadedModel:
 
     def __init__(self, whisper: Any, *, info: ModelInfo, gate: Gate) -> None:
         """`whisper`: a `faster_whisper.WhisperModel`, whose `model` is wrapped here."""
-        whisper.model = GatedModel(whisper.model, gate)
+        raw, whisper.model = whisper.model, GatedModel(whisper.model, gate)
+        if info.device == "cuda" and batches.can_coalesce(raw):
+            whisper.model = batches.CoalescedModel(raw, gate, whisper.model)
         self._whisper = whisper
         self.info = info
         self.gate = gate
@@ -82,21 +88,35 @@ class LoadedModel:
         """Whether its vocabulary holds this language (`yue` came with large-v3). An English-only model hears English in all."""
         return not self.multilingual or self._whisper.hf_tokenizer.token_to_id(f"<|{language}|>") is not None
 
-    def speech(self, pcm: Pcm) -> Pcm:
-        """What voice-activity detection leaves of the audio; the same as `segments` skips with `options.vad`."""
+    def speech(self, pcm: Pcm, longest: float = math.inf) -> list[Span]:
+        """Where somebody speaks, as voice-activity detection tells. Spans over `longest` s are cut at their last silence before that."""
         vad = importlib.import_module("faster_whisper.vad")
-        chunks, _ = vad.collect_chunks(pcm, vad.get_speech_timestamps(pcm))
-        return np.concatenate(chunks)
+        chunks = vad.get_speech_timestamps(pcm, vad.VadOptions(max_speech_duration_s=longest))
+        return [(chunk["start"], chunk["end"]) for chunk in chunks]
 
-    def languages(self, pcm: Pcm) -> dict[str, float]:
-        """The probability of each language that the model knows, from the first 30 s."""
-        _, _, probabilities = self._whisper.detect_language(pcm)
-        return dict(probabilities)
+    def first_window(self, sound: Pcm) -> Any:
+        """The first 30 s, encoded: the very input that `segments` begins with, so one encoding serves language and text."""
+        audio = importlib.import_module("faster_whisper.audio")
+        extractor = self._whisper.feature_extractor
+        features = extractor(sound)
+        frames = min(extractor.nb_max_frames, features.shape[-1] - 1)
+        return self._whisper.encode(audio.pad_or_trim(features[:, :frames]))
 
-    def segments(self, pcm: Pcm, language: str, options: JobOptions) -> Iterable[RawSegment]:
-        """Transcribe lazily: each step of the iteration computes up to one window of 30 s."""
-        segments, _ = self._whisper.transcribe(
-            pcm,
+    def languages(self, encoded: Any) -> dict[str, float]:
+        """The probability of each language that the model knows, from an encoded window."""
+        return {token[2:-2]: probability for token, probability in self._whisper.model.detect_language(encoded)[0]}
+
+    def segments(
+        self, pcm: Pcm, language: str, options: JobOptions, *, spans: Sequence[Span] | None = None, first: Any = None
+    ) -> Iterable[RawSegment]:
+        """Transcribe lazily: each step of the iteration computes up to one window of 30 s.
+
+        `spans`: hear these parts of the audio only, at least one; times are those of the whole. `first`: what `first_window` gave
+        for the same sound.
+        """
+        whisper = self._whisper if first is None else _beginning_with(self._whisper, first)
+        segments, _ = whisper.transcribe(
+            pcm if spans is None else heard(pcm, spans),
             language=language if self.multilingual else "en",
             task=options.task,
             beam_size=options.beam_size,
@@ -105,16 +125,51 @@ class LoadedModel:
             initial_prompt=options.initial_prompt,
             hotwords=options.hotwords,
             word_timestamps=options.word_timestamps,
-            vad_filter=options.vad,
+            vad_filter=False,
         )
-        return cast("Iterable[RawSegment]", segments)
+        return cast("Iterable[RawSegment]", segments if spans is None else _in_the_whole(segments, spans))
 
 
-def load(path: Path, *, name: str, device: str, compute_type: str, slots: int, gate: Gate) -> LoadedModel:
+def heard(pcm: Pcm, spans: Sequence[Span]) -> Pcm:
+    """The parts of the audio in one piece."""
+    return np.concatenate([pcm[start:end] for start, end in spans])
+
+
+def _in_the_whole(segments: Iterable[Any], spans: Sequence[Span]) -> Iterable[Any]:
+    chunks = [{"start": start, "end": end} for start, end in spans]
+    restored: Iterable[Any] = importlib.import_module("faster_whisper.transcribe").restore_speech_timestamps(segments, chunks, SAMPLE_RATE)
+    return restored
+
+
+def _beginning_with(whisper: Any, encoded: Any) -> Any:
+    """The same model, for one transcription whose first encoding is known already."""
+    view = copy.copy(whisper)
+    view.model = _Begun(whisper.model, encoded)
+    return view
+
+
+class _Begun:
+    """A model whose first `encode` is answered from memory."""
+
+    def __init__(self, model: Any, encoded: Any) -> None:
+        self._model = model
+        self._encoded = encoded
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def encode(self, *args: Any, **kwargs: Any) -> Any:
+        encoded, self._encoded = self._encoded, None
+        return self._model.encode(*args, **kwargs) if encoded is None else encoded
+
+
+def load(
+    path: Path, *, name: str, device: str, compute_type: str, slots: int, gate: Gate, encoding: encoder.Setting = "ctranslate2"
+) -> LoadedModel:
     """Load the model in directory `path`. Blocks for seconds; makes no network call.
 
     `device`: `auto`, `cpu` or `cuda`; `compute_type`: ctranslate2's name or `auto`; `slots`: calls at a time, one core each on
-    a CPU. Raises `ModelUnavailable` when the device, the type or the files are not to be had.
+    a CPU; `encoding`: who encodes. Raises `ModelUnavailable` when the device, the type, the files or the encoder are not to be had.
     """
     faster_whisper, ctranslate2 = _libraries()
     device = _device(ctranslate2, device)
@@ -133,10 +188,39 @@ def load(path: Path, *, name: str, device: str, compute_type: str, slots: int, g
         raise ModelUnavailable(f"model {name!r} does not load from {path}: {reason or type(error).__name__}") from error
     if whisper.feature_extractor.sampling_rate != SAMPLE_RATE:
         raise ModelUnavailable(f"model {name!r} wants {whisper.feature_extractor.sampling_rate} Hz; Whisper models take {SAMPLE_RATE}")
-    info = ModelInfo(
-        name=name, engine=f"faster-whisper {faster_whisper.__version__}", device=device, compute_type=whisper.model.compute_type
-    )
+    engine = " + ".join([f"faster-whisper {faster_whisper.__version__}", *_encode_elsewhere(whisper, path, encoding, slots)])
+    info = ModelInfo(name=name, engine=engine, device=device, compute_type=whisper.model.compute_type)
     return LoadedModel(whisper, info=info, gate=gate)
+
+
+def _encode_elsewhere(whisper: Any, path: Path, wanted: encoder.Setting, slots: int) -> list[str]:
+    """Let another encoder answer `whisper.model.encode` where it is wanted and as exact; its name, if any."""
+    ctranslate2, inner, extractor = importlib.import_module("ctranslate2"), whisper.model, whisper.feature_extractor
+    view = ctranslate2.StorageView.from_array
+
+    def reference(mel: Floats) -> Floats:
+        return np.asarray(inner.encode(view(mel)).to(ctranslate2.DataType.float32))
+
+    found = encoder.choose(
+        wanted,
+        path,
+        device=inner.device,
+        compute_type=inner.compute_type,
+        slots=slots,
+        mel=lambda: _one_window(extractor(encoder.pseudo_speech()), extractor.nb_max_frames),
+        reference=reference,
+    )
+    if found is None:
+        return []
+    whisper.model = encoder.EncodingModel(inner, found, view)
+    return [found.name]
+
+
+def _one_window(features: Floats, frames: int) -> Floats:
+    """As faster-whisper pads a short note: shape (1, bands, frames)."""
+    window = np.zeros((1, features.shape[0], frames), np.float32)
+    window[0, :, : features.shape[1]] = features
+    return window
 
 
 def _libraries() -> tuple[Any, Any]:

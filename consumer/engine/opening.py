@@ -8,34 +8,59 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from consumer.engine import background, store
 from consumer.engine import model as models
-from consumer.engine.gate import SlotGate
+from consumer.engine.encoder import Setting as Encoder
 from consumer.engine.hub import OnProgress, Progress
+from consumer.engine.scheduler import Scheduler
 from consumer.engine.whisper import WhisperTranscriber
+from consumer.engine.windows import LongAudio
 from consumer.errors import JobStopped
 
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How many calls may go together on a GPU, and how many seconds one may wait for company."""
+
+    size: int = 16
+    seconds: float = 0.02
+
+
 async def open_engine(
-    *, model: str, cache: Path | None, device: str, compute_type: str, slots: int, threads: int, on_progress: OnProgress
+    *,
+    model: str,
+    cache: Path | None,
+    device: str,
+    compute_type: str,
+    encoder: Encoder = "ctranslate2",
+    slots: int,
+    threads: int,
+    on_progress: OnProgress,
+    long_audio: LongAudio | None = None,
+    batch: Batching | None = None,
 ) -> WhisperTranscriber:
     """A transcriber that has passed its self-test. Raises `ModelUnavailable`.
 
+    Without `long_audio` no audio is cut into windows. `batch` is for GPUs: on a CPU batches cost more than they bring.
     `on_progress` hears of a download, in other threads. Cancelling ends a download at its next report; what is there
     stays for the next try.
     """
     path = await _fetched(model, cache, on_progress)
     await asyncio.to_thread(store.verify, model, path)
-    gate = SlotGate(slots)
+    gate = Scheduler(slots)
     loaded = await asyncio.to_thread(
-        lambda: models.load(path, name=model, device=device, compute_type=compute_type, slots=slots, gate=gate)
+        lambda: models.load(path, name=model, device=device, compute_type=compute_type, slots=slots, gate=gate, encoding=encoder)
     )
-    transcriber = WhisperTranscriber(loaded, threads=threads)
+    if loaded.info.device == "cuda":
+        limits = batch or Batching()
+        gate.coalesce(min(slots, models.GPU_WORKERS), batch=limits.size, hold=limits.seconds)
+    transcriber = WhisperTranscriber(loaded, threads=threads, long_audio=long_audio)
     await transcriber.self_test()
     return transcriber
 

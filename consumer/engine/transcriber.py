@@ -6,15 +6,19 @@ Imports schemas and consumer.pcm; never faster_whisper (that is model.py's).
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from consumer.pcm import Pcm
+from consumer.pcm import SAMPLE_RATE, Pcm
 from schemas.reply import ModelInfo, Segment
 
 TEMPERATURE_LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Whisper's fallback: each next temperature is tried while the text repeats itself or is improbable."""
+
+
+Lane = Literal["interactive", "bulk"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +38,63 @@ class JobOptions:
     hotwords: str | None
 
 
+class Stop(threading.Event):
+    """An event that also wakes those who wait for something else."""
+
+    def __init__(self) -> None:
+        """Not set; nobody to wake."""
+        super().__init__()
+        self._sleepers: set[Callable[[], None]] = set()
+
+    def set(self) -> None:
+        """Set it and wake all sleepers. Called from any thread."""
+        super().set()
+        for wake in self._sleepers.copy():
+            wake()
+
+    @contextmanager
+    def waking(self, wake: Callable[[], None]) -> Iterator[None]:
+        """While the context lasts, `wake` is called when the event is set, or at once if it is."""
+        self._sleepers.add(wake)
+        try:
+            if self.is_set():  # set() may have looked before we were there
+                wake()
+            yield
+        finally:
+            self._sleepers.discard(wake)
+
+
 @dataclass(slots=True)
 class Job:
     """One transcription: `pcm` is float32 mono in [-1, 1], shape (samples,), 16 kHz.
 
-    `stop` is read between windows: once set, the job ends with `JobStopped`. `on_progress(fraction, text so far)`
-    is called in the job's thread after each segment.
+    `stop` is read before each model call: once set, the job ends with `JobStopped`. `on_progress(fraction, text so far)`
+    is called in one of the job's threads, one call at a time. `begun` is set with the first model call.
+    `heard_seconds`: how much of the audio is done with; the engine keeps it, the scheduler reads it.
     """
 
     pcm: Pcm
     options: JobOptions
-    stop: threading.Event = field(default_factory=threading.Event)
+    stop: Stop = field(default_factory=Stop)
     on_progress: Callable[[float, str], None] | None = None
+    lane: Lane = "interactive"
+    begun: threading.Event = field(default_factory=threading.Event)
+    heard_seconds: float = 0.0
+
+    @property
+    def audio_seconds(self) -> float:
+        """The length of the audio."""
+        return self.pcm.size / SAMPLE_RATE
+
+    @property
+    def bulk(self) -> bool:
+        """Whether it came by the bulk lane."""
+        return self.lane == "bulk"
+
+    @property
+    def remaining(self) -> float:
+        """Seconds of audio still to be transcribed."""
+        return max(0.0, self.audio_seconds - self.heard_seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,24 +1,26 @@
 """The transcriber: a thread per message, each running faster-whisper's own `transcribe` through the gate.
 
-Imports the engine's other files, schemas and consumer.errors; never faster_whisper, never the network. The event loop only
-awaits. Third-party exceptions leave as `ModelFailed`.
+Long audio is cut at silences, and helping threads take windows of it (windows.py). Imports the engine's other files, schemas
+and consumer.errors; never faster_whisper, never the network. The event loop only awaits. Third-party exceptions leave as `ModelFailed`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from consumer.engine import language
 from consumer.engine.guards import marked
-from consumer.engine.model import LoadedModel
+from consumer.engine.model import LoadedModel, heard
 from consumer.engine.segments import to_segment
-from consumer.engine.transcriber import Job, JobOptions, Transcription
+from consumer.engine.transcriber import Job, JobOptions, Lane, Transcription
+from consumer.engine.windows import Helpers, LongAudio, LongNote, Spans, joined, pack, seconds, speech_in_pieces, within
 from consumer.errors import JobStopped, ModelFailed, ModelUnavailable, RequestFailed, SttdError
 from consumer.pcm import SAMPLE_RATE, Pcm
 from schemas import languages
@@ -30,14 +32,19 @@ NEARLY_DONE: Final = 0.99
 
 SELF_TEST_LOUDNESS: Final = 0.01
 
+VAD_PIECE: Final = 300 * SAMPLE_RATE
+"""Long audio passes voice detection in pieces of so many samples: an hour at once takes half a gigabyte more."""
+
 
 class WhisperTranscriber:
     """Implements `Transcriber` with one loaded model."""
 
-    def __init__(self, model: LoadedModel, *, threads: int) -> None:
-        """`threads`: messages at a time, most of them waiting at the gate (the prefetch)."""
+    def __init__(self, model: LoadedModel, *, threads: int, long_audio: LongAudio | None = None) -> None:
+        """`threads`: messages at a time, most of them waiting at the gate (the prefetch). Without `long_audio` no audio is cut."""
         self._model = model
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="engine")
+        self._long_audio = long_audio
+        self._helpers = Helpers(long_audio.threads - 1 if long_audio else 0)
         self._running: dict[Future[Transcription], Job] = {}
 
     def __repr__(self) -> str:
@@ -58,6 +65,10 @@ class WhisperTranscriber:
     def waiting(self) -> int:
         """Model calls that wait for their turn."""
         return self._model.gate.waiting
+
+    def waiting_of(self, lane: Lane) -> int:
+        """Those of them that belong to jobs of one lane."""
+        return self._model.gate.waiting_of(lane)
 
     def knows(self, code: str) -> bool:
         """Whether the model can be asked for this language; `auto` always."""
@@ -100,6 +111,7 @@ class WhisperTranscriber:
         for job in list(self._running.values()):  # threads take theirs out meanwhile
             job.stop.set()
         self._executor.shutdown(wait=False, cancel_futures=True)
+        self._helpers.close()
         left = list(self._running)
         _, late = await asyncio.to_thread(concurrent.futures.wait, left, seconds)
         return not late
@@ -121,12 +133,30 @@ class WhisperTranscriber:
         _stop_if_told(job)
         pcm, options = _finite(job.pcm), job.options
         self._refuse_unknown_language(options)
-        if not pcm.size:
+        cut = self._cuts(job)
+        spans = self._speech(pcm, cut) if options.vad and pcm.size else None
+        if not (pcm.size if spans is None else spans):
             return Transcription([], *self._silence(options))
-        spoken, probability = self._language(pcm, options)
-        if spoken is None:
-            return Transcription([], *self._silence(options))
-        return Transcription(marked(self._segments(job, pcm, spoken)), spoken, probability)
+        windows = pack(spans, int(cut.window_seconds * SAMPLE_RATE)) if cut and spans else []
+        spoken, probability, first = self._language(pcm, windows[0] if windows else spans, options)
+        if len(windows) > 1:
+            return Transcription(marked(self._windows(job, pcm, spoken, windows, first)), spoken, probability)
+        return Transcription(marked(self._segments(job, pcm, spoken, spans, first)), spoken, probability)
+
+    def _cuts(self, job: Job) -> LongAudio | None:
+        """How to cut this job's audio; None for what is heard in one go.
+
+        Without voice detection nobody knows where the silences are, and windows at the same time cannot be conditioned on
+        the text before them: both stay as in faster-whisper.
+        """
+        cut, options = self._long_audio, job.options
+        return cut if cut and job.audio_seconds > cut.after_seconds and options.vad and not options.condition_on_previous_text else None
+
+    def _speech(self, pcm: Pcm, cut: LongAudio | None) -> Spans:
+        if cut is None:
+            return tuple(self._model.speech(pcm))
+        longest = cut.window_seconds
+        return tuple(speech_in_pieces(lambda start, end: self._model.speech(pcm[start:end], longest), pcm.size, VAD_PIECE))
 
     def _refuse_unknown_language(self, options: JobOptions) -> None:
         asked = (options.language,) if options.language != languages.AUTO else options.languages
@@ -136,26 +166,72 @@ class WhisperTranscriber:
     def _silence(self, options: JobOptions) -> tuple[str, float]:
         return language.of_silence(options) if self._model.multilingual else ("en", 1.0)
 
-    def _language(self, pcm: Pcm, options: JobOptions) -> tuple[str | None, float]:
-        """The language to transcribe in; None when it was to be detected and nobody speaks."""
+    def _language(self, pcm: Pcm, spans: Spans | None, options: JobOptions) -> tuple[str, float, Any]:
+        """The language to transcribe in, its probability and, where it had to be detected, the first window's encoding."""
         if not self._model.multilingual:
-            return "en", 1.0
+            return "en", 1.0, None
         if options.language != languages.AUTO:
-            return options.language, 1.0
-        speech = self._model.speech(pcm) if options.vad else pcm
-        if not speech.size:
-            return None, 0.0
-        return language.choose(self._model.languages(speech), options)
+            return options.language, 1.0, None
+        first = self._model.first_window(pcm if spans is None else heard(pcm, spans))
+        return *language.choose(self._model.languages(first), options), first
 
-    def _segments(self, job: Job, pcm: Pcm, spoken: str) -> list[Segment]:
+    def _segments(self, job: Job, pcm: Pcm, spoken: str, spans: Spans | None, first: Any) -> list[Segment]:
         """Consume the lazy transcription: the work happens in this loop."""
-        duration = pcm.size / SAMPLE_RATE
+        duration = job.audio_seconds
         segments: list[Segment] = []
-        for raw in self._model.segments(pcm, spoken, job.options):
+        for raw in self._model.segments(pcm, spoken, job.options, spans=spans, first=first):
             segments.append(to_segment(raw, number=len(segments), duration=duration))
             _stop_if_told(job)
-            _report(job, segments, duration)
+            job.heard_seconds = max(job.heard_seconds, segments[-1].end)
+            _report(job, job.heard_seconds / duration, segments)
         return segments
+
+    def _windows(self, job: Job, pcm: Pcm, spoken: str, windows: list[Spans], first: Any) -> list[Segment]:
+        """All windows of long audio, in this thread and in those that help."""
+        done = _WindowsDone(job, windows)
+        first_encoding = [first]
+
+        def transcribe(index: int) -> None:
+            with self._model.gate.job(job):
+                encoded = first_encoding.pop() if index == 0 else None
+                done.add(index, self._window(job, pcm, spoken, windows[index], index, encoded))
+
+        self._helpers.transcribe(LongNote(len(windows), transcribe, lambda: job.remaining))
+        return done.segments
+
+    def _window(self, job: Job, pcm: Pcm, spoken: str, spans: Spans, index: int, first: Any) -> list[Segment]:
+        """One window; like faster-whisper, only the first hears the initial prompt."""
+        options = job.options if index == 0 else replace(job.options, initial_prompt=None)
+        start, end = spans[0][0] / SAMPLE_RATE, spans[-1][1] / SAMPLE_RATE
+        segments: list[Segment] = []
+        for raw in self._model.segments(pcm, spoken, options, spans=spans, first=first):
+            segments.append(within(to_segment(raw, number=0, duration=job.audio_seconds), start, end))
+            _stop_if_told(job)
+        return segments
+
+
+class _WindowsDone:
+    """What has come of the windows of one job so far."""
+
+    def __init__(self, job: Job, windows: list[Spans]) -> None:
+        self._job = job
+        self._seconds = [seconds(window, SAMPLE_RATE) for window in windows]
+        self._results: list[list[Segment] | None] = [None] * len(windows)
+        self._lock = threading.Lock()
+
+    @property
+    def segments(self) -> list[Segment]:
+        """In the order of the audio, as far as no window before is missing."""
+        return joined(self._results)
+
+    def add(self, index: int, segments: list[Segment]) -> None:
+        """One window is done: what is left is less, and the caller hears of it, in order and one report at a time."""
+        with self._lock:
+            self._results[index] = segments
+            speech = sum(self._seconds)
+            heard_seconds = sum(length for length, result in zip(self._seconds, self._results, strict=True) if result is not None)
+            self._job.heard_seconds = self._job.audio_seconds * heard_seconds / speech
+            _report(self._job, heard_seconds / speech, self.segments)
 
 
 _SELF_TEST: Final = JobOptions(
@@ -189,7 +265,6 @@ def _stop_if_told(job: Job) -> None:
         raise JobStopped("stopped between two windows")
 
 
-def _report(job: Job, segments: list[Segment], duration: float) -> None:
+def _report(job: Job, fraction: float, segments: list[Segment]) -> None:
     if job.on_progress is not None:
-        heard = max(segment.end for segment in segments)
-        job.on_progress(min(heard / duration, NEARLY_DONE), "".join(segment.text for segment in segments).strip())
+        job.on_progress(min(fraction, NEARLY_DONE), "".join(segment.text for segment in segments).strip())

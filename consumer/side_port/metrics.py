@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Metric, ProcessCollector
 from prometheus_client.exposition import choose_encoder
@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from schemas.codes import DeadReason, ErrorCode
 from schemas.reply import ModelInfo
 
+Lane = Literal["interactive", "bulk"]
 M = TypeVar("M", Counter, Gauge, Histogram)
 
 PREFIX: Final = "sttd"
@@ -131,7 +132,8 @@ class Metrics:
         )
         self._bad_packets = self._counter("bad_packets", "Audio packets that could not be decoded and are missing from a transcript.")
         self._busy = self._gauge("engine_slots_busy", "Engine slots that are transcribing now.")
-        self._waiting = self._gauge("engine_jobs_waiting", "Decoded notes that wait for an engine slot.")
+        self._waiting = self._gauge("engine_jobs_waiting", "Model calls that wait for an engine slot.")
+        self._lane_waiting = self._gauge("engine_lane_waiting", "Model calls that wait for an engine slot, by lane.", {"lane": LANES[:2]})
         self._restarts = self._counter("decoder_restarts", "Decoder processes that were replaced.", {"reason": RESTARTS})
         self._load = self._gauge("model_load_seconds", "Time from start of loading until the model had passed its self-test.")
         self._model = Info(f"{PREFIX}_model", "The model that answers, and on what; always 1.", registry=self.registry)
@@ -238,10 +240,12 @@ class Metrics:
         self._model.info(info.model_dump())
         self._load.set(seconds)
 
-    def engine(self, busy: Callable[[], int], waiting: Callable[[], int]) -> None:
+    def engine(self, busy: Callable[[], int], waiting: Callable[[], int], waiting_of: Callable[[Lane], int] = lambda _lane: 0) -> None:
         """Read slots and queue from the engine at each scrape, instead of being told."""
         self._busy.set_function(busy)
         self._waiting.set_function(waiting)
+        self._lane_waiting.labels("interactive").set_function(lambda: waiting_of("interactive"))
+        self._lane_waiting.labels("bulk").set_function(lambda: waiting_of("bulk"))
 
     def loop_lag(self, seconds: float) -> None:
         """Record how late a timer of the event loop ran."""

@@ -109,6 +109,7 @@ class FakeTranscriber(_Fake[Transcription]):
     async def transcribe(self, job: Job) -> Transcription:
         """See `Transcriber.transcribe`; progress comes from another thread, as the engine's does."""
         self.jobs.append(job)
+        job.begun.set()
         if job.on_progress is not None:
             for fraction, text in self.progress:
                 await asyncio.to_thread(job.on_progress, fraction, text)

@@ -1,15 +1,17 @@
-"""The gate: who may call the model when."""
+"""What every gate promises: the plain one and the scheduler."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import cast
 
 import numpy as np
 import pytest
 
-from consumer.engine.gate import SlotGate
+from consumer.engine.gate import Gate, SlotGate
+from consumer.engine.scheduler import Scheduler
 from consumer.engine.transcriber import Job, JobOptions
 from consumer.errors import JobStopped
 
@@ -21,6 +23,12 @@ PATIENCE = 10.0
 def job() -> Job:
     """A job whose audio nobody hears."""
     return Job(np.zeros(0, np.float32), OPTIONS)
+
+
+@pytest.fixture(params=[SlotGate, Scheduler])
+def gate_of(request: pytest.FixtureRequest) -> Callable[[int], Gate]:
+    """Makes a gate of so many slots."""
+    return cast("Callable[[int], Gate]", request.param)
 
 
 @pytest.fixture
@@ -45,7 +53,7 @@ class Held:
         return "done"
 
 
-def wait_until_waiting(gate: SlotGate, number: int) -> None:
+def wait_until_waiting(gate: Gate, number: int) -> None:
     """Return when so many calls wait; the counts are plain reads, so looking again is all one can do."""
     pause = threading.Event()
     for _ in range(int(PATIENCE / 0.002)):
@@ -55,9 +63,9 @@ def wait_until_waiting(gate: SlotGate, number: int) -> None:
     pytest.fail(f"never {number} waiting: {gate!r}")
 
 
-def test_no_more_calls_run_than_there_are_slots(pool: ThreadPoolExecutor) -> None:
+def test_no_more_calls_run_than_there_are_slots(gate_of: Callable[[int], Gate], pool: ThreadPoolExecutor) -> None:
     """Two slots, three calls: the third begins when one of the first ends, and the counts say so."""
-    gate, held = SlotGate(2), [Held(), Held(), Held()]
+    gate, held = gate_of(2), [Held(), Held(), Held()]
     running = [pool.submit(gate.run, call) for call in held[:2]]
     assert all(call.begun.wait(PATIENCE) for call in held[:2])
     third = pool.submit(gate.run, held[2])
@@ -72,9 +80,9 @@ def test_no_more_calls_run_than_there_are_slots(pool: ThreadPoolExecutor) -> Non
     assert gate.busy == 0
 
 
-def test_waiting_calls_go_first_come_first_served(pool: ThreadPoolExecutor) -> None:
+def test_waiting_calls_go_first_come_first_served(gate_of: Callable[[int], Gate], pool: ThreadPoolExecutor) -> None:
     """Nobody starves: the slot is handed on, not thrown up for grabs."""
-    gate, first, order = SlotGate(1), Held(), list[int]()
+    gate, first, order = gate_of(1), Held(), list[int]()
     futures: list[Future[object]] = [pool.submit(gate.run, first)]
     assert first.begun.wait(PATIENCE)
     for number in range(6):
@@ -86,26 +94,26 @@ def test_waiting_calls_go_first_come_first_served(pool: ThreadPoolExecutor) -> N
     assert order == list(range(6))
 
 
-def test_a_failing_call_gives_its_slot_back() -> None:
+def test_a_failing_call_gives_its_slot_back(gate_of: Callable[[int], Gate]) -> None:
     """One bad note never costs a slot."""
-    gate = SlotGate(1)
+    gate = gate_of(1)
     with pytest.raises(ZeroDivisionError):
         gate.run(lambda: 1 / 0)
     assert (gate.busy, gate.run(lambda: "next")) == (0, "next")
 
 
-def test_a_stopped_job_never_reaches_the_model() -> None:
+def test_a_stopped_job_never_reaches_the_model(gate_of: Callable[[int], Gate]) -> None:
     """Deadline, cancel and drain act between two windows."""
-    gate, stopped, calls = SlotGate(1), job(), list[str]()
+    gate, stopped, calls = gate_of(1), job(), list[str]()
     stopped.stop.set()
     with gate.job(stopped), pytest.raises(JobStopped):
         gate.run(lambda: calls.append("called"))
     assert calls == []
 
 
-def test_a_job_that_is_stopped_while_it_waits_gives_its_turn_to_the_next(pool: ThreadPoolExecutor) -> None:
+def test_a_job_that_is_stopped_while_it_waits_gives_its_turn_to_the_next(gate_of: Callable[[int], Gate], pool: ThreadPoolExecutor) -> None:
     """A cancelled note in the queue costs nobody time, and its slot is not lost."""
-    gate, holder, waiting = SlotGate(1), Held(), job()
+    gate, holder, waiting = gate_of(1), Held(), job()
 
     def work() -> None:
         with gate.job(waiting):
@@ -125,9 +133,56 @@ def test_a_job_that_is_stopped_while_it_waits_gives_its_turn_to_the_next(pool: T
     assert gate.busy == 0
 
 
-def test_the_job_belongs_to_its_thread_and_its_block() -> None:
+def test_a_job_has_begun_with_its_first_call_and_not_before(gate_of: Callable[[int], Gate], pool: ThreadPoolExecutor) -> None:
+    """A drain leaves to the broker what no model call was made for."""
+    gate, holder, waits = gate_of(1), Held(), job()
+
+    def work() -> str:
+        with gate.job(waits):
+            return gate.run(lambda: "its call")
+
+    pool.submit(gate.run, holder)
+    assert holder.begun.wait(PATIENCE)
+    working = pool.submit(work)
+    wait_until_waiting(gate, 1)
+    assert not waits.begun.is_set()
+    holder.release.set()
+    assert (working.result(PATIENCE), waits.begun.is_set()) == ("its call", True)
+
+
+def test_the_waiting_calls_of_each_lane_are_counted(gate_of: Callable[[int], Gate], pool: ThreadPoolExecutor) -> None:
+    """The metric that shows a backfill waiting behind notes."""
+    gate, holder, bulk = gate_of(1), Held(), Job(np.zeros(0, np.float32), OPTIONS, lane="bulk")
+
+    def work() -> None:
+        with gate.job(bulk):
+            gate.run(lambda: None)
+
+    pool.submit(gate.run, holder)
+    assert holder.begun.wait(PATIENCE)
+    working = [pool.submit(work), pool.submit(gate.run, lambda: None), pool.submit(work)]
+    wait_until_waiting(gate, 3)
+    assert (gate.waiting_of("bulk"), gate.waiting_of("interactive")) == (2, 1)
+    holder.release.set()
+    for future in working:
+        future.result(PATIENCE)
+    assert (gate.waiting_of("bulk"), gate.waiting_of("interactive")) == (0, 0)
+
+
+def test_a_job_within_a_job_ends_where_its_block_does(gate_of: Callable[[int], Gate]) -> None:
+    """A helping thread works for a note inside its own note's block; then it works for its own again."""
+    gate, outer, inner = gate_of(1), job(), job()
+    outer.stop.set()
+    with gate.job(outer):
+        with gate.job(inner):
+            assert gate.run(lambda: "inner") == "inner"
+        with pytest.raises(JobStopped):
+            gate.run(lambda: "outer")
+
+
+def test_the_job_belongs_to_its_thread_and_its_block(gate_of: Callable[[int], Gate]) -> None:
     """Stopping one note never stops another."""
-    gate, stopped = SlotGate(1), job()
+    gate, stopped = gate_of(1), job()
     stopped.stop.set()
     with gate.job(stopped), ThreadPoolExecutor(1) as other:
         assert other.submit(gate.run, lambda: "another thread").result(PATIENCE) == "another thread"

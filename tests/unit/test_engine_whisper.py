@@ -11,9 +11,11 @@ import shutil
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
+from difflib import SequenceMatcher
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pytest
@@ -22,10 +24,13 @@ from faster_whisper.audio import decode_audio
 
 from consumer.audio.decoder import SAMPLE_RATE, Pcm
 from consumer.engine import model as models
-from consumer.engine.gate import SlotGate
+from consumer.engine.batches import CoalescedModel
+from consumer.engine.gate import Batchable, SlotGate
 from consumer.engine.model import LoadedModel
+from consumer.engine.scheduler import Scheduler
 from consumer.engine.transcriber import TEMPERATURE_LADDER, Job, JobOptions
 from consumer.engine.whisper import WhisperTranscriber
+from consumer.engine.windows import LongAudio
 from consumer.errors import JobStopped, ModelFailed, ModelUnavailable, RequestFailed
 from consumer.models import demo_directory
 from schemas.codes import ErrorCode
@@ -48,17 +53,21 @@ class WatchedGate(SlotGate):
         """Let everything pass."""
         super().__init__(2)
         self.calls = 0
+        self.windows = 0
+        self.threads: set[str] = set()
         self.before: Callable[[], None] = lambda: None
 
-    def run(self, call: Callable[[], T]) -> T:
+    def run(self, call: Callable[[], T], *, begins: bool = False, batch: Batchable[T] | None = None) -> T:
         """Count, act, call."""
 
         def watched() -> T:
             self.calls += 1
+            self.windows += begins
+            self.threads.add(threading.current_thread().name)
             self.before()
             return call()
 
-        return super().run(watched)
+        return super().run(watched, begins=begins, batch=batch)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +80,8 @@ def loaded() -> LoadedModel:
 def gate(loaded: LoadedModel) -> Iterator[WatchedGate]:
     """Its gate, with nothing counted yet and nothing to act on afterwards."""
     watched = cast("WatchedGate", loaded.gate)
-    watched.calls = 0
+    watched.calls = watched.windows = 0
+    watched.threads.clear()
     yield watched
     watched.before = lambda: None
 
@@ -80,6 +90,14 @@ def gate(loaded: LoadedModel) -> Iterator[WatchedGate]:
 async def engine(loaded: LoadedModel) -> AsyncIterator[WhisperTranscriber]:
     """A transcriber of four threads."""
     transcriber = WhisperTranscriber(loaded, threads=4)
+    yield transcriber
+    assert await transcriber.close(PATIENCE)
+
+
+@pytest_asyncio.fixture
+async def cutting(loaded: LoadedModel) -> AsyncIterator[WhisperTranscriber]:
+    """One that cuts audio from 60 s on into windows, on two slots."""
+    transcriber = WhisperTranscriber(loaded, threads=4, long_audio=LongAudio(60, 30, 2))
     yield transcriber
     assert await transcriber.close(PATIENCE)
 
@@ -119,6 +137,132 @@ async def test_it_hears_what_stock_faster_whisper_hears(loaded: LoadedModel, eng
         stock, _ = loaded._whisper.transcribe(pcm(sample), language="ru", vad_filter=vad, condition_on_previous_text=False, temperature=0.0)
         ours = await engine.transcribe(Job(pcm(sample), replace(RU, vad=vad, temperatures=(0.0,))))
         assert ours.text == "".join(segment.text for segment in stock).strip()
+
+
+@pytest.mark.parametrize("vad", [True, False])
+async def test_detecting_the_language_costs_no_second_encoding_and_changes_no_word(
+    loaded: LoadedModel, engine: WhisperTranscriber, gate: WatchedGate, vad: bool
+) -> None:
+    """Stock faster-whisper 1.2.1 encodes the first window twice; one encoding serves both, and the text is the same."""
+    options = replace(AUTO, vad=vad, temperatures=(0.0,))
+    for sample in NOTES[:3]:
+        stock, info = loaded._whisper.transcribe(pcm(sample), vad_filter=vad, condition_on_previous_text=False, temperature=0.0)
+        text, in_stock = "".join(segment.text for segment in stock).strip(), gate.windows
+        ours = await engine.transcribe(Job(pcm(sample), options))
+        assert (ours.text, ours.language) == (text, info.language)
+        assert (in_stock, gate.windows) == (2, 3)
+        gate.windows = 0
+
+
+async def test_what_is_left_of_the_audio_shrinks_with_each_segment(engine: WhisperTranscriber) -> None:
+    """The scheduler decides by it."""
+    job = Job(pcm(LONG), RU)
+    left = [job.remaining]
+    job.on_progress = lambda *_: left.append(job.remaining)
+    await engine.transcribe(job)
+    assert left == sorted(left, reverse=True)
+    assert left[0] == pcm(LONG).size / SAMPLE_RATE > left[1] > left[-1]
+
+
+async def test_long_audio_is_heard_in_windows_by_two_threads_and_joined_in_order(
+    engine: WhisperTranscriber, cutting: WhisperTranscriber, gate: WatchedGate
+) -> None:
+    """Cut differently, this little model hears words differently, but nothing is missing; the times are those of the whole file."""
+    options = replace(RU, temperatures=(0.0,), word_timestamps=True)
+    whole = await engine.transcribe(Job(pcm(LONG), options))
+    gate.threads.clear()
+    cut = await cutting.transcribe(Job(pcm(LONG), options))
+    assert len(gate.threads) == 2
+    right = [SequenceMatcher(None, words(LONG.text), words(heard.text), autojunk=False).ratio() for heard in (whole, cut)]
+    assert min(right) > 0.7
+    assert [segment.id for segment in cut.segments] == list(range(len(cut.segments)))
+    times = [time for segment in cut.segments for time in (segment.start, segment.end)]
+    assert times == sorted(times)
+    assert abs(cut.segments[-1].end - whole.segments[-1].end) < 1.0
+    heard = [word for segment in cut.segments for word in segment.words or []]
+    assert [word.start for word in heard] == sorted(word.start for word in heard)
+    assert "".join(word.word for word in heard).strip() == cut.text
+
+
+async def test_the_language_of_long_audio_is_detected_in_its_first_window(cutting: WhisperTranscriber, gate: WatchedGate) -> None:
+    """Once, and without another encoding."""
+    fixed = await cutting.transcribe(Job(pcm(LONG), replace(RU, temperatures=(0.0,))))
+    encoded, gate.windows = gate.windows, 0
+    heard = await cutting.transcribe(Job(pcm(LONG), replace(AUTO, temperatures=(0.0,))))
+    assert (heard.language, heard.text, gate.windows) == ("ru", fixed.text, encoded)
+
+
+async def test_progress_in_windows_rises_and_the_text_only_grows_at_its_end(cutting: WhisperTranscriber) -> None:
+    """Whichever window is done first."""
+    reports: list[tuple[float, str]] = []
+    heard = await cutting.transcribe(Job(pcm(LONG), RU, on_progress=lambda fraction, text: reports.append((fraction, text))))
+    assert [fraction for fraction, _ in reports] == sorted({fraction for fraction, _ in reports})
+    assert 0 < reports[0][0] < reports[-1][0] < 1
+    texts = [text for _, text in reports]
+    assert all(after.startswith(before) for before, after in pairwise(texts))
+    assert texts[-1] == heard.text
+
+
+async def test_stopping_long_audio_stops_all_its_windows(cutting: WhisperTranscriber, gate: WatchedGate) -> None:
+    """Deadline, cancel and drain reach the helping thread too."""
+    job = Job(pcm(LONG), RU)
+    gate.before = job.stop.set
+    with pytest.raises(JobStopped):
+        await cutting.transcribe(job)
+    assert gate.calls <= 2
+    assert gate.busy == 0
+
+
+@pytest.mark.parametrize("options", [replace(RU, vad=False), replace(RU, condition_on_previous_text=True)])
+async def test_what_cannot_be_cut_is_heard_in_one_go(cutting: WhisperTranscriber, gate: WatchedGate, options: JobOptions) -> None:
+    """Without voice detection nobody knows the silences; conditioned on the text before, windows cannot run side by side."""
+    heard = await cutting.transcribe(Job(pcm(LONG), replace(options, temperatures=(0.0,))))
+    assert heard.segments
+    assert len(gate.threads) == 1
+
+
+async def test_long_silence_is_no_speech(cutting: WhisperTranscriber, gate: WatchedGate) -> None:
+    """Nothing to cut, nothing to call."""
+    assert (await cutting.transcribe(Job(np.zeros(70 * SAMPLE_RATE, np.float32), AUTO))).segments == []
+    assert gate.calls == 0
+
+
+async def test_coalesced_calls_say_what_single_ones_say() -> None:
+    """The path of a GPU, run on the CPU: batches of several notes, each with its own words."""
+    scheduler = Scheduler(1)
+    loaded = models.load(demo_directory(), name="demo", device="cpu", compute_type="float32", slots=1, gate=scheduler)
+    engine = WhisperTranscriber(loaded, threads=8)
+    jobs = [
+        Job(pcm(sample), replace(options, temperatures=(0.0,), word_timestamps=stamped))
+        for sample in NOTES[:3]
+        for options, stamped in ((replace(RU, language=sample.language), False), (AUTO, True))
+    ]
+    alone = [await engine.transcribe(job) for job in jobs]
+
+    batches: list[tuple[str, int]] = []
+    single, raw = loaded._whisper.model, _Counting(loaded._whisper.model._model, batches)
+    loaded._whisper.model = CoalescedModel(raw, scheduler, single)
+    scheduler.coalesce(1, batch=4, hold=0.2)
+    together = await asyncio.gather(*(engine.transcribe(job) for job in jobs))
+    assert [(heard.text, heard.language) for heard in together] == [(heard.text, heard.language) for heard in alone]
+    assert {name for name, size in batches if size > 1} == {"encode", "generate", "detect_language"}
+    assert max(size for _, size in batches) == 4
+    assert await engine.close(PATIENCE)
+
+
+class _Counting:
+    """A ctranslate2 model that notes how many windows each call had."""
+
+    def __init__(self, model: Any, calls: list[tuple[str, int]]) -> None:
+        self._model = model
+        self._calls = calls
+
+    def __getattr__(self, name: str) -> Any:
+        def call(features: Any, *args: Any, **kwargs: Any) -> Any:
+            self._calls.append((name, features.shape[0]))
+            return getattr(self._model, name)(features, *args, **kwargs)
+
+        return call
 
 
 async def test_progress_rises_and_the_text_grows(engine: WhisperTranscriber) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -36,6 +37,20 @@ def take(desk: Desk, worker: Worker, count: int = 1, **properties: Any) -> None:
         worker.accept(desk.broker.deliver())
 
 
+async def until(true: Callable[[], bool]) -> None:
+    """Let the other tasks run until it is so."""
+    for _ in range(10_000):
+        if true():
+            return
+        await asyncio.sleep(0)
+    pytest.fail("never came true")
+
+
+async def begun(worker: Worker) -> None:
+    """Wait until the engine is at work on everything in hand."""
+    await until(lambda: all(delivery.begun.is_set() for delivery in worker._in_hand.values()))
+
+
 async def ended(worker: Worker) -> None:
     """Wait until nothing is in hand."""
     async with asyncio.timeout(5):
@@ -60,6 +75,7 @@ async def test_what_is_in_hand_is_answered_and_then_forgotten(desk: Desk) -> Non
 
     take(desk, worker, 3)
     assert (sample(desk, "sttd_requests_in_flight"), repr(worker)) == (3, "<Worker [3 in hand]>")
+    await begun(worker)
     release.set()
     report = await worker.drain(5)
 
@@ -79,6 +95,7 @@ async def test_what_the_grace_time_does_not_suffice_for_is_left_to_the_broker(de
     worker = desk.worker()
     desk.transcriber.hold()
     take(desk, worker, 4)
+    await begun(worker)
 
     report = await worker.drain(0.02)
     desk.broker.lose_connections()
@@ -87,6 +104,27 @@ async def test_what_the_grace_time_does_not_suffice_for_is_left_to_the_broker(de
     assert desk.broker.steps == []
     assert [stored.deliveries for stored in desk.broker.queues[names.REQUESTS].ready] == [1] * 4
     assert sample(desk, "sttd_requests_finished_total", outcome="handed_back", code="ok") == 4
+
+
+async def test_what_has_not_begun_is_left_to_the_broker_at_once(desk: Desk) -> None:
+    """A rolling restart does not keep notes waiting that another worker could start now; what has begun is finished."""
+    worker = desk.worker()
+    release = desk.transcriber.hold()
+    take(desk, worker)
+    await begun(worker)
+    decoding = desk.decoder.hold()
+    desk.broker.send(names.REQUESTS, b"audio", Properties(message_id="m-late"))
+    worker.accept(desk.broker.deliver())
+    await until(lambda: desk.decoder.calls == 2)
+
+    draining = asyncio.create_task(worker.drain(60))
+    await until(lambda: len(worker._in_hand) == 1)
+    assert not draining.done()
+    release.set()
+
+    assert await draining == DrainReport(finished=1, handed_back=1)
+    assert (desk.decoder.cancelled, desk.transcriber.cancelled, acks(desk)) == (1, 0, 1)
+    assert not decoding.is_set()
 
 
 async def test_a_note_that_is_settling_when_the_grace_time_ends_is_finished(desk: Desk) -> None:
@@ -165,6 +203,7 @@ async def test_a_bug_in_the_settling_harms_its_own_note_only(desk: Desk) -> None
     with capture_logs() as logs:
         take(desk, worker)
         held = next(iter(worker._in_hand.values()))
+        await begun(worker)
         report = await worker.drain(5)
 
     assert report == DrainReport(finished=0, handed_back=1)
@@ -182,7 +221,7 @@ async def test_retries_and_dead_letters_are_counted_with_their_reason(desk: Desk
         take(desk, worker)
     else:
         take(desk, worker, reply_to="stt.dead")
-    await worker.drain(5)
+    await ended(worker)
 
     assert sample(desk, "sttd_retries_total", code="internal_error") == (1 if outcome == "retried" else 0)
     assert sample(desk, "sttd_dead_letters_total", reason="bad_reply_to") == (0 if outcome == "retried" else 1)
@@ -193,7 +232,7 @@ async def test_no_log_line_about_a_note_holds_its_text(desk: Desk) -> None:
     worker = desk.worker()
     with capture_logs() as logs:
         take(desk, worker, correlation_id="c-1")
-        await worker.drain(5)
+        await ended(worker)
 
     assert "привет" not in repr(logs)
     (line,) = [line for line in logs if line["action"] == "request_done"]
@@ -208,8 +247,7 @@ async def test_a_lost_connection_is_not_held_against_what_was_in_hand(desk: Desk
     desk.broker.send(names.REQUESTS, b"audio", Properties(message_id="m-1", reply_to="bot"))
     for _ in range(5):
         worker.accept(desk.broker.deliver())
-        await desk.transcriber.entered.wait()
-        desk.transcriber.entered.clear()
+        await begun(worker)
         worker.orphan()
         desk.broker.lose_connections()
         await ended(worker)
@@ -250,14 +288,27 @@ async def test_a_suspect_is_handled_with_nothing_else_in_hand(desk: Desk) -> Non
 
     worker = Worker(desk.handler(), desk.rules, desk.metrics, quiet=quiet)
     release = desk.transcriber.hold()
-    take(desk, worker, reply_to="bot")
-    await desk.transcriber.entered.wait()
+    take(desk, worker, 2, reply_to="bot")
+    await begun(worker)
     desk.broker.send(names.SUSPECT, b"audio", Properties(message_id="suspect", reply_to="bot"))
     worker.accept(desk.broker.deliver(names.SUSPECT))
     async with asyncio.timeout(5):
         await asked.wait()
 
-    assert (desk.transcriber.calls, told) == (1, [True])
+    assert (desk.transcriber.calls, told) == (2, [True])
     release.set()
     await ended(worker)
-    assert (desk.transcriber.calls, told) == (2, [True, False])
+    assert (desk.transcriber.calls, told) == (3, [True, False])
+
+
+async def test_the_engine_is_told_which_lane_a_note_came_by(desk: Desk) -> None:
+    """The scheduler gives bulk what the interactive lane leaves; a suspect keeps the lane that it came from."""
+    worker = desk.worker()
+    for queue in (names.REQUESTS, "stt.requests.bulk"):
+        desk.broker.send(queue, b"audio", Properties(message_id=queue))
+        worker.accept(desk.broker.deliver(queue))
+    desk.broker.send("stt.suspect", b"audio", Properties(message_id="m", headers={names.LANE_HEADER: "stt.requests.bulk"}))
+    worker.accept(desk.broker.deliver("stt.suspect"))
+    await ended(worker)
+
+    assert sorted(job.lane for job in desk.transcriber.jobs) == ["bulk", "bulk", "interactive"]

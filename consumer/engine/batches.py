@@ -1,0 +1,84 @@
+"""Calls of several messages as one ctranslate2 batch: how to stack their inputs and hand out the results.
+
+Imports gate and numpy; never ctranslate2 (its arrays are reached through those at hand). Which calls go together is the
+planner's decision; used on GPUs only, where a batch costs little more than one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+
+from consumer.engine.gate import Batchable, Gate
+
+
+class CoalescedModel:
+    """What faster-whisper sees as `WhisperModel.model`: calls of equal options and shapes may run together.
+
+    Encoder outputs stay in main memory between calls: only there can they be cut and stacked.
+    """
+
+    def __init__(self, model: Any, gate: Gate, single: Any) -> None:
+        """`model`: a `ctranslate2.models.Whisper`; `single`: answers what cannot be coalesced, behind the same gate."""
+        self._model = model
+        self._gate = gate
+        self._single = single
+
+    def __getattr__(self, name: str) -> Any:
+        """All else."""
+        return getattr(self._single, name)
+
+    def encode(self, features: Any, to_cpu: bool = True) -> Any:  # noqa: ARG002 - ctranslate2's argument; see above
+        """Mel frames of one window -> what the decoder reads."""
+        return self._gate.run(
+            lambda: self._model.encode(features, to_cpu=True),
+            begins=True,
+            batch=Batchable(("encode", *_shape(features)), features, self._encode_all),
+        )
+
+    def generate(self, features: Any, prompts: list[list[int]], **options: Any) -> Any:
+        """One encoded window and its prompt -> tokens. Equal prompt lengths only: ctranslate2 wants the task at one position."""
+
+        def together(items: Sequence[tuple[Any, list[int]]]) -> list[Any]:
+            results = self._model.generate(_stack([window for window, _ in items]), [prompt for _, prompt in items], **options)
+            return [[result] for result in results]
+
+        kind = ("generate", *_shape(features), len(prompts[0]), _frozen(options))
+        return self._gate.run(
+            lambda: self._model.generate(features, prompts, **options), batch=Batchable(kind, (features, prompts[0]), together)
+        )
+
+    def detect_language(self, features: Any) -> Any:
+        """One encoded window -> the probability of each language."""
+        return self._gate.run(
+            lambda: self._model.detect_language(features),
+            batch=Batchable(
+                ("detect_language", *_shape(features)),
+                features,
+                lambda items: [[result] for result in self._model.detect_language(_stack(items))],
+            ),
+        )
+
+    def _encode_all(self, items: Sequence[Any]) -> list[Any]:
+        encoded = self._model.encode(_stack(items), to_cpu=True)
+        rows = np.asarray(encoded)
+        return [type(encoded).from_array(rows[index : index + 1].copy()) for index in range(len(items))]
+
+
+def can_coalesce(model: Any) -> bool:
+    """Whether the model's encoder outputs can be cut: numpy knows no bfloat16."""
+    return not str(model.compute_type).endswith("bfloat16")
+
+
+def _stack(views: Sequence[Any]) -> Any:
+    return type(views[0]).from_array(np.concatenate([np.asarray(view) for view in views]))
+
+
+def _shape(view: Any) -> tuple[Hashable, ...]:
+    return (tuple(view.shape), str(view.dtype))
+
+
+def _frozen(options: dict[str, Any]) -> Hashable:
+    return tuple(sorted((name, tuple(value) if isinstance(value, list) else value) for name, value in options.items()))

@@ -1,0 +1,189 @@
+"""The daemon's gate: the planner behind a lock, and the threads that wait for its decisions.
+
+Imports planner, gate and transcriber. Callers block in their own message's thread until their call may run; what runs, runs
+in a caller's thread (a batch in that of its first call). Holds its lock only to decide, never while the model works.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar, cast
+
+from consumer.engine.gate import Batchable, JobThreads, refuse_if_stopped
+from consumer.engine.planner import Call, Planner, Start
+from consumer.engine.transcriber import Job, Lane
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Nobody:
+    """What a call without a job works for: nothing is shorter."""
+
+    bulk: bool = False
+    remaining: float = 0.0
+
+
+_NOBODY: Final = _Nobody()
+
+
+@dataclass(eq=False)
+class _Ticket(Call):
+    """A call and the thread that waits for it. `leads` is set for whoever must compute; `left`: its thread waits no more."""
+
+    call: Callable[[], Any] = field(kw_only=True)
+    job: Job | None = field(kw_only=True)
+    batch: Batchable[Any] | None = field(kw_only=True)
+    woken: threading.Event = field(default_factory=threading.Event, init=False)
+    outcome: Future[Any] = field(default_factory=Future, init=False)
+    leads: Start[_Ticket] | None = field(default=None, init=False)
+    left: bool = field(default=False, init=False)
+
+
+class Scheduler(JobThreads):
+    """A `Gate` that lets a planner decide."""
+
+    def __init__(self, slots: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """`slots`: calls at a time. Calls are not coalesced until `coalesce`."""
+        super().__init__()
+        self._lock = threading.Lock()
+        self._clock = clock
+        self._planner: Planner[_Ticket] = Planner(slots)
+
+    def __repr__(self) -> str:
+        """Live counts."""
+        return f"Scheduler({self._planner!r})"
+
+    def coalesce(self, slots: int, *, batch: int, hold: float) -> None:
+        """Before the first call, on a GPU: `slots` batches at a time of up to `batch` calls, each held `hold` s at most."""
+        self._planner = Planner(slots, batch=batch, hold=hold)
+
+    @property
+    def busy(self) -> int:
+        """Slots that the model works in now."""
+        return self._planner.running
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for their turn."""
+        return len(self._planner.waiting)
+
+    def waiting_of(self, lane: Lane) -> int:
+        """Calls of one lane that wait for their turn."""
+        return sum(ticket.work.bulk is (lane == "bulk") for ticket in self._planner.waiting)
+
+    def run(self, call: Callable[[], T], *, begins: bool = False, batch: Batchable[T] | None = None) -> T:
+        """See `Gate.run`. A job that is stopped while it waits ends at once; while its call runs, after it."""
+        job = self.current
+        refuse_if_stopped(job)
+        ticket = self._ticket(call, job, begins, batch)
+        with _woken_by_stop(ticket):
+            start = self._turn(ticket)
+        if start is not None:
+            self._compute(start)
+        return cast("T", ticket.outcome.result())
+
+    def _ticket(self, call: Callable[[], Any], job: Job | None, begins: bool, batch: Batchable[Any] | None) -> _Ticket:
+        window: tuple[Job | None, float] | None = getattr(self._current, "window", None)
+        if begins or window is None or window[0] is not job:
+            window = self._current.window = (job, self._clock())
+        kind = batch.kind if batch is not None and self._planner.batch > 1 else None
+        return _Ticket(job if job is not None else _NOBODY, window[1], kind, call=call, job=job, batch=batch)
+
+    def _turn(self, ticket: _Ticket) -> Start[_Ticket] | None:
+        """Wait; returns what this thread has to compute, or None when another one has computed its call too."""
+        with self._lock:
+            self._planner.add(ticket, self._clock())
+            self._deal()
+            pause = self._planner.wait(self._clock())
+        while True:
+            ticket.woken.wait(pause)
+            with self._lock:
+                ticket.woken.clear()  # before looking: whatever happens from here on wakes the next wait
+                self._deal_once()
+                if ticket.outcome.done():
+                    return None
+                if ticket.job is not None and ticket.job.stop.is_set():
+                    self._withdraw(ticket)
+                    refuse_if_stopped(ticket.job)
+                if ticket.leads is not None:
+                    self._appoint_timekeeper()
+                    return ticket.leads
+                pause = self._planner.wait(self._clock())
+
+    def _deal(self) -> None:
+        """Something has changed: start what may start, and see to it that somebody looks again when the rest is due."""
+        self._deal_once()
+        self._appoint_timekeeper()
+
+    def _deal_once(self) -> None:
+        for start in self._planner.take(self._clock()):
+            self._lead(start.calls[0], start)
+
+    def _lead(self, ticket: _Ticket, start: Start[_Ticket]) -> None:
+        ticket.leads = start
+        ticket.woken.set()
+
+    def _appoint_timekeeper(self) -> None:
+        """While calls are held for company, one of their threads must wake when the time is over, and it may wait without limit now."""
+        if self._planner.wait(self._clock()) is not None:
+            self._planner.waiting[0].woken.set()
+
+    def _withdraw(self, ticket: _Ticket) -> None:
+        """A stopped call leaves: from the queue, from the lead of a batch that another one then computes, or from a batch that runs."""
+        ticket.left = True
+        if ticket.leads is not None:
+            others = [other for other in ticket.leads.calls if not other.left]
+            if others:
+                self._lead(others[0], ticket.leads)
+            else:
+                self._planner.done(ticket.leads)
+        elif ticket in self._planner.waiting:
+            self._planner.remove(ticket)
+        self._deal()
+
+    def _compute(self, start: Start[_Ticket]) -> None:
+        with self._lock:
+            tickets = [ticket for ticket in start.calls if not ticket.left]
+        for ticket in tickets:
+            if ticket.job is not None:
+                ticket.job.begun.set()
+        try:
+            if len(tickets) == 1 or not _together(tickets):
+                for ticket in tickets:
+                    _alone(ticket)
+        finally:
+            with self._lock:
+                self._planner.done(start)
+                self._deal()
+            for ticket in tickets:
+                ticket.woken.set()
+
+
+def _together(tickets: list[_Ticket]) -> bool:
+    """Run them as one batch. False when that failed: nobody knows whose fault it was, so each is then tried alone."""
+    batch = tickets[0].batch
+    assert batch is not None  # calls without one have no kind, and calls without a kind run alone
+    try:
+        results = batch.run([ticket.batch.item for ticket in tickets if ticket.batch is not None])
+    except Exception:  # noqa: BLE001 - whatever the library raises; trying each alone tells whose it is
+        return False
+    for ticket, result in zip(tickets, results, strict=True):
+        ticket.outcome.set_result(result)
+    return True
+
+
+def _alone(ticket: _Ticket) -> None:
+    try:
+        ticket.outcome.set_result(ticket.call())
+    except BaseException as error:  # noqa: BLE001 - it belongs to the thread whose call it is
+        ticket.outcome.set_exception(error)
+
+
+def _woken_by_stop(ticket: _Ticket) -> AbstractContextManager[None]:
+    return nullcontext() if ticket.job is None else ticket.job.stop.waking(ticket.woken.set)

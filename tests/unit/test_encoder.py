@@ -1,0 +1,334 @@
+"""Who encodes: the race between the two encoders, what each setting makes of its outcome, and both encoders on real weights."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import ctranslate2
+import numpy as np
+import pytest
+from structlog.testing import capture_logs
+
+from bench import workload
+from consumer.engine import encoder, model
+from consumer.engine.encoder import EncodingModel, Timed
+from consumer.engine.gate import SlotGate
+from consumer.engine.graph import CompiledEncoder, Precision
+from consumer.engine.transcriber import JobOptions
+from consumer.engine.weights import EncoderFile, EncoderUnavailable, Floats
+from consumer.errors import ModelUnavailable
+from consumer.models import demo_directory
+from tests.support.notes import short_notes
+
+needs_openvino = pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="openvino is for x86-64 under Linux")
+MEL = np.zeros((1, 80, 3000), np.float32)
+ENCODED = np.random.default_rng(0).standard_normal((1, 1500, 8)).astype(np.float32)
+
+
+class Clock:
+    """Stands still until a runner moves it."""
+
+    def __init__(self) -> None:
+        """At zero."""
+        self.now = 0.0
+
+    def runner(self, *seconds: float, result: Floats = ENCODED) -> Timed:
+        """An encoder whose runs take these times, the last one again and again."""
+        times = list(seconds)
+
+        def run(mel: Floats) -> Floats:
+            self.now += times.pop(0) if len(times) > 1 else times[0]
+            return result
+
+        return Timed(run, lambda: self.now)
+
+
+def test_a_clear_winner_is_found_with_one_encode_each() -> None:
+    """Encodes at start cost the seconds until the daemon is ready."""
+    clock = Clock()
+    verdict = encoder.compare(clock.runner(1.0), clock.runner(2.0), MEL)
+    assert (verdict.gain, round(verdict.cosine, 9), clock.now) == (2.0, 1.0, 3.0)
+
+
+def test_a_near_race_is_run_again_and_the_best_times_count() -> None:
+    """The first run of either is slower by an unknown amount: memory is still being touched for the first time."""
+    clock = Clock()
+    verdict = encoder.compare(clock.runner(3.0, 1.0), clock.runner(2.5, 2.0), MEL)
+    assert verdict.gain == 2.0
+
+
+@pytest.mark.parametrize("ours", [-ENCODED, np.full_like(ENCODED, np.nan), ENCODED[:, :750]], ids=["other", "not a number", "shorter"])
+def test_an_encoder_that_says_something_else_is_refused(ours: Floats) -> None:
+    """Whatever the reason (damaged file, unknown CPU), wrong text for every note would follow."""
+    clock = Clock()
+    with pytest.raises(EncoderUnavailable, match="not ctranslate2's"):
+        encoder.compare(clock.runner(1.0, result=ours), clock.runner(2.0), MEL)
+
+
+@pytest.mark.parametrize(
+    ("flags", "compute_type", "tried"),
+    [
+        ("amx_bf16 avx512_bf16 avx512_vnni", "int8_float32", ("bf16", "int8", "f32")),
+        ("amx_bf16 avx512_bf16 avx512_vnni", "bfloat16", ("bf16", "f32")),
+        ("avx512_bf16 avx512_vnni", "int8_float32", ("int8", "f32")),
+        ("avx_vnni", "int8", ("int8", "f32")),
+        ("avx2", "int8_float32", ("f32",)),
+        ("amx_bf16 avx512_vnni", "float32", ("f32",)),
+        ("", "int8", ("f32",)),
+    ],
+)
+def test_what_is_tried_follows_the_cpu_and_is_never_less_exact_than_asked(
+    flags: str, compute_type: str, tried: tuple[Precision, ...]
+) -> None:
+    """bfloat16 without AMX is slower than float32; and who asks for float32 gets float32."""
+    assert encoder.precisions(frozenset(flags.split()), compute_type) == tried
+
+
+def choose(wanted: encoder.Setting, directory: Path, *, device: str = "cpu") -> CompiledEncoder | None:
+    """With a reference that must not be reached."""
+
+    def unreachable(*_: object) -> Floats:
+        raise AssertionError
+
+    return encoder.choose(wanted, directory, device=device, compute_type="int8_float32", slots=1, mel=lambda: MEL, reference=unreachable)
+
+
+def test_ctranslate2_by_name_asks_nobody(tmp_path: Path) -> None:
+    """The way out when the other one is in doubt: no file is read, nothing is compiled."""
+    with capture_logs() as lines:
+        assert choose("ctranslate2", tmp_path / "nowhere") is None
+    assert lines == []
+
+
+@pytest.mark.parametrize(("directory", "device", "reason"), [("nowhere", "cpu", "No such file"), ("nowhere", "cuda", "on the CPU only")])
+def test_auto_goes_on_with_ctranslate2_and_says_why_once(directory: str, device: str, reason: str, tmp_path: Path) -> None:
+    """A slower daemon is a working one; the one line is where an operator finds out."""
+    with capture_logs() as lines:
+        assert choose("auto", tmp_path / directory, device=device) is None
+    (line,) = lines
+    assert (line["action"], line["encoder"], line["log_level"]) == ("encoder", "ctranslate2", "info")
+    assert reason in line["event"]
+
+
+def test_openvino_by_name_is_an_error_where_it_cannot_be_had(tmp_path: Path) -> None:
+    """Who asks by name has counted on its speed."""
+    with pytest.raises(ModelUnavailable, match=r"STTD_ENCODER=openvino .*No such file.*; STTD_ENCODER=auto"):
+        choose("openvino", tmp_path)
+
+
+def test_without_the_library_ctranslate2_encodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is optional: ARM machines and slim images have none."""
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ModelUnavailable, match="openvino is not installed"):
+        choose("openvino", demo_directory())
+    assert choose("auto", demo_directory()) is None
+
+
+@needs_openvino
+def test_importing_the_library_tells_nobody(tmp_path: Path) -> None:
+    """Left alone it reports its import to its makers; our daemon opens no connection but those that it was told to."""
+    script = (
+        "import sys\n"
+        "seen = []\n"
+        "sys.addaudithook(lambda name, _: seen.append(name) if name.startswith(('socket.', 'subprocess.', 'urllib.')) else None)\n"
+        "from consumer.engine import graph\n"
+        "graph.library()\n"
+        "import openvino.tools.ovc\n"
+        "print(seen)\n"
+    )
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert (done.stdout.strip(), list(tmp_path.iterdir())) == ("[]", [])
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for models of two layers with 128 bands, one for each stored type."""
+    return tmp_path_factory.mktemp("models")
+
+
+def as_ctranslate2(directory: Path, mel: Floats) -> Floats:
+    """What ctranslate2 makes of it in float32."""
+    found = ctranslate2.models.Whisper(str(directory), device="cpu", compute_type="float32")
+    return np.asarray(found.encode(ctranslate2.StorageView.from_array(mel)))
+
+
+def cosine(one: Floats, other: Floats) -> float:
+    """Of all numbers as one vector."""
+    return float(one.ravel() @ other.ravel() / np.linalg.norm(one) / np.linalg.norm(other))
+
+
+@needs_openvino
+@pytest.mark.parametrize("stored", workload.STORED)
+def test_each_stored_type_gives_what_ctranslate2_gives(stored: str, small: Path) -> None:
+    """Models on the Hub are stored in any of these; large-v3 and turbo have 128 bands."""
+    directory = workload.build(workload.Size(128, 2, 2, 1, mels=128, languages=100), small / stored, stored=stored)
+    mel = np.random.default_rng(1).standard_normal((1, 128, 3000)).astype(np.float32)
+    ours = CompiledEncoder(EncoderFile(directory / "model.bin"), "f32", 1).encode(mel)
+    theirs = as_ctranslate2(directory, mel)
+    assert ours.shape == theirs.shape == (1, 1500, 128)
+    assert cosine(ours, theirs) > 0.999999
+    assert np.abs(ours - theirs).max() < 1e-3
+
+
+@pytest.fixture(scope="module")
+def speech() -> Floats:
+    """The sound of the self-test as the bundled model gets it."""
+    extractor = importlib.import_module("faster_whisper.feature_extractor").FeatureExtractor()
+    mel = np.zeros((1, 80, 3000), np.float32)
+    features = extractor(encoder.pseudo_speech())
+    mel[0, :, : features.shape[1]] = features
+    return mel
+
+
+@needs_openvino
+@pytest.mark.parametrize("precision", ["f32", "int8", "bf16"])
+def test_each_precision_stays_near_float32(precision: Precision, speech: Floats) -> None:
+    """ctranslate2's own int8 is at 0.9999: none of ours may be worse."""
+    if precision == "bf16" and "avx512f" not in encoder._cpu_flags():
+        pytest.skip("this CPU has no bfloat16")
+    ours = CompiledEncoder(EncoderFile(demo_directory() / "model.bin"), precision, 1).encode(speech)
+    assert cosine(ours, as_ctranslate2(demo_directory(), speech)) > 0.9999
+
+
+@pytest.fixture(scope="module")
+def compiled() -> CompiledEncoder:
+    """The bundled model's encoder for two calls at a time."""
+    return CompiledEncoder(EncoderFile(demo_directory() / "model.bin"), "f32", 2)
+
+
+@needs_openvino
+def test_calls_of_many_threads_keep_their_results_apart(compiled: CompiledEncoder) -> None:
+    """Requests are used again by the next call; what the one before got must not change under its hands."""
+    mels = [np.random.default_rng(seed).standard_normal((1, 80, 3000)).astype(np.float32) for seed in range(4)]
+    alone = [compiled.encode(mel).copy() for mel in mels]
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(compiled.encode, mels * 2))
+    for ours, expected in zip(together, alone * 2, strict=True):
+        assert np.allclose(ours, expected, atol=1e-4)
+
+
+@needs_openvino
+def test_several_windows_in_one_call_are_encoded_one_by_one(compiled: CompiledEncoder) -> None:
+    """Nobody sends such a call on a CPU today; who does gets what each window alone gives."""
+    mel = np.random.default_rng(0).standard_normal((2, 80, 3000)).astype(np.float32)
+    both = compiled.encode(mel)
+    assert both.shape == (2, 1500, 192)
+    assert np.allclose(both[1], compiled.encode(mel[1:])[0], atol=1e-4)
+
+
+SIGNALLED = """
+import os, signal, threading
+from consumer.models import demo_directory
+from consumer.engine.graph import CompiledEncoder
+from consumer.engine.weights import EncoderFile
+
+told = []
+signal.signal(signal.SIGTERM, lambda *_: told.append(True))
+encoders = [CompiledEncoder(EncoderFile(demo_directory() / "model.bin"), "f32", 1)]
+elsewhere = threading.Thread(target=encoders.clear)
+elsewhere.start()
+elsewhere.join()
+os.kill(os.getpid(), signal.SIGTERM)
+print("told" if told else "not told")
+"""
+
+
+@needs_openvino
+def test_a_signal_after_the_encoder_is_gone_reaches_its_handler() -> None:
+    """OpenVINO leaves an alternate signal stack in the thread that compiles and frees it later: the signal was then a SIGSEGV."""
+    done = subprocess.run([sys.executable, "-c", SIGNALLED], capture_output=True, text=True, timeout=50, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "told"), done.stderr
+
+
+class Failing:
+    """An encoder that takes everything and can do nothing."""
+
+    def takes(self, shape: tuple[int, ...]) -> bool:
+        """Everything."""
+        return True
+
+    def encode(self, mel: Floats) -> Floats:
+        """Nothing."""
+        raise EncoderUnavailable("out of memory")
+
+
+def views(encode: Any) -> tuple[EncodingModel, Any]:
+    """The bundled model with another encoder, and as it is."""
+    plain = ctranslate2.models.Whisper(str(demo_directory()), device="cpu", compute_type="float32")
+    return EncodingModel(plain, encode, ctranslate2.StorageView.from_array), plain
+
+
+@needs_openvino
+@pytest.mark.parametrize("frames", [3000, 777, 2])
+def test_windows_of_any_length_are_encoded(frames: int, compiled: CompiledEncoder) -> None:
+    """Whole ones by OpenVINO, short ones by ctranslate2, and both are what the decoder takes."""
+    hybrid, plain = views(compiled)
+    features = ctranslate2.StorageView.from_array(np.ones((1, 80, frames), np.float32))
+    encoded = hybrid.encode(features, to_cpu=False)
+    assert isinstance(encoded, ctranslate2.StorageView)
+    assert np.allclose(np.asarray(encoded), np.asarray(plain.encode(features)), atol=1e-3)
+    assert hybrid.detect_language(encoded)[0][0] == plain.detect_language(encoded)[0][0]
+
+
+def test_a_window_that_openvino_fails_on_is_encoded_by_ctranslate2() -> None:
+    """The note is answered, and the log tells."""
+    hybrid, plain = views(Failing())
+    features = ctranslate2.StorageView.from_array(MEL)
+    with capture_logs() as lines:
+        encoded = hybrid.encode(features)
+    assert np.array_equal(np.asarray(encoded), np.asarray(plain.encode(features)))
+    assert [(line["action"], line["log_level"]) for line in lines] == [("encoder_failed", "warning")]
+
+
+RU = JobOptions("ru", "ru", None, "transcribe", 5, (0.0,), vad=False, word_timestamps=False, condition_on_previous_text=False,
+                initial_prompt=None, hotwords=None)  # fmt: skip
+
+
+class CountingGate(SlotGate):
+    """Counts what passes."""
+
+    calls = 0
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Count, then as usual."""
+        self.calls += 1
+        return super().run(*args, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, model.LoadedModel]:
+    """The bundled model with either encoder."""
+    kinds: tuple[encoder.Setting, ...] = ("ctranslate2", "openvino")
+    return {
+        kind: model.load(demo_directory(), name="demo", device="cpu", compute_type="auto", slots=1, gate=CountingGate(1), encoding=kind)
+        for kind in kinds
+    }
+
+
+@needs_openvino
+def test_the_reply_says_who_encodes(models: dict[str, model.LoadedModel]) -> None:
+    """Two workers that answer differently can be told apart."""
+    assert models["ctranslate2"].info.engine.startswith("faster-whisper 1.")
+    assert "OpenVINO" not in models["ctranslate2"].info.engine
+    assert " + OpenVINO 20" in models["openvino"].info.engine
+
+
+@needs_openvino
+@pytest.mark.parametrize("note", short_notes(), ids=lambda note: note.file)
+def test_the_text_is_the_same_with_either_encoder(note: Any, models: dict[str, model.LoadedModel]) -> None:
+    """Speed must not change what a caller reads; and each encode still takes a slot at the gate."""
+    pcm = importlib.import_module("faster_whisper.audio").decode_audio(str(note.path))
+    texts, calls = [], []
+    for loaded in models.values():
+        before = loaded.gate.calls  # type: ignore[attr-defined]  # our own gate
+        texts.append("".join(segment.text for segment in loaded.segments(pcm, note.language, RU)))
+        calls.append(loaded.gate.calls - before)  # type: ignore[attr-defined]  # our own gate
+    assert texts[0] == texts[1]
+    assert calls[0] == calls[1]

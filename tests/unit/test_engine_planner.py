@@ -1,0 +1,208 @@
+"""The planner: which waiting call starts next, and with whom. The clock is a number."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import pytest
+
+from consumer.engine.planner import BULK_EVERY, OVERTAKING, PATIENCE, Call, Planner, Start
+
+
+@dataclass
+class Note:
+    """A message as the planner sees it."""
+
+    remaining: float = 3.0
+    bulk: bool = False
+
+
+def call(planner: Planner[Call], now: float, remaining: float = 3.0, *, bulk: bool = False, kind: Hashable = None) -> Call:
+    """A call of a note of its own, waiting from now on."""
+    added = Call(Note(remaining, bulk), now, kind)
+    planner.add(added, now)
+    return added
+
+
+def alone(starts: list[Start[Call]]) -> list[Call]:
+    """The calls of starts that are not batches."""
+    return [only for start in starts for (only,) in [start.calls]]
+
+
+def test_calls_start_until_the_slots_are_full_and_one_more_for_each_that_ends() -> None:
+    """Never more calls at a time than cores."""
+    planner = Planner[Call](2)
+    calls = [call(planner, 0) for _ in range(4)]
+    first = planner.take(0)
+    assert (alone(first), planner.take(0), planner.running) == (calls[:2], [], 2)
+    planner.done(first[0])
+    assert alone(planner.take(1)) == [calls[2]]
+    assert planner.waiting == (calls[3],)
+
+
+def test_of_calls_that_wait_equally_long_the_one_with_least_audio_left_goes_first() -> None:
+    """A voice note does not wait for a lecture."""
+    planner = Planner[Call](1)
+    hour, minutes, lecture, note = (call(planner, 0, seconds) for seconds in (3600, 200, 3000, 3))
+    order = []
+    while starts := planner.take(0):
+        order += alone(starts)
+        planner.done(starts[0])
+    assert order == [note, minutes, lecture, hour]
+
+
+def test_equals_go_in_the_order_in_which_they_came() -> None:
+    """Fair among notes of one length."""
+    planner = Planner[Call](1)
+    calls = [call(planner, 0) for _ in range(3)]
+    for expected in calls:
+        (start,) = planner.take(0)
+        assert start.calls == (expected,)
+        planner.done(start)
+
+
+def test_what_is_left_is_asked_when_it_is_decided_not_when_it_came() -> None:
+    """A long file that is nearly done counts as short."""
+    planner = Planner[Call](1)
+    ending, other = call(planner, 0, 600), call(planner, 0, 30)
+    assert isinstance(ending.work, Note)
+    ending.work.remaining = 1.0
+    assert alone(planner.take(0)) == [ending]
+    assert planner.waiting == (other,)
+
+
+@pytest.mark.parametrize(("later", "first"), [(600 / OVERTAKING - 5.1, "short"), (PATIENCE + 0.1, "long")])
+def test_waiting_makes_up_for_length(later: float, first: str) -> None:
+    """Short notes may pass a long file's call for so many seconds, and not a moment longer."""
+    planner = Planner[Call](1)
+    long = call(planner, 0, 600)
+    short = call(planner, later, 0)
+    assert alone(planner.take(later)) == [{"long": long, "short": short}[first]]
+
+
+def test_a_window_that_has_begun_goes_on_before_the_next_note_of_its_length() -> None:
+    """Eight equal notes are answered one after the other, not all of them at the end."""
+    planner = Planner[Call](1)
+    waiting = call(planner, 1.0)
+    decoding = Call(Note(), since=0.5)  # its encoder call came first, and has run meanwhile
+    planner.add(decoding, 2.0)
+    assert alone(planner.take(2.0)) == [decoding]
+    assert planner.waiting == (waiting,)
+
+
+def test_bulk_starts_only_when_nobody_else_waits() -> None:
+    """A backfill uses what is left over, however short its files and however long they have waited."""
+    planner = Planner[Call](1)
+    bulk, interactive = call(planner, 0, 1, bulk=True), call(planner, 60, 3600)
+    (start,) = planner.take(60)
+    assert start.calls == (interactive,)
+    planner.done(start)
+    assert alone(planner.take(60)) == [bulk]
+
+
+def test_of_ten_starts_one_is_bulks_while_it_waits() -> None:
+    """And it moves, however many notes there are."""
+    planner = Planner[Call](1)
+    for _ in range(40):
+        call(planner, 0)
+    for _ in range(3):
+        call(planner, 0, bulk=True)
+    lanes = []
+    while starts := planner.take(0):
+        lanes.append(starts[0].calls[0].work.bulk)
+        planner.done(starts[0])
+    assert [position for position, bulk in enumerate(lanes[:30]) if bulk] == [BULK_EVERY * turn - 1 for turn in (1, 2, 3)]
+    assert len(lanes) == 43
+
+
+def test_a_call_that_is_removed_never_starts() -> None:
+    """Its message was cancelled while it waited."""
+    planner = Planner[Call](1)
+    gone, stays = call(planner, 0), call(planner, 0)
+    planner.remove(gone)
+    assert alone(planner.take(0)) == [stays]
+    with pytest.raises(ValueError, match="not in list"):
+        planner.remove(stays)
+
+
+def test_what_does_not_run_cannot_end() -> None:
+    """A slot that is freed twice would be one slot too many."""
+    planner = Planner[Call](1)
+    call(planner, 0)
+    (start,) = planner.take(0)
+    planner.done(start)
+    with pytest.raises(KeyError):
+        planner.done(start)
+
+
+def test_an_idle_gpu_starts_at_once_with_what_is_there() -> None:
+    """One note alone never waits for company."""
+    planner = Planner[Call](2, batch=4, hold=0.02)
+    calls = tuple(call(planner, 0, kind="encode") for _ in range(3))
+    (start,) = planner.take(0)
+    assert start.calls == calls
+
+
+def test_while_the_gpu_is_at_work_calls_wait_for_company_but_not_for_long() -> None:
+    """Until the batch is full, the time is over, or the GPU is idle; `wait` says when to look again."""
+    planner = Planner[Call](2, batch=3, hold=0.02)
+    call(planner, 0, kind="encode")
+    (first,) = planner.take(0)
+
+    early = call(planner, 1.0, kind="encode")
+    late = call(planner, 1.015, kind="encode")
+    assert planner.take(1.015) == []
+    assert planner.wait(1.015) == pytest.approx(0.005)
+    (timed,) = planner.take(1.0201)
+    assert timed.calls == (early, late)
+    assert planner.wait(1.0201) is None
+    planner.done(timed)
+
+    full = tuple(call(planner, 2.0, kind="encode") for _ in range(3))
+    (whole,) = planner.take(2.0)
+    assert whole.calls == full
+    planner.done(whole)
+
+    rest = call(planner, 3.0, kind="encode")
+    assert planner.take(3.0) == []
+    planner.done(first)
+    assert alone(planner.take(3.0)) == [rest]
+
+
+def test_only_calls_of_one_kind_go_together_and_calls_without_one_go_alone() -> None:
+    """Other options, another prompt length, an alignment: no batch of ctranslate2 can hold them."""
+    planner = Planner[Call](8, batch=4, hold=0.0)
+    kinds = ["encode", ("generate", 3), "encode", None, ("generate", 4), ("generate", 3), None]
+    calls = [call(planner, 0, kind=kind) for kind in kinds]
+    batches = [tuple(calls.index(member) for member in start.calls) for start in planner.take(0)]
+    assert batches == [(0, 2), (1, 5), (3,), (4,), (6,)]
+
+
+def test_a_full_batch_does_not_wait_behind_one_that_is_held() -> None:
+    """Company for one kind is no reason to keep another waiting."""
+    planner = Planner[Call](3, batch=2, hold=10.0)
+    call(planner, 0, kind="detect")
+    planner.take(0)
+    held = call(planner, 1, 1.0, kind="encode")
+    full = (call(planner, 1, 9.0, kind="generate"), call(planner, 1, 9.0, kind="generate"))
+    (start,) = planner.take(1)
+    assert start.calls == full
+    assert planner.waiting == (held,)
+
+
+def test_bulk_rides_along_in_a_batch_with_room() -> None:
+    """A place in a batch costs the others nothing."""
+    planner = Planner[Call](1, batch=3, hold=0.0)
+    bulk, interactive = call(planner, 0, kind="encode", bulk=True), call(planner, 1, kind="encode")
+    (start,) = planner.take(1)
+    assert start.calls == (interactive, bulk)
+
+
+def test_its_repr_tells_the_live_counts() -> None:
+    """What a log line or a debugger shows of it."""
+    planner = Planner[Call](1)
+    call(planner, 0)
+    call(planner, 0)
+    planner.take(0)
+    assert repr(planner) == "Planner(slots=1, running=1, waiting=1)"

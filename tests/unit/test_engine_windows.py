@@ -1,0 +1,208 @@
+"""Long audio: where it is cut, and who transcribes which window. No model, no sound."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumer.engine import windows
+from consumer.engine.windows import Helpers, LongNote, Span, joined, pack, speech_in_pieces, within
+from consumer.errors import JobStopped
+from schemas.reply import Segment, Word
+
+PATIENCE = 10.0
+SPANS = st.lists(st.tuples(st.integers(1, 50), st.integers(1, 80)), max_size=30).map(
+    lambda pairs: [
+        (start, start + length)
+        for start, length in zip(
+            [sum(gap + length for gap, length in pairs[:number]) + pairs[number][0] for number in range(len(pairs))],
+            [length for _, length in pairs],
+            strict=True,
+        )
+    ]
+)
+
+
+def segment(start: float, end: float, text: str = " x", words: list[Word] | None = None) -> Segment:
+    """A segment of the reply."""
+    return Segment(id=0, start=start, end=end, text=text, avg_logprob=-0.1, no_speech_prob=0.0, compression_ratio=1.0, words=words)
+
+
+@given(SPANS, st.integers(10, 60))
+def test_windows_hold_all_speech_once_in_order_and_none_is_too_long(spans: list[Span], longest: int) -> None:
+    """Nothing is lost between two windows and nothing is heard twice."""
+    packed = pack(spans, longest)
+    assert [sample for window in packed for start, end in window for sample in range(start, end)] == [
+        sample for start, end in spans for sample in range(start, end)
+    ]
+    assert all(0 < sum(end - start for start, end in window) <= longest for window in packed)
+    assert all(before[-1][1] <= after[0][0] for before, after in pairwise(packed))
+
+
+def test_a_window_takes_as_much_as_fits() -> None:
+    """Each costs a full encoder pass, so they are filled."""
+    assert pack([(0, 10), (12, 20), (25, 40), (50, 52)], 30) == [((0, 10), (12, 20)), ((25, 40), (50, 52))]
+
+
+@given(SPANS, st.integers(200, 400))
+def test_speech_found_in_pieces_is_the_speech_found_at_once(spans: list[Span], piece: int) -> None:
+    """A border between two pieces that falls into a word does not cut it."""
+    samples = max((end for _, end in spans), default=0) + 5
+
+    def detect(start: int, end: int) -> list[Span]:
+        return [(max(a, start) - start, min(b, end) - start) for a, b in spans if a < end and b > start]
+
+    found = speech_in_pieces(detect, samples, piece)
+    assert [span for span in found if span not in spans] == []
+    assert found == spans
+
+
+def test_a_span_as_long_as_a_piece_does_not_stop_the_search() -> None:
+    """However odd the detection: every piece is a step forward."""
+    assert speech_in_pieces(lambda start, end: [(0, end - start)], 25, 10) == [(0, 10), (10, 20), (20, 25)]
+
+
+def test_segments_are_joined_in_order_as_far_as_no_window_is_missing() -> None:
+    """Progress shows a text that only ever grows at its end."""
+    first, second, third = ([segment(n, n + 1, f" {n}")] for n in range(3))
+    assert [part.text for part in joined([first, None, third])] == [" 0"]
+    assert [(part.id, part.text) for part in joined([first, second, [], third])] == [(0, " 0"), (1, " 1"), (2, " 2")]
+
+
+def test_times_in_the_padding_after_a_window_are_its_end() -> None:
+    """Whisper's last timestamp may lie behind the sound: over the next window's words."""
+    late = segment(
+        29.0, 31.2, words=[Word(start=29.0, end=29.9, word=" a", probability=1.0), Word(start=30.1, end=31.2, word=" b", probability=1.0)]
+    )
+    clipped = within(late, 1.0, 30.0)
+    assert (clipped.start, clipped.end) == (29.0, 30.0)
+    assert [(word.start, word.end) for word in clipped.words or []] == [(29.0, 29.9), (30.0, 30.0)]
+
+
+def test_the_settings_choose_windows_or_none() -> None:
+    """`sequential` is stock behaviour."""
+    assert windows.chosen("sequential", 60, 30, 2) is None
+    assert windows.chosen("windows", 60, 30, 2) == windows.LongAudio(60, 30, 2)
+
+
+class Recorder:
+    """Transcribes by noting which thread did which window, and how many did one at a time."""
+
+    def __init__(self) -> None:
+        """Nothing done."""
+        self.done: dict[int, str] = {}
+        self.at_once = self.most = 0
+        self._lock = threading.Lock()
+        self.gather: threading.Barrier | None = None
+
+    def __call__(self, index: int) -> None:
+        """Do one window."""
+        with self._lock:
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+        if self.gather is not None:
+            self.gather.wait(PATIENCE)
+        with self._lock:
+            self.at_once -= 1
+            self.done[index] = threading.current_thread().name
+
+
+@pytest.fixture
+def helpers() -> Iterator[Helpers]:
+    """Two helping threads, as with three slots."""
+    crew = Helpers(2)
+    yield crew
+    crew.close()
+
+
+def test_one_long_note_fills_all_slots_and_no_more(helpers: Helpers) -> None:
+    """Its own thread and the helping ones, at the same time."""
+    record = Recorder()
+    record.gather = threading.Barrier(3)
+    helpers.transcribe(LongNote(9, record, lambda: 1.0))
+    assert sorted(record.done) == list(range(9))
+    assert (record.most, len(set(record.done.values()))) == (3, 3)
+
+
+def test_without_helpers_a_note_does_its_windows_itself() -> None:
+    """One slot: one thread, in order."""
+    record = Recorder()
+    Helpers(0).transcribe(LongNote(3, record, lambda: 1.0))
+    assert list(record.done.items()) == [(number, threading.current_thread().name) for number in range(3)]
+
+
+def test_helpers_go_to_the_note_with_least_audio_left() -> None:
+    """Ten minutes are not shared out between two hour-long files."""
+    crew, inside, go_on = Helpers(1), threading.Event(), threading.Event()
+    helped: list[str] = []
+
+    def work(name: str) -> None:
+        if threading.current_thread().name.startswith("window"):
+            helped.append(name)
+            inside.set()
+        assert go_on.wait(PATIENCE)
+
+    hour = LongNote(4, lambda _: work("hour"), lambda: 3600.0)
+    minutes = LongNote(4, lambda _: work("minutes"), lambda: 600.0)
+    with ThreadPoolExecutor(2) as own:
+        first = own.submit(crew.transcribe, hour)
+        assert inside.wait(PATIENCE)
+        second = own.submit(crew.transcribe, minutes)
+        while len(crew._open) < 2:
+            threading.Event().wait(0.002)
+        go_on.set()
+        first.result(PATIENCE)
+        second.result(PATIENCE)
+    assert helped[0] == "hour"
+    assert "minutes" not in helped or helped.index("minutes") == 1
+    crew.close()
+
+
+def test_a_window_that_fails_ends_the_note_with_its_error_and_begins_no_other(helpers: Helpers) -> None:
+    """The message is answered by what went wrong; threads do not go on for a lost cause."""
+    begun: list[int] = []
+
+    def fail(index: int) -> None:
+        begun.append(index)
+        raise ArithmeticError
+
+    with pytest.raises(ArithmeticError):
+        helpers.transcribe(LongNote(100, fail, lambda: 1.0))
+    assert len(begun) <= 3
+    record = Recorder()
+    helpers.transcribe(LongNote(3, record, lambda: 1.0))
+    assert len(record.done) == 3
+
+
+def test_a_note_is_not_over_while_a_helper_works_on_it(helpers: Helpers) -> None:
+    """Its failure, too, waits until no thread reads its sound any more."""
+    inside, failed, go_on = threading.Event(), threading.Event(), threading.Event()
+
+    def work(_: int) -> None:
+        if threading.current_thread().name.startswith("window"):
+            inside.set()
+            assert go_on.wait(PATIENCE)
+        else:
+            assert inside.wait(PATIENCE)
+            failed.set()
+            raise ArithmeticError
+
+    with ThreadPoolExecutor(1) as own:
+        running = own.submit(helpers.transcribe, LongNote(9, work, lambda: 1.0))
+        assert failed.wait(PATIENCE)
+        assert not running.done()
+        go_on.set()
+        assert isinstance(running.exception(PATIENCE), ArithmeticError)
+
+
+def test_after_the_close_no_help_comes(helpers: Helpers) -> None:
+    """The daemon stops: a late job ends like a stopped one."""
+    helpers.close()
+    with pytest.raises(JobStopped):
+        helpers.transcribe(LongNote(2, Recorder(), lambda: 1.0))

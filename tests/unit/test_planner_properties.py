@@ -1,0 +1,199 @@
+"""What holds for the planner whatever comes: simulated loads of random notes on random numbers of slots."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consumer.engine.planner import BULK_EVERY, PATIENCE, Call, Planner, Start
+
+
+@dataclass(eq=False)
+class Note:
+    """A message of several calls, one after the other."""
+
+    arrives: float
+    remaining: float
+    bulk: bool
+    services: list[float]
+    kinds: list[str | None]
+
+
+@dataclass
+class Load:
+    """Notes, and the machine that they meet."""
+
+    notes: list[Note]
+    slots: int
+    batch: int = 1
+    hold: float = 0.0
+
+
+@dataclass(eq=False)
+class Traced(Call):
+    """A call that remembers its service time and the note that it belongs to."""
+
+    service: float = 0.0
+    note: Note | None = None
+    started: float = field(default=-1.0, init=False)
+    place: int = field(default=-1, init=False)
+
+
+times = st.floats(0, 20, allow_nan=False).map(lambda value: round(value, 2))
+services = st.floats(0.05, 1.0, allow_nan=False).map(lambda value: round(value, 2))
+
+
+@st.composite
+def notes(draw: st.DrawFn, kinds: st.SearchStrategy[str | None]) -> Note:
+    """A note of one to four calls."""
+    calls = draw(st.integers(1, 4))
+    return Note(
+        arrives=draw(times),
+        remaining=draw(st.sampled_from([1.0, 3.0, 30.0, 90.0, 600.0, 3600.0])),
+        bulk=draw(st.booleans()),
+        services=[draw(services) for _ in range(calls)],
+        kinds=[draw(kinds) for _ in range(calls)],
+    )
+
+
+cpu = st.builds(Load, st.lists(notes(st.none()), min_size=1, max_size=25), st.integers(1, 4))
+gpu = st.builds(
+    Load,
+    st.lists(notes(st.sampled_from(["encode", "generate", None])), min_size=1, max_size=25),
+    st.integers(1, 3),
+    st.integers(2, 5),
+    st.sampled_from([0.0, 0.02, 0.5]),
+)
+
+
+class Simulation:
+    """Runs a load to its end; `look` is called after each decision."""
+
+    def __init__(self, load: Load) -> None:
+        """Nothing has arrived."""
+        self.load = load
+        self.planner = Planner[Traced](load.slots, batch=load.batch, hold=load.hold)
+        self.now = 0.0
+        self.calls: list[Traced] = []
+        self._tie = count()
+        self._events: list[tuple[float, int, Start[Traced] | Note | None]] = []
+        for note in load.notes:
+            self._at(note.arrives, note)
+
+    def _at(self, moment: float, what: Start[Traced] | Note | None) -> None:
+        heapq.heappush(self._events, (moment, next(self._tie), what))
+
+    def _call(self, note: Note) -> None:
+        step = len([call for call in self.calls if call.note is note])
+        if step < len(note.services):
+            call = Traced(note, self.now, note.kinds[step], service=note.services[step], note=note)
+            self.calls.append(call)
+            self.planner.add(call, self.now)
+
+    def steps(self) -> Iterator[list[Start[Traced]]]:
+        """What starts at each event."""
+        places = count()
+        while self._events:
+            self.now, _, what = heapq.heappop(self._events)
+            if isinstance(what, Note):
+                self._call(what)
+            elif what is not None:
+                self.planner.done(what)
+                for ended in what.calls:
+                    assert ended.note is not None
+                    ended.note.remaining *= 0.5
+                    self._call(ended.note)
+            starts = self.planner.take(self.now)
+            for start in starts:
+                for call in start.calls:
+                    call.started, call.place = self.now, next(places)
+                self._at(self.now + max(call.service for call in start.calls), start)
+            if (pause := self.planner.wait(self.now)) is not None and self.planner.running < self.load.slots:
+                self._at(self.now + pause + 1e-6, None)
+            yield starts
+
+
+@settings(deadline=None, max_examples=60)
+@given(cpu | gpu)
+def test_every_call_of_every_note_starts_exactly_once_and_never_on_more_slots_than_there_are(load: Load) -> None:
+    """Nothing is lost, nothing is done twice, and the cores are not shared."""
+    simulation = Simulation(load)
+    started: list[Traced] = []
+    for starts in simulation.steps():
+        started += [call for start in starts for call in start.calls]
+        assert simulation.planner.running <= load.slots
+        assert all(1 <= len(start.calls) <= load.batch for start in starts)
+        assert all(len({call.kind for call in start.calls}) == 1 for start in starts)
+        assert all(len(start.calls) == 1 for start in starts if start.calls[0].kind is None)
+    assert len(started) == len(set(started)) == sum(len(note.services) for note in load.notes)
+    assert simulation.planner.waiting == ()
+
+
+@settings(deadline=None, max_examples=60)
+@given(cpu)
+def test_no_slot_idles_while_a_call_waits(load: Load) -> None:
+    """On a CPU nothing is held back."""
+    simulation = Simulation(load)
+    for _ in simulation.steps():
+        assert not simulation.planner.waiting or simulation.planner.running == load.slots
+
+
+@settings(deadline=None, max_examples=60)
+@given(gpu)
+def test_a_gpu_never_idles_and_holds_no_call_longer_than_it_says(load: Load) -> None:
+    """Company is waited for only while something runs, and only so long; after that only a full machine keeps a call back."""
+    simulation = Simulation(load)
+    for _ in simulation.steps():
+        waiting, planner = simulation.planner.waiting, simulation.planner
+        assert not waiting or planner.running > 0
+        overdue = [call for call in waiting if simulation.now > call.added + load.hold + 1e-6]
+        assert not overdue or planner.running == load.slots
+
+
+@settings(deadline=None, max_examples=60)
+@given(cpu)
+def test_no_call_is_passed_by_one_of_its_lane_that_came_too_late(load: Load) -> None:
+    """The bound that makes starving impossible: whoever comes `PATIENCE` later goes later."""
+    simulation = Simulation(load)
+    for _ in simulation.steps():
+        pass
+    for call in simulation.calls:
+        passed_by = [other for other in simulation.calls if other.work.bulk == call.work.bulk and other.place < call.place]
+        assert all(other.since <= call.since + PATIENCE + 1e-9 for other in passed_by)
+
+
+@settings(deadline=None, max_examples=60)
+@given(cpu)
+def test_bulk_waits_for_the_interactive_lane_but_gets_every_tenth_start(load: Load) -> None:
+    """Both halves of the promise, at every single start."""
+    simulation = Simulation(load)
+    run = 0  # interactive starts in a row that passed waiting bulk
+    for starts in simulation.steps():
+        for start in sorted(starts, key=lambda start: start.calls[0].place):
+            (call,) = start.calls
+            still_waiting = [other for other in simulation.calls if other.place < 0 or other.place > call.place]
+            if call.work.bulk:
+                assert run == BULK_EVERY - 1 or all(other.work.bulk for other in still_waiting)
+                run = 0
+            else:
+                run = run + 1 if any(other.work.bulk for other in still_waiting) else 0
+            assert run < BULK_EVERY
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.floats(0, 36_000, allow_nan=False), min_size=1, max_size=40))
+def test_calls_of_equal_age_start_in_the_order_of_what_is_left(lengths: list[float]) -> None:
+    """Least remaining audio first."""
+    planner = Planner[Call](1)
+    for length in lengths:
+        planner.add(Call(Note(0, length, bulk=False, services=[], kinds=[]), 0.0), 0.0)
+    order = []
+    while starts := planner.take(0.0):
+        order.append(starts[0].calls[0].work.remaining)
+        planner.done(starts[0])
+    assert order == sorted(lengths)

@@ -5,6 +5,8 @@ PYTHON ?= python3
 PY := .venv/bin/python
 STAMP := .venv/.installed
 TESTS := tests/unit tests/integration tests/acceptance
+# Test processes; each has a RabbitMQ of its own. A file stays in one: what its tests share is started once.
+JOBS ?= 2
 WITH_BROKER := $(PY) -m tools.rabbitmq run
 
 .PHONY: help setup demo run test test-unit chaos hostile lint types contract check lock clean
@@ -32,8 +34,8 @@ run: setup ## stay up: RabbitMQ and the daemon, until Ctrl-C
 # RabbitMQ and promtool first: installing them would take longer than a test's time limit.
 test: setup ## unit, integration (real RabbitMQ) and acceptance (the daemon as a process) tests
 	@$(PY) -m tools.rabbitmq install
-	@$(PY) -m tools.promtool
-	@$(PY) -m pytest --durations=10 $(TESTS)
+	@$(PY) -m tools.program promtool prometheus
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile --durations=10 $(TESTS)
 
 test-unit: setup ## the quick tests: no broker, no model
 	@$(PY) -m pytest tests/unit
@@ -45,7 +47,7 @@ chaos: setup ## faults under load, with books that must balance (longer: make ch
 
 HOSTILE := DAMAGE FUZZ NOTES
 hostile: setup ## damaged files, bombs, fuzz, confinement (all of it: make hostile DAMAGE=200 FUZZ=100000 NOTES=2000, see docs/audio.md)
-	@$(PY) -m tools.strace
+	@$(PY) -m tools.program strace strace
 	@$(foreach knob,$(HOSTILE),$(if $($(knob)),HOSTILE_$(knob)="$($(knob))")) $(PY) -m pytest --durations=5 tests/hostile
 
 lint: setup ## ruff: rules and format

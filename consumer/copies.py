@@ -40,7 +40,7 @@ def parked(answer: Outgoing, delivery: Delivery) -> Outgoing:
         correlation_id=answer.correlation_id,
         timestamp=answer.timestamp,
         type=answer.type,
-        headers={**answer.headers, "sttd-reply-to": delivery.target, names.WORKER_HEADER: delivery.rules.worker},
+        headers={**answer.headers, names.MEANT_FOR_HEADER: delivery.target, names.WORKER_HEADER: delivery.rules.worker},
     )
 
 

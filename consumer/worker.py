@@ -104,13 +104,14 @@ class Worker:
                 self._hand_back("settling failed")
                 self._stranded("a delivery could not be settled")
             else:
-                self._survived.forget(delivery.reply_id)
+                if delivery.forgiven:
+                    self._survived.forget(delivery.reply_id)
                 self._tell(verdict, time.monotonic() - started, len(incoming.body))
 
     async def _alone(self, delivery: Delivery) -> Verdict:
         """Handle a suspect with nothing else in hand: if the process dies now, it is this one's doing, and costs no neighbour."""
-        await self._quiet(True)
         try:
+            await self._quiet(True)  # cancelled in here it has quieted already: only `finally` wakes the intake again
             others = {task for task, other in self._in_hand.items() if other is not delivery}
             if others:
                 await asyncio.wait(others)

@@ -57,6 +57,8 @@ FIRST_SEEN_HEADER: Final = "sttd-first-seen"
 WORKER_HEADER: Final = "sttd-worker"
 EXPIRES_HEADER: Final = "sttd-expires"
 LANE_HEADER: Final = "sttd-lane"
+MEANT_FOR_HEADER: Final = "sttd-reply-to"
+"""On parked replies: the queue that was gone."""
 UNNAMED_HEADER: Final = "sttd-unnamed"
 """On copies: the request had no `message_id`; the copy's own is not the caller's."""
 

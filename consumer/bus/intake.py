@@ -84,6 +84,7 @@ class AmqpIntake:
         self._watch: asyncio.Task[None] | None = None
         self._stopped = False
         self._paused: set[str] = set()
+        self._registering = asyncio.Lock()  # a session's set-up and a resume at one time would register two consumers for a lane
 
     async def run(self) -> None:
         """Keep the consuming connection up until cancelled. Raises `TopologyMismatch`."""
@@ -110,11 +111,12 @@ class AmqpIntake:
         self._orphaned()
 
     async def _consume(self) -> None:
-        loss = self._loss
-        for lane in self._lanes:
-            # Lost during the drain: a new connection must not bring new work. Paused: the one that paused resumes.
-            if loss is not None and lane.tag is None and not (self._stopped or self._paused):
-                lane.tag = await lane.queue.consume(partial(self._deliver, lane.name, loss))
+        async with self._registering:
+            loss = self._loss
+            for lane in self._lanes:
+                # Lost during the drain: a new connection must not bring new work. Paused: the one that paused resumes.
+                if loss is not None and lane.tag is None and not (self._stopped or self._paused):
+                    lane.tag = await lane.queue.consume(partial(self._deliver, lane.name, loss))
 
     async def _deliver(self, lane: str, loss: Loss, message: AbstractIncomingMessage) -> None:
         # What comes between the loss of one channel and the end of the connection, or after the stop, comes again elsewhere.
@@ -158,7 +160,9 @@ class AmqpIntake:
 
     async def _leave(self) -> None:
         """Cancel all consumers at once: a broker that does not answer costs its waiting time once, not once for each lane."""
-        await asyncio.gather(*(_cancel(lane) for lane in self._lanes))
+        with suppress(TimeoutError):  # who registers just now and gets no answer has no consumer
+            async with asyncio.timeout(CANCEL_SECONDS), self._registering:
+                await asyncio.gather(*(_cancel(lane) for lane in self._lanes))
 
 
 async def _cancel(lane: _Lane) -> None:

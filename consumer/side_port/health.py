@@ -52,7 +52,7 @@ class Health:
         self._checks[check] = Check(ok, "" if ok else reason[:LONGEST_REASON])
         self._was_ready = self._was_ready or self.ready
         if ok != before.ok:
-            self._on_change(check, ok, reason)
+            self._on_change(check, ok, self._checks[check].reason)
 
     @property
     def ready(self) -> bool:

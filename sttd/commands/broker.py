@@ -12,6 +12,7 @@ from typing import Final
 
 import aio_pika
 from aio_pika.abc import AbstractConnection
+from aio_pika.connection import make_url
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AuthenticationError
 from aio_pika.exceptions import ProbableAuthenticationError as RefusedLogin
 
@@ -39,15 +40,16 @@ def client_settings() -> ClientSettings:
 @asynccontextmanager
 async def connected(settings: ClientSettings, name: str) -> AsyncIterator[AbstractConnection]:
     """A connection that shows as `name` in the broker's list. Raises `BrokerUnavailable`, as `LoginRefused` if that is why."""
+    connection = aio_pika.Connection(make_url(settings.amqp_url.get_secret_value()), client_properties={"connection_name": name})
     try:
-        async with asyncio.timeout(DIAL_SECONDS):
-            connection = await aio_pika.connect(settings.amqp_url.get_secret_value(), client_properties={"connection_name": name})
-    except (TimeoutError, *CONNECTION_EXCEPTIONS) as error:
-        raise _refusal(error, settings.broker) from error
-    try:
+        try:
+            async with asyncio.timeout(DIAL_SECONDS):
+                await connection.connect()
+        except (TimeoutError, *CONNECTION_EXCEPTIONS) as error:
+            raise _refusal(error, settings.broker) from error
         yield connection
     finally:
-        await _close(connection)
+        await _close(connection)  # a failed one too: its finalizer would want an event loop that is gone
 
 
 async def _close(connection: AbstractConnection) -> None:

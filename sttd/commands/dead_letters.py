@@ -21,7 +21,6 @@ from sttd.commands.broker import words
 from sttd.errors import BrokerUnavailable
 
 GET_SECONDS: Final = 10
-MEANT_FOR_HEADER: Final = "sttd-reply-to"
 """On a parked reply: the queue that was gone."""
 
 MS_OF_YEAR_10000: Final = 253_402_300_800_000
@@ -97,7 +96,7 @@ class Letter:
     @property
     def meant_for(self) -> str | None:
         """Of a parked reply: the queue that was gone."""
-        told = self.headers.get(MEANT_FOR_HEADER)
+        told = self.headers.get(names.MEANT_FOR_HEADER)
         return told if isinstance(told, str) and told else None
 
     @property

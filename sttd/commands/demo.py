@@ -17,7 +17,7 @@ from rich.console import Console
 
 from sttd import errors
 from sttd.client import Client
-from sttd.commands.demo_broker import Busy, corner
+from sttd.commands.demo_broker import corner
 from sttd.commands.demo_daemon import DaemonEnded, DemoDaemon
 from sttd.commands.demo_report import Heard, complaint, counters, table
 from sttd.commands.exit_codes import Exit
@@ -55,8 +55,6 @@ async def _demo() -> Exit:
                 return await _with_daemon(settings, queue, folder)
     except errors.SettingsInvalid as error:
         raise leave(Exit.USAGE, str(error)) from None
-    except Busy as error:
-        raise leave(Exit.USAGE, f"{error}; the demo wants a broker, or a vhost in STTD_AMQP_URL, of its own: `make demo`") from None
     except errors.BrokerUnavailable as error:
         raise leave(Exit.BROKER, f"{error}: use `make demo`, which brings its own, or set STTD_AMQP_URL") from None
     except DaemonEnded as error:

@@ -32,7 +32,7 @@ def traced(tmp_path: Path, *more: str) -> tuple[dict[str, str], str]:
     """Run `texts` in a network namespace without routes, under strace; what became of each body, and the trace."""
     strace, unshare = shutil.which("strace"), shutil.which("unshare")
     if not (strace and unshare) and not os.environ.get("CI"):
-        pytest.skip("strace or unshare is missing here: python -m tools.strace")
+        pytest.skip("strace or unshare is missing here: python -m tools.program strace strace")
     trace = tmp_path / "trace"
     calls = "trace=%network,%file,prctl,clone,clone3,vfork,fork"
     program = [

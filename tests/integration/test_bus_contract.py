@@ -245,6 +245,19 @@ async def test_after_stop_consuming_nothing_new_comes_in_even_after_a_reconnect(
         assert broker.take(names.REQUESTS)[0].redelivered is False
 
 
+async def test_resuming_twice_at_once_registers_one_consumer(broker: Broker) -> None:
+    """A new session and the end of a pause may come together; two consumers double the prefetch, and one cannot be cancelled."""
+    async with real_bus(broker) as bus:
+        await bus.intake.pause("test")
+        assert broker.consumers(names.REQUESTS) == 0
+
+        await asyncio.gather(*(bus.intake.resume("test") for _ in range(5)))
+
+        assert broker.consumers(names.REQUESTS) == 1
+        await bus.intake.pause("test")
+        assert broker.consumers(names.REQUESTS) == 0
+
+
 async def test_a_refused_exchange_harms_nobody_else_on_the_channel(broker: Broker) -> None:
     """The broker closes the channel for it; a neighbour's answer is published again, not thrown away (promise 5)."""
     url = broker.add_user(f"{broker.user}-few", "x", write="^(amq\\.default|stt\\.dlx|stt\\.requests.*|stt\\.suspect|stt\\.dead)$")

@@ -22,6 +22,7 @@ from consumer.errors import Unconfirmed
 from sttd import Client
 from sttd.errors import BrokerUnavailable
 from tests.support.broker import Broker
+from tests.support.fakes import Watcher
 from tools.rabbitmq import Node
 from tools.rabbitmq.plan import free_ports
 
@@ -38,28 +39,6 @@ class TlsBroker:
         """The vhost over TLS; without `query` it names our CA and our certificate."""
         given = query or {name: str(self.files / f"{name}.pem") for name in ("cafile", "certfile", "keyfile")}
         return f"amqps://{self.broker.user}:{self.broker.password}@{host}:{self.port}/{self.broker.vhost}?{urlencode(given)}"
-
-
-class Watching:
-    """Remembers what a link tells."""
-
-    def __init__(self) -> None:
-        """Nothing told yet."""
-        self.reasons: list[str] = []
-        self.told = asyncio.Event()
-
-    def connected(self, role: str) -> None:
-        """Note it."""
-        self.reasons.append(f"{role} connected")
-        self.told.set()
-
-    def lost(self, role: str, reason: str) -> None:
-        """Note it."""
-        self.reasons.append(f"{role} lost: {reason}")
-        self.told.set()
-
-    def blocked(self, role: str, blocked: bool) -> None:
-        """Not of interest here."""
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +67,11 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsBroker]:
 
 async def _first_word(url: str) -> str:
     """What the daemon's publishing link first tells about this URL."""
-    watching = Watching()
-    publisher = AmqpPublisher(Link("publish", SecretStr(url), "tls-test", watching), watching, 5.0)
+    watcher = Watcher()
+    publisher = AmqpPublisher(Link("publish", SecretStr(url), "tls-test", watcher), watcher, 5.0)
     running = asyncio.create_task(publisher.run())
-    async with asyncio.timeout(20):
-        await watching.told.wait()
-    if "connected" in watching.reasons[0]:
+    await watcher.until(lambda: bool(watcher.told))
+    if watcher.told[0] == ("connected", "publish"):
         await publisher.publish(Outgoing("tls.queue", b"{}"))
     else:
         publisher._confirm_seconds = 0.1
@@ -101,14 +79,14 @@ async def _first_word(url: str) -> str:
             await publisher.publish(Outgoing("tls.queue", b"{}"))
     running.cancel()
     await asyncio.wait({running})
-    return watching.reasons[0]
+    return " ".join(watcher.told[0])
 
 
 async def test_the_daemon_publishes_over_tls_with_its_own_ca_and_certificate(tls: TlsBroker) -> None:
     """Audio and transcripts cross a network that others read (reliability row 92)."""
     tls.broker.declare("tls.queue")
 
-    assert await _first_word(tls.url()) == "publish connected"
+    assert await _first_word(tls.url()) == "connected publish"
 
     assert tls.broker.depth("tls.queue") == 1
 

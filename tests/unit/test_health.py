@@ -47,7 +47,7 @@ def test_a_change_is_told_once_when_it_turns_and_not_with_each_reason() -> None:
 
     for percent in range(100):
         health.set("model", ok=False, reason=f"downloading base: {percent} %")
-    health.set("model", ok=True)
+    health.set("model", ok=True, reason="what was wrong before")
     health.set("model", ok=True)
     health.set("model", ok=False, reason="the engine died")
 

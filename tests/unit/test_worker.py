@@ -301,6 +301,28 @@ async def test_a_suspect_is_handled_with_nothing_else_in_hand(desk: Desk) -> Non
     assert (desk.transcriber.calls, told) == (3, [True, False])
 
 
+async def test_a_suspect_that_loses_its_connection_while_asking_for_quiet_ends_the_quiet(desk: Desk) -> None:
+    """The intake has paused by then; were it not resumed, the daemon would take no note until its restart."""
+    told: list[bool] = []
+    asked = asyncio.Event()
+
+    async def quiet(yes: bool) -> None:
+        told.append(yes)
+        if yes:
+            asked.set()
+            await asyncio.Event().wait()
+
+    worker = Worker(desk.handler(), desk.rules, desk.metrics, quiet=quiet)
+    desk.broker.send(names.SUSPECT, b"audio", Properties(message_id="suspect", reply_to="bot"))
+    worker.accept(desk.broker.deliver(names.SUSPECT))
+    async with asyncio.timeout(5):
+        await asked.wait()
+    worker.orphan()
+    await ended(worker)
+
+    assert told == [True, False]
+
+
 async def test_the_engine_is_told_which_lane_a_note_came_by(desk: Desk) -> None:
     """The scheduler gives bulk what the interactive lane leaves; a suspect keeps the lane that it came from."""
     worker = desk.worker()

@@ -86,6 +86,8 @@ class Scheduler(JobThreads):
             start = self._turn(ticket)
         if start is not None:
             self._compute(start)
+            # The start holds the ticket: in a cycle, megabytes of features and encodings would stay until the collector comes by.
+            ticket.leads = None
         return cast("T", ticket.outcome.result())
 
     def _ticket(self, call: Callable[[], Any], job: Job | None, begins: bool, batch: Batchable[Any] | None) -> _Ticket:

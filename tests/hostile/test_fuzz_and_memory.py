@@ -17,8 +17,9 @@ from tests.hostile import soak
 from tests.hostile.fuzz import Fuzz
 from tests.support import audio as files
 
-MOST_GROWTH = 8_000
-"""KiB for a thousand notes, in a run too short for a fine measure; docs/audio.md has the figures of the long one."""
+MOST_GROWTH = 8_192
+"""KiB over a run. Memory grows in a few steps of 1 to 3 MiB, as allocators take it; a 3 s note's sound alone, leaked, would be 15 MiB over
+the short form. The long form finds a leak of 4 KiB a note."""
 
 
 @pytest.mark.timeout(7200)
@@ -67,4 +68,4 @@ async def test_memory_of_parent_and_child_is_flat(amount: Callable[[str], int], 
         print(f"\n{results}", end="")  # noqa: T201 -- the published slopes
     for processes in results.values():
         for growth in processes.values():
-            assert growth.slope < MOST_GROWTH
+            assert growth.last - growth.first < MOST_GROWTH

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -309,3 +311,20 @@ def test_calls_that_are_held_for_company_run_when_the_time_is_over(pool: ThreadP
     assert [future.result(PATIENCE) for future in asked] == ["A", "B"]
     assert desk.gate.busy == 1  # what kept the machine from being idle still runs
     held.release.set()
+
+
+def test_a_finished_call_leaves_nothing_to_the_collector() -> None:
+    """Each call holds megabytes of features and encodings: in a cycle, notes in hand took 170 MiB more until the collector came by."""
+
+    class Encoding:
+        """Stands for a window's encoding."""
+
+    scheduler = Scheduler(1)
+    gc.disable()
+    try:
+        encoding = scheduler.run(Encoding)
+        there = weakref.ref(encoding)
+        del encoding
+        assert there() is None
+    finally:
+        gc.enable()

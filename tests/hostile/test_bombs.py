@@ -8,12 +8,15 @@ from typing import Final
 
 import pytest
 
-from consumer.audio.limits import DecodeLimits
+from consumer import memory
+from consumer.audio.limits import MIB, DecodeLimits
 from consumer.audio.pool import DecoderPool
 from consumer.errors import AudioRejected
 from tests.hostile.bombs import BOMBS
 
 SECONDS: Final = 2.0
+PARENT_MIB: Final = 16
+"""What the parent may take for a file that is refused, beside its body: far less than the sound of the longest one, 220 MiB."""
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -26,9 +29,14 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
-def highest_bytes(pid: int) -> int:
-    """The most that a process ever had in memory."""
+def highest_bytes(pid: int | str) -> int:
+    """The most that a process had in memory, ever or since `forget_highest`."""
     return int(Path(f"/proc/{pid}/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
+
+
+def forget_highest() -> None:
+    """Let this process' highest mark begin anew (proc(5), clear_refs)."""
+    Path("/proc/self/clear_refs").write_text("5")
 
 
 @pytest.mark.parametrize("name", BOMBS)
@@ -38,6 +46,8 @@ async def test_a_bomb_is_refused_with_its_code_before_it_goes_off(pool: DecoderP
     audio = make()
     (child,) = pool._idle
     before = processor_seconds(child.pid)
+    forget_highest()
+    parent_before = highest_bytes("self")
 
     with pytest.raises(AudioRejected) as caught:
         await pool.decode(audio)
@@ -45,6 +55,7 @@ async def test_a_bomb_is_refused_with_its_code_before_it_goes_off(pool: DecoderP
     assert caught.value.code == code
     (after,) = pool._idle or [child]
     assert processor_seconds(after.pid) - (before if after is child else 0) < SECONDS
+    assert highest_bytes("self") - parent_before < memory.BODY_COPIES * len(audio) + PARENT_MIB * MIB
     if after.alive:
         assert highest_bytes(after.pid) < DecodeLimits().address_space_bytes
 

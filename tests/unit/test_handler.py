@@ -22,7 +22,7 @@ from schemas import names
 from schemas.codes import ErrorCode
 from schemas.reply import REPLY, Failure, Progress, Transcript
 from schemas.request import Properties
-from tests.support.fakes import HEARD, SILENCE, Desk, FakeDecoder, FakeTranscriber, StuckPublisher
+from tests.support.fakes import HEARD, SILENCE, SOUND, Desk, FakeDecoder, FakeTranscriber, StuckPublisher
 from tests.support.memory_bus import Fault, MemoryBroker, Stored
 
 DIRECT = "amq.rabbitmq.reply-to.g1h2.key"
@@ -306,10 +306,13 @@ async def test_a_direct_reply_is_published_once_and_never_parked(desk: Desk) -> 
 
 
 @pytest.mark.parametrize("fault", [Fault.NACK, Fault.HANG])
-async def test_an_unconfirmed_reply_is_published_again_until_it_is_confirmed(desk: Desk, fault: Fault) -> None:
+async def test_an_unconfirmed_reply_is_published_again_until_it_is_confirmed(
+    desk: Desk, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The work is done; a broker with a hiccup must not cost a second transcription."""
+    monkeypatch.setattr(settling, "REPLY_PATIENCE", 10)
     desk.broker.fail("bot", fault, times=2)
-    desk.publisher = desk.broker.publisher(confirm_seconds=0.01)
+    desk.publisher = desk.broker.publisher(confirm_seconds=0.25)
     ask(desk)
 
     verdict = await desk.handle()
@@ -422,6 +425,21 @@ class _Listening:
 def _last(desk: Desk) -> str:
     ready = desk.broker.queues["bot"].ready
     return ready[-1].body.decode() if ready else ""
+
+
+@pytest.mark.parametrize(
+    "outcome", [HEARD, ModelFailed("broken"), RequestFailed(ErrorCode.BAD_REQUEST, "no such language")], ids=lambda o: type(o).__name__
+)
+async def test_the_room_that_a_long_note_held_is_free_before_its_answer_goes_out(desk: Desk, outcome: Any) -> None:
+    """Whatever becomes of it: held for ever, no long note would be decoded again; held while a reply waits, they would wait with it."""
+    released: list[list[Any]] = []
+    desk.decoder = FakeDecoder(replace(SOUND, release=lambda: released.append(list(desk.broker.steps))))
+    desk.transcriber = FakeTranscriber(outcome)
+    ask(desk)
+
+    await desk.handle()
+
+    assert released == [[]]
 
 
 async def test_progress_is_published_while_the_work_runs_and_never_after_the_answer(desk: Desk) -> None:

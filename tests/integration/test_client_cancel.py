@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import threading
-from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 
-import aio_pika
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
-from schemas import names
 from schemas.reply import Progress, Transcript
 from sttd import BlockingClient, Client, errors
 from sttd.settings import ClientSettings
 from tests.support.broker import Broker, wait_until
-from tests.support.fake_daemon import FakeDaemon, progress, transcript
+from tests.support.fake_daemon import FakeDaemon, control, progress, transcript
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -42,25 +38,6 @@ async def halfway(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:
     if message.body == b"endless":
         await asyncio.Event().wait()
     await daemon.reply(message, transcript(message))
-
-
-@asynccontextmanager
-async def control(url: str) -> AsyncIterator[list[str]]:
-    """What daemons hear on the control exchange: the ids of cancelled requests, in order."""
-    heard: list[str] = []
-
-    async def take(message: AbstractIncomingMessage) -> None:
-        body = json.loads(message.body)
-        assert set(body) == {"cancel"}
-        heard.append(body["cancel"])
-
-    async with await aio_pika.connect(url) as connection:
-        channel = await connection.channel()
-        exchange = await channel.declare_exchange(names.CONTROL_EXCHANGE, "fanout", durable=True)
-        queue = await channel.declare_queue(exclusive=True)
-        await queue.bind(exchange)
-        await queue.consume(take, no_ack=True)
-        yield heard
 
 
 async def test_a_cancelled_call_cancels_its_request_and_no_other(broker: Broker) -> None:

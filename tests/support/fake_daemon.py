@@ -6,7 +6,9 @@ Imports aio_pika and schemas; shares no line with the daemon, so that a client's
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -99,3 +101,22 @@ class FakeDaemon:
         await self._exchange.publish(
             aio_pika.Message(body, correlation_id=message.correlation_id, headers={names.REPLY_ID_HEADER: identity}), message.reply_to
         )
+
+
+@asynccontextmanager
+async def control(url: str) -> AsyncIterator[list[str]]:
+    """What daemons hear on the control exchange: the ids of cancelled requests, in order."""
+    heard: list[str] = []
+
+    async def take(message: AbstractIncomingMessage) -> None:
+        body = json.loads(message.body)
+        assert set(body) == {"cancel"}
+        heard.append(body["cancel"])
+
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        exchange = await channel.declare_exchange(names.CONTROL_EXCHANGE, "fanout", durable=True)
+        queue = await channel.declare_queue(exclusive=True)
+        await queue.bind(exchange)
+        await queue.consume(take, no_ack=True)
+        yield heard

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -50,6 +51,15 @@ async def run(url: str, cwd: Path, *args: str, stdin: bytes = b"") -> tuple[int 
     process = await start(url, cwd, *args)
     out, err = await process.communicate(stdin)
     return process.returncode, out.decode().splitlines(), err.decode().splitlines()
+
+
+def read_screen(screen: int) -> str:
+    """All that is drawn on a terminal until its last user is gone."""
+    drawn = b""
+    with open(screen, "rb", buffering=0) as source, contextlib.suppress(OSError):  # EIO is the end of a terminal
+        while part := source.read(65536):
+            drawn += part
+    return drawn.decode()
 
 
 async def test_results_come_in_argument_order_and_failures_are_summed_up(broker: Broker, tmp_path: Path, notes: list[str]) -> None:
@@ -156,9 +166,9 @@ async def test_a_terminal_shows_progress_and_the_results_stay_clean(broker: Brok
         command = (sys.executable, "-m", "sttd", "transcribe", *notes)
         process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=tmp_path, stdout=PIPE, stderr=terminal)
         os.close(terminal)
+        drawing = asyncio.create_task(asyncio.to_thread(read_screen, screen))
         out, _ = await process.communicate()
-    drawn = os.read(screen, 65536).decode()
-    os.close(screen)
+        drawn = await drawing
     assert out.decode().splitlines() == [f"{note}: {'broken' if number == 2 else f'text {number}'}" for number, note in enumerate(notes)]
     assert "transcribing" in drawn
     assert "/5" in drawn

@@ -145,7 +145,7 @@ async def _all(client: Client, order: _Order) -> Exit:
                         raise leave(Exit.BROKER, outcome.message)
                     order.show(outcome)
                     outcomes.append(outcome)
-            except asyncio.CancelledError:
+            except (asyncio.CancelledError, typer.Exit):  # what is done already is not to be lost
                 for task in [late for late in tasks[len(outcomes) :] if late.done() and not late.cancelled()]:
                     order.show(task.result())
                 raise

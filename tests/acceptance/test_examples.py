@@ -58,8 +58,8 @@ def url(node: Node | External, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture(autouse=True, scope="module")
 def _toolchains() -> None:
     """Not skipped where something is missing: an example that nobody ran is not known to work."""
-    if examples.missing() or not (examples.NODE / "node_modules").is_dir():
-        pytest.fail(f"the examples need {', '.join(examples.missing()) or 'npm ci in examples/node'}: {examples.NEXT_STEP}")
+    if not examples.ready():
+        pytest.fail(f"the examples need {', '.join(examples.missing()) or 'npm ci in examples/node'}. {examples.NEXT_STEP}")
 
 
 def run(name: str, url: str, *paths: Path) -> tuple[int, list[str], str]:

@@ -31,7 +31,9 @@ def notes(tmp_path: Path) -> list[str]:
 
 
 async def scripted(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:
-    """Echo the body; what says `broken` cannot be read."""
+    """Echo the body, after one word of progress if asked; what says `broken` cannot be read."""
+    if "stt-progress" in message.headers:
+        await daemon.reply(message, progress(message, 0.5))
     await daemon.reply(message, failure(message, "audio_unreadable") if message.body == b"broken" else transcript(message))
 
 
@@ -174,15 +176,19 @@ async def test_a_terminal_shows_progress_and_the_results_stay_clean(broker: Brok
     assert "/5" in drawn
 
 
-async def test_the_example_of_the_docs_runs_as_it_is_printed(broker: Broker, tmp_path: Path, notes: list[str]) -> None:
-    """The first thing that a bot developer copies."""
+async def test_the_examples_of_the_docs_run_as_they_are_printed(broker: Broker, tmp_path: Path, notes: list[str]) -> None:
+    """The first thing that a bot developer copies: a bot, the blocking client, a stream."""
     page = (ROOT / "docs" / "client.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    (tmp_path / "example.py").write_text(example, encoding="utf-8")
+    programs = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    for name, program in zip(("bot.py", "blocking.py", "stream.py"), programs, strict=True):
+        (tmp_path / name).write_text(program, encoding="utf-8")
+    (tmp_path / "note.ogg").write_text("a note", encoding="utf-8")
     async with FakeDaemon(broker.amqp_url, scripted):
-        code, out, err = await run(broker.amqp_url, tmp_path, "example.py", *notes[1:3])
-    assert (code, err) == (0, [])
-    assert out == ["text 1", "send me another recording, please: it is audio_unreadable"]
+        code, out, err = await run(broker.amqp_url, tmp_path, "bot.py", *notes[1:3])
+        assert (code, err) == (0, [])
+        assert out == ["text 1", "send me another recording, please: it is audio_unreadable"]
+        assert await run(broker.amqp_url, tmp_path, "blocking.py") == (0, ["a note"], [])
+        assert await run(broker.amqp_url, tmp_path, "stream.py") == (0, ["50% so far", "a note"], [])
 
 
 async def test_a_demo_whose_daemon_cannot_start_says_why_and_leaves_nothing(broker: Broker, tmp_path: Path) -> None:

@@ -43,11 +43,18 @@ class BlockingClient:
         self._calls: set[asyncio.Task[Any]] = set()
 
     def open(self) -> None:
-        """Start the thread and connect; `with` does it. Raises `BrokerUnavailable`."""
+        """Start the thread and connect; `with` does it. Raises `BrokerUnavailable`, after which it may be tried again."""
+        if self._thread is not None:
+            raise errors.ClientClosed("a blocking client is opened once: make a new one")
         opened: Future[None] = Future()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(opened)), name="sttd client", daemon=True)
         self._thread.start()
-        opened.result()
+        try:
+            opened.result()
+        except errors.SttdClientError:
+            self._thread.join()
+            self._thread = None
+            raise
 
     def close(self) -> None:
         """End all calls with `ClientClosed`, cancel their requests, disconnect, end the thread. May be called twice."""

@@ -69,8 +69,8 @@ class Control:
             batch, self._leaving = list(self._leaving), {}
             try:
                 await self.cancel(batch)
-            except errors.NotServed as error:
-                _log.debug("nobody to hear %d cancels: %s", len(batch), error)
+            except (errors.NotServed, errors.ClientClosed) as error:
+                _log.debug("nobody to tell that %d requests are not wanted any more: %s", len(batch), error)
             except errors.SttdClientError as error:
                 _log.log(self._level, "%d requests that nobody waits for could not be cancelled: %s", len(batch), error)
                 self._level = logging.DEBUG

@@ -13,15 +13,17 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from aio_pika.abc import AbstractIncomingMessage
 from amqp.exceptions import PreconditionFailed
 from celery import Celery
 from kombu import pools
 from kombu.entity import Queue
 
-from sttd import errors
+from sttd import Client, errors
 from sttd.settings import ClientSettings
 from tests.support.broker import Broker, External
 from tests.support.daemon import DaemonProcess
+from tests.support.fake_daemon import FakeDaemon, failure, transcript
 from tests.support.notes import GROCERIES, note, short_notes, spoken
 from tools import examples
 from tools.rabbitmq import Node
@@ -109,6 +111,42 @@ def test_the_bot_cuts_long_texts_at_spaces_and_loses_no_word() -> None:
     assert split("x" * 5000) == ["x" * 4096, "x" * 904]
     assert split("короткая") == ["короткая"]
     assert split("") == []
+
+
+class Chat:
+    """A message of a messenger that remembers what the bot said."""
+
+    def __init__(self, voice: bytes) -> None:
+        """One voice note."""
+        self._voice = voice
+        self.said: list[str] = []
+
+    async def download(self) -> bytes:
+        """The note."""
+        return self._voice
+
+    async def answer(self, text: str) -> None:
+        """Remember."""
+        self.said.append(text)
+
+
+async def test_the_bot_answers_whatever_becomes_of_the_note(broker: Broker) -> None:
+    """A long text in messages that the messenger takes, silence, a bad recording, trouble: the person always hears something."""
+    on_voice = load(EXAMPLES / "python" / "bot.py").on_voice
+    words = " ".join(f"слово-{n}" for n in range(2000))
+
+    async def script(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:
+        texts = {b"long": words, b"silence": ""}
+        code = message.body.decode()
+        await daemon.reply(message, transcript(message, texts[message.body]) if message.body in texts else failure(message, code))
+
+    chats = {what: Chat(what.encode()) for what in ("long", "silence", "audio_unreadable", "model_error")}
+    async with FakeDaemon(broker.amqp_url, script), Client(broker.amqp_url) as client:
+        for chat in chats.values():
+            await on_voice(chat, client)
+    assert " ".join(chats["long"].said) == words
+    assert max(map(len, chats["long"].said)) <= 4096
+    assert [chats[what].said[0].split()[2] for what in ("silence", "audio_unreadable", "model_error")] == ["no", "read", "listen"]
 
 
 def test_a_celery_task_asks_sttd_with_the_blocking_client(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

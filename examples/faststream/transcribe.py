@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from faststream.rabbit import RabbitBroker
+from aio_pika.exceptions import PublishError
+from faststream.rabbit import Channel, RabbitBroker
 
 TIMEOUT = 120.0
 """Seconds for one note."""
@@ -37,8 +38,13 @@ async def transcribe(broker: RabbitBroker, path: str) -> dict[str, Any]:
 
 async def main(paths: list[str]) -> int:
     """Send all at once, print in order; 1 if a note failed."""
-    async with RabbitBroker(os.environ.get("STTD_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/")) as broker:
-        replies = await asyncio.gather(*(transcribe(broker, path) for path in paths))
+    url = os.environ.get("STTD_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/")
+    try:
+        async with RabbitBroker(url, default_channel=Channel(on_return_raises=True)) as broker:
+            replies = await asyncio.gather(*(transcribe(broker, path) for path in paths))
+    except PublishError:
+        print("queue stt.requests does not exist: no daemon has ever served this RabbitMQ", file=sys.stderr)
+        return 1
     for path, reply in zip(paths, replies, strict=True):
         print(f"{path}: {reply['text'] if reply['status'] == 'completed' else reply['error']['code']}")
     return any(reply["status"] == "failed" for reply in replies)

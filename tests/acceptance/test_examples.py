@@ -91,6 +91,14 @@ def test_each_example_gives_each_note_its_own_text_and_a_failure_its_code(name: 
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_each_example_says_at_once_that_nobody_serves(name: str, broker: Broker) -> None:
+    """A wrong vhost, or a daemon that was never started: not a wait for a timeout, but a sentence."""
+    code, lines, err = run(name, broker.amqp_url, note(text=GROCERIES).path)
+    assert "stt.requests does not exist" in err
+    assert (code, lines) == (1, []) if name != "python" else lines
+
+
 def load(path: Path) -> ModuleType:
     """An example as a module."""
     spec = importlib.util.spec_from_file_location(f"example_{path.parent.name}", path)

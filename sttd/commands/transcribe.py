@@ -77,7 +77,7 @@ class _Order:
 def transcribe(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", callback=_readable, help="Audio files; `-` reads one from stdin."),
+        typer.Argument(metavar="FILE", callback=_readable, help="Audio files; `-` reads one from stdin."),
     ],
     language: Annotated[
         str | None,

@@ -29,19 +29,24 @@ def command(*words: str, **environment: str) -> str:
     return done.stdout
 
 
+def pip(programs: Path, *words: str) -> str:
+    """This environment's pip at work in another one, which saves installing it there."""
+    return command(sys.executable, "-m", "pip", "--python", str(programs / "python"), "--disable-pip-version-check", *words)
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs of a fresh environment with `pip install .` and nothing else."""
     home = tmp_path_factory.mktemp("bot")
-    command(sys.executable, "-m", "venv", str(home))
-    command(str(home / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check", "install", str(ROOT))
+    command(sys.executable, "-m", "venv", "--without-pip", str(home))
+    pip(home / "bin", "install", str(ROOT))
     return home / "bin"
 
 
 @pytest.mark.timeout(240)
 def test_the_plain_install_has_no_speech_library_and_transcribes(installed: Path, daemon: DaemonProcess, broker: Broker) -> None:
     """A bot's container stays small: `import sttd`, `sttd transcribe`, and the demo's samples to try them on."""
-    listed = command(str(installed / "python"), "-m", "pip", "--disable-pip-version-check", "list", "--format", "freeze").lower()
+    listed = pip(installed, "list", "--format", "freeze").lower()
     packages = set(re.findall(r"^([\w.-]+)==", listed.replace("_", "-"), flags=re.MULTILINE))
     assert "sttd" in packages
     assert packages.isdisjoint(HEAVY | SERVERS)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -177,6 +179,19 @@ async def test_closing_the_blocking_client_ends_the_threads_that_wait(broker: Br
         client.transcribe(b"another")
     with pytest.raises(errors.ClientClosed, match="make a new one"):
         client.open()
+
+
+async def test_ctrl_c_in_a_blocking_call_cancels_its_request(broker: Broker) -> None:
+    """A script that is stopped leaves no daemon working for it, and ends."""
+    program = "import sys, sttd\nwith sttd.BlockingClient(sys.argv[1]) as client:\n    client.transcribe(b'note', message_id='stopped')"
+    async with control(broker.amqp_url) as heard, FakeDaemon(broker.amqp_url, silent) as daemon:
+        command = (sys.executable, "-c", program, broker.amqp_url)
+        process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+        await daemon.arrived.acquire()
+        process.send_signal(signal.SIGINT)
+        _, err = await process.communicate()
+        await wait_until(lambda: heard == ["stopped"])
+    assert b"KeyboardInterrupt" in err
 
 
 async def test_the_blocking_client_says_what_is_wrong_instead_of_hanging(broker: Broker, unused_tcp_port: int) -> None:

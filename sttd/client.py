@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -22,8 +22,9 @@ from schemas.codes import ErrorCode
 from schemas.options import DEADLINE_AHEAD, TranscriptionOptions, to_headers
 from schemas.reply import Progress, Transcript
 from sttd import errors
+from sttd.control import Control
 from sttd.link import Link
-from sttd.options import Options
+from sttd.options import CallOptions, Options
 from sttd.replies import Dropped, Pending, Replies
 from sttd.settings import load
 
@@ -31,7 +32,7 @@ Audio: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | Bin
 """The bytes of an audio file, its path, or an open binary file."""
 
 LONGEST_ID: Final = 255
-"""AMQP's limit for a correlation id, in bytes of UTF-8."""
+"""AMQP's limit for a correlation id or a message id, in bytes of UTF-8."""
 
 _CLOCKS_AGREE_SECONDS: Final = 5.0
 
@@ -60,6 +61,7 @@ class Client:
             on_reply=self._replies.take,
             on_down=self._replies.fail_all,
         )
+        self._control = Control(self._link)
         self._open = False
 
     async def open(self) -> None:
@@ -68,9 +70,11 @@ class Client:
         self._open = True
 
     async def close(self) -> None:
-        """Fail what still waits with `ClientClosed`, delete the reply queue, disconnect. May be called twice."""
+        """Fail what still waits with `ClientClosed` and cancel it, delete the reply queue, disconnect. May be called twice."""
         self._open = False
-        self._replies.fail_all(errors.ClientClosed("the client was closed before the answer came; the request may still be worked on"))
+        self._control.withdraw(*self._replies.waiting)
+        self._replies.fail_all(errors.ClientClosed("the client was closed before the answer came; the daemon was asked to stop"))
+        await self._control.close()
         await self._link.close()
 
     async def transcribe(
@@ -80,6 +84,7 @@ class Client:
         timeout: float | None = None,  # noqa: ASYNC109 - it also travels to the daemon as the deadline, which a scope could not
         queue: str | None = None,
         correlation_id: str | None = None,
+        message_id: str | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         **options: Unpack[Options],
     ) -> Transcript:
@@ -88,8 +93,11 @@ class Client:
         `audio`: the file's bytes as they came, a path, or an open binary file; files are read off the event loop.
         `timeout`: seconds for the whole call (default: the client's; `math.inf`: none); unless `deadline` is given, it is the
         daemon's deadline too, so that nobody works for a caller who has left. `queue`: `stt.requests.bulk` for backfills.
-        `correlation_id`: shown in the daemon's log; need not be unique. `on_progress`: called in the event loop with each
-        progress message; must not block. `options`: `schemas.options.TranscriptionOptions`.
+        `correlation_id`: shown in the daemon's log; need not be unique. `message_id`: names the request for `cancel`; must be
+        unique, and is made up if absent. `on_progress`: called in the event loop with each progress message; must not block.
+        `options`: `schemas.options.TranscriptionOptions`.
+
+        A call that is cancelled or times out cancels its request at the daemon as well.
 
         Raises `TranscriptionFailed` (by code: `BadRequest`, `RejectedAudio`, `Expired`, `Cancelled`, `DaemonFailed`), `NotServed`,
         `QueueFull`, `ReplyTimeout`, `BrokerUnavailable`, `BadReply`, `ClientClosed`; `OSError` when the file cannot be read.
@@ -98,9 +106,39 @@ class Client:
             raise errors.ClientClosed("the client is not open: use `async with Client() as client:`")
         patience = self._settings.timeout if timeout is None else timeout
         headers = _headers(options, patience, progress=on_progress is not None)
-        pending = Pending(str(uuid4()), _correlation_id(correlation_id), asyncio.get_running_loop().create_future(), on_progress)
+        names = _id("message_id", message_id), _id("correlation_id", correlation_id)
+        pending = Pending(*names, asyncio.get_running_loop().create_future(), on_progress)
         message = self._message(await _read(audio), pending, headers)
         return await self._ask(message, queue or self._settings.request_queue, pending, patience)
+
+    async def stream(self, audio: Audio, **call: Unpack[CallOptions]) -> AsyncGenerator[Progress | Transcript]:
+        """The same as an iterator: each `Progress` as it comes, and the `Transcript` as the last item.
+
+        Takes the arguments of `transcribe` but for `on_progress`, and raises the same. Leaving the loop early cancels the request;
+        `contextlib.aclosing` makes that happen at once, as with any asynchronous generator.
+        """
+        updates: asyncio.Queue[Progress | None] = asyncio.Queue()
+        answer = asyncio.create_task(self.transcribe(audio, on_progress=updates.put_nowait, **call), name="sttd stream")
+        answer.add_done_callback(lambda _: updates.put_nowait(None))
+        try:
+            while (update := await updates.get()) is not None:
+                yield update
+            yield await answer
+        finally:
+            answer.cancel()
+            await asyncio.gather(answer, return_exceptions=True)
+
+    async def cancel(self, message_id: str) -> None:
+        """Cancel a request, this client's or another's, queued or in hand; a call of this client that waits for it raises `Cancelled`.
+
+        A request that is answered already stays answered. Raises `BrokerUnavailable`, `NotServed`, `ClientClosed`, `BadRequest`.
+        """
+        if not self._open:
+            raise errors.ClientClosed("the client is not open: use `async with Client() as client:`")
+        _id("message_id", message_id)
+        said = "the request was cancelled through this client"
+        self._replies.fail(message_id, errors.Cancelled(ErrorCode.CANCELLED, said, message_id=message_id))
+        await self._control.cancel([message_id])
 
     async def _ask(self, message: aio_pika.Message, queue: str, pending: Pending, patience: float) -> Transcript:
         loop = asyncio.get_running_loop()
@@ -115,7 +153,11 @@ class Client:
             raise _doubt_clocks(error, patience - (loop.time() - begun)) from None
         except errors.ReplyTimeout:  # is a TimeoutError too; never ours to translate
             raise
+        except asyncio.CancelledError:
+            self._control.withdraw(pending.message_id)
+            raise
         except TimeoutError:
+            self._control.withdraw(pending.message_id)
             raise self._too_late(pending, queue, patience, confirmed=confirmed) from None
         finally:
             self._replies.discard(pending)
@@ -182,11 +224,11 @@ async def _read(audio: Audio) -> bytes:
     return content
 
 
-def _correlation_id(given: str | None) -> str:
+def _id(name: str, given: str | None) -> str:
     if given is None:
         return str(uuid4())
     if not 0 < len(given.encode()) <= LONGEST_ID:
-        raise errors.BadRequest.by_code(ErrorCode.BAD_REQUEST, f"correlation_id: 1 to {LONGEST_ID} bytes")
+        raise errors.BadRequest.by_code(ErrorCode.BAD_REQUEST, f"{name}: 1 to {LONGEST_ID} bytes")
     return given
 
 

@@ -44,7 +44,7 @@ test-unit: setup ## the quick tests: no broker, no model
 CHAOS := SEED KILLS TERMS FAULTS SLOW POINTS MATRIX PROPERTIES BODIES RATE RESULTS
 chaos: setup ## faults under load, with books that must balance (longer: make chaos KILLS=100 FAULTS=10, see docs/reliability.md)
 	@$(PY) -m tools.rabbitmq install
-	@$(foreach knob,$(CHAOS),$(if $($(knob)),CHAOS_$(knob)="$($(knob))")) $(PY) -m pytest -s --show-capture=no --durations=10 tests/chaos
+	@$(foreach knob,$(CHAOS),$(if $($(knob)),CHAOS_$(knob)="$($(knob))")) $(PY) -m pytest -n $(JOBS) --dist worksteal --show-capture=no --durations=10 tests/chaos
 
 HOSTILE := DAMAGE FUZZ NOTES
 hostile: setup ## damaged files, bombs, fuzz, confinement (all of it: make hostile DAMAGE=200 FUZZ=100000 NOTES=2000, see docs/audio.md)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,9 +20,14 @@ PROFILE = pytest.StashKey[Profile]()
 SECONDS = 300  # one test's time limit in the short form
 
 
+FIGURES = "figures"  # property of a test's report
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the profile once: its seed may be drawn."""
-    config.stash[PROFILE] = Profile.from_environment()
+    """Read the profile once: its seed may be drawn, and every process of the run must have the same."""
+    config.stash[PROFILE] = profile = Profile.from_environment()
+    os.environ["CHAOS_SEED"] = str(profile.seed)
+    config.pluginmanager.register(Teller(config))
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -35,6 +41,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     limit = SECONDS * config.stash[PROFILE].scale
     for item in items:
         item.add_marker(pytest.mark.timeout(limit))
+
+
+class Teller:
+    """Prints the figures of each test as it ends, whichever process ran it: they are what the run is for."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        """Print where pytest prints."""
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A test is over when its rig is down."""
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        if report.when == "teardown" and terminal is not None:
+            for name, line in report.user_properties:
+                if name == FIGURES:
+                    terminal.ensure_newline()
+                    terminal.write_line(str(line))
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +80,7 @@ def results(request: pytest.FixtureRequest, profile: Profile) -> Iterator[Result
     failed = request.session.testsfailed
     yield figures
     figures.passed = request.session.testsfailed == failed
+    request.node.user_properties.extend((FIGURES, f"{figures.test}: {line}") for line in figures.said)
     if profile.results:
         append(profile.results, figures)
 

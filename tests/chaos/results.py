@@ -33,6 +33,7 @@ class Results:
     balance: dict[str, int] = field(default_factory=dict)
     measured: dict[str, Any] = field(default_factory=dict)
     passed: bool = False
+    said: list[str] = field(default_factory=list)  # for who watches the run, not for the file
 
     def add(self, kind: str, back: float | None, served: float | None = None) -> None:
         """Count one fault of this kind."""
@@ -52,7 +53,9 @@ def append(path: Path, results: Results) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         text = file.read()
-        runs = [*(json.loads(text) if text else []), asdict(results)]
+        figures = asdict(results)
+        del figures["said"]
+        runs = [*(json.loads(text) if text else []), figures]
         file.seek(0)
         file.truncate()
         file.write(json.dumps(runs, indent=1))

@@ -204,7 +204,7 @@ class Rig:
         finally:
             self.check_logs()
         self.results.keep(balance)
-        print(f"\n{self.results.test}: {balance_line(balance)}")  # noqa: T201 - the figures are what the run is for
+        self.results.said.append(balance_line(balance))
         return balance
 
     def _held(self) -> Iterator[str]:

@@ -53,7 +53,7 @@ def test_fuzzed_properties_never_cost_a_connection_and_every_message_ends(
         "accepted": sent.confirmed, "perhaps accepted": sent.unknown, "ended": ended, "refusals by the broker": len(sent.refused),
         "dead letters": broker.depth("stt.dead"), "parked replies": broker.depth("stt.replies.dead"),
     }  # fmt: skip
-    print(f"\n{results.measured}")  # noqa: T201 - the figures are what the run is for
+    results.said.append(str(results.measured))
     assert daemon.stop() == 0
     lost = [line for line in daemon.lines("bus_lost") if line["role"] != "direct"]  # that one is there to be lost
     bugs = [line for line in daemon.log.splitlines() if "Traceback" in line or '"settle_failed"' in line]

@@ -37,7 +37,7 @@ def supervised(start: Callable[[], DaemonProcess]) -> Iterator[list[DaemonProces
         supervisor.join(10)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("prefetch", ["1", "8"])
 async def test_poison_among_good_notes_is_told_and_costs_no_neighbour(start_daemon: StartDaemon, broker: Broker, prefetch: str) -> None:
     """Three transcripts, one `poison` reply, one dead letter, whatever the prefetch (promise 5)."""
@@ -49,7 +49,7 @@ async def test_poison_among_good_notes_is_told_and_costs_no_neighbour(start_daem
         broker.publish("stt.requests", audio, message_id=broker_id, correlation_id=broker_id, delivery_mode=2)
 
     with supervised(lambda: start_daemon(prefetch=prefetch, failpoint="decoded@poison")) as lives:
-        await wait_until(lambda: broker.depth("stt.replies") == 4, 90)
+        await wait_until(lambda: broker.depth("stt.replies") == 4, 180)
         deaths = len(lives) - 1
 
     replies = {message.properties.correlation_id: message.json() for message in broker.take("stt.replies", 4)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -153,8 +153,9 @@ def load() -> Settings:
     directory (systemd, compose, Kubernetes), so that the broker's password is in no environment.
     """
     directory = os.environ.get(CREDENTIALS)
+    sources: dict[str, Any] = {"_secrets_dir": directory} if directory and Path(directory).is_dir() else {}
     try:
-        return Settings(_secrets_dir=directory) if directory and Path(directory).is_dir() else Settings()
+        return Settings(**sources)
     except ValidationError as error:
         lines = [f"STTD_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors(include_input=False, include_url=False)]
         raise SettingsError("; ".join(lines) + " (all settings: docs/settings.md)") from None

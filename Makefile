@@ -7,10 +7,10 @@ STAMP := .venv/.installed
 TESTS := tests/unit tests/integration tests/acceptance
 WITH_BROKER := $(PY) -m tools.rabbitmq run
 
-.PHONY: help setup demo run test test-unit chaos hostile lint types contract check lock clean
+.PHONY: help setup demo run test test-unit chaos hostile upgrade image-rootfs image-check lint types contract check lock clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## build .venv from requirements.lock (nothing to do when it is current)
 
@@ -48,6 +48,13 @@ hostile: setup ## damaged files, bombs, fuzz, confinement (all of it: make hosti
 	@$(PY) -m tools.strace
 	@$(foreach knob,$(HOSTILE),$(if $($(knob)),HOSTILE_$(knob)="$($(knob))")) $(PY) -m pytest --durations=5 tests/hostile
 
+image-rootfs: ## build the image's root file system without Docker (root, Debian; TARGET=cpu, cuda or gateway)
+	@deploy/image/build.sh $(or $(TARGET),cpu)
+
+image-check: setup ## run the daemon from that root file system, hardened, against a real RabbitMQ
+	@$(PY) -m tools.rabbitmq install
+	@$(PY) -m tools.image_check
+
 lint: setup ## ruff: rules and format
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
@@ -64,10 +71,17 @@ check: lint types ## lint, types, direction of imports, committed contract
 LOCKING := --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet
 FOR_IMAGE := $(LOCKING) --no-annotate --constraint requirements.lock
 
+# Every extra but gpu, whose libraries are a gigabyte and in no test: they have a lock of their own.
+EXTRAS := $(shell sed -n '/^\[project.optional-dependencies\]/,/^\[project.scripts\]/s/^\([a-z]*\) = \[.*/\1/p' pyproject.toml)
+LOCKED_EXTRAS := $(filter-out gpu,$(EXTRAS))
+IMAGE_EXTRAS := $(filter consumer gateway otel,$(EXTRAS))
+GPU_LIBRARIES := 'nvidia-cublas-cu12>=12.4,<13' 'nvidia-cudnn-cu12>=9.1,<10'
+
 lock: ## resolve requirements.lock and the image's locks anew (needs the package index)
 	@rm -rf .local/lock && $(PYTHON) -m venv .local/lock && .local/lock/bin/python -m pip --quiet install uv
-	@.local/lock/bin/uv pip compile pyproject.toml --all-extras $(LOCKING) --output-file requirements.lock
-	@.local/lock/bin/uv pip compile pyproject.toml --extra consumer $(FOR_IMAGE) --output-file deploy/image/consumer.lock
+	@.local/lock/bin/uv pip compile pyproject.toml $(foreach extra,$(LOCKED_EXTRAS),--extra $(extra)) $(LOCKING) --output-file requirements.lock
+	@.local/lock/bin/uv pip compile pyproject.toml $(foreach extra,$(IMAGE_EXTRAS),--extra $(extra)) $(FOR_IMAGE) --output-file deploy/image/consumer.lock
+	@printf '%s\n' $(GPU_LIBRARIES) | .local/lock/bin/uv pip compile - $(LOCKING) --no-annotate --output-file deploy/image/gpu.lock
 	@echo hatchling | .local/lock/bin/uv pip compile - $(FOR_IMAGE) --output-file deploy/image/build.lock
 	@rm -rf .local/lock
 

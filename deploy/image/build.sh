@@ -39,12 +39,12 @@ if ! $box inspect --type image "$base" >/dev/null 2>&1; then
 fi
 
 # How this machine reaches its package index is its own business: shown to the build, kept out of the image.
-set -- "$@"
 for file in /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
     [ ! -e "$file" ] || set -- "$@" --volume "$file:$file:ro"
 done
 $box build --isolation chroot --pull-never --network host --format docker --layers --target "$target" --tag "sttd:$target" "$@" .
 
+$box inspect --type image "localhost/sttd:$target" >"$work/$target.json"
 container=$($box from --pull-never "localhost/sttd:$target")
 mounted=$($box mount "$container")
 rm -rf "${work:?}/$target"

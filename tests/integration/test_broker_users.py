@@ -128,7 +128,9 @@ def test_the_operator_sees_sends_again_and_drops_dead_letters(site: Site, monkey
     with pika.BlockingConnection(pika.URLParameters(site.url("daemon"))) as connection:
         for number in range(2):
             headers = {"sttd-reason": "poison", "sttd-error-code": "poison"}
-            properties = pika.BasicProperties(message_id=f"dead-{number}", reply_to="amq.rabbitmq.reply-to.x", headers=headers, delivery_mode=2)
+            properties = pika.BasicProperties(
+                message_id=f"dead-{number}", reply_to="amq.rabbitmq.reply-to.x", headers=headers, delivery_mode=2
+            )
             connection.channel().basic_publish(names.DEAD_EXCHANGE, names.REQUESTS, b"audio", properties)
     monkeypatch.setenv("STTD_AMQP_URL", site.url("operator"))
 

@@ -23,7 +23,11 @@ def _list(items: dict[str, Any]) -> dict[str, Any]:
 def _resource(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
     metadata = _object(("name",), name=_TEXT, namespace=_TEXT, labels={"type": "object"}, annotations={"type": "object"})
     return _object(
-        ("apiVersion", "kind", "metadata", "spec"), apiVersion={"const": "keda.sh/v1alpha1"}, kind={"const": kind}, metadata=metadata, spec=spec
+        ("apiVersion", "kind", "metadata", "spec"),
+        apiVersion={"const": "keda.sh/v1alpha1"},
+        kind={"const": kind},
+        metadata=metadata,
+        spec=spec,
     )
 
 

@@ -106,4 +106,6 @@ def test_the_permission_lines_of_the_docs_are_those_that_were_tested() -> None:
     text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     shown = dict(re.findall(r"^rabbitmqctl set_permissions -p stt (\S+) (.+)$", text, flags=re.MULTILINE))
 
-    assert shown == {name: " ".join(f"'{user[right]}'" for right in ("configure", "write", "read")) for name, user in TABLE["users"].items()}
+    assert shown == {
+        name: " ".join(f"'{user[right]}'" for right in ("configure", "write", "read")) for name, user in TABLE["users"].items()
+    }

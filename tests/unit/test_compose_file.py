@@ -30,7 +30,9 @@ def daemon_settings(environment: dict[str, Any]) -> Settings:
 
 def test_the_file_keeps_the_official_schema() -> None:
     """What the Compose specification does not know, compose refuses."""
-    schema = json.loads(resources.files("check_jsonschema").joinpath("builtin_schemas/vendor/compose-spec.json").read_text(encoding="utf-8"))
+    schema = json.loads(
+        resources.files("check_jsonschema").joinpath("builtin_schemas/vendor/compose-spec.json").read_text(encoding="utf-8")
+    )
 
     jsonschema.validators.validator_for(schema)(schema).validate(compose.load())
 
@@ -71,7 +73,9 @@ def test_no_two_services_want_one_host_port_and_consumers_have_many() -> None:
     services = compose.services()
     (range_of_ports,) = services["consumer"]["ports"]
     first, last, inside = re.fullmatch(r"127\.0\.0\.1:(\d+)-(\d+):(\d+)", range_of_ports).groups()  # type: ignore[union-attr]  # fails if not so
-    others = [port.split(":")[1] for name, service in services.items() if not name.startswith("consumer") for port in service.get("ports", [])]
+    others = [
+        port.split(":")[1] for name, service in services.items() if not name.startswith("consumer") for port in service.get("ports", [])
+    ]
 
     assert int(last) - int(first) + 1 >= 10
     assert inside == first == "9464"
@@ -81,7 +85,11 @@ def test_no_two_services_want_one_host_port_and_consumers_have_many() -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [{}, {"STTD_SLOTS": "1", "STTD_PREFETCH": "3", "STTD_MAX_AUDIO_SECONDS": "600", "STTD_MEMORY_LIMIT": "3g"}, {"STTD_SLOTS": "4", "STTD_MEMORY_LIMIT": "12g"}],
+    [
+        {},
+        {"STTD_SLOTS": "1", "STTD_PREFETCH": "3", "STTD_MAX_AUDIO_SECONDS": "600", "STTD_MEMORY_LIMIT": "3g"},
+        {"STTD_SLOTS": "4", "STTD_MEMORY_LIMIT": "12g"},
+    ],
     ids=["as it is", "small machine", "four cores"],
 )
 def test_the_memory_limit_fits_the_bound_that_the_daemon_prints(given: dict[str, str]) -> None:

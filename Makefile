@@ -29,10 +29,11 @@ run: setup ## stay up: RabbitMQ and the daemon, until Ctrl-C
 	if grep -qs '^STTD_AMQP_URL=' .env; then exec .venv/bin/sttd serve; fi; \
 	exec $(WITH_BROKER) --show-url -- .venv/bin/sttd serve
 
-# RabbitMQ and promtool first: installing them would take longer than a test's time limit.
+# RabbitMQ, promtool and systemd-analyze first: installing them would take longer than a test's time limit.
 test: setup ## unit, integration (real RabbitMQ) and acceptance (the daemon as a process) tests
 	@$(PY) -m tools.rabbitmq install
 	@$(PY) -m tools.promtool
+	@$(PY) -m tools.systemd_analyze
 	@$(PY) -m pytest --durations=10 $(TESTS)
 
 test-unit: setup ## the quick tests: no broker, no model

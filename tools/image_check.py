@@ -1,4 +1,4 @@
-"""`python -m tools.image_check`: runs the daemon from the image's root file system against a real RabbitMQ, as compose would, without Docker.
+"""`python -m tools.image_check`: runs the daemon from the image's root file system against a real RabbitMQ, without Docker.
 
 Made by `make image-rootfs` beforehand. Says what it saw, one line each; exit code 1 at the first thing that is not as it should be.
 """

@@ -35,7 +35,7 @@ MANIFESTS = [
     if path.name != "kustomization.yaml"
     for document in documents(path)
 ]
-DEPLOYMENTS = [parameter for parameter in MANIFESTS if parameter.values[0]["kind"] == "Deployment"]  # type: ignore[index,call-overload]  # ours
+DEPLOYMENTS = [parameter for parameter in MANIFESTS if parameter.values[0]["kind"] == "Deployment"]  # type: ignore[index]  # ours
 
 
 def found(kind: str, name: str) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def test_selectors_and_budgets_meet_their_pods(manifest: dict[str, Any]) -> None
     assert budget["spec"]["maxUnavailable"] == 1
 
 
-def consumer() -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
+def consumer() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Pod, container and settings of the daemon."""
     pod = found("Deployment", "sttd-consumer")["spec"]["template"]["spec"]
     return pod, pod["containers"][0], found("ConfigMap", "sttd-consumer")["data"]

@@ -18,15 +18,23 @@ UNITS = {"k": 1024, "m": 1024**2, "g": 1024**3, "Mi": 1024**2, "Gi": 1024**3, "M
 
 
 def load(environment: Mapping[str, str] = {}) -> dict[str, Any]:
-    """The whole file, filled in. `environment` stands for the operator's `.env`."""
-    found: dict[str, Any] = yaml.safe_load(interpolated(FILE.read_text(encoding="utf-8"), environment))
+    """The whole file, filled in after parsing, as compose does it. `environment` stands for the operator's `.env`."""
+    found: dict[str, Any] = _filled(yaml.safe_load(FILE.read_text(encoding="utf-8")), environment)
     return found
+
+
+def _filled(value: Any, environment: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _filled(inner, environment) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_filled(inner, environment) for inner in value]
+    return interpolated(value, environment) if isinstance(value, str) else value
 
 
 def interpolated(text: str, environment: Mapping[str, str]) -> str:
     """Fill in `${NAME:-default}`; other forms are an error, so that none slips by unread."""
     filled = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: environment.get(found[1]) or found[2], text)
-    assert "${" not in filled, filled
+    assert "$" not in filled, filled
     return filled
 
 

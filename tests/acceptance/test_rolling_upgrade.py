@@ -20,12 +20,12 @@ import pytest
 from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess
 from tests.support.ledger import Ledger, balance_line
-from tests.support.load import Load, Reader, Requests
+from tests.support.load import Load, Reader, Request, Requests
 
 ROOT = Path(__file__).resolve().parents[2]
 StartDaemon = Callable[..., DaemonProcess]
-RATE = float(os.environ.get("UPGRADE_RATE", "2"))  # notes per second: about a third of what two processes with one slot each can do here
-NORMAL_SECONDS = float(os.environ.get("UPGRADE_SECONDS", "15"))
+RATE = float(os.environ.get("UPGRADE_RATE", "3"))  # notes per second: well below what two processes with one slot each can do
+NORMAL_SECONDS = float(os.environ.get("UPGRADE_SECONDS", "9"))
 WITHIN = 2.0  # times the normal p95
 FLOOR = 0.25  # s: below it, twice is no difference to anybody, and a busy machine's noise
 
@@ -37,7 +37,7 @@ class Plain(Requests):
         """One."""
         return 1
 
-    def draw(self):  # type: ignore[no-untyped-def]  # as in the base
+    def draw(self) -> Request:
         """The usual kind."""
         return self.plain()
 
@@ -84,8 +84,9 @@ def test_processes_are_replaced_one_by_one_and_nobody_notices(start_daemon: Star
         began = time.time()
         time.sleep(NORMAL_SECONDS)  # what is normal has to be measured for a while
         changing = time.time()
+        new = []
         for number, leaving in enumerate(serving):
-            start_daemon(slots="1", worker=f"new-{number}").wait_ready()
+            new.append(start_daemon(slots="1", worker=f"new-{number}").wait_ready())
             assert leaving.stop(seconds=40) == 0
             time.sleep(NORMAL_SECONDS / 3)  # the next one is not replaced in the same breath
         changed = time.time()
@@ -103,3 +104,5 @@ def test_processes_are_replaced_one_by_one_and_nobody_notices(start_daemon: Star
     assert balance.lost == balance.dead == balance.parked == balance.duplicates == 0
     assert balance.replied == balance.confirmed == balance.asked
     assert during <= max(WITHIN * normal, FLOOR)
+    for daemon in (*serving, *new):
+        assert daemon.lines("request_done"), "one of the four had nothing to do"

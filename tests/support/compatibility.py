@@ -13,24 +13,11 @@ Side = Literal["taken", "sent"]
 
 Schema = Mapping[str, Any]
 WORDS: Final = frozenset("title description default examples $schema $id $defs contentEncoding format discriminator".split())
-    {"title", "description", "default", "examples", "$schema", "$id", "$defs", "contentEncoding", "format", "discriminator"}
-)
 UPPER: Final = ("maximum", "maxLength", "maxItems", "exclusiveMaximum")
 LOWER: Final = ("minimum", "minLength", "minItems", "exclusiveMinimum")
 ALTERNATIVES: Final = ("anyOf", "oneOf")
-KNOWN: Final = WORDS | {*UPPER, *LOWER, *ALTERNATIVES, *"type enum const properties required items additionalProperties $ref".split()}
-    *UPPER,
-    *LOWER,
-    *ALTERNATIVES,
-    "type",
-    "enum",
-    "const",
-    "properties",
-    "required",
-    "items",
-    "additionalProperties",
-    "$ref",
-}
+STRUCTURE: Final = "type enum const properties required items additionalProperties $ref".split()
+KNOWN: Final = WORDS | {*UPPER, *LOWER, *ALTERNATIVES, *STRUCTURE}
 
 
 def breaks(old: Schema, new: Schema, side: Side) -> list[str]:

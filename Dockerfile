@@ -1,7 +1,7 @@
 # Targets: cpu (the default), cuda, gateway. What builds stays behind; what runs has no compiler, no pip and no root.
 #   docker build -t sttd:cpu .                          the daemon
 #   docker build -t sttd:cpu --build-arg MODEL=base .   the same with its model inside: starts without network
-#   docker build -t sttd:cuda --target cuda .           the daemon with the CUDA libraries that ctranslate2 loads
+#   docker build -t sttd:cuda --target cuda .           the daemon with the CUDA library that ctranslate2 loads
 #   docker build -t sttd:gateway --target gateway .     the HTTP gateway; shares every layer with cpu
 
 FROM python:3.11-slim-bookworm AS build
@@ -26,7 +26,7 @@ RUN /opt/build/bin/python -m pip wheel --no-build-isolation --no-deps --wheel-di
     && /opt/sttd/bin/python -m pip uninstall --yes pip setuptools
 
 
-# cuBLAS and cuDNN alone, as wheels with hashes: a CUDA base image brings compilers' leftovers, another Python, and 2 GB more.
+# cuBLAS alone, as a wheel with its hash: ctranslate2 loads nothing else, and a CUDA base image brings another Python and 2 GB more.
 FROM build AS cuda-libraries
 COPY deploy/image/gpu.lock deploy/image/
 RUN /opt/build/bin/python -m pip install --require-hashes --no-deps --target /opt/cuda -r deploy/image/gpu.lock \
@@ -82,8 +82,8 @@ CMD ["serve"]
 
 FROM cpu AS cuda
 COPY --from=cuda-libraries /opt/cuda /opt/cuda
-# The first variable is where ctranslate2 finds the libraries, the others are how the NVIDIA runtime hands in the driver.
-ENV LD_LIBRARY_PATH=/opt/cuda/nvidia/cublas/lib:/opt/cuda/nvidia/cudnn/lib \
+# The first variable is where ctranslate2 finds the library, the others are how the NVIDIA runtime hands in the driver.
+ENV LD_LIBRARY_PATH=/opt/cuda/nvidia/cublas/lib:/opt/cuda/nvidia/cuda_nvrtc/lib \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     STTD_DEVICE=cuda

@@ -76,11 +76,11 @@ check: lint types ## lint, types, direction of imports, committed contract
 LOCKING := --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet
 FOR_IMAGE := $(LOCKING) --no-annotate --constraint requirements.lock
 
-# Every extra but gpu, whose libraries are a gigabyte and in no test: they have a lock of their own.
+# Every extra but gpu, whose library is a gigabyte and in no test: it has a lock of its own.
 EXTRAS := $(shell sed -n '/^\[project.optional-dependencies\]/,/^\[project.scripts\]/s/^\([a-z]*\) = \[.*/\1/p' pyproject.toml)
 LOCKED_EXTRAS := $(filter-out gpu,$(EXTRAS))
 IMAGE_EXTRAS := $(filter consumer gateway otel,$(EXTRAS))
-GPU_LIBRARIES := 'nvidia-cublas-cu12>=12.4,<13' 'nvidia-cudnn-cu12>=9.1,<10'
+GPU_LIBRARIES := 'nvidia-cublas-cu12>=12.4,<13'
 
 lock: ## resolve requirements.lock and the image's locks anew (needs the package index)
 	@rm -rf .local/lock && $(PYTHON) -m venv .local/lock && .local/lock/bin/python -m pip --quiet install uv

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
-from importlib import resources
+from importlib import resources, util
 from typing import Any
 
 import jsonschema
@@ -108,6 +109,19 @@ def test_settings_exist_and_hold(name: str) -> None:
 
     assert set(environment) <= known
     assert daemon_settings(environment).slots == 2
+
+
+@pytest.mark.skipif(util.find_spec("gateway.settings") is None, reason="this tree has no gateway")
+def test_the_gateways_settings_exist_and_hold() -> None:
+    """The same for the gateway, whose time to drain must be over before compose loses patience."""
+    settings = importlib.import_module("gateway.settings").GatewaySettings
+    gateway = compose.services()["gateway"]
+    given = {name: value for name, value in gateway["environment"].items() if name.startswith("STTD_") and value}
+    read = settings(**{name.removeprefix("STTD_").lower(): value for name, value in given.items()})
+
+    assert {name.removeprefix("STTD_").lower() for name in gateway["environment"]} - {"credentials_directory"} <= set(settings.model_fields)
+    assert float(gateway["stop_grace_period"].removesuffix("s")) > read.gateway_drain_seconds
+    assert compose.size(gateway["mem_limit"]) > 2 * read.gateway_memory_bytes
 
 
 def test_no_secret_is_written_down() -> None:

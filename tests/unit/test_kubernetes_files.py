@@ -20,7 +20,7 @@ from schemas import names
 from tests.support import compose, keda
 
 FOLDER = compose.ROOT / "deploy" / "kubernetes"
-VERSIONS = ("1.29", "1.34")
+VERSIONS = ("1.31", "1.37")
 LOADED = 700 * MIB  # as in test_compose_file.py
 
 

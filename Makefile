@@ -51,7 +51,7 @@ hostile: setup ## damaged files, bombs, fuzz, confinement (all of it: make hosti
 
 upgrade: setup ## replace daemons one by one under load (old code from git: make upgrade FROM=v0.1.0 SECONDS=60 RATE=3)
 	@$(PY) -m tools.rabbitmq install
-	@UPGRADE_FROM="$(FROM)" UPGRADE_SECONDS="$(or $(SECONDS),30)" UPGRADE_RATE="$(or $(RATE),3)" $(PY) -m pytest -s tests/acceptance/test_rolling_upgrade.py
+	@UPGRADE_FROM="$(FROM)" UPGRADE_SECONDS="$(or $(SECONDS),30)" UPGRADE_RATE="$(or $(RATE),3)" UPGRADE_FLOOR=0 $(PY) -m pytest -s tests/acceptance/test_rolling_upgrade.py
 
 image-rootfs: ## build the image's root file system without Docker (root, Debian; TARGET=cpu, cuda or gateway)
 	@deploy/image/build.sh $(or $(TARGET),cpu)

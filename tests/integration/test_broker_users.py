@@ -53,12 +53,15 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Users made by the script, imported by the broker at its boot as in compose; the node's own administrator is added for the tests."""
+    """Users made by the script, imported by the broker at its boot with the settings of compose; the node's own administrator is added for the tests."""
     folder = tmp_path_factory.mktemp("credentials")
     for name in ("users", "definitions", "daemon", "gateway"):
         (folder / name).mkdir()
     imported = Path("/tmp") / f"{folder.parent.name}-{folder.name}-definitions.json"  # the broker's own user must be able to read it
-    node = Node(settings={"load_definitions": str(imported)})
+    lines = (ROOT / "deploy" / "rabbitmq" / "rabbitmq.conf").read_text(encoding="utf-8").splitlines()
+    configured = dict(line.split(" = ") for line in lines if line and not line.startswith("#"))
+    assert configured["load_definitions"] == "/credentials/definitions/definitions.json"
+    node = Node(settings=configured | {"load_definitions": str(imported)})
     try:
         place = Site(node, folder)
         urls = [word for user in ("daemon", "gateway") for word in ("--url", f"{user}={folder / user}")]

@@ -53,7 +53,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Users made by the script, imported by the broker at its boot with the settings of compose; the node's own administrator is added for the tests."""
+    """Users made by the script, imported by the broker at its boot with compose's settings; the node's own administrator is added."""
     folder = tmp_path_factory.mktemp("credentials")
     for name in ("users", "definitions", "daemon", "gateway"):
         (folder / name).mkdir()

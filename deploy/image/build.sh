@@ -42,7 +42,7 @@ fi
 for file in /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
     [ ! -e "$file" ] || set -- "$@" --volume "$file:$file:ro"
 done
-$box build --isolation chroot --pull-never --network host --format docker --layers --target "$target" --tag "sttd:$target" "$@" .
+$box build --isolation chroot --pull-never --network host --format docker --layers=false --target "$target" --tag "sttd:$target" "$@" .
 
 $box inspect --type image "localhost/sttd:$target" >"$work/$target.json"
 container=$($box from --pull-never "localhost/sttd:$target")

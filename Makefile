@@ -9,10 +9,10 @@ TESTS := tests/unit tests/integration tests/acceptance
 JOBS ?= 2
 WITH_BROKER := $(PY) -m tools.rabbitmq run
 
-.PHONY: help setup demo run test test-unit chaos hostile lint types contract check lock clean
+.PHONY: help setup demo run test test-unit chaos hostile upgrade image-rootfs image-check lint types contract check lock clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## build .venv from requirements.lock (nothing to do when it is current)
 
@@ -31,10 +31,11 @@ run: setup ## stay up: RabbitMQ and the daemon, until Ctrl-C
 	if grep -qs '^STTD_AMQP_URL=' .env; then exec .venv/bin/sttd serve; fi; \
 	exec $(WITH_BROKER) --show-url -- .venv/bin/sttd serve
 
-# RabbitMQ, promtool and the examples' toolchains first: installing them would take longer than a test's time limit.
+# RabbitMQ, promtool, systemd-analyze and the examples' toolchains first: installing them would take longer than a test's time limit.
 test: setup ## unit, integration (real RabbitMQ) and acceptance (the daemon as a process) tests
 	@$(PY) -m tools.rabbitmq install
 	@$(PY) -m tools.program promtool prometheus
+	@$(PY) -m tools.program systemd-analyze systemd
 	@$(PY) -m tools.examples
 	@$(PY) -m pytest -n $(JOBS) --dist loadfile --durations=10 $(TESTS)
 
@@ -50,6 +51,17 @@ HOSTILE := DAMAGE FUZZ NOTES
 hostile: setup ## damaged files, bombs, fuzz, confinement (all of it: make hostile DAMAGE=200 FUZZ=100000 NOTES=2000, see docs/audio.md)
 	@$(PY) -m tools.program strace strace
 	@$(foreach knob,$(HOSTILE),$(if $($(knob)),HOSTILE_$(knob)="$($(knob))")) $(PY) -m pytest --durations=5 tests/hostile
+
+upgrade: setup ## replace daemons one by one under load (old code from git: make upgrade FROM=v0.1.0 SECONDS=60 RATE=3)
+	@$(PY) -m tools.rabbitmq install
+	@UPGRADE_FROM="$(FROM)" UPGRADE_SECONDS="$(or $(SECONDS),30)" UPGRADE_RATE="$(or $(RATE),3)" UPGRADE_FLOOR=0 $(PY) -m pytest -s tests/acceptance/test_rolling_upgrade.py
+
+image-rootfs: ## build the image's root file system without Docker (root, Debian; TARGET=cpu, cuda or gateway)
+	@deploy/image/build.sh $(or $(TARGET),cpu)
+
+image-check: setup ## run the daemon from that root file system, hardened, against a real RabbitMQ
+	@$(PY) -m tools.rabbitmq install
+	@$(PY) -m tools.image_check
 
 lint: setup ## ruff: rules and format
 	@$(PY) -m ruff check .
@@ -67,10 +79,17 @@ check: lint types ## lint, types, direction of imports, committed contract
 LOCKING := --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet
 FOR_IMAGE := $(LOCKING) --no-annotate --constraint requirements.lock
 
+# Every extra but gpu, whose library is a gigabyte and in no test: it has a lock of its own.
+EXTRAS := $(shell sed -n '/^\[project.optional-dependencies\]/,/^\[project.scripts\]/s/^\([a-z]*\) = \[.*/\1/p' pyproject.toml)
+LOCKED_EXTRAS := $(filter-out gpu,$(EXTRAS))
+IMAGE_EXTRAS := $(filter consumer gateway otel,$(EXTRAS))
+GPU_LIBRARIES := 'nvidia-cublas-cu12>=12.4,<13'
+
 lock: ## resolve requirements.lock and the image's locks anew (needs the package index)
 	@rm -rf .local/lock && $(PYTHON) -m venv .local/lock && .local/lock/bin/python -m pip --quiet install uv
-	@.local/lock/bin/uv pip compile pyproject.toml --all-extras $(LOCKING) --output-file requirements.lock
-	@.local/lock/bin/uv pip compile pyproject.toml --extra consumer $(FOR_IMAGE) --output-file deploy/image/consumer.lock
+	@.local/lock/bin/uv pip compile pyproject.toml $(foreach extra,$(LOCKED_EXTRAS),--extra $(extra)) $(LOCKING) --output-file requirements.lock
+	@.local/lock/bin/uv pip compile pyproject.toml $(foreach extra,$(IMAGE_EXTRAS),--extra $(extra)) $(FOR_IMAGE) --output-file deploy/image/consumer.lock
+	@printf '%s\n' $(GPU_LIBRARIES) | .local/lock/bin/uv pip compile - $(LOCKING) --no-annotate --output-file deploy/image/gpu.lock
 	@echo hatchling | .local/lock/bin/uv pip compile - $(FOR_IMAGE) --output-file deploy/image/build.lock
 	@rm -rf .local/lock
 

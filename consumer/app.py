@@ -6,6 +6,7 @@ The only module that constructs collaborators; nobody imports it but `__main__`.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
@@ -30,6 +31,7 @@ from consumer.errors import ExitCode, SettingsError, StartupError
 from consumer.failpoints import FailPoints
 from consumer.handler import Defaults, Handler
 from consumer.observe import BusReporter, watch_loop_lag
+from consumer.service_manager import ServiceManager
 from consumer.settings import Settings
 from consumer.side_port import app as side_app
 from consumer.side_port.health import Health
@@ -70,7 +72,8 @@ class Daemon:
         self._told_tenth = -1
         self._metrics = Metrics()
         self._cancels = Cancels()
-        self._health = Health(("accepting", "model", "publisher", "consumer"), on_change=_log_check)
+        self._manager = ServiceManager.from_environment(os.environ)
+        self._health = Health(("accepting", "model", "publisher", "consumer"), on_change=self._on_check)
         self._plan = topology.build(settings.request_queue, settings.reply_queue)
         self._reporter = BusReporter(self._metrics, self._health)
         self._main = AmqpPublisher(self._link("publish"), self._reporter, settings.publish_seconds)
@@ -100,6 +103,7 @@ class Daemon:
         began = time.monotonic()
         await self._open_side_port()
         self._watch(watch_loop_lag(self._metrics), "loop-lag")
+        self._watch(self._manager.feed(), "watchdog")
         self._watch(self._main.run(), "publisher")
         self._watch(self._direct.run(), "direct-publisher")
         decoder = await self._open_decoder()
@@ -143,6 +147,7 @@ class Daemon:
     async def _drain(self) -> None:
         """Give back and finish, in an order that loses nothing."""
         # 1. Readiness off, so that nobody counts on this worker any more.
+        self._manager.stopping()
         self._health.set("accepting", False, "draining")
         if self._intake is None or self._worker is None:
             return
@@ -218,6 +223,10 @@ class Daemon:
             self._told_tenth = percent // 10
             log.info(sentence, action="model_download", done=progress.done, total=progress.total)
 
+    def _on_check(self, check: str, ok: bool, reason: str) -> None:
+        log.info("%s is %s", check, "ok" if ok else "not ok", action="health", check=check, ok=ok, reason=reason or None)
+        self._manager.health(self._health.ready, self._health.summary)
+
     def _handler(self, decoder: DecoderPool, engine: WhisperTranscriber) -> Handler:
         settings = self._settings
         defaults = Defaults(settings.language, settings.beam_size, settings.condition_on_previous_text)
@@ -290,7 +299,3 @@ def _raise_if_ended(watched: set[asyncio.Task[None]]) -> None:
 async def _cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait({task})
-
-
-def _log_check(check: str, ok: bool, reason: str) -> None:
-    log.info("%s is %s", check, "ok" if ok else "not ok", action="health", check=check, ok=ok, reason=reason or None)

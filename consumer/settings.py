@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -18,6 +18,7 @@ from consumer.errors import SettingsError
 from consumer.failpoints import FailPoints
 from schemas import languages, names
 
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
 CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -167,9 +168,15 @@ class Settings(BaseSettings):
 
 
 def load() -> Settings:
-    """Read the settings; raises `SettingsError` with one line per wrong one, never with its value (it may be a secret)."""
+    """Read the settings; raises `SettingsError` with one line per wrong one, never with its value (it may be a secret).
+
+    What neither environment nor `.env` sets may be a file of the setting's name in the service manager's credentials
+    directory (systemd, compose, Kubernetes), so that the broker's password is in no environment.
+    """
+    directory = os.environ.get(CREDENTIALS)
+    sources: dict[str, Any] = {"_secrets_dir": directory} if directory and Path(directory).is_dir() else {}
     try:
-        return Settings()
+        return Settings(**sources)
     except ValidationError as error:
         lines = [f"STTD_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors(include_input=False, include_url=False)]
         raise SettingsError("; ".join(lines) + " (all settings: docs/settings.md)") from None

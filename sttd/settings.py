@@ -5,7 +5,9 @@ Imports pydantic-settings, schemas and sttd.errors; reads the environment only w
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import os
+from pathlib import Path
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -13,6 +15,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas import names
 from sttd.errors import SettingsInvalid
+
+CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
 
 
 class ClientSettings(BaseSettings):
@@ -53,9 +57,16 @@ class ClientSettings(BaseSettings):
 
 
 def load(**given: Any) -> ClientSettings:
-    """Read the settings; what is given and not None wins. Raises `SettingsInvalid`, one clause per wrong one, never with its value."""
+    """Read the settings; what is given and not None wins. Raises `SettingsInvalid`, one clause per wrong one, never with its value.
+
+    What neither environment nor `.env` sets may be a file of the setting's name in the service manager's credentials directory.
+    """
+    wanted = {name: value for name, value in given.items() if value is not None}
+    directory = os.environ.get(CREDENTIALS)
+    if directory and Path(directory).is_dir():
+        wanted["_secrets_dir"] = directory
     try:
-        return ClientSettings(**{name: value for name, value in given.items() if value is not None})
+        return ClientSettings(**wanted)
     except ValidationError as error:
         lines = [f"STTD_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors(include_input=False, include_url=False)]
         raise SettingsInvalid("; ".join(lines)) from None

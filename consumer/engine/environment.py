@@ -14,6 +14,7 @@ VARIABLES: Final = {
     "OMP_NUM_THREADS": "1",  # one slot is one core: threads within a call fight with those of the other slots
     "OPENBLAS_NUM_THREADS": "1",  # numpy's: with two threads the spectrogram costs twice the CPU time and gains nothing
     "TOKENIZERS_PARALLELISM": "false",  # the tokenizer's own threads and a later fork deadlock
+    "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime 1.32 keeps events of its use in ~/.cache and sends them to its maker over the internet
 }
 
 

@@ -75,6 +75,12 @@ class Health:
         """`{"ready": bool, "checks": {name: {"ok": bool, "reason": str}}}`, in the declared order."""
         return {"ready": self.ready, "checks": {name: check.as_dict() for name, check in self._checks.items()}}
 
+    @property
+    def summary(self) -> str:
+        """One line for a person: `ok`, or the status and what is not ok, with the reasons."""
+        missing = [f"{name}: {check.reason}" for name, check in self._checks.items() if not check.ok]
+        return ", ".join([self.status, *missing]).replace("\n", " ")
+
     def __repr__(self) -> str:
         """Show what is missing."""
         missing = [name for name, check in self._checks.items() if not check.ok]

@@ -208,6 +208,7 @@ async def test_a_demo_leaves_the_notes_and_suspects_of_a_daemon_alone(broker: Br
     for queue in ("stt.requests", "stt.suspect"):
         broker.declare(
             queue,
+            x_queue_type="quorum",
             x_delivery_limit=20,
             x_dead_letter_exchange="stt.dlx",
             x_dead_letter_strategy="at-least-once",
@@ -217,4 +218,4 @@ async def test_a_demo_leaves_the_notes_and_suspects_of_a_daemon_alone(broker: Br
     code, _, err = await run(broker.amqp_url, tmp_path, "-m", "sttd", "demo")
     assert code == 0, err
     assert (broker.depth("stt.requests"), broker.depth("stt.suspect")) == (1, 1)
-    assert not [name for name in broker.queues() if name.startswith("stt.demo")]
+    assert not [queue for queue in broker.queues() if queue["name"].startswith("stt.demo")]

@@ -145,6 +145,11 @@ class Ledger:
         """Requests asked after `moment` (epoch seconds) that have their reply."""
         return self._number("SELECT COUNT(DISTINCT r.id) FROM reply r JOIN asked a USING (id) WHERE a.asked > ?", moment)
 
+    def waits(self, since: float, until: float) -> list[float]:
+        """Seconds from asking to the first reply, of the requests asked between these two moments (epoch seconds)."""
+        statement = "SELECT MIN(r.at) - a.asked FROM asked a JOIN reply r USING (id) WHERE a.asked BETWEEN ? AND ? GROUP BY a.id"
+        return [float(str(row[0])) for row in self._rows(statement, since, until)]
+
     def check(self, queued: Collection[str]) -> Balance:
         """Balance the books; `queued`: ids that a queue still holds. Raises `AssertionError` with what is wrong and where the books are."""
         balance = self._count(queued)

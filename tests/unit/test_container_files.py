@@ -1,4 +1,4 @@
-"""Dockerfile, compose file and their locks, as far as they can be judged without Docker."""
+"""Dockerfile, its locks and what it shares with compose and Prometheus, as far as they can be judged without Docker."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # comes with ctranslate2; its types are not worth a dependency
 
-from consumer.app import CLOSE_SECONDS
 from consumer.settings import Settings
-from consumer.worker import LAST_WORD
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
@@ -38,9 +36,9 @@ def locked(path: Path) -> dict[tuple[str, str], frozenset[str]]:
     return {package: frozenset(hashes) for package, hashes in found.items()}
 
 
-def final_stage() -> str:
-    """What of the Dockerfile ends up in the image."""
-    return DOCKERFILE.rpartition("\nFROM ")[2]
+def stage(name: str) -> str:
+    """One stage of the Dockerfile, from its FROM to the next."""
+    return DOCKERFILE.partition(f" AS {name}\n")[2].partition("\nFROM ")[0]
 
 
 @pytest.mark.parametrize("name", ["consumer.lock", "build.lock"])
@@ -64,22 +62,33 @@ def test_the_image_has_no_tool_of_a_maintainer() -> None:
 
 def test_the_image_runs_the_daemon_as_nobody_in_particular() -> None:
     """No root, and the entry point is the process itself: a shell in between would swallow SIGTERM."""
-    stage = final_stage()
+    cpu = stage("cpu")
 
-    assert stage.index("\nUSER sttd") < stage.index("ENTRYPOINT")
-    assert 'ENTRYPOINT ["sttd"]\nCMD ["serve"]' in stage
-    assert "STTD_SIDE_HOST=0.0.0.0" in stage
-    assert "/readyz" in stage.partition("HEALTHCHECK")[2]
-    assert "pip install" not in stage
-    assert DOCKERFILE.count("--require-hashes") == 2
+    assert cpu.index("\nUSER 10001:10001") < cpu.index("ENTRYPOINT")
+    assert 'ENTRYPOINT ["sttd"]\nCMD ["serve"]' in cpu
+    assert "STTD_SIDE_HOST=0.0.0.0" in cpu
+    assert "/readyz" in cpu.partition("HEALTHCHECK")[2]
+    assert DOCKERFILE.count("pip install --require-hashes --no-deps") == 3
+    for name in ("cpu", "cuda", "gateway"):
+        assert "pip install" not in stage(name)
+        assert "USER root" not in stage(name)
 
 
-def test_settings_in_the_image_and_in_compose_exist(compose: dict[str, Any]) -> None:
+def test_every_target_of_the_image_is_made_of_the_same_daemon() -> None:
+    """GPU and gateway images add to the CPU image; `docker build .` without a target is the CPU image."""
+    assert "\nFROM cpu AS cuda\n" in DOCKERFILE
+    assert "\nFROM cpu AS gateway\n" in DOCKERFILE
+    assert DOCKERFILE.rstrip().endswith("\nFROM cpu")
+    assert 'CMD ["gateway"]' in stage("gateway")
+    assert "LD_LIBRARY_PATH=/opt/cuda/nvidia/cublas/lib:/opt/cuda/nvidia/cuda_nvrtc/lib" in stage("cuda")
+    assert {package for package, _ in locked(ROOT / "deploy" / "image" / "gpu.lock")} >= {"nvidia-cublas-cu12"}
+
+
+def test_settings_in_the_image_exist() -> None:
     """A misspelt setting would be ignored in silence."""
-    known = {f"STTD_{name.upper()}" for name in Settings.model_fields}
+    known = {f"STTD_{name.upper()}" for name in Settings.model_fields} | {"STTD_GATEWAY_HOST", "STTD_GATEWAY_PORT"}
 
     assert set(re.findall(r"\b(STTD_[A-Z_]+)=", DOCKERFILE)) <= known
-    assert set(compose["services"]["consumer"]["environment"]) <= known
 
 
 def test_what_is_copied_into_the_image_is_let_through_and_secrets_are_not() -> None:
@@ -92,42 +101,6 @@ def test_what_is_copied_into_the_image_is_let_through_and_secrets_are_not() -> N
     assert all(any(word == entry or word.startswith(f"{entry}/") for entry in allowed) for word in copied)
     assert all((ROOT / entry).exists() for entry in allowed)
     assert ".env" not in allowed
-
-
-def test_ports_are_published_on_the_loopback_interface_only(compose: dict[str, Any]) -> None:
-    """`docker compose up` on a server with a public address shows nothing to the world."""
-    published = [port for service in compose["services"].values() for port in service.get("ports", [])]
-
-    assert published
-    assert all(port.startswith("127.0.0.1:") for port in published)
-
-
-def test_the_consumer_has_as_few_rights_as_it_needs(compose: dict[str, Any]) -> None:
-    """It parses files of strangers: root file system read-only, no capability, no new privileges."""
-    consumer = compose["services"]["consumer"]
-
-    assert consumer["read_only"] is True
-    assert consumer["cap_drop"] == ["ALL"]
-    assert "no-new-privileges:true" in consumer["security_opt"]
-    assert "privileged" not in consumer
-
-
-def test_compose_waits_for_the_drain(compose: dict[str, Any]) -> None:
-    """Killed before the drain is over, notes would be done twice."""
-    consumer = compose["services"]["consumer"]
-    drain = float(consumer["environment"]["STTD_DRAIN_SECONDS"])
-    grace = float(consumer["stop_grace_period"].removesuffix("s"))
-
-    assert grace >= drain + 2 * LAST_WORD + CLOSE_SECONDS
-
-
-def test_data_is_on_named_volumes_that_are_declared(compose: dict[str, Any]) -> None:
-    """Queues and the downloaded model survive a new container."""
-    used = {volume.split(":")[0] for service in compose["services"].values() for volume in service["volumes"] if not volume.startswith(".")}
-
-    assert used == set(compose["volumes"]) == {"rabbitmq", "models", "prometheus"}
-    assert compose["services"]["consumer"]["depends_on"]["rabbitmq"]["condition"] == "service_healthy"
-    assert "healthcheck" in compose["services"]["rabbitmq"]
 
 
 def test_prometheus_scrapes_the_port_that_the_image_opens(compose: dict[str, Any]) -> None:

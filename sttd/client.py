@@ -6,6 +6,7 @@ Imports schemas and sttd; never the daemon, never aio_pika's connections (those 
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -16,12 +17,14 @@ from typing import Any, BinaryIO, Final, Self, TypeAlias, Unpack
 from uuid import uuid4
 
 import aio_pika
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from pydantic import ValidationError
 
 from schemas.codes import ErrorCode
 from schemas.options import DEADLINE_AHEAD, TranscriptionOptions, to_headers
 from schemas.reply import Progress, Transcript
-from sttd import errors
+from sttd import errands, errors
+from sttd.errands import QueueState
 from sttd.link import Link
 from sttd.options import Options
 from sttd.replies import Dropped, Pending, Replies
@@ -34,6 +37,8 @@ LONGEST_ID: Final = 255
 """AMQP's limit for a correlation id, in bytes of UTF-8."""
 
 _CLOCKS_AGREE_SECONDS: Final = 5.0
+
+_log = logging.getLogger(__name__)
 
 
 class Client:
@@ -61,6 +66,7 @@ class Client:
             on_down=self._replies.fail_all,
         )
         self._open = False
+        self._cancels: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Connect and start to listen for replies; `async with` does it. Raises `BrokerUnavailable`."""
@@ -71,6 +77,7 @@ class Client:
         """Fail what still waits with `ClientClosed`, delete the reply queue, disconnect. May be called twice."""
         self._open = False
         self._replies.fail_all(errors.ClientClosed("the client was closed before the answer came; the request may still be worked on"))
+        await asyncio.gather(*self._cancels)
         await self._link.close()
 
     async def transcribe(
@@ -90,6 +97,8 @@ class Client:
         daemon's deadline too, so that nobody works for a caller who has left. `queue`: `stt.requests.bulk` for backfills.
         `correlation_id`: shown in the daemon's log; need not be unique. `on_progress`: called in the event loop with each
         progress message; must not block. `options`: `schemas.options.TranscriptionOptions`.
+
+        A call that is cancelled takes its request back (`stt.control`), so that nobody works for it.
 
         Raises `TranscriptionFailed` (by code: `BadRequest`, `RejectedAudio`, `Expired`, `Cancelled`, `DaemonFailed`), `NotServed`,
         `QueueFull`, `ReplyTimeout`, `BrokerUnavailable`, `BadReply`, `ClientClosed`; `OSError` when the file cannot be read.
@@ -117,6 +126,9 @@ class Client:
             raise
         except TimeoutError:
             raise self._too_late(pending, queue, patience, confirmed=confirmed) from None
+        except asyncio.CancelledError:
+            self._take_back(pending)
+            raise
         finally:
             self._replies.discard(pending)
 
@@ -141,6 +153,40 @@ class Client:
             f"the broker did not confirm request {pending.message_id} within {patience:g} s{trouble}: it may or may not be queued; "
             f"check the broker at {self._settings.broker} and its alarms"
         )
+
+    def _take_back(self, pending: Pending) -> None:
+        """Cancel the request without making the caller, who has left, wait for it."""
+        task = asyncio.create_task(self._cancel(pending.message_id), name=f"cancel {pending.message_id}")
+        self._cancels.add(task)
+        task.add_done_callback(self._cancels.discard)
+
+    async def _cancel(self, message_id: str) -> None:
+        connection = self._link.connection
+        if connection is None:
+            return  # its deadline ends it
+        try:
+            async with asyncio.timeout(errands.ERRAND_SECONDS):
+                await errands.cancel(connection, message_id)
+        except CONNECTION_EXCEPTIONS as error:
+            _log.debug("could not cancel request %s: %s", message_id, error)
+
+    async def queue_state(self, queue: str | None = None) -> QueueState:
+        """How many requests wait in a queue (default: the client's) and how many daemons serve it, by passive declare.
+
+        Raises `NotServed` if there is no such queue, `BrokerUnavailable` if the broker is away or does not answer within 3 s.
+        """
+        name = queue or self._settings.request_queue
+        connection = self._link.connection
+        if connection is None:
+            raise errors.BrokerUnavailable(f"no connection to RabbitMQ at {self._settings.broker}: {self._link.trouble or 'reconnecting'}")
+        try:
+            async with asyncio.timeout(errands.ERRAND_SECONDS):
+                state = await errands.look(connection, name)
+        except CONNECTION_EXCEPTIONS as error:
+            raise errors.BrokerUnavailable(f"RabbitMQ at {self._settings.broker} does not answer ({type(error).__name__})") from error
+        if state is None:
+            raise errors.NotServed(f"queue {name} does not exist at {self._settings.broker}: no daemon has served it yet (`sttd serve`)")
+        return state
 
     @property
     def dropped(self) -> Dropped:

@@ -95,6 +95,11 @@ class Link:
         """Whether there is a usable connection now."""
         return self._up.is_set() and self._session is not None and self._closed is None
 
+    @property
+    def connection(self) -> AbstractConnection | None:
+        """The connection while it is usable, for errands on channels of their own."""
+        return self._session.connection if self.connected and self._session is not None else None
+
     async def open(self) -> None:
         """Connect once. Raises `BrokerUnavailable` at once; only what was connected before is connected again."""
         self._session = await self._dial()

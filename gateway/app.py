@@ -55,7 +55,7 @@ class Gateway:
         with _on_stop(stop):
             async with self._broker.running():
                 await self._run(stop)
-                log.info("stopping: answers under way are finished first", action="draining")
+                log.info("stopping: answers under way are finished first", action="draining", under_way=self._server.under_way)
                 await self._server.close()
         log.info("stopped", action="stopped")
 

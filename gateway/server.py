@@ -132,6 +132,11 @@ class Server:
             bound.close()
             await self._task
 
+    @property
+    def under_way(self) -> int:
+        """Requests that are being read or answered now."""
+        return len(self._server.server_state.tasks)
+
     async def watch(self) -> None:
         """Return when the server has ended; raises what it died of."""
         assert self._task is not None

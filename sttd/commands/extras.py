@@ -18,8 +18,12 @@ GATEWAY: Final = ("python_multipart", "starlette", "structlog", "uvicorn")
 """Modules of the `[gateway]` extra; a test compares with pyproject.toml."""
 
 
-def missing(modules: tuple[str, ...] = CONSUMER) -> list[str]:
-    """Modules of an extra that are not installed."""
+def missing() -> list[str]:
+    """Modules of the `[consumer]` extra that are not installed."""
+    return _absent(CONSUMER)
+
+
+def _absent(modules: tuple[str, ...]) -> list[str]:
     return [name for name in modules if find_spec(name) is None]
 
 
@@ -31,5 +35,5 @@ def need_consumer() -> None:
 
 def need_gateway() -> None:
     """End the command with one line unless the `[gateway]` extra is installed."""
-    if lacking := missing(GATEWAY):
+    if lacking := _absent(GATEWAY):
         raise leave(Exit.USAGE, f'this needs the gateway\'s libraries ({", ".join(lacking)} missing): pip install "sttd[gateway]"')

@@ -20,6 +20,7 @@ from typer.main import get_command
 from consumer.errors import ExitCode
 from consumer.settings import Settings
 from consumer.side_port.metrics import Metrics
+from gateway.settings import GatewaySettings
 from schemas import names
 from schemas.codes import ErrorCode
 from schemas.options import TranscriptionOptions, header_name
@@ -27,7 +28,7 @@ from sttd.commands import main as command_line
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/contract/*.md")])
-KNOWN_PROGRAMS = {"make", "sttd", "docker", "pip", "export", "rabbitmqctl", "rabbitmq-diagnostics", "promtool"}
+KNOWN_PROGRAMS = {"make", "sttd", "docker", "pip", "export", "rabbitmqctl", "rabbitmq-diagnostics", "promtool", "curl", "openssl"}
 
 
 def names_of(pages: list[Path]) -> list[str]:
@@ -113,7 +114,8 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
 def test_every_setting_and_metric_that_is_named_exists(page: Path) -> None:
     """A renamed setting or metric is renamed in the text as well."""
     text = page.read_text(encoding="utf-8")
-    settings = {f"STTD_{name.upper()}" for name in Settings.model_fields} | {"STTD_TIMEOUT", "STTD_RABBITMQ_PASSWORD", "STTD_"}
+    known = {*Settings.model_fields, *GatewaySettings.model_fields}
+    settings = {f"STTD_{name.upper()}" for name in known} | {"STTD_GATEWAY_", "STTD_TIMEOUT", "STTD_RABBITMQ_PASSWORD", "STTD_"}
     metrics = {row.name for row in Metrics().described}
 
     assert set(re.findall(r"\bSTTD_[A-Z_]*", text)) <= settings

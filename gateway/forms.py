@@ -71,9 +71,11 @@ async def read(request: Request, hold: Hold, limits: Limits) -> Form:
         raise Problem(408, f"the upload was too slow: {limits.seconds:g} s in all, no pause above {IDLE_SECONDS:g} s", "too_slow") from None
     except ClientDisconnect:
         raise CallerGone from None
+    else:
+        return reader.form()
     finally:
         hold.uploading = None
-    return reader.form()
+        reader.close()
 
 
 def _boundary(request: Request) -> bytes:
@@ -140,6 +142,11 @@ class _Reader:
         if self._file is not None:
             self._form.audio = self._file.getvalue()  # shares the buffer: no second copy of the audio
         return self._form
+
+    def close(self) -> None:
+        """Let go of the audio. The parser's callbacks point back here: without this it would stay until the next garbage collection."""
+        self._file = None
+        self._parser.callbacks.clear()
 
     def _begin(self) -> None:
         self._parts += 1

@@ -146,7 +146,7 @@ class _Reader:
     def close(self) -> None:
         """Let go of the audio. The parser's callbacks point back here: without this it would stay until the next garbage collection."""
         self._file = None
-        self._parser.callbacks.clear()
+        del self._parser
 
     def _begin(self) -> None:
         self._parts += 1

@@ -23,7 +23,14 @@ HEAD_SECONDS: Final = 10.0
 """For a request's head; uvicorn itself waits for ever. The body's time is the form reader's business."""
 
 LINGER_SECONDS: Final = 5.0
-"""After an early answer what is still being sent is read and dropped, so that the caller gets to read the answer."""
+LINGER_BYTES: Final = 32 * 1024 * 1024
+"""After an early answer what is still being sent is read and dropped, so far, so that the caller gets to read the answer."""
+
+LAST_SECONDS: Final = 1.0
+"""Whoever has more to send than that is not read any further, and has this long to read the answer."""
+
+READ_BYTES: Final = 32 * 1024
+"""Read from one connection at a time: asyncio's quarter of a megabyte, times many senders, is what everybody else waits for."""
 
 KEEP_ALIVE_SECONDS: Final = 20
 MAX_HEAD_BYTES: Final = 16 * 1024
@@ -41,6 +48,9 @@ class _Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own, narrower than asyncio's
         super().connection_made(transport)
         self._opened = self.loop.time()
+        self._dropped = 0
+        if hasattr(transport, "max_size"):  # asyncio's own transports have it, uvloop's not
+            transport.max_size = READ_BYTES
         self._expect(HEAD_SECONDS)
         if len(self.connections) > MAX_CONNECTIONS:
             mine = [connection for connection in self.connections if isinstance(connection, _Connection)]
@@ -53,6 +63,8 @@ class _Connection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         before = self.cycle
+        if self._lingers:
+            self._drop(len(data))
         super().data_received(data)
         if self.cycle is not before and self._at_work:  # a head is complete
             self._relax()
@@ -61,9 +73,24 @@ class _Connection(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if not self._at_work and self.conn.their_state is h11.SEND_BODY:
+        if self._lingers:
             self._unset_keepalive_if_required()
             self._expect(LINGER_SECONDS)
+            announced = dict(self.headers).get(b"content-length", b"0")
+            self._dropped = 0
+            self._drop(int(announced) if announced.isdigit() else 0)
+            self._dropped = 0
+
+    @property
+    def _lingers(self) -> bool:
+        """Whether the request was answered while its body still comes."""
+        return not self._at_work and self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing()
+
+    def _drop(self, count: int) -> None:
+        self._dropped += count
+        if self._dropped > LINGER_BYTES:
+            self.flow.pause_reading()
+            self._expect(LAST_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._relax()

@@ -45,7 +45,7 @@ class GatewaySettings(BaseSettings):
         default=20 * MEBIBYTE, description="Largest audio file taken; more is 413, told while the upload still runs."
     )
     gateway_memory_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * MEBIBYTE)] = Field(
-        default=64 * MEBIBYTE, description="Audio held at once, in all requests together; what does not fit is 429."
+        default=48 * MEBIBYTE, description="Audio held at once, in all requests together; what does not fit is 429."
     )
     gateway_upload_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(
         default=60, description="Longest time that one upload may take; slower ones are 408."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 import threading
@@ -39,6 +38,17 @@ def start(broker: Broker, tmp_path: Path) -> Iterator[StartGateway]:
     yield one
     for gateway in started:
         gateway.__exit__()
+
+
+@pytest.fixture(scope="module")
+def strict(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GatewayProcess, Broker]]:
+    """One gateway with narrow limits for all tests of them; nobody serves its queue."""
+    narrow = {"gateway_max_upload_bytes": "100000", "gateway_memory_bytes": "250000", "gateway_upload_seconds": "1"}
+    with Broker(node) as broker:
+        broker.declare("stt.requests", x_queue_type="quorum")
+        with GatewayProcess(broker.amqp_url, tmp_path_factory.mktemp("strict") / "gateway", gateway_timeout="1.5", **narrow) as gateway:
+            gateway.wait_log("broker_connected")
+            yield gateway, broker
 
 
 def talk(gateway: GatewayProcess, *pieces: bytes, until: bytes = b"\r\n\r\n", seconds: float = 10) -> bytes:
@@ -112,10 +122,9 @@ def test_a_deep_queue_is_429_before_the_upload(start: StartGateway, broker: Brok
 
 
 @pytest.mark.parametrize("path", ["/transcribe", "/v1/audio/transcriptions"])
-def test_no_answer_in_time_is_504_and_the_daemon_is_told(start: StartGateway, broker: Broker, path: str) -> None:
+def test_no_answer_in_time_is_504_and_the_daemon_is_told(strict: tuple[GatewayProcess, Broker], path: str) -> None:
     """Nobody waits for ever, and the request carries the same deadline, so that nobody works for it later."""
-    gateway = start(gateway_timeout="1")
-    gateway.wait_log("broker_connected")
+    gateway, broker = strict
     began = time.monotonic()
     late = gateway.post(path, b"x")
     assert (late.status_code, time.monotonic() - began < 3) == (504, True)
@@ -123,10 +132,9 @@ def test_no_answer_in_time_is_504_and_the_daemon_is_told(start: StartGateway, br
     assert "stt-deadline" in request.headers
 
 
-def test_a_file_above_the_limit_is_413_while_it_is_sent(start: StartGateway) -> None:
+def test_a_file_above_the_limit_is_413_while_it_is_sent(strict: tuple[GatewayProcess, Broker]) -> None:
     """By its announced length before a byte of it is read, else as soon as it is over; the caller gets to read the answer."""
-    gateway = start(gateway_max_upload_bytes="100000")
-    gateway.wait_log("broker_connected")
+    gateway, _ = strict
     announced = talk(gateway, callers.head(length=2_000_000_000))
     assert announced.startswith(b"HTTP/1.1 413 ")
     pieces = [callers.chunk(callers.part()), *[callers.chunk(b"a" * 10_000)] * 11]
@@ -137,10 +145,9 @@ def test_a_file_above_the_limit_is_413_while_it_is_sent(start: StartGateway) -> 
     assert (whole.status_code, whole.json()) == (413, {"error": "the file is larger than 100000 bytes"})
 
 
-def test_another_type_of_body_is_415_and_a_broken_form_is_400(start: StartGateway) -> None:
+def test_another_type_of_body_is_415_and_a_broken_form_is_400(strict: tuple[GatewayProcess, Broker]) -> None:
     """The words say what to send; a form without a file is still the old `No file provided`."""
-    gateway = start()
-    gateway.wait_log("broker_connected")
+    gateway, _ = strict
     for kind in ("audio/ogg", "application/json"):
         raw = httpx.post(f"{gateway.url}/transcribe", content=b"OggS", headers={"Content-Type": kind})
         assert raw.status_code == 415
@@ -153,26 +160,24 @@ def test_another_type_of_body_is_415_and_a_broken_form_is_400(start: StartGatewa
     assert (form.status_code, form.json()) == (400, {"error": "No file provided"})
 
 
-def test_a_slow_upload_is_408(start: StartGateway) -> None:
+def test_a_slow_upload_is_408(strict: tuple[GatewayProcess, Broker]) -> None:
     """However steadily it dribbles in: the whole upload has a time."""
-    gateway = start(gateway_upload_seconds="1")
-    gateway.wait_log("broker_connected")
+    gateway, _ = strict
     answer = talk(gateway, callers.head(length=1000), callers.part())
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
-def test_audio_held_at_once_is_bounded(start: StartGateway) -> None:
+def test_audio_held_at_once_is_bounded(strict: tuple[GatewayProcess, Broker]) -> None:
     """Requests that wait for their answers hold their audio; one more than there is room for is 429, and room comes back."""
-    gateway = start(gateway_memory_bytes="250000", gateway_timeout="3")
-    gateway.wait_log("broker_connected")
+    gateway, _ = strict
     answers: list[int] = []
-    threads = [threading.Thread(target=lambda: answers.append(gateway.post("/transcribe", b"a" * 100_000).status_code)) for _ in range(3)]
+    threads = [threading.Thread(target=lambda: answers.append(gateway.post("/transcribe", b"a" * 90_000).status_code)) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert sorted(answers) == [429, 504, 504]
-    assert gateway.post("/transcribe", b"a" * 200_000).status_code == 504
+    assert gateway.post("/transcribe", b"a" * 90_000).status_code == 504
 
 
 def test_a_caller_who_hangs_up_cancels_by_message_id(start: StartGateway, broker: Broker) -> None:
@@ -242,24 +247,26 @@ def test_a_port_that_is_taken_and_a_wrong_setting_end_the_start(tmp_path: Path) 
             assert "hush" not in str(failed.value)
 
 
-async def test_bad_callers_get_nowhere(start: StartGateway) -> None:
+def test_two_hundred_bad_callers_get_nowhere(start: StartGateway) -> None:
     """Slow, broken, endless, abandoned uploads at once: health stays quick, memory small, and nothing is left of them."""
-    gateway = start(gateway_upload_seconds="2")
+    gateway = start(gateway_upload_seconds="3")
     gateway.wait_log("broker_connected")
     idle = gateway.open_files()
-    siege = asyncio.create_task(callers.besiege(gateway.address, 70, 4))
-    slowest = 0.0
-    async with httpx.AsyncClient() as probe:
-        while not siege.done():
+    took: list[float] = []
+    with callers.siege(gateway.address, 200, 8) as besiegers, httpx.Client() as probe:
+        while besiegers.poll() is None:
             began = time.monotonic()
-            assert (await probe.get(f"{gateway.url}/health", timeout=5)).status_code == 503
-            slowest = max(slowest, time.monotonic() - began)
-            await asyncio.sleep(0.05)
-    await siege
+            assert probe.get(f"{gateway.url}/health", timeout=5).status_code == 503
+            took.append(time.monotonic() - began)
+            time.sleep(0.05)  # a probe now and then, as a probe does
+    assert besiegers.returncode == 0
     assert gateway.resident_mib("VmHWM") < 150
-    assert slowest < 1
-    await asyncio.to_thread(gateway.wait, lambda: gateway.open_files() <= idle + 1, 15, "the end of all connections")
+    # Nine of ten, because the besiegers and the broker want the same cores: on an idle machine it is all of them.
+    assert sorted(took)[len(took) * 9 // 10] < 0.1
+    gateway.wait(lambda: gateway.open_files() <= idle + 1, 15, "the end of all connections")
     assert list(gateway.temporary.iterdir()) == []
+    statuses = {line["status"] for line in gateway.lines("request") if line["path"] != "/health"}
+    assert statuses == {400, 408, 413, 429, 499}
     gateway.stop()
     assert gateway.lines("draining")[-1]["under_way"] == 0
     assert gateway.lines("request_failed") == []

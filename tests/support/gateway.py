@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -21,6 +21,9 @@ import httpx
 
 START_SECONDS = 20.0
 POLL = 0.02
+PACE: Final = 0.05
+"""Seconds between two pieces of 64 KiB of those who send much: 1.3 MB a second each."""
+
 BOUNDARY: Final = "xyzzy"
 
 
@@ -92,9 +95,11 @@ class GatewayProcess:
         answer = httpx.get(f"{self.url}/health", timeout=10)
         return answer if answer.status_code == status else None
 
-    def post(self, path: str, audio: bytes | None, /, *, headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
+    def post(
+        self, path: str, audio: bytes, fields: Mapping[str, str] | None = None, *, headers: dict[str, str] | None = None
+    ) -> httpx.Response:
         """Post a form with the audio as `file`."""
-        files = None if audio is None else {"file": ("voice.ogg", audio, "audio/ogg")}
+        files = {"file": ("voice.ogg", audio, "audio/ogg")}
         return httpx.post(f"{self.url}{path}", files=files, data=fields, headers=headers, timeout=60)
 
     def resident_mib(self, what: str = "VmRSS") -> float:
@@ -162,6 +167,7 @@ async def claims_much(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     while True:
         writer.write(b"a" * 65_536)
         await writer.drain()
+        await asyncio.sleep(PACE)
 
 
 async def sends_without_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -170,6 +176,7 @@ async def sends_without_end(reader: asyncio.StreamReader, writer: asyncio.Stream
     while True:
         writer.write(chunk(b"a" * 65_536))
         await writer.drain()
+        await asyncio.sleep(PACE)
 
 
 async def wrong_form(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -190,6 +197,17 @@ async def hangs_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 
 BAD_CALLERS: Final[tuple[Caller, ...]] = (slow_head, slow_body, stalls, claims_much, sends_without_end, wrong_form, hangs_up)
+
+
+@contextlib.contextmanager
+def siege(address: tuple[str, int], count: int, seconds: float) -> Iterator[subprocess.Popen[bytes]]:
+    """`besiege` in a process of its own, so that it does not slow down who measures."""
+    program = f"import asyncio; from tests.support import gateway; asyncio.run(gateway.besiege({address!r}, {count}, {seconds}))"
+    with subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2]) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 async def besiege(address: tuple[str, int], count: int, seconds: float) -> None:

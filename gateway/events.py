@@ -80,32 +80,31 @@ class Events(Response):
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        try:
-            await self._tell(send)
-        except SttdClientError as error:
-            problem = from_client(error, bad_audio=400)
-            log.info("a stream ended with a failure", action="stream_failed", code=problem.code, reason=problem.cause)
-            await _part(send, _data(self._error(problem)))
-        else:
-            await _part(send, END)
+        error = await self._tell(send)
+        await _part(send, END if error is None else self._failure(error))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _tell(self, send: Send) -> None:
-        news = self._first
-        while True:
+    def _failure(self, error: SttdClientError) -> bytes:
+        problem = from_client(error, bad_audio=400)
+        log.info("a stream ended with a failure", action="stream_failed", code=problem.code, reason=problem.cause)
+        return _data(self._error(problem))
+
+    async def _tell(self, send: Send) -> SttdClientError | None:
+        """Tell until the transcript is told, or there is an error instead."""
+        news: Progress | Transcript | SttdClientError = self._first
+        while not isinstance(news, SttdClientError):
             for event in self._story.tell(news):
                 await _part(send, _data(event.model_dump_json(exclude_none=True).encode()))
             if isinstance(news, Transcript):
-                return
+                return None
             news = await self._next(send)
+        return news
 
-    async def _next(self, send: Send) -> Progress | Transcript:
+    async def _next(self, send: Send) -> Progress | Transcript | SttdClientError:
         while True:
             try:
                 return await asyncio.wait_for(self._run.next(), COMMENT_SECONDS)
-            except TimeoutError as error:
-                if isinstance(error, SttdClientError):  # ReplyTimeout is a TimeoutError too
-                    raise
+            except TimeoutError:
                 await _part(send, b": still at work\n\n")
 
 

@@ -21,7 +21,7 @@ from gateway.events import Events
 from gateway.problems import Problem, from_client
 from gateway.room import Hold, Room
 from gateway.wishes import Task, Wish
-from gateway.work import running, until_gone
+from gateway.work import running, settled, until_gone
 from schemas.reply import Transcript
 from sttd import Client
 from sttd.errors import SttdClientError
@@ -99,10 +99,10 @@ class Endpoints:
 
     async def _transcribe(self, request: Request, client: Client, audio: bytes, options: Options, *, bad_audio: int) -> Transcript:
         call = client.transcribe(audio, timeout=self.timeout, correlation_id=request.state.request_id, **options)
-        try:
-            return await until_gone(request.receive, call)
-        except SttdClientError as error:
-            raise from_client(error, bad_audio=bad_audio) from error
+        found = await until_gone(request.receive, settled(call))
+        if isinstance(found, SttdClientError):
+            raise from_client(found, bad_audio=bad_audio)
+        return found
 
     async def _openai(self, request: Request, task: Task) -> Response:
         async with AsyncExitStack() as stack:
@@ -119,10 +119,9 @@ class Endpoints:
         run = await stack.enter_async_context(
             running(client, wish.audio, wish.options, timeout=self.timeout, request_id=request.state.request_id)
         )
-        try:
-            first = await until_gone(request.receive, run.next())
-        except SttdClientError as error:
-            raise from_client(error, bad_audio=BAD_AUDIO_OPENAI) from error
+        first = await until_gone(request.receive, run.next())
+        if isinstance(first, SttdClientError):
+            raise from_client(first, bad_audio=BAD_AUDIO_OPENAI)
         return Events(run, first, wish, stack.pop_all(), lambda problem: door.body(problem, openai=True))
 
 

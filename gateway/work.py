@@ -15,6 +15,7 @@ from starlette.types import Receive
 from gateway.problems import CallerGone
 from schemas.reply import Progress, Transcript
 from sttd import Client
+from sttd.errors import SttdClientError
 from sttd.options import Options
 
 T = TypeVar("T")
@@ -35,6 +36,18 @@ async def until_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
         await asyncio.gather(task, hung_up, return_exceptions=True)
 
 
+async def settled(call: Coroutine[Any, Any, Transcript]) -> Transcript | SttdClientError:
+    """A call's end as a value: its transcript, or its error without the frames that it passed.
+
+    They hold the audio. Raised out of a task, the error would be held by the task, and the task by one of those frames: the audio
+    of every refused request would stay until the next garbage collection.
+    """
+    try:
+        return await call
+    except SttdClientError as error:
+        return error.with_traceback(None)
+
+
 async def _hung_up(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -43,13 +56,13 @@ async def _hung_up(receive: Receive) -> None:
 class Run:
     """A transcription under way, step by step."""
 
-    def __init__(self, task: asyncio.Task[Transcript], news: asyncio.Queue[Progress | None]) -> None:
+    def __init__(self, task: asyncio.Task[Transcript | SttdClientError], news: asyncio.Queue[Progress | None]) -> None:
         """Take the task and the queue that its progress goes to; None in it means that the task is done."""
         self._task = task
         self._news = news
 
-    async def next(self) -> Progress | Transcript:
-        """The next progress, or at the end the transcript. Raises what the transcription raised. May be cancelled and called again."""
+    async def next(self) -> Progress | Transcript | SttdClientError:
+        """The next progress, or at the end the transcript or the error. May be cancelled and called again."""
         progress = await self._news.get()
         return self._task.result() if progress is None else progress
 
@@ -59,7 +72,7 @@ async def running(client: Client, audio: bytes, options: Options, *, timeout: fl
     """Start a transcription; the end of the block cancels what is left of it."""
     news: asyncio.Queue[Progress | None] = asyncio.Queue()
     call = client.transcribe(audio, timeout=timeout, correlation_id=request_id, on_progress=news.put_nowait, **options)
-    task = asyncio.create_task(call, name=f"transcribe {request_id}")
+    task = asyncio.create_task(settled(call), name=f"transcribe {request_id}")
     task.add_done_callback(lambda _: news.put_nowait(None))
     try:
         yield Run(task, news)

@@ -199,6 +199,28 @@ def test_a_caller_who_hangs_up_cancels_by_message_id(start: StartGateway, broker
     assert json.loads(body) == {"cancel": request.properties.message_id}
 
 
+@pytest.mark.parametrize("may_cancel", [True, False])
+def test_the_documented_permissions_are_enough(start: StartGateway, broker: Broker, *, may_cancel: bool) -> None:
+    """With the line of docs/operations.md it looks, asks and cancels; without leave to cancel it does the rest all the same."""
+    write = r"^(amq\.default|stt\.control)$" if may_cancel else r"^amq\.default$"
+    url = broker.add_user(f"{broker.vhost}-bot", "pw", configure=r"^sttd\.client\..*$", write=write, read=r"^sttd\.client\..*$")
+    with broker.connect() as connection:
+        channel = connection.channel()
+        channel.exchange_declare("stt.control", "fanout", durable=True)
+        heard = channel.queue_declare("heard", durable=True).method.queue
+        channel.queue_bind(heard, "stt.control")
+    gateway = start(url, gateway_timeout="1")
+    gateway.wait_log("broker_connected")
+    assert "no daemon works" in gateway.wait_health(503).json()["error"]
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{gateway.url}/transcribe", files={"file": b"note"}, timeout=0.5)
+    gateway.wait(lambda: [line for line in gateway.lines("request") if line["status"] == 499], 5, "the end of the request")
+    assert gateway.post("/transcribe", b"note").status_code == 504
+    assert broker.depth("stt.requests") == 2
+    assert broker.depth(heard) == int(may_cancel)
+    assert gateway.stop() == 0
+
+
 def test_sigterm_finishes_what_is_under_way(start: StartGateway, broker: Broker) -> None:
     """A deploy costs nobody an answer: no new connections, the answer that is waited for still comes, exit code 0."""
     gateway = start()

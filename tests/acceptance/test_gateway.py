@@ -255,6 +255,14 @@ def test_a_caller_who_leaves_a_stream_takes_the_request_back(stack: tuple[Daemon
     )
 
 
+def test_refused_audio_is_let_go_of(gateway: GatewayProcess) -> None:
+    """One after the other, large files that nobody can read leave the process as small as it was."""
+    for path in ("/transcribe", "/v1/audio/transcriptions"):
+        for stream in ("false", "true"):
+            assert gateway.post(path, bytes(12_000_000), {"stream": stream}).status_code in {400, 500}
+    assert gateway.resident_mib() < 80
+
+
 def test_with_tokens_only_their_owners_come_in(stack: tuple[DaemonProcess, GatewayProcess], tmp_path: Path) -> None:
     """Every call needs one of them, in both APIs; health stays open for probes; no token is ever logged."""
     amqp_url = stack[0]._env["STTD_AMQP_URL"]

@@ -29,10 +29,11 @@ run: setup ## stay up: RabbitMQ and the daemon, until Ctrl-C
 	if grep -qs '^STTD_AMQP_URL=' .env; then exec .venv/bin/sttd serve; fi; \
 	exec $(WITH_BROKER) --show-url -- .venv/bin/sttd serve
 
-# RabbitMQ and promtool first: installing them would take longer than a test's time limit.
+# RabbitMQ, promtool and the examples' toolchains first: installing them would take longer than a test's time limit.
 test: setup ## unit, integration (real RabbitMQ) and acceptance (the daemon as a process) tests
 	@$(PY) -m tools.rabbitmq install
 	@$(PY) -m tools.promtool
+	@$(PY) -m tools.examples
 	@$(PY) -m pytest --durations=10 $(TESTS)
 
 test-unit: setup ## the quick tests: no broker, no model
@@ -72,5 +73,5 @@ lock: ## resolve requirements.lock and the image's locks anew (needs the package
 	@rm -rf .local/lock
 
 clean: ## remove everything that make built or a run left
-	@rm -rf .venv .local .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	@rm -rf .venv .local .mypy_cache .ruff_cache .pytest_cache .hypothesis dist examples/node/node_modules
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,9 +5,21 @@ Imports schemas and its own modules; never the daemon. Importing it opens nothin
 
 from __future__ import annotations
 
-from schemas.reply import Progress, Transcript
+from schemas.reply import Progress, Segment, Transcript, Word
 from sttd import errors
-from sttd.client import Client
+from sttd.blocking import BlockingClient
+from sttd.client import Audio, Client
 from sttd.errors import SttdClientError, TranscriptionFailed
 
-__all__ = ["Client", "Progress", "SttdClientError", "Transcript", "TranscriptionFailed", "errors"]
+__all__ = [
+    "Audio",
+    "BlockingClient",
+    "Client",
+    "Progress",
+    "Segment",
+    "SttdClientError",
+    "Transcript",
+    "TranscriptionFailed",
+    "Word",
+    "errors",
+]

@@ -6,10 +6,9 @@ Imports schemas and sttd; never the daemon, never aio_pika's connections (those 
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -24,9 +23,10 @@ from schemas.codes import ErrorCode
 from schemas.options import DEADLINE_AHEAD, TranscriptionOptions, to_headers
 from schemas.reply import Progress, Transcript
 from sttd import errands, errors
+from sttd.control import Control
 from sttd.errands import QueueState
 from sttd.link import Link
-from sttd.options import Options
+from sttd.options import CallOptions, Options
 from sttd.replies import Dropped, Pending, Replies
 from sttd.settings import load
 
@@ -34,11 +34,9 @@ Audio: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | Bin
 """The bytes of an audio file, its path, or an open binary file."""
 
 LONGEST_ID: Final = 255
-"""AMQP's limit for a correlation id, in bytes of UTF-8."""
+"""AMQP's limit for a correlation id or a message id, in bytes of UTF-8."""
 
 _CLOCKS_AGREE_SECONDS: Final = 5.0
-
-_log = logging.getLogger(__name__)
 
 
 class Client:
@@ -65,8 +63,8 @@ class Client:
             on_reply=self._replies.take,
             on_down=self._replies.fail_all,
         )
+        self._control = Control(self._link)
         self._open = False
-        self._cancels: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Connect and start to listen for replies; `async with` does it. Raises `BrokerUnavailable`."""
@@ -74,10 +72,11 @@ class Client:
         self._open = True
 
     async def close(self) -> None:
-        """Fail what still waits with `ClientClosed`, delete the reply queue, disconnect. May be called twice."""
+        """Fail what still waits with `ClientClosed` and cancel it, delete the reply queue, disconnect. May be called twice."""
         self._open = False
-        self._replies.fail_all(errors.ClientClosed("the client was closed before the answer came; the request may still be worked on"))
-        await asyncio.gather(*self._cancels)
+        self._control.withdraw(*self._replies.waiting)
+        self._replies.fail_all(errors.ClientClosed("the client was closed before the answer came; the daemon was asked to stop"))
+        await self._control.close()
         await self._link.close()
 
     async def transcribe(
@@ -87,6 +86,7 @@ class Client:
         timeout: float | None = None,  # noqa: ASYNC109 - it also travels to the daemon as the deadline, which a scope could not
         queue: str | None = None,
         correlation_id: str | None = None,
+        message_id: str | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         **options: Unpack[Options],
     ) -> Transcript:
@@ -95,10 +95,11 @@ class Client:
         `audio`: the file's bytes as they came, a path, or an open binary file; files are read off the event loop.
         `timeout`: seconds for the whole call (default: the client's; `math.inf`: none); unless `deadline` is given, it is the
         daemon's deadline too, so that nobody works for a caller who has left. `queue`: `stt.requests.bulk` for backfills.
-        `correlation_id`: shown in the daemon's log; need not be unique. `on_progress`: called in the event loop with each
-        progress message; must not block. `options`: `schemas.options.TranscriptionOptions`.
+        `correlation_id`: shown in the daemon's log; need not be unique. `message_id`: names the request for `cancel`; must be
+        unique, and is made up if absent. `on_progress`: called in the event loop with each progress message; must not block.
+        `options`: `schemas.options.TranscriptionOptions`.
 
-        A call that is cancelled takes its request back (`stt.control`), so that nobody works for it.
+        A call that is cancelled or times out cancels its request at the daemon as well.
 
         Raises `TranscriptionFailed` (by code: `BadRequest`, `RejectedAudio`, `Expired`, `Cancelled`, `DaemonFailed`), `NotServed`,
         `QueueFull`, `ReplyTimeout`, `BrokerUnavailable`, `BadReply`, `ClientClosed`; `OSError` when the file cannot be read.
@@ -107,9 +108,39 @@ class Client:
             raise errors.ClientClosed("the client is not open: use `async with Client() as client:`")
         patience = self._settings.timeout if timeout is None else timeout
         headers = _headers(options, patience, progress=on_progress is not None)
-        pending = Pending(str(uuid4()), _correlation_id(correlation_id), asyncio.get_running_loop().create_future(), on_progress)
+        names = _id("message_id", message_id), _id("correlation_id", correlation_id)
+        pending = Pending(*names, asyncio.get_running_loop().create_future(), on_progress)
         message = self._message(await _read(audio), pending, headers)
         return await self._ask(message, queue or self._settings.request_queue, pending, patience)
+
+    async def stream(self, audio: Audio, **call: Unpack[CallOptions]) -> AsyncGenerator[Progress | Transcript]:
+        """The same as an iterator: each `Progress` as it comes, and the `Transcript` as the last item.
+
+        Takes the arguments of `transcribe` but for `on_progress`, and raises the same. Leaving the loop early cancels the request;
+        `contextlib.aclosing` makes that happen at once, as with any asynchronous generator.
+        """
+        updates: asyncio.Queue[Progress | None] = asyncio.Queue()
+        answer = asyncio.create_task(self.transcribe(audio, on_progress=updates.put_nowait, **call), name="sttd stream")
+        answer.add_done_callback(lambda _: updates.put_nowait(None))
+        try:
+            while (update := await updates.get()) is not None:
+                yield update
+            yield await answer
+        finally:
+            answer.cancel()
+            await asyncio.gather(answer, return_exceptions=True)
+
+    async def cancel(self, message_id: str) -> None:
+        """Cancel a request, this client's or another's, queued or in hand; a call of this client that waits for it raises `Cancelled`.
+
+        A request that is answered already stays answered. Raises `BrokerUnavailable`, `NotServed`, `ClientClosed`, `BadRequest`.
+        """
+        if not self._open:
+            raise errors.ClientClosed("the client is not open: use `async with Client() as client:`")
+        _id("message_id", message_id)
+        said = "the request was cancelled through this client"
+        self._replies.fail(message_id, errors.Cancelled(ErrorCode.CANCELLED, said, message_id=message_id))
+        await self._control.cancel([message_id])
 
     async def _ask(self, message: aio_pika.Message, queue: str, pending: Pending, patience: float) -> Transcript:
         loop = asyncio.get_running_loop()
@@ -124,11 +155,12 @@ class Client:
             raise _doubt_clocks(error, patience - (loop.time() - begun)) from None
         except errors.ReplyTimeout:  # is a TimeoutError too; never ours to translate
             raise
-        except TimeoutError:
-            raise self._too_late(pending, queue, patience, confirmed=confirmed) from None
         except asyncio.CancelledError:
-            self._take_back(pending)
+            self._control.withdraw(pending.message_id)
             raise
+        except TimeoutError:
+            self._control.withdraw(pending.message_id)
+            raise self._too_late(pending, queue, patience, confirmed=confirmed) from None
         finally:
             self._replies.discard(pending)
 
@@ -154,34 +186,17 @@ class Client:
             f"check the broker at {self._settings.broker} and its alarms"
         )
 
-    def _take_back(self, pending: Pending) -> None:
-        """Cancel the request without making the caller, who has left, wait for it."""
-        task = asyncio.create_task(self._cancel(pending.message_id), name=f"cancel {pending.message_id}")
-        self._cancels.add(task)
-        task.add_done_callback(self._cancels.discard)
-
-    async def _cancel(self, message_id: str) -> None:
-        connection = self._link.connection
-        if connection is None:
-            return  # its deadline ends it
-        try:
-            async with asyncio.timeout(errands.ERRAND_SECONDS):
-                await errands.cancel(connection, message_id)
-        except CONNECTION_EXCEPTIONS as error:
-            _log.debug("could not cancel request %s: %s", message_id, error)
-
     async def queue_state(self, queue: str | None = None) -> QueueState:
         """How many requests wait in a queue (default: the client's) and how many daemons serve it, by passive declare.
 
         Raises `NotServed` if there is no such queue, `BrokerUnavailable` if the broker is away or does not answer within 3 s.
         """
         name = queue or self._settings.request_queue
-        connection = self._link.connection
-        if connection is None:
+        if not self._link.connected:
             raise errors.BrokerUnavailable(f"no connection to RabbitMQ at {self._settings.broker}: {self._link.trouble or 'reconnecting'}")
         try:
             async with asyncio.timeout(errands.ERRAND_SECONDS):
-                state = await errands.look(connection, name)
+                state = await errands.look(await self._link.connection(), name)
         except CONNECTION_EXCEPTIONS as error:
             raise errors.BrokerUnavailable(f"RabbitMQ at {self._settings.broker} does not answer ({type(error).__name__})") from error
         if state is None:
@@ -228,11 +243,11 @@ async def _read(audio: Audio) -> bytes:
     return content
 
 
-def _correlation_id(given: str | None) -> str:
+def _id(name: str, given: str | None) -> str:
     if given is None:
         return str(uuid4())
     if not 0 < len(given.encode()) <= LONGEST_ID:
-        raise errors.BadRequest.by_code(ErrorCode.BAD_REQUEST, f"correlation_id: 1 to {LONGEST_ID} bytes")
+        raise errors.BadRequest.by_code(ErrorCode.BAD_REQUEST, f"{name}: 1 to {LONGEST_ID} bytes")
     return given
 
 

@@ -1,6 +1,6 @@
-"""The client's errands beside its requests: a look at a queue, a request taken back. Each has a channel of its own.
+"""A look at a queue: how many requests wait, and how many daemons serve it. On a channel of its own, which a refusal closes.
 
-Imports aio_pika and schemas. A refused errand closes its channel and nothing else; never reconnects, never declares anything.
+Imports aio_pika only; never reconnects, never declares anything.
 """
 
 from __future__ import annotations
@@ -8,12 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import aio_pika
 from aio_pika.abc import AbstractConnection
-from aio_pika.exceptions import ChannelClosed, ChannelNotFoundEntity
-
-from schemas import names
-from schemas.control import Cancel
+from aio_pika.exceptions import ChannelNotFoundEntity
 
 ERRAND_SECONDS: Final = 3.0
 """How long one errand may take; the broker answers in milliseconds or is in trouble."""
@@ -36,15 +32,3 @@ async def look(connection: AbstractConnection, queue: str) -> QueueState | None:
         return None
     await channel.close()
     return QueueState(declared.message_count or 0, declared.consumer_count or 0)
-
-
-async def cancel(connection: AbstractConnection, message_id: str) -> None:
-    """Tell every daemon that nobody waits for this request any more; a broker without the exchange has no daemon to tell."""
-    channel = await connection.channel(publisher_confirms=True)
-    try:
-        exchange = await channel.get_exchange(names.CONTROL_EXCHANGE, ensure=False)
-        body = Cancel(cancel=message_id).model_dump_json().encode()
-        await exchange.publish(aio_pika.Message(body, content_type="application/json"), "", mandatory=False)
-    except ChannelClosed:
-        return
-    await channel.close()

@@ -95,11 +95,6 @@ class Link:
         """Whether there is a usable connection now."""
         return self._up.is_set() and self._session is not None and self._closed is None
 
-    @property
-    def connection(self) -> AbstractConnection | None:
-        """The connection while it is usable, for errands on channels of their own."""
-        return self._session.connection if self.connected and self._session is not None else None
-
     async def open(self) -> None:
         """Connect once. Raises `BrokerUnavailable` at once; only what was connected before is connected again."""
         self._session = await self._dial()
@@ -139,11 +134,15 @@ class Link:
             except CONNECTION_EXCEPTIONS as error:
                 self._lose(session, error)
             except asyncio.CancelledError as error:
-                if _is_cancelled():
+                if is_cancelled():
                     raise
-                self._lose(session, error)  # the library ends waits on a dying connection this way
+                self._lose(session, error)
             else:
                 return
+
+    async def connection(self) -> AbstractConnection:
+        """The connection, waited for while there is none. Raises `ClientClosed`."""
+        return (await self._usable()).connection
 
     async def _usable(self) -> _Session:
         await self._up.wait()
@@ -156,7 +155,7 @@ class Link:
         session.lost.set()
         if session is self._session:
             self._up.clear()
-            self.trouble = _words(error) if error else self.trouble
+            self.trouble = words(error) if error else self.trouble
 
     def _watch(self, supervisor: asyncio.Task[None]) -> None:
         """Nothing ends the supervisor but `close`. If something does, nobody may wait for a connection that never comes."""
@@ -202,7 +201,7 @@ class Link:
         except CONNECTION_EXCEPTIONS as error:
             raise errors.BrokerUnavailable(_why(error, self._settings.broker)) from error
         except asyncio.CancelledError as error:
-            if _is_cancelled():
+            if is_cancelled():
                 raise
             raise errors.BrokerUnavailable(_why(error, self._settings.broker)) from error
 
@@ -227,7 +226,7 @@ class Link:
         try:
             await message.ack()
         except CONNECTION_EXCEPTIONS as error:  # delivered again on the next connection, and dropped there as a duplicate
-            _log.debug("could not ack a reply: %s", _words(error))
+            _log.debug("could not ack a reply: %s", words(error))
 
     async def _leave(self, session: _Session, *, delete: bool) -> None:
         try:
@@ -239,9 +238,9 @@ class Link:
                 finally:
                     await session.connection.close()
         except CONNECTION_EXCEPTIONS as error:  # the queue expires by itself
-            _log.debug("left the broker without a goodbye: %s", _words(error))
+            _log.debug("left the broker without a goodbye: %s", words(error))
         except asyncio.CancelledError:
-            if _is_cancelled():
+            if is_cancelled():
                 raise
 
 
@@ -253,14 +252,15 @@ def _pauses() -> Iterator[float]:
         longest = min(longest * 2, LONGEST_PAUSE_SECONDS)
 
 
-def _is_cancelled() -> bool:
+def is_cancelled() -> bool:
+    """Whether it is the caller who cancels: the library ends waits on a dying connection with the same exception."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 def _blame(message: aio_pika.Message, error: ChannelClosed) -> None:
     """Raise if this very message closed the channel; the others that were on it are published again."""
-    text = _words(error)
+    text = words(error)
     limit = _TOO_LARGE.search(text)
     if limit and len(message.body) > int(limit[1]):
         raise errors.RejectedAudio.by_code(
@@ -283,7 +283,7 @@ def _why(error: BaseException, broker: str) -> str:
     """What is wrong and what to do, for one failed attempt to connect."""
     if isinstance(error, AuthenticationError | RefusedLogin):
         return f"RabbitMQ at {broker} refuses the user or the password of STTD_AMQP_URL"
-    text = _words(error)
+    text = words(error)
     if "Connection.OpenOk" in text:  # what the library says when the broker closes instead of opening the vhost
         return f"RabbitMQ at {broker} refuses the vhost: does it exist, and may this user enter it?"
     if "ACCESS_REFUSED" in text:
@@ -291,7 +291,7 @@ def _why(error: BaseException, broker: str) -> str:
     return f"no connection to RabbitMQ at {broker} ({text}): is it running, and is STTD_AMQP_URL right?"
 
 
-def _words(error: BaseException) -> str:
-    """The library's exceptions say what happened in their arguments."""
+def words(error: BaseException) -> str:
+    """What happened, which the library's exceptions say in their arguments."""
     said = ", ".join(str(part) for part in error.args if part not in (None, ""))
     return said or type(error).__name__

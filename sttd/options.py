@@ -24,3 +24,12 @@ class Options(TypedDict, total=False):
     beam_size: int | None
     temperature: float | None
     deadline: datetime | str | int | None
+
+
+class CallOptions(Options, total=False):
+    """And what one call asks of the client; see `Client.transcribe`."""
+
+    timeout: float | None
+    queue: str | None
+    correlation_id: str | None
+    message_id: str | None

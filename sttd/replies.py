@@ -12,6 +12,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from schemas.codes import ErrorCode
 from schemas.reply import REPLY, Failure, Progress, Transcript
 from sttd import errors
 
@@ -56,7 +57,11 @@ class Replies:
         return len(self._by_message)
 
     def add(self, pending: Pending) -> None:
-        """Begin to wait; the message id is fresh."""
+        """Begin to wait. Raises `BadRequest` if a request with this message id waits already: one answer cannot go to two."""
+        if self._by_message.get(pending.message_id, pending) is not pending:
+            raise errors.BadRequest.by_code(
+                ErrorCode.BAD_REQUEST, f"message_id: {pending.message_id!r} is in flight already; ids are unique"
+            )
         self._by_message[pending.message_id] = pending
 
     def discard(self, pending: Pending) -> None:
@@ -79,6 +84,17 @@ class Replies:
             self._drop(reply_id)
         else:
             self._answer(pending, reply, reply_id)
+
+    @property
+    def waiting(self) -> list[str]:
+        """The message ids of the requests that wait."""
+        return list(self._by_message)
+
+    def fail(self, message_id: str, error: errors.SttdClientError) -> None:
+        """End the wait of this request, if it waits here."""
+        pending = self._by_message.get(message_id)
+        if pending is not None:
+            self._settle(pending, error)
 
     def fail_all(self, error: errors.SttdClientError) -> None:
         """End every wait with this error."""

@@ -3,61 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import typer
 from pydantic import ValidationError
 
 from schemas.options import TranscriptionOptions
-from schemas.reply import Transcript
+from schemas.reply import Progress
 from sttd import errors
 from sttd.client import Client
 from sttd.commands.exit_codes import Exit
-from sttd.commands.terminal import leave, notes_bar, say
+from sttd.commands.terminal import leave, say
+from sttd.commands.transcribe_bars import Bars
+from sttd.commands.transcribe_output import DOCUMENTS, STDIN, Format, Outcome, targets, write
 
 IN_FLIGHT: Final = 32
 """Files at the broker at once: enough to keep any daemon busy, few enough that their bytes fit in memory."""
 
-STDIN: Final = Path("-")
-
-
-class Format(StrEnum):
-    """How results are printed."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one file: a transcript, or an error with its code."""
-
-    file: str
-    transcript: Transcript | None = None
-    code: str = ""
-    message: str = ""
-    retryable: bool = False
-    broker: bool = False
-
-    def as_text(self, *, named: bool) -> str | None:
-        """The line for stdout; failures have none. Named like grep does when there are several files."""
-        if self.transcript is None:
-            return None
-        return f"{self.file}: {self.transcript.text}" if named else self.transcript.text
-
-    def as_json(self) -> str:
-        """One line of JSON: the reply as it came, and the file's name."""
-        failure = {"status": "failed", "error": {"code": self.code, "message": self.message, "retryable": self.retryable}}
-        said = self.transcript.model_dump(mode="json") if self.transcript else failure
-        return json.dumps({"file": self.file, **said}, ensure_ascii=False)
+Asking: TypeAlias = Callable[[Path], Awaitable[Outcome]]
 
 
 def _readable(files: list[Path]) -> list[Path]:
@@ -79,6 +49,31 @@ def _known_language(value: str | None) -> str | None:
         raise typer.BadParameter(f"{value!r} is neither a Whisper language code (ru, en, de ...) nor `auto`") from None
 
 
+def _directory(value: Path | None) -> Path | None:
+    if value is not None:
+        try:
+            value.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise typer.BadParameter(f"{value}: {error.strerror}") from None
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What the command line asked for."""
+
+    files: Sequence[Path]
+    form: Format
+    output: Path | None
+    options: dict[str, Any]
+
+    def show(self, outcome: Outcome) -> None:
+        """One result to stdout, unless results go to files."""
+        shown = None if self.output else outcome.shown(self.form, named=len(self.files) > 1)
+        if shown is not None:
+            print(shown, flush=True)  # noqa: T201 - stdout is where results go
+
+
 def transcribe(
     files: Annotated[
         list[Path],
@@ -91,9 +86,19 @@ def transcribe(
     form: Annotated[
         Format,
         typer.Option(
-            "--format", "-f", help="`text`: one line per file, with its name if there are several. `json`: the reply, one line per file."
+            "--format",
+            "-f",
+            help="`text`: one line per file, with its name if there are several. `json`: the reply, one line per file. "
+            "`srt`, `vtt`: subtitles. `tsv`: start and end in milliseconds, text.",
         ),
     ] = Format.TEXT,
+    words: Annotated[bool, typer.Option("--words", "-w", help="Ask for the time of each word (in `json`).")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", callback=_directory, help="Write each result into this directory, named after its file."
+        ),
+    ] = None,
     timeout: Annotated[
         float | None, typer.Option(min=0.1, max=86_400, help="Seconds that one file may take. (default: STTD_TIMEOUT, or 300)")
     ] = None,
@@ -106,71 +111,86 @@ def transcribe(
 ) -> None:
     """Send audio files to the daemon and print what was said, in the order of the arguments.
 
-    Results go to stdout as soon as they are known; progress and one line per failure go to stderr.
+    Results go to stdout as soon as they are known, or into files with --output; progress and one line per failure go to stderr.
+    Ctrl-C prints what is finished and cancels the rest, at the daemon too.
     """
-    options: dict[str, Any] = {"language": language} if language else {}
-    show = _printer(form, named=len(files) > 1)
+    if form in DOCUMENTS and len(files) > 1 and output is None:
+        raise typer.BadParameter(f"{form} is one document per file: add --output DIR for several files", param_hint="--format")
+    options: dict[str, Any] = {"language": language, "word_timestamps": words or None}
+    order = _Order(files, form, output, options)
     try:
-        raise typer.Exit(asyncio.run(_run(files, options, timeout, queue, show)))
+        raise typer.Exit(asyncio.run(_run(order, timeout, queue)))
     except KeyboardInterrupt:
-        raise leave(Exit.INTERRUPTED, "interrupted: what was sent and not answered may still be worked on until its timeout") from None
+        raise leave(Exit.INTERRUPTED, "interrupted: what was not finished was cancelled") from None
 
 
-def _printer(form: Format, *, named: bool) -> Callable[[Outcome], None]:
-    def show(outcome: Outcome) -> None:
-        line = outcome.as_json() if form is Format.JSON else outcome.as_text(named=named)
-        if line is not None:
-            print(line, flush=True)  # noqa: T201 - stdout is where results go
-
-    return show
-
-
-async def _run(
-    files: Sequence[Path],
-    options: dict[str, Any],
-    timeout: float | None,  # noqa: ASYNC109 - of each file, kept by the client
-    queue: str | None,
-    show: Callable[[Outcome], None],
-) -> Exit:
+async def _run(order: _Order, timeout: float | None, queue: str | None) -> Exit:  # noqa: ASYNC109 - of each file, kept by the client
     try:
         async with Client(queue=queue, timeout=timeout, name="sttd transcribe") as client:
-            return await _all(client, files, options, show)
+            return await _all(client, order)
     except errors.SettingsInvalid as error:
         raise leave(Exit.USAGE, str(error)) from None
     except errors.BrokerUnavailable as error:
         raise leave(Exit.BROKER, str(error)) from None
 
 
-async def _all(client: Client, files: Sequence[Path], options: dict[str, Any], show: Callable[[Outcome], None]) -> Exit:
-    failed: list[Outcome] = []
-    with notes_bar() as bar:
-        shown = bar.add_task("transcribing", total=len(files))
-        async with _begun(client, files, options, lambda: bar.advance(shown)) as tasks:
-            for task in tasks:
-                outcome = await task
-                if outcome.broker:  # the others would fail in the same way
-                    raise leave(Exit.BROKER, outcome.message)
-                show(outcome)
-                failed += [outcome] if outcome.transcript is None else []
+async def _all(client: Client, order: _Order) -> Exit:
+    outcomes: list[Outcome] = []
+    with Bars(len(order.files)) as bars:
+        async with _begun(order.files, _asking(client, order, bars)) as tasks:
+            try:
+                for task in tasks:
+                    outcome = await task
+                    if outcome.broker:  # the others would fail in the same way
+                        raise leave(Exit.BROKER, outcome.message)
+                    order.show(outcome)
+                    outcomes.append(outcome)
+            except (asyncio.CancelledError, typer.Exit):  # what is done already is not to be lost
+                for task in [late for late in tasks[len(outcomes) :] if late.done() and not late.cancelled()]:
+                    order.show(task.result())
+                raise
+    return _summary(order, outcomes)
+
+
+def _summary(order: _Order, outcomes: Sequence[Outcome]) -> Exit:
+    failed = [outcome for outcome in outcomes if outcome.transcript is None]
     for outcome in failed:
         say(f"{outcome.file}: {outcome.code}: {outcome.message}")
-    if failed:
-        say(f"{len(failed)} of {len(files)} failed")
+    if order.output:
+        say(f"{len(outcomes) - len(failed)} of {len(outcomes)} written to {order.output}")
+    elif failed:
+        say(f"{len(failed)} of {len(outcomes)} failed")
     return Exit.FAILED if failed else Exit.OK
 
 
+def _asking(client: Client, order: _Order, bars: Bars) -> Asking:
+    """How one file is sent, waited for, counted, and written where results go to files: then, not in its turn, so that none is lost."""
+    places = targets(order.files, order.output, order.form) if order.output else {}
+
+    async def ask(file: Path) -> Outcome:
+        name = "stdin" if file == STDIN else str(file)
+
+        def told(update: Progress) -> None:
+            bars.report(name, update.fraction)
+
+        sending = partial(client.transcribe, sys.stdin.buffer if file == STDIN else file, **order.options)
+        outcome = await _outcome(name, partial(sending, on_progress=told) if bars.wanted else sending)
+        if file in places:
+            outcome = await asyncio.to_thread(_written, outcome, order.form, places[file])
+        bars.done(name, outcome.transcript.duration if outcome.transcript else 0)
+        return outcome
+
+    return ask
+
+
 @asynccontextmanager
-async def _begun(
-    client: Client, files: Sequence[Path], options: dict[str, Any], done: Callable[[], Any]
-) -> AsyncIterator[list[asyncio.Task[Outcome]]]:
+async def _begun(files: Sequence[Path], ask: Asking) -> AsyncIterator[list[asyncio.Task[Outcome]]]:
     """All files as tasks, a bounded number of them in flight; none is left running."""
     gate = asyncio.Semaphore(IN_FLIGHT)
 
     async def one(file: Path) -> Outcome:
         async with gate:
-            outcome = await _outcome(client, file, options)
-        done()
-        return outcome
+            return await ask(file)
 
     tasks = [asyncio.create_task(one(file), name=f"transcribe {file}") for file in files]
     try:
@@ -181,10 +201,9 @@ async def _begun(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _outcome(client: Client, file: Path, options: dict[str, Any]) -> Outcome:
-    name = "stdin" if file == STDIN else str(file)
+async def _outcome(name: str, send: Callable[[], Awaitable[Any]]) -> Outcome:
     try:
-        return Outcome(name, await client.transcribe(sys.stdin.buffer if file == STDIN else file, **options))
+        return Outcome(name, await send())
     except errors.TranscriptionFailed as error:
         return Outcome(name, code=error.code, message=error.message, retryable=error.retryable)
     except errors.SttdClientError as error:
@@ -192,3 +211,11 @@ async def _outcome(client: Client, file: Path, options: dict[str, Any]) -> Outco
         return Outcome(name, code=error.code, message=str(error), retryable=True, broker=broker)
     except OSError as error:
         return Outcome(name, code="file_unreadable", message=error.strerror or str(error))
+
+
+def _written(outcome: Outcome, form: Format, target: Path) -> Outcome:
+    try:
+        write(outcome, form, target)
+    except OSError as error:
+        return Outcome(outcome.file, code="not_written", message=f"{target}: {error.strerror or error}", retryable=True)
+    return outcome

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
 from tests.support.broker import Broker, wait_until
-from tests.support.fake_daemon import FakeDaemon, failure, transcript
+from tests.support.fake_daemon import FakeDaemon, control, failure, progress, transcript
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,7 +31,9 @@ def notes(tmp_path: Path) -> list[str]:
 
 
 async def scripted(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:
-    """Echo the body; what says `broken` cannot be read."""
+    """Echo the body, after one word of progress if asked; what says `broken` cannot be read."""
+    if "stt-progress" in message.headers:
+        await daemon.reply(message, progress(message, 0.5))
     await daemon.reply(message, failure(message, "audio_unreadable") if message.body == b"broken" else transcript(message))
 
 
@@ -50,6 +53,15 @@ async def run(url: str, cwd: Path, *args: str, stdin: bytes = b"") -> tuple[int 
     process = await start(url, cwd, *args)
     out, err = await process.communicate(stdin)
     return process.returncode, out.decode().splitlines(), err.decode().splitlines()
+
+
+def read_screen(screen: int) -> str:
+    """All that is drawn on a terminal until its last user is gone."""
+    drawn = b""
+    with open(screen, "rb", buffering=0) as source, contextlib.suppress(OSError):  # EIO is the end of a terminal
+        while part := source.read(65536):
+            drawn += part
+    return drawn.decode()
 
 
 async def test_results_come_in_argument_order_and_failures_are_summed_up(broker: Broker, tmp_path: Path, notes: list[str]) -> None:
@@ -110,15 +122,73 @@ async def test_ctrl_c_ends_in_order(broker: Broker, tmp_path: Path, notes: list[
     await wait_until(lambda: not [queue for queue in broker.queues() if queue["name"].startswith("sttd.client.")])
 
 
-async def test_the_example_of_the_docs_runs_as_it_is_printed(broker: Broker, tmp_path: Path, notes: list[str]) -> None:
-    """The first thing that a bot developer copies."""
+async def test_what_is_finished_is_printed_and_the_rest_cancelled_at_the_daemon_by_ctrl_c(
+    broker: Broker, tmp_path: Path, notes: list[str]
+) -> None:
+    """The first file waits, the second is done: its text is not lost, and nobody works on the first any more."""
+
+    async def first_waits(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:
+        if message.body == b"text 0":
+            await asyncio.Event().wait()
+        await daemon.reply(message, transcript(message))
+
+    async with control(broker.amqp_url) as heard, FakeDaemon(broker.amqp_url, first_waits) as daemon:
+        process = await start(broker.amqp_url, tmp_path, "-m", "sttd", "transcribe", "-o", "out", *notes[:2])
+        await wait_until((tmp_path / "out" / "1.txt").exists)
+        process.send_signal(signal.SIGINT)
+        _, err = await process.communicate()
+        (waiting,) = [message.message_id for message in daemon.seen if message.body == b"text 0"]
+        await wait_until(lambda: heard == [waiting])
+    assert (process.returncode, err) == (130, b"interrupted: what was not finished was cancelled\n")
+
+
+async def test_results_go_into_a_directory_whole_and_failures_do_not(broker: Broker, tmp_path: Path, notes: list[str]) -> None:
+    """One file per note, in the format asked for; the summary says how many, and the exit code that not all."""
+    async with FakeDaemon(broker.amqp_url, scripted) as daemon:
+        args = ("-m", "sttd", "transcribe", "--format", "vtt", "--words", "--output", "deep/out", *notes)
+        code, out, err = await run(broker.amqp_url, tmp_path, *args)
+        assert {message.headers["stt-word-timestamps"] for message in daemon.seen} == {"true"}
+    written = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "deep" / "out").iterdir()}
+    assert (code, out) == (1, [])
+    assert written == dict.fromkeys(["0.vtt", "1.vtt", "3.vtt", "4.vtt"], "WEBVTT\n")
+    assert err == [f"{notes[2]}: audio_unreadable: it is audio_unreadable", "4 of 5 written to deep/out"]
+
+
+async def test_a_terminal_shows_progress_and_the_results_stay_clean(broker: Broker, tmp_path: Path, notes: list[str]) -> None:
+    """Bars go to the terminal on stderr only, and only then is the daemon asked for progress; stdout is what it always is."""
+
+    async def reporting(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:
+        assert message.headers["stt-progress"] == "true"
+        await daemon.reply(message, progress(message, 0.5))
+        await daemon.reply(message, transcript(message))
+
+    screen, terminal = os.openpty()
+    async with FakeDaemon(broker.amqp_url, reporting):
+        environment = {**os.environ, "STTD_AMQP_URL": broker.amqp_url, "TERM": "xterm", "COLUMNS": "120"}
+        command = (sys.executable, "-m", "sttd", "transcribe", *notes)
+        process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=tmp_path, stdout=PIPE, stderr=terminal)
+        os.close(terminal)
+        drawing = asyncio.create_task(asyncio.to_thread(read_screen, screen))
+        out, _ = await process.communicate()
+        drawn = await drawing
+    assert out.decode().splitlines() == [f"{note}: {'broken' if number == 2 else f'text {number}'}" for number, note in enumerate(notes)]
+    assert "transcribing" in drawn
+    assert "/5" in drawn
+
+
+async def test_the_examples_of_the_docs_run_as_they_are_printed(broker: Broker, tmp_path: Path, notes: list[str]) -> None:
+    """The first thing that a bot developer copies: a bot, the blocking client, a stream."""
     page = (ROOT / "docs" / "client.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    (tmp_path / "example.py").write_text(example, encoding="utf-8")
+    programs = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    for name, program in zip(("bot.py", "blocking.py", "stream.py"), programs, strict=True):
+        (tmp_path / name).write_text(program, encoding="utf-8")
+    (tmp_path / "note.ogg").write_text("a note", encoding="utf-8")
     async with FakeDaemon(broker.amqp_url, scripted):
-        code, out, err = await run(broker.amqp_url, tmp_path, "example.py", *notes[1:3])
-    assert (code, err) == (0, [])
-    assert out == ["text 1", "send me another recording, please: it is audio_unreadable"]
+        code, out, err = await run(broker.amqp_url, tmp_path, "bot.py", *notes[1:3])
+        assert (code, err) == (0, [])
+        assert out == ["text 1", "send me another recording, please: it is audio_unreadable"]
+        assert await run(broker.amqp_url, tmp_path, "blocking.py") == (0, ["a note"], [])
+        assert await run(broker.amqp_url, tmp_path, "stream.py") == (0, ["50% so far", "a note"], [])
 
 
 async def test_a_demo_whose_daemon_cannot_start_says_why_and_leaves_nothing(broker: Broker, tmp_path: Path) -> None:

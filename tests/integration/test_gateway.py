@@ -217,7 +217,7 @@ def test_the_documented_permissions_are_enough(start: StartGateway, broker: Brok
     gateway.wait(lambda: [line for line in gateway.lines("request") if line["status"] == 499], 5, "the end of the request")
     assert gateway.post("/transcribe", b"note").status_code == 504
     assert broker.depth("stt.requests") == 2
-    assert broker.depth(heard) == int(may_cancel)
+    assert bool(broker.depth(heard)) is may_cancel
     assert gateway.stop() == 0
 
 

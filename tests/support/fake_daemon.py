@@ -6,12 +6,15 @@ Imports aio_pika and schemas; shares no line with the daemon, so that a client's
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
 from schemas import names
 from schemas.codes import ErrorCode
@@ -60,11 +63,20 @@ async def echo(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:
 class FakeDaemon:
     """Consumes one request queue while the `async with` block runs; replies first, then acks, and reconnects by itself."""
 
-    def __init__(self, url: str, script: Script = echo, *, queue: str = names.REQUESTS, arguments: dict[str, Any] | None = None) -> None:
-        """Open nothing yet. `arguments` of the queue, for tests of its limits."""
+    def __init__(
+        self,
+        url: str,
+        script: Script = echo,
+        *,
+        queue: str = names.REQUESTS,
+        arguments: dict[str, Any] | None = None,
+        confirmed: bool = False,
+    ) -> None:
+        """Open nothing yet. `arguments` of the queue, for tests of its limits; `confirmed`: ack after the broker has the answer on disk."""
         self._url = url
         self._script = script
         self._queue = queue
+        self._confirmed = confirmed
         self._arguments = arguments or {"x-queue-type": "quorum"}
         self.seen: list[AbstractIncomingMessage] = []
         self.arrived = asyncio.Semaphore(0)
@@ -73,7 +85,7 @@ class FakeDaemon:
     async def __aenter__(self) -> Self:
         """Declare the queue and consume it."""
         self._connection = await aio_pika.connect_robust(self._url, reconnect_interval=0.1)
-        channel = await self._connection.channel(publisher_confirms=False)
+        channel = await self._connection.channel(publisher_confirms=self._confirmed)
         self._exchange = channel.default_exchange
         queue = await channel.declare_queue(self._queue, durable=True, arguments=self._arguments)
         await queue.consume(self._take)
@@ -86,8 +98,12 @@ class FakeDaemon:
     async def _take(self, message: AbstractIncomingMessage) -> None:
         self.seen.append(message)
         self.arrived.release()
-        await self._script(self, message)
-        await message.ack()
+        try:
+            await self._script(self, message)
+            await message.ack()
+        except CONNECTION_EXCEPTIONS:  # unacked: the broker delivers it again
+            if not self._confirmed:
+                raise
 
     async def reply(self, message: AbstractIncomingMessage, answer: Transcript | Failure | Progress | bytes) -> None:
         """Publish one reply as the contract says it; bytes go as they are."""
@@ -96,6 +112,27 @@ class FakeDaemon:
         identity = reply_id(
             message_id=message.message_id, reply_to=message.reply_to, correlation_id=message.correlation_id, body=message.body
         )
-        await self._exchange.publish(
-            aio_pika.Message(body, correlation_id=message.correlation_id, headers={names.REPLY_ID_HEADER: identity}), message.reply_to
+        mode = aio_pika.DeliveryMode.PERSISTENT if self._confirmed else None
+        answered = aio_pika.Message(
+            body, correlation_id=message.correlation_id, headers={names.REPLY_ID_HEADER: identity}, delivery_mode=mode
         )
+        await self._exchange.publish(answered, message.reply_to)
+
+
+@asynccontextmanager
+async def control(url: str) -> AsyncIterator[list[str]]:
+    """What daemons hear on the control exchange: the ids of cancelled requests, in order."""
+    heard: list[str] = []
+
+    async def take(message: AbstractIncomingMessage) -> None:
+        body = json.loads(message.body)
+        assert set(body) == {"cancel"}
+        heard.append(body["cancel"])
+
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        exchange = await channel.declare_exchange(names.CONTROL_EXCHANGE, "fanout", durable=True)
+        queue = await channel.declare_queue(exclusive=True)
+        await queue.bind(exchange)
+        await queue.consume(take, no_ack=True)
+        yield heard

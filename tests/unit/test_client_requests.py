@@ -15,7 +15,7 @@ from schemas.codes import ErrorCode
 from schemas.options import TranscriptionOptions, from_headers
 from schemas.reply import Failure, FailureDetail
 from sttd import Client, errors
-from sttd.client import _correlation_id, _doubt_clocks, _headers, _read
+from sttd.client import _doubt_clocks, _headers, _id, _read
 from sttd.commands.exit_codes import Exit
 from sttd.options import Options
 from sttd.settings import ClientSettings, load
@@ -102,7 +102,7 @@ def test_a_timeout_out_of_range_is_refused(timeout: float) -> None:
 def test_a_correlation_id_that_amqp_cannot_carry_is_refused(given: str) -> None:
     """255 bytes, not characters."""
     with pytest.raises(errors.BadRequest, match="correlation_id"):
-        _correlation_id(given)
+        _id("correlation_id", given)
 
 
 async def test_audio_is_bytes_a_path_or_an_open_binary_file(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -9,12 +10,14 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from schemas.reply import AudioInfo, ModelInfo, Timings, Transcript
 from sttd.commands import extras, main
 from sttd.commands.exit_codes import Exit
-from sttd.commands.transcribe import Outcome
+from sttd.commands.transcribe_bars import Bars
+from sttd.commands.transcribe_output import Format, Outcome, targets, write
 from sttd.settings import ClientSettings
 
 ROOT = Path(__file__).parents[2]
@@ -83,6 +86,8 @@ def test_the_version_is_the_packages() -> None:
         (["transcribe", "--timeout", "0", str(ROOT / "README.md")], "0.1"),
         (["transcribe", "--format", "rtf", str(ROOT / "README.md")], "rtf"),
         (["transcribe", "-", "-"], "only once"),
+        (["transcribe", "--format", "srt", str(ROOT / "README.md"), "-"], "--output DIR"),
+        (["transcribe", "--output", str(ROOT / "README.md"), str(ROOT / "README.md")], "File exists"),
         (["sing"], "No such command"),
     ],
 )
@@ -189,9 +194,10 @@ def test_model_fetch_prints_the_directory_and_nothing_else_on_stdout() -> None:
 def test_texts_are_named_like_grep_names_lines() -> None:
     """One file: the text alone; several: which is whose. A failure has no line among the results."""
     good, bad = Outcome("a.ogg", canned()), Outcome("b.ogg", code="audio_empty", message="nothing")
-    assert good.as_text(named=False) == "привет"
-    assert good.as_text(named=True) == "a.ogg: привет"
-    assert bad.as_text(named=True) is None
+    assert good.shown(Format.TEXT, named=False) == "привет"
+    assert good.shown(Format.TEXT, named=True) == "a.ogg: привет"
+    assert bad.shown(Format.TEXT, named=True) is None
+    assert bad.shown(Format.SRT, named=False) is None
 
 
 def test_json_is_one_line_per_file_with_the_reply_as_it_came() -> None:
@@ -200,3 +206,46 @@ def test_json_is_one_line_per_file_with_the_reply_as_it_came() -> None:
     assert (good["file"], good["status"], good["text"], good["audio"]["codec"]) == ("a.ogg", "completed", "привет", "opus")
     bad = json.loads(Outcome("b.ogg", code="audio_empty", message="nothing").as_json())
     assert bad == {"file": "b.ogg", "status": "failed", "error": {"code": "audio_empty", "message": "nothing", "retryable": False}}
+
+
+def test_results_are_named_after_their_files_and_never_after_one_another_or_an_input(tmp_path: Path) -> None:
+    """Two notes of one name, a note called like its own result, stdin: nothing is overwritten."""
+    files = [tmp_path / name for name in ("a.ogg", "b.ogg", "b.mp3", "x/a.wav", "c.txt")] + [Path("-"), tmp_path / "y" / "b.ogg"]
+    named = targets(files, tmp_path, Format.TEXT)
+    assert [path.name for path in named.values()] == [
+        "a.ogg.txt",
+        "b.ogg.txt",
+        "b.mp3.txt",
+        "a.wav.txt",
+        "c.txt.txt",
+        "stdin.txt",
+        "b.ogg-2.txt",
+    ]
+    assert [path.name for path in targets(files[4:6], tmp_path / "out", Format.SRT).values()] == ["c.srt", "stdin.srt"]
+
+
+def test_a_result_that_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
+    """A full disk or a directory in the way: no half a file, no draft left behind."""
+    target = tmp_path / "a.txt"
+    write(Outcome("a.ogg", canned()), Format.TEXT, target)
+    assert target.read_text(encoding="utf-8") == "привет\n"
+    (tmp_path / "b.txt").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write(Outcome("b.ogg", canned()), Format.TEXT, tmp_path / "b.txt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "b.txt"]
+
+
+def test_the_bars_tell_how_many_how_fast_and_how_far_each_is() -> None:
+    """What a person watches during a long backfill; a name with brackets is a name, not markup."""
+    screen = Console(file=io.StringIO(), force_terminal=True, width=140, color_system=None)
+    with Bars(3, screen) as bars:
+        assert bars.wanted
+        bars.done("one.ogg", 30.0)
+        bars.report("two [bold].ogg", 0.4)
+        bars._bars.refresh()
+    drawn = screen.file.getvalue()  # type: ignore[attr-defined] # the StringIO of above
+    assert "1/3" in drawn
+    assert "x real time" in drawn
+    assert "two [bold].ogg" in drawn
+    assert "40%" in drawn
+    assert not Bars(3, Console(file=io.StringIO())).wanted

@@ -27,8 +27,17 @@ from schemas.options import TranscriptionOptions, header_name
 from sttd.commands import main as command_line
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/contract/*.md")])
-KNOWN_PROGRAMS = {"make", "sttd", "docker", "pip", "export", "rabbitmqctl", "rabbitmq-diagnostics", "promtool", "curl", "openssl"}
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("docs/contract/*.md"),
+        *ROOT.glob("examples/*.md"),
+        *ROOT.glob("examples/*/*.md"),
+    ]
+)
+KNOWN_PROGRAMS = {"make", "sttd", "docker", "pip", "export", "rabbitmqctl", "rabbitmq-diagnostics", "promtool"}
+KNOWN_PROGRAMS |= {"python", "node", "npm", "php", "celery", "curl", "openssl"}
 
 
 def names_of(pages: list[Path]) -> list[str]:
@@ -84,6 +93,8 @@ def test_every_command_in_a_page_is_one_that_exists(page: Path) -> None:
             assert set(words[1:]) <= make_targets(), words
         if program == "sttd":
             assert is_sttd_command(words[1:]), words
+        if program in {"python", "node", "php"}:
+            assert (ROOT / words[1]).is_file(), words
 
 
 @pytest.mark.parametrize("page", PAGES, ids=names_of(PAGES))

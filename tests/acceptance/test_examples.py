@@ -1,0 +1,201 @@
+"""Every program in examples/ against the real daemon: what a bot developer copies works as it stands."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from aio_pika.abc import AbstractIncomingMessage
+from amqp.exceptions import PreconditionFailed
+from celery import Celery
+from kombu import pools
+from kombu.entity import Queue
+
+from sttd import Client, errors
+from sttd.settings import ClientSettings
+from tests.support.broker import Broker, External
+from tests.support.daemon import DaemonProcess
+from tests.support.fake_daemon import FakeDaemon, failure, transcript
+from tests.support.notes import GROCERIES, note, short_notes, spoken
+from tools import examples
+from tools.rabbitmq import Node
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+PROGRAMS = {
+    "python": [sys.executable, "bot.py"],
+    "pika": [sys.executable, "transcribe.py"],
+    "faststream": [sys.executable, "transcribe.py"],
+    "node": ["node", "transcribe.mjs"],
+    "php": ["php", "transcribe.php"],
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's `.env` must not reach these tests."""
+    monkeypatch.setitem(ClientSettings.model_config, "env_file", None)
+
+
+@pytest.fixture(scope="module")
+def url(node: Node | External, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where one daemon serves all examples of this file."""
+    with Broker(node) as broker:
+        daemon = DaemonProcess(broker.amqp_url, tmp_path_factory.mktemp("examples") / "daemon.log").start()
+        try:
+            daemon.wait_ready()
+            yield broker.amqp_url
+        finally:
+            daemon.close()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _toolchains() -> None:
+    """Not skipped where something is missing: an example that nobody ran is not known to work."""
+    if not examples.ready():
+        pytest.fail(f"the examples need {', '.join(examples.missing()) or 'npm ci in examples/node'}. {examples.NEXT_STEP}")
+
+
+def run(name: str, url: str, *paths: Path) -> tuple[int, list[str], str]:
+    """Exit code, sorted lines of stdout, and stderr of one example."""
+    done = subprocess.run(
+        [*PROGRAMS[name], *map(str, paths)],
+        cwd=EXAMPLES / name,
+        env={**os.environ, "STTD_AMQP_URL": url},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    return done.returncode, sorted(done.stdout.splitlines()), done.stderr
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_each_example_gives_each_note_its_own_text_and_a_failure_its_code(name: str, url: str) -> None:
+    """Three notes and a damaged file, all in flight at once."""
+    notes = [sample for sample in short_notes() if sample.language == "ru"][:3]
+    damaged = note(expect="audio_unreadable")
+    code, lines, err = run(name, url, *(sample.path for sample in notes), damaged.path)
+    told = {Path(line.partition(": ")[0]).name: line.partition(": ")[2] for line in lines}
+    assert {sample.path.name: spoken(told[sample.path.name]) for sample in notes} == {s.path.name: spoken(s.text) for s in notes}, err
+    assert "audio_unreadable" in told[damaged.path.name]
+    assert code == (0 if name == "python" else 1)  # the bot has told its person; for the others it is a failed file
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_each_example_says_at_once_that_nobody_serves(name: str, broker: Broker) -> None:
+    """A wrong vhost, or a daemon that was never started: not a wait for a timeout, but a sentence."""
+    code, lines, err = run(name, broker.amqp_url, note(text=GROCERIES).path)
+    assert "stt.requests does not exist" in err
+    assert (code, lines) == (1, []) if name != "python" else lines
+
+
+def load(path: Path) -> ModuleType:
+    """An example as a module."""
+    spec = importlib.util.spec_from_file_location(f"example_{path.parent.name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_bot_cuts_long_texts_at_spaces_and_loses_no_word() -> None:
+    """A messenger refuses a message of more than 4,096 characters; half a word is no word."""
+    split = load(EXAMPLES / "python" / "bot.py").split
+    text = " ".join(f"слово-{n}" for n in range(2000))
+    parts = split(text)
+    assert all(0 < len(part) <= 4096 for part in parts)
+    assert " ".join(parts) == text
+    assert split("x" * 5000) == ["x" * 4096, "x" * 904]
+    assert split("короткая") == ["короткая"]
+    assert split("") == []
+
+
+class Chat:
+    """A message of a messenger that remembers what the bot said."""
+
+    def __init__(self, voice: bytes) -> None:
+        """One voice note."""
+        self._voice = voice
+        self.said: list[str] = []
+
+    async def download(self) -> bytes:
+        """The note."""
+        return self._voice
+
+    async def answer(self, text: str) -> None:
+        """Remember."""
+        self.said.append(text)
+
+
+async def test_the_bot_answers_whatever_becomes_of_the_note(broker: Broker) -> None:
+    """A long text in messages that the messenger takes, silence, a bad recording, trouble: the person always hears something."""
+    on_voice = load(EXAMPLES / "python" / "bot.py").on_voice
+    words = " ".join(f"слово-{n}" for n in range(2000))
+
+    async def script(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:
+        texts = {b"long": words, b"silence": ""}
+        code = message.body.decode()
+        await daemon.reply(message, transcript(message, texts[message.body]) if message.body in texts else failure(message, code))
+
+    chats = {what: Chat(what.encode()) for what in ("long", "silence", "audio_unreadable", "model_error")}
+    async with FakeDaemon(broker.amqp_url, script), Client(broker.amqp_url) as client:
+        for chat in chats.values():
+            await on_voice(chat, client)
+    assert " ".join(chats["long"].said) == words
+    assert max(map(len, chats["long"].said)) <= 4096
+    assert [chats[what].said[0].split()[2] for what in ("silence", "audio_unreadable", "model_error")] == ["no", "read", "listen"]
+
+
+def test_a_celery_task_asks_sttd_with_the_blocking_client(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The documented way: Celery's own queues for Celery, sttd's for sttd; a bad file fails at once, with its code."""
+    monkeypatch.setenv("STTD_AMQP_URL", url)
+    tasks = load(EXAMPLES / "celery" / "tasks.py")
+    try:
+        assert spoken(tasks.transcribe.apply([str(note(text=GROCERIES).path)]).get()) == spoken(GROCERIES)
+        with pytest.raises(errors.RejectedAudio):
+            tasks.transcribe.apply([str(note(expect="audio_unreadable").path)]).get()
+    finally:
+        tasks.client().close()
+
+
+@pytest.fixture
+def celery_app(url: str) -> Iterator[Celery]:
+    """Celery as its users set it up, with results over AMQP; one attempt to publish instead of its default of many."""
+    app = Celery("stranger", broker=url, backend="rpc://", set_as_current=False)
+    app.conf.update(task_publish_retry=False, broker_connection_timeout=5)
+    yield app
+    app.close()
+    pools.reset()  # type: ignore[no-untyped-call] # kombu's, of the process: they remember which queues exist
+
+
+def test_a_celery_message_on_sttds_queue_is_answered_with_a_clear_failure(celery_app: Celery) -> None:
+    """Sent by Celery itself, past its own declaring of queues: the answer is where Celery asked for it, and says what is wrong."""
+    theirs, ours = Queue("celery-replies", auto_delete=True), Queue("stt.requests", no_declare=True)  # type: ignore[no-untyped-call]  # kombu has no types
+    with celery_app.connection_for_write() as connection:
+        inbox = connection.SimpleQueue(theirs)
+        sent = celery_app.send_task("transcribe", ["note.ogg"], {"language": "ru"}, queue=ours, reply_to=theirs.name)
+        reply: Any = inbox.get(timeout=20)
+        inbox.close()
+    body = json.loads(reply.body)
+    assert body["status"] == "failed"
+    assert (body["error"]["code"], body["error"]["retryable"]) == ("bad_request", False)
+    assert "object" in body["error"]["message"]
+    assert reply.properties["correlation_id"] == body["correlation_id"] == sent.id
+
+
+def test_celery_is_told_at_once_that_sttds_queue_is_not_its_own(celery_app: Celery, url: str) -> None:
+    """`send_task(queue=...)` declares the queue in Celery's way; the broker refuses, the call raises, and the daemon goes on."""
+    with pytest.raises(PreconditionFailed, match="PRECONDITION_FAILED"):
+        celery_app.send_task("transcribe", ["note.ogg"], queue="stt.requests")
+    assert run("pika", url, note(text=GROCERIES).path)[0] == 0

@@ -16,13 +16,15 @@ from typing import Any, BinaryIO, Final, Self, TypeAlias, Unpack
 from uuid import uuid4
 
 import aio_pika
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from pydantic import ValidationError
 
 from schemas.codes import ErrorCode
 from schemas.options import DEADLINE_AHEAD, TranscriptionOptions, to_headers
 from schemas.reply import Progress, Transcript
-from sttd import errors
+from sttd import errands, errors
 from sttd.control import Control
+from sttd.errands import QueueState
 from sttd.link import Link
 from sttd.options import CallOptions, Options
 from sttd.replies import Dropped, Pending, Replies
@@ -183,6 +185,23 @@ class Client:
             f"the broker did not confirm request {pending.message_id} within {patience:g} s{trouble}: it may or may not be queued; "
             f"check the broker at {self._settings.broker} and its alarms"
         )
+
+    async def queue_state(self, queue: str | None = None) -> QueueState:
+        """How many requests wait in a queue (default: the client's) and how many daemons serve it, by passive declare.
+
+        Raises `NotServed` if there is no such queue, `BrokerUnavailable` if the broker is away or does not answer within 3 s.
+        """
+        name = queue or self._settings.request_queue
+        if not self._link.connected:
+            raise errors.BrokerUnavailable(f"no connection to RabbitMQ at {self._settings.broker}: {self._link.trouble or 'reconnecting'}")
+        try:
+            async with asyncio.timeout(errands.ERRAND_SECONDS):
+                state = await errands.look(await self._link.connection(), name)
+        except CONNECTION_EXCEPTIONS as error:
+            raise errors.BrokerUnavailable(f"RabbitMQ at {self._settings.broker} does not answer ({type(error).__name__})") from error
+        if state is None:
+            raise errors.NotServed(f"queue {name} does not exist at {self._settings.broker}: no daemon has served it yet (`sttd serve`)")
+        return state
 
     @property
     def dropped(self) -> Dropped:

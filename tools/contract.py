@@ -1,6 +1,7 @@
 """Writes or checks what is generated from the code: docs/contract/, docs/settings.md and docs/metrics.md.
 
-May import schemas, consumer.settings and consumer.side_port; the output depends on nothing but them (no clock, no machine).
+May import schemas, consumer.settings, consumer.side_port, gateway.settings and gateway.openapi; the output depends
+on nothing but them (no clock, no machine).
 """
 
 from __future__ import annotations
@@ -11,8 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
+
 from consumer.settings import Settings
 from consumer.side_port.metrics import OTHER, Described, Metrics
+from gateway import openapi
+from gateway.settings import GatewaySettings
 from schemas import asyncapi, json_schema, languages
 from schemas.codes import DeadReason, ErrorCode
 
@@ -34,6 +40,7 @@ def files() -> dict[str, str]:
     found = {f"contract/{name}.schema.json": _json(schema) for name, schema in json_schema.documents().items()}
     return found | {
         "contract/asyncapi.json": _json(asyncapi.document()),
+        "contract/gateway-openapi.json": _json(openapi.document()),
         "contract/error-codes.md": _error_codes(),
         "contract/languages.md": _languages(),
         "settings.md": _settings(),
@@ -106,29 +113,40 @@ def _languages() -> str:
 
 
 def _settings() -> str:
-    properties = Settings.model_json_schema()["properties"]
-    rows = [
-        (f"`STTD_{name.upper()}`", _default(name), _bounds(properties[name]), field.description or "")
-        for name, field in Settings.model_fields.items()
-    ]
+    head = ("setting", "default", "values", "meaning")
+    shared = [name for name in GatewaySettings.model_fields if name in Settings.model_fields and name != "model"]
     return (
         f"{GENERATED}# Settings\n\n"
         "Each is an environment variable, or a line of `.env` in the working directory (the environment wins).\n"
         "A wrong one ends the start with exit code 2 and names itself; an empty one counts as absent.\n"
         "Times are in seconds, sizes in bytes.\n\n"
-        f"{_table(('setting', 'default', 'values', 'meaning'), rows)}"
+        "## The daemon\n\n"
+        f"{_table(head, _rows(Settings, ()))}\n"
+        "## The gateway\n\n"
+        "`STTD_AMQP_URL` and `STTD_REQUEST_QUEUE` say where it sends requests, "
+        f"{' and '.join(f'`STTD_{name.upper()}`' for name in shared)} how it logs, as above.\n\n"
+        f"{_table(head, _rows(GatewaySettings, shared))}"
     )
 
 
-def _default(name: str) -> str:
-    field = Settings.model_fields[name]
+def _rows(settings: type[BaseSettings], without: Sequence[str]) -> list[tuple[str, ...]]:
+    properties = settings.model_json_schema()["properties"]
+    return [
+        (f"`STTD_{name.upper()}`", _default(field), _bounds(properties[name]), field.description or "")
+        for name, field in settings.model_fields.items()
+        if name not in without
+    ]
+
+
+def _default(field: FieldInfo) -> str:
     if field.default_factory is not None:
         return "host name and process id"
     value = field.default
     if value is None:
         return "see meaning"
     secret = getattr(value, "get_secret_value", None)
-    return f"`{secret() if secret else _plain(value)}`"
+    shown = secret() if secret else _plain(value)
+    return f"`{shown}`" if shown else "none"
 
 
 def _plain(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Which libraries the daemon's commands need beyond the base install, and what to say when they are missing.
+"""Which libraries the daemon's and the gateway's commands need beyond the base install, and what to say when they are missing.
 
 Imports the standard library and terminal.py; never imports what it looks for.
 """
@@ -14,13 +14,26 @@ from sttd.commands.terminal import leave
 CONSUMER: Final = ("av", "ctranslate2", "faster_whisper", "huggingface_hub", "prometheus_client", "starlette", "structlog", "uvicorn")
 """Modules of the `[consumer]` extra; a test compares with pyproject.toml."""
 
+GATEWAY: Final = ("python_multipart", "starlette", "structlog", "uvicorn")
+"""Modules of the `[gateway]` extra; a test compares with pyproject.toml."""
+
 
 def missing() -> list[str]:
     """Modules of the `[consumer]` extra that are not installed."""
-    return [name for name in CONSUMER if find_spec(name) is None]
+    return _absent(CONSUMER)
+
+
+def _absent(modules: tuple[str, ...]) -> list[str]:
+    return [name for name in modules if find_spec(name) is None]
 
 
 def need_consumer() -> None:
     """End the command with one line unless the `[consumer]` extra is installed."""
     if lacking := missing():
         raise leave(Exit.USAGE, f'this needs the daemon\'s libraries ({", ".join(lacking)} missing): pip install "sttd[consumer]"')
+
+
+def need_gateway() -> None:
+    """End the command with one line unless the `[gateway]` extra is installed."""
+    if lacking := _absent(GATEWAY):
+        raise leave(Exit.USAGE, f'this needs the gateway\'s libraries ({", ".join(lacking)} missing): pip install "sttd[gateway]"')

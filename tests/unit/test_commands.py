@@ -64,7 +64,7 @@ def test_help_teaches_the_commonest_commands_and_where_settings_come_from() -> N
         assert word in out
 
 
-@pytest.mark.parametrize("command", [["serve"], ["transcribe"], ["demo"], ["model"], ["model", "fetch"], ["model", "info"]])
+@pytest.mark.parametrize("command", [["serve"], ["transcribe"], ["gateway"], ["demo"], ["model"], ["model", "fetch"], ["model", "info"]])
 def test_every_command_explains_itself(command: list[str]) -> None:
     """Help of a subcommand never needs a broker, a model or an extra."""
     code, out, _ = run(*command, "--help")
@@ -129,18 +129,27 @@ def test_a_command_without_its_extra_says_what_to_install(monkeypatch: pytest.Mo
     assert err.count("\n") == 1
 
 
-def test_the_list_of_needed_libraries_is_the_consumer_extra() -> None:
+def test_the_gateway_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The base install has no HTTP server; one line says how to get it."""
+    monkeypatch.setattr(extras, "GATEWAY", ("a_library_that_is_not_there",))
+    code, _, err = run("gateway")
+    assert code == Exit.USAGE
+    assert 'pip install "sttd[gateway]"' in err
+
+
+@pytest.mark.parametrize(("extra", "looked_for"), [("consumer", extras.CONSUMER), ("gateway", extras.GATEWAY)])
+def test_the_lists_of_needed_libraries_are_the_extras(extra: str, looked_for: tuple[str, ...]) -> None:
     """A library added to pyproject.toml must be looked for too; what some machines do without has a marker."""
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["consumer"]
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"][extra]
     names = {re.split(r"[>=<]", line)[0].strip().replace("-", "_") for line in declared if ";" not in line}
-    assert names == set(extras.CONSUMER)
+    assert names == set(looked_for)
 
 
 def test_importing_the_client_and_the_command_line_loads_no_daemon_and_no_ml() -> None:
     """The base install has neither, and `sttd --help` must be quick."""
     program = (
-        "import sys, sttd.commands.main;"
-        "print(sorted({'consumer', 'av', 'ctranslate2', 'faster_whisper', 'numpy', 'huggingface_hub', 'uvicorn'} & set(sys.modules)))"
+        "import sys, sttd.commands.main; unwanted = {'consumer', 'av', 'ctranslate2', 'faster_whisper', 'numpy', 'huggingface_hub'};"
+        "print(sorted((unwanted | {'gateway', 'uvicorn', 'starlette'}) & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=30)
     assert done.stdout.strip() == "[]"

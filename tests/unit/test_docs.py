@@ -20,6 +20,7 @@ from typer.main import get_command
 from consumer.errors import ExitCode
 from consumer.settings import Settings
 from consumer.side_port.metrics import Metrics
+from gateway.settings import GatewaySettings
 from schemas import names
 from schemas.codes import ErrorCode
 from schemas.options import TranscriptionOptions, header_name
@@ -36,7 +37,7 @@ PAGES = sorted(
     ]
 )
 KNOWN_PROGRAMS = {"make", "sttd", "docker", "pip", "export", "install", "rabbitmqctl", "rabbitmq-diagnostics", "promtool"}
-KNOWN_PROGRAMS |= {"python", "python3", "node", "npm", "php", "celery", "systemctl", "kubectl"}
+KNOWN_PROGRAMS |= {"python", "python3", "node", "npm", "php", "celery", "systemctl", "kubectl", "curl", "openssl"}
 COMPOSE = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 
 
@@ -125,7 +126,8 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
 def test_every_setting_and_metric_that_is_named_exists(page: Path) -> None:
     """A renamed setting or metric is renamed in the text as well."""
     text = page.read_text(encoding="utf-8")
-    settings = {f"STTD_{name.upper()}" for name in Settings.model_fields} | {"STTD_TIMEOUT", "STTD_NAME", "STTD_"}
+    known = {*Settings.model_fields, *GatewaySettings.model_fields}
+    settings = {f"STTD_{name.upper()}" for name in known} | {"STTD_TIMEOUT", "STTD_NAME", "STTD_GATEWAY_", "STTD_"}
     settings |= set(re.findall(r"\$\{(STTD_\w+)", COMPOSE)) | {"STTD_RABBITMQ_PASSWORD"}  # the last one: in the changelog, as gone
     metrics = {row.name for row in Metrics().described}
 

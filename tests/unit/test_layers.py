@@ -23,7 +23,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "sttd": frozenset({"schemas"}),
     "sttd.commands": frozenset({"schemas", "sttd"}),
     "gateway": frozenset({"schemas", "sttd"}),
-    "tools": frozenset({"schemas", "sttd", "consumer"}),
+    "tools": frozenset({"schemas", "sttd", "consumer", "gateway"}),
 }
 """Which of our packages each may import; itself goes without saying."""
 
@@ -55,6 +55,9 @@ LIBRARIES: Final[dict[str, str]] = {
     "av": "consumer.audio.child",
 }
 """Libraries of the daemon that only one place in it may know."""
+
+AMQP: Final = frozenset({"aio_pika", "aiormq", "pamqp", "pika"})
+HTTP: Final = frozenset({"starlette", "uvicorn", "h11", "python_multipart"})
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,16 @@ def violations(tree: Mapping[str, str]) -> list[str]:
     """Everything in a tree that goes against the arrows, as sentences."""
     modules = frozenset(tree)
     found = [edge for module, source in tree.items() for edge in imports_of(module, source, modules)]
-    return sorted({*_against_packages(found), *_against_levels(found), *_against_libraries(found), *_circles(found), *_processing(tree)})
+    return sorted(
+        {
+            *_against_packages(found),
+            *_against_levels(found),
+            *_against_libraries(found),
+            *_circles(found),
+            *_processing(tree),
+            *_against_edges(found),
+        }
+    )
 
 
 def _against_packages(found: list[Import]) -> Iterator[str]:
@@ -145,6 +157,16 @@ def _against_libraries(found: list[Import]) -> Iterator[str]:
         home = LIBRARIES.get(edge.imported.split(".")[0])
         if home and _within(edge.importer, "consumer") and not _within(edge.importer, home):
             yield f"{edge.importer} must not import {edge.imported}: only {home} does"
+
+
+def _against_edges(found: list[Import]) -> Iterator[str]:
+    """HTTP stays in the gateway (and the daemon's side port), AMQP stays out of it."""
+    for edge in found:
+        library, package = edge.imported.split(".")[0], edge.importer.split(".")[0]
+        if package == "gateway" and library in AMQP:
+            yield f"{edge.importer} must not import {edge.imported}: it talks to the daemon through sttd.Client only"
+        if package in {"schemas", "sttd"} and library in HTTP:
+            yield f"{edge.importer} must not import {edge.imported}: only gateway does"
 
 
 def _circles(found: list[Import]) -> Iterator[str]:
@@ -205,6 +227,8 @@ def test_imports_of_the_whole_tree_follow_the_arrows() -> None:
         ({"sttd.client": "def late():\n    from consumer import settings"}, "sttd.client must not import consumer"),
         ({"sttd.commands.serve": "from consumer import __main__"}, "sttd.commands.serve must not import consumer"),
         ({"gateway.app": "import consumer.settings"}, "gateway.app must not import consumer.settings"),
+        ({"gateway.app": "import aio_pika"}, "gateway.app must not import aio_pika: it talks to the daemon through sttd.Client only"),
+        ({"sttd.subtitles": "import starlette.responses"}, "sttd.subtitles must not import starlette.responses: only gateway does"),
         ({"tools.contract": "from tests.support import broker"}, "tools.contract must not import tests.support"),
         (
             {"consumer.bus.seam": "import consumer.delivery"},

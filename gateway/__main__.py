@@ -1,0 +1,44 @@
+"""`python -m gateway`: read the settings, run the gateway, exit with 0 after a signal, 2 for what a setting must change.
+
+Nothing is constructed here; see app.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import sys
+from typing import Final
+
+from gateway import app, log, settings
+from gateway.server import CannotListen
+from sttd.errors import SettingsInvalid
+
+WRONG_SETTING = 2
+
+
+_M_MMAP_THRESHOLD: Final = -3
+
+
+def _give_memory_back() -> None:
+    """Keep glibc from raising its threshold: else audio that was let go of stays in the heap, and the process at its largest size."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # other C libraries have none, and need none
+        mallopt(_M_MMAP_THRESHOLD, 256 * 1024)
+
+
+def main() -> int:
+    """Run the gateway; returns the exit code."""
+    try:
+        loaded = settings.load()
+        _give_memory_back()
+        log.configure(loaded.log_format, loaded.log_level)
+        asyncio.run(app.serve(loaded))
+    except (settings.SettingsWrong, SettingsInvalid, CannotListen) as error:
+        sys.stderr.write(f"sttd gateway: {error}\n")
+        return WRONG_SETTING
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""Composition root of the gateway: start, run, drain, close. The only file that constructs its parts.
+
+Imports everything beside it; a second signal ends the process at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import structlog
+
+from gateway import routes
+from gateway.broker import Broker
+from gateway.forms import Limits
+from gateway.room import Room
+from gateway.server import Server
+from gateway.settings import GatewaySettings
+from sttd import Client
+
+STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
+
+log = structlog.get_logger(__name__)
+
+
+class Gateway:
+    """The running gateway."""
+
+    def __init__(self, settings: GatewaySettings, client: Client) -> None:
+        """Construct all parts; open nothing."""
+        loop = asyncio.get_running_loop()
+        self._settings = settings
+        self._broker = Broker(client, settings.gateway_max_queued)
+        endpoints = routes.Endpoints(
+            broker=self._broker,
+            room=Room(settings.gateway_memory_bytes, loop.time),
+            limits=Limits(settings.gateway_max_upload_bytes, settings.gateway_upload_seconds),
+            timeout=settings.gateway_timeout,
+            model=settings.public_model,
+        )
+        app = routes.build(endpoints, settings.tokens)
+        self._server = Server(settings.gateway_host, settings.gateway_port, app, settings.gateway_drain_seconds)
+
+    async def serve(self) -> None:
+        """Run until a signal. Raises `CannotListen`."""
+        stop = asyncio.Event()
+        await self._server.start()
+        log.info("the gateway listens", action="listening", url=self._server.url, model=self._settings.public_model)
+        self._warn()
+        with _on_stop(stop):
+            async with self._broker.running():
+                await self._run(stop)
+                log.info("stopping: answers under way are finished first", action="draining", under_way=self._server.under_way)
+                await self._server.close()
+        log.info("stopped", action="stopped")
+
+    async def _run(self, stop: asyncio.Event) -> None:
+        """Until told to stop; a server that dies by itself ends the gateway with what it died of."""
+        ends = [asyncio.create_task(stop.wait(), name="stop"), asyncio.create_task(self._server.watch(), name="watch the server")]
+        try:
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in ends:
+                task.cancel()
+            await asyncio.gather(*ends, return_exceptions=True)
+
+    def _warn(self) -> None:
+        if not self._settings.tokens and not _is_loopback(self._settings.gateway_host):
+            log.warning(
+                "anybody who reaches this port may use it: set STTD_GATEWAY_TOKENS, or let only the bot's host through the firewall",
+                action="open_to_others",
+                host=self._settings.gateway_host,
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@contextmanager
+def _on_stop(stop: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+
+    def received(number: int) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    for number in STOPPING:
+        loop.add_signal_handler(number, received, number)
+    try:
+        yield
+    finally:
+        for number in STOPPING:
+            loop.remove_signal_handler(number)
+
+
+async def serve(settings: GatewaySettings) -> None:
+    """Run the gateway until a signal. Raises `CannotListen`, `sttd.errors.SettingsInvalid`."""
+    await Gateway(settings, Client(name="sttd gateway")).serve()

@@ -1,0 +1,97 @@
+"""The gateway's one client: opened in the background, however late the broker comes, and asked how the queue is.
+
+Imports sttd.Client and problems beside it. Looks at the queue once a second at most, whoever asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+
+from gateway.problems import busy, unavailable
+from sttd import Client
+from sttd.errands import QueueState
+from sttd.errors import BrokerUnavailable, NotServed
+
+LONGEST_PAUSE_SECONDS: Final = 15.0
+FRESH_SECONDS: Final = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class Broker:
+    """Gives the open client, or says why there is none."""
+
+    def __init__(self, client: Client, max_queued: int) -> None:
+        """Open nothing yet."""
+        self._client = client
+        self._max_queued = max_queued
+        self._trouble = "not connected yet"
+        self._looking: asyncio.Task[QueueState] | None = None
+        self._looked = 0.0
+        self._opened = False
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Open the client, in the background while the broker is away, and close it at the end."""
+        opener = asyncio.create_task(self._open(), name="open the client")
+        try:
+            yield
+        finally:
+            opener.cancel()
+            await asyncio.gather(opener, return_exceptions=True)
+            await self._client.close()
+
+    async def _open(self) -> None:
+        pause = 0.5
+        while True:
+            try:
+                await self._client.open()
+            except BrokerUnavailable as error:
+                self._trouble = str(error)
+                log.warning("no broker yet; trying again", action="broker_away", reason=self._trouble, pause_seconds=pause)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            else:
+                self._opened = True
+                log.info("connected to the broker", action="broker_connected")
+                return
+
+    def client(self) -> Client:
+        """The open client. Raises `Problem` 503 until the broker was reached once; after that the client itself rides out restarts."""
+        if not self._opened:
+            raise unavailable(f"the broker is away: {self._trouble}")
+        return self._client
+
+    async def state(self) -> QueueState:
+        """How the queue is, at most a second ago. Raises `BrokerUnavailable` or `NotServed`."""
+        if not self._opened:
+            raise BrokerUnavailable(self._trouble)
+        now = asyncio.get_running_loop().time()
+        if self._looking is None or not self._client.connected or (self._looking.done() and now - self._looked >= FRESH_SECONDS):
+            self._looked = now
+            self._looking = asyncio.create_task(self._client.queue_state(), name="look at the queue")
+        return await asyncio.shield(self._looking)
+
+    async def admit(self) -> Client:
+        """The client, if the queue is not too long. Raises `Problem` 429 or 503."""
+        client = self.client()
+        try:
+            waiting = (await self.state()).waiting
+        except (BrokerUnavailable, NotServed):
+            return client  # the call itself waits for the broker, or says in its own words what is wrong
+        if waiting >= self._max_queued:
+            raise busy(f"{waiting} requests wait in the queue already; try again later", "queue_deep")
+        return client
+
+    async def why_not(self) -> str | None:
+        """Why nothing can be transcribed now; None if it can."""
+        try:
+            state = await self.state()
+        except (BrokerUnavailable, NotServed) as error:
+            return str(error)
+        return None if state.consumers else "no daemon works on the queue"

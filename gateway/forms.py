@@ -1,0 +1,210 @@
+"""A multipart form, read as it arrives: small fields, and one file, which stays in memory and never touches the disk.
+
+Imports starlette's request and python_multipart. Enforces every limit while reading; never trusts a name, a label or a length.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import TYPE_CHECKING, Final
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect, Request
+
+from gateway.problems import CallerGone, Problem, no_file
+from gateway.room import Hold
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
+IDLE_SECONDS: Final = 15.0
+"""Longest pause within an upload."""
+
+MOST_PARTS: Final = 64
+FIELD_BYTES: Final = 64 * 1024
+"""All fields but the file, heads of the parts included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one upload may cost."""
+
+    file_bytes: int
+    seconds: float
+
+
+@dataclass(slots=True)
+class Form:
+    """A form that was read. `audio` is None where there was no part `file` with a file name; empty files are files."""
+
+    fields: dict[str, list[str]] = field(default_factory=dict)
+    audio: bytes | None = None
+
+    def one(self, name: str) -> str | None:
+        """The first value of a field; None for an absent or empty one."""
+        return next((value for value in self.fields.get(name, ()) if value), None)
+
+    def many(self, name: str) -> list[str]:
+        """All values of a field, sent as `name` or `name[]`."""
+        return [value for key in (name, f"{name}[]") for value in self.fields.get(key, ()) if value]
+
+
+async def read(request: Request, hold: Hold, limits: Limits) -> Form:
+    """Read the form. Raises `Problem`: 400 no form or a broken one, 408 too slow, 413 too large, 415 another type, 429 no room."""
+    boundary = _boundary(request)
+    _claimed(request, limits)
+    reader = _Reader(boundary, limits)
+    loop = asyncio.get_running_loop()
+    end = loop.time() + limits.seconds
+    try:
+        async with asyncio.timeout_at(min(end, loop.time() + IDLE_SECONDS)) as scope:
+            hold.uploading = scope
+            async for chunk in request.stream():
+                reader.write(chunk)
+                hold.grow(len(chunk))
+                if not hold.evicted:
+                    scope.reschedule(min(end, loop.time() + IDLE_SECONDS))
+    except TimeoutError:
+        raise Problem(408, f"the upload was too slow: {limits.seconds:g} s in all, no pause above {IDLE_SECONDS:g} s", "too_slow") from None
+    except ClientDisconnect:
+        raise CallerGone from None
+    else:
+        return reader.form()
+    finally:
+        hold.uploading = None
+        reader.close()
+
+
+def _boundary(request: Request) -> bytes:
+    """What parts the form. Forms without a file, and no body at all, are the old service's `No file provided`."""
+    kind, parameters = parse_options_header(request.headers.get("content-type", ""))
+    if kind == b"multipart/form-data" and parameters.get(b"boundary"):
+        return parameters[b"boundary"]
+    if kind in {b"", b"multipart/form-data", b"application/x-www-form-urlencoded"}:
+        raise no_file()
+    message = 'send the audio as multipart/form-data in the field "file" (with curl: -F file=@voice.ogg)'
+    raise Problem(415, message, "unsupported_content_type")
+
+
+def _claimed(request: Request, limits: Limits) -> None:
+    """Refuse by the length that the caller announces, before a byte is read."""
+    length = request.headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > limits.file_bytes + FIELD_BYTES:
+        raise too_large(limits)
+
+
+def too_large(limits: Limits) -> Problem:
+    """The file is larger than this gateway takes."""
+    return Problem(413, f"the file is larger than {limits.file_bytes} bytes", "body_too_large", param="file")
+
+
+class _Reader:
+    """python_multipart's callbacks; collects what is wanted and counts the rest."""
+
+    def __init__(self, boundary: bytes, limits: Limits) -> None:
+        callbacks: MultipartCallbacks = {
+            "on_part_begin": self._begin,
+            "on_header_field": self._head_name,
+            "on_header_value": self._head_value,
+            "on_header_end": self._head_end,
+            "on_headers_finished": self._heads_end,
+            "on_part_data": self._data,
+            "on_part_end": self._end,
+            "on_end": self._finish,
+        }
+        try:
+            self._parser = MultipartParser(boundary, callbacks)
+        except FormParserError:
+            raise _broken() from None
+        self._limits = limits
+        self._form = Form()
+        self._file: BytesIO | None = None
+        self._parts = self._small = self._total = 0
+        self._complete = False
+        self._begin()
+        self._parts = 0
+
+    def write(self, chunk: bytes) -> None:
+        self._total += len(chunk)
+        if self._total > self._limits.file_bytes + FIELD_BYTES:
+            raise too_large(self._limits)
+        try:
+            self._parser.write(chunk)
+        except FormParserError:
+            raise _broken() from None
+
+    def form(self) -> Form:
+        if not self._complete:
+            raise _broken()
+        if self._file is not None:
+            self._form.audio = self._file.getvalue()  # shares the buffer: no second copy of the audio
+        return self._form
+
+    def close(self) -> None:
+        """Let go of the audio. The parser's callbacks point back here: without this it would stay until the next garbage collection."""
+        self._file = None
+        del self._parser
+
+    def _begin(self) -> None:
+        self._parts += 1
+        if self._parts > MOST_PARTS:
+            raise Problem(400, f"the form has more than {MOST_PARTS} parts", "bad_form")
+        self._name: str | None = None
+        self._head = (bytearray(), bytearray())
+        self._text = bytearray()
+        self._is_audio = self._ignored = False
+
+    def _head_name(self, data: bytes, start: int, end: int) -> None:
+        self._spend(end - start)
+        self._head[0].extend(data[start:end])
+
+    def _head_value(self, data: bytes, start: int, end: int) -> None:
+        self._spend(end - start)
+        self._head[1].extend(data[start:end])
+
+    def _head_end(self) -> None:
+        name, value = self._head
+        self._head = (bytearray(), bytearray())
+        if bytes(name).lower() != b"content-disposition":
+            return
+        _, options = parse_options_header(bytes(value))
+        self._name = options.get(b"name", b"").decode(errors="replace")
+        if b"filename" in options:
+            first = self._name == "file" and self._file is None
+            self._is_audio, self._ignored = first, not first
+
+    def _heads_end(self) -> None:
+        if self._name is None:
+            raise _broken()
+        if self._is_audio:
+            self._file = BytesIO()
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        if self._ignored:  # another file: counts towards the length of the whole body only
+            return
+        if not self._is_audio or self._file is None:
+            self._spend(end - start)
+            self._text.extend(data[start:end])
+            return
+        if self._file.tell() + end - start > self._limits.file_bytes:
+            raise too_large(self._limits)
+        self._file.write(memoryview(data)[start:end])
+
+    def _end(self) -> None:
+        if not (self._is_audio or self._ignored):
+            self._form.fields.setdefault(self._name or "", []).append(self._text.decode(errors="replace").strip())
+
+    def _finish(self) -> None:
+        self._complete = True
+
+    def _spend(self, count: int) -> None:
+        self._small += count
+        if self._small > FIELD_BYTES:
+            raise Problem(413, f"the form's fields are larger than {FIELD_BYTES} bytes", "bad_form")
+
+
+def _broken() -> Problem:
+    return Problem(400, "the multipart form is broken or incomplete", "bad_form")

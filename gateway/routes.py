@@ -1,0 +1,157 @@
+"""The endpoints: the old service's two, OpenAI's three, and the document that describes them.
+
+Imports starlette and everything beside it but the server. Each reads its form, waits for the client, and shapes the answer; no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from gateway import door, forms, openapi, shapes, wishes
+from gateway.broker import Broker
+from gateway.events import Events
+from gateway.problems import Problem, from_client
+from gateway.room import Hold, Room
+from gateway.wishes import Task, Wish
+from gateway.work import running, settled, until_gone
+from schemas.reply import Transcript
+from sttd import Client
+from sttd.errors import SttdClientError
+from sttd.options import Options
+from sttd.subtitles import render
+
+OPENAI_MODEL: Final = "whisper-1"
+"""What OpenAI's documents name; whatever a call names, the daemon's one model answers."""
+
+BAD_AUDIO_OLD: Final = 500
+BAD_AUDIO_OPENAI: Final = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """The endpoints and what they share. All are async: Starlette gives each plain function a thread."""
+
+    broker: Broker
+    room: Room
+    limits: forms.Limits
+    timeout: float
+    model: str
+
+    async def home(self, _: Request) -> Response:
+        """What there is to see for now."""
+        return RedirectResponse("openapi.json")
+
+    async def document(self, _: Request) -> Response:
+        """The OpenAPI document."""
+        return JSONResponse(openapi.document())
+
+    async def health(self, _: Request) -> Response:
+        """The old service's health: 200 while a daemon works on the queue, else 503."""
+        error = await self.broker.why_not()
+        told = shapes.Health(status="unavailable" if error else "ok", model=self.model, error=error)
+        return _json(told, 503 if error else 200, {"cache-control": "no-store"})
+
+    async def transcribe(self, request: Request) -> Response:
+        """The old service's call."""
+        with self.room.hold() as hold:
+            client, form = await self._read(request, hold)
+            audio, options = wishes.old(form)
+            found = await self._transcribe(request, client, audio, options, bad_audio=BAD_AUDIO_OLD)
+            return _json(shapes.OldTranscript.of(found))
+
+    async def transcriptions(self, request: Request) -> Response:
+        """OpenAI's transcription."""
+        return await self._openai(request, "transcribe")
+
+    async def translations(self, request: Request) -> Response:
+        """OpenAI's translation into English."""
+        return await self._openai(request, "translate")
+
+    async def models(self, _: Request) -> Response:
+        """The names that a call may use."""
+        return _json(shapes.Models(data=[shapes.Model(id=name) for name in self._names]))
+
+    async def one_model(self, request: Request) -> Response:
+        """One of them."""
+        name = request.path_params["name"]
+        if name not in self._names:
+            raise Problem(404, f"there is no model of that name; there are {', '.join(self._names)}", "model_not_found", param="model")
+        return _json(shapes.Model(id=name))
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return (self.model, OPENAI_MODEL)
+
+    async def _read(self, request: Request, hold: Hold) -> tuple[Client, forms.Form]:
+        """What can be refused without reading is refused before; then the form."""
+        client = await self.broker.admit()
+        form = await forms.read(request, hold, self.limits)
+        request.state.audio_bytes = None if form.audio is None else len(form.audio)
+        return client, form
+
+    async def _transcribe(self, request: Request, client: Client, audio: bytes, options: Options, *, bad_audio: int) -> Transcript:
+        call = client.transcribe(audio, timeout=self.timeout, correlation_id=request.state.request_id, **options)
+        found = await until_gone(request.receive, settled(call))
+        if isinstance(found, SttdClientError):
+            raise from_client(found, bad_audio=bad_audio)
+        return found
+
+    async def _openai(self, request: Request, task: Task) -> Response:
+        async with AsyncExitStack() as stack:
+            hold = stack.enter_context(self.room.hold())
+            client, form = await self._read(request, hold)
+            wish = wishes.openai(form, task)
+            if wish.stream:
+                return await self._stream(request, client, wish, stack)
+            found = await self._transcribe(request, client, wish.audio, wish.options, bad_audio=BAD_AUDIO_OPENAI)
+            return _shaped(found, wish)
+
+    async def _stream(self, request: Request, client: Client, wish: Wish, stack: AsyncExitStack) -> Response:
+        """Wait for the first step, so that what fails at once is a plain error; the response then owns what the request holds."""
+        run = await stack.enter_async_context(
+            running(client, wish.audio, wish.options, timeout=self.timeout, request_id=request.state.request_id)
+        )
+        first = await until_gone(request.receive, run.next())
+        if isinstance(first, SttdClientError):
+            raise from_client(first, bad_audio=BAD_AUDIO_OPENAI)
+        return Events(run, first, wish, stack.pop_all(), lambda problem: door.body(problem, openai=True))
+
+
+def _shaped(found: Transcript, wish: Wish) -> Response:
+    if wish.form == "verbose_json":
+        return _json(shapes.verbose(found, wish.task, wish.granularities))
+    if wish.form == "json":
+        return _json(shapes.Text(text=found.text, usage=shapes.usage(found)))
+    return PlainTextResponse(render(found, wish.form) + "\n")
+
+
+def _json(body: shapes.Body, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(body.model_dump_json(exclude_none=True), status, headers, media_type="application/json")
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def build(endpoints: Endpoints, tokens: tuple[str, ...]) -> door.Door:
+    """The whole application."""
+    routes: list[tuple[str, Handler, str]] = [
+        ("/", endpoints.home, "GET"),
+        ("/openapi.json", endpoints.document, "GET"),
+        ("/health", endpoints.health, "GET"),
+        ("/transcribe", endpoints.transcribe, "POST"),
+        ("/v1/audio/transcriptions", endpoints.transcriptions, "POST"),
+        ("/v1/audio/translations", endpoints.translations, "POST"),
+        ("/v1/models", endpoints.models, "GET"),
+        ("/v1/models/{name:path}", endpoints.one_model, "GET"),
+    ]
+    handlers: dict[Any, Any] = dict.fromkeys(door.HANDLED, door.on_problem)
+    app = Starlette(routes=[Route(path, handler, methods=[method]) for path, handler, method in routes], exception_handlers=handlers)
+    return door.Door(app, tokens)

@@ -1,0 +1,96 @@
+"""Every setting of the gateway: name, default, bounds, one sentence each. Read once, at start, by the composition root.
+
+Imports pydantic-settings only; the broker's address and the queue are the client's settings (sttd/settings.py).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MEBIBYTE = 1024 * 1024
+SHORTEST_TOKEN = 16
+
+
+class SettingsWrong(Exception):
+    """A setting is malformed; the message names it, never its value."""
+
+
+class GatewaySettings(BaseSettings):
+    """The gateway's settings; each is read from `STTD_<NAME>` or from `.env`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="STTD_",
+        env_file=".env",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        protected_namespaces=(),
+    )
+
+    gateway_host: str = Field(
+        default="127.0.0.1", description="Address that the gateway listens on; `0.0.0.0` for bots on other hosts (then mind the firewall)."
+    )
+    gateway_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        default=5000, description="Port of the gateway; 0 takes a free one and logs it."
+    )
+    gateway_tokens: SecretStr = Field(
+        default=SecretStr(""),
+        description="Bearer tokens of callers, comma-separated, 16 characters or more each; empty: anybody who reaches the port.",
+    )
+    gateway_max_upload_bytes: Annotated[int, Field(ge=1024, le=512 * MEBIBYTE)] = Field(
+        default=20 * MEBIBYTE, description="Largest audio file taken; more is 413, told while the upload still runs."
+    )
+    gateway_memory_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * MEBIBYTE)] = Field(
+        default=48 * MEBIBYTE, description="Audio held at once, in all requests together; what does not fit is 429."
+    )
+    gateway_upload_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(
+        default=60, description="Longest time that one upload may take; slower ones are 408."
+    )
+    gateway_timeout: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        default=300, description="Longest time from upload to answer; it is also the request's deadline. Later is 504."
+    )
+    gateway_max_queued: Annotated[int, Field(ge=1, le=10_000_000)] = Field(
+        default=500, description="Requests waiting in the queue from which on new ones are 429."
+    )
+    gateway_drain_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
+        default=30, description="How long SIGTERM waits for answers under way; what is left is cancelled."
+    )
+    model: Annotated[str, Field(min_length=1)] = Field(
+        default="base", description="What the daemon's model is called on `/health` and `/v1/models`; loads nothing."
+    )
+    log_format: Literal["console", "json"] = Field(default="console", description="`console` for people, `json` for collectors.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least severe level that is logged.")
+
+    @field_validator("gateway_tokens")
+    @classmethod
+    def _guessable(cls, value: SecretStr) -> SecretStr:
+        if any(len(token) < SHORTEST_TOKEN or not token.isascii() or " " in token for token in _split(value)):
+            raise ValueError(f"each token has {SHORTEST_TOKEN} ASCII characters or more and no space (`openssl rand -hex 16` makes one)")
+        return value
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The tokens, apart."""
+        return _split(self.gateway_tokens)
+
+    @property
+    def public_model(self) -> str:
+        """The model's name for callers, as the old service gave it: `whisper-base`; of a directory or Hub id only the last part."""
+        return f"whisper-{self.model.rstrip('/').rpartition('/')[2]}"
+
+
+def _split(tokens: SecretStr) -> tuple[str, ...]:
+    return tuple(token.strip() for token in tokens.get_secret_value().split(",") if token.strip())
+
+
+def load() -> GatewaySettings:
+    """Read the settings; raises `SettingsWrong` with one clause per wrong one, never with its value (it may be a secret)."""
+    try:
+        return GatewaySettings()
+    except ValidationError as error:
+        lines = [f"STTD_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors(include_input=False, include_url=False)]
+        raise SettingsWrong("; ".join(lines) + " (all settings: docs/settings.md)") from None

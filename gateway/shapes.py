@@ -1,0 +1,176 @@
+"""The bodies of answers: what the old service gave, and what OpenAI's API gives. The OpenAPI document is made from these models.
+
+Imports pydantic and schemas. Pure; never makes up a figure: what the daemon does not tell is left out or empty.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.reply import Segment, Transcript
+
+
+class Body(BaseModel):
+    """What all bodies have in common."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class OldTranscript(Body):
+    """The old service's answer; `duration` in seconds."""
+
+    text: str
+    language: str = Field(description="Whisper language code.", examples=["ru"])
+    duration: float
+
+    @classmethod
+    def of(cls, found: Transcript) -> OldTranscript:
+        """The three fields of a transcript that the old service had."""
+        return cls(text=found.text, language=found.language, duration=found.duration)
+
+
+class OldError(Body):
+    """The old service's failure."""
+
+    error: str
+
+
+class Health(Body):
+    """The old service's health; `error` says why it is not ok."""
+
+    status: Literal["ok", "unavailable"]
+    model: str = Field(examples=["whisper-base"])
+    error: str | None = None
+
+
+class Usage(Body):
+    """What was billed elsewhere and is counted only here: whole seconds of audio."""
+
+    type: Literal["duration"] = "duration"
+    seconds: int
+
+
+class Text(Body):
+    """`response_format=json`."""
+
+    text: str
+    usage: Usage
+
+
+class VerboseSegment(Body):
+    """One stretch of speech; times in seconds. The daemon does not tell `tokens`; `seek` is the start in hundredths of a second."""
+
+    id: int
+    seek: int
+    start: float
+    end: float
+    text: str
+    tokens: list[int] = Field(default_factory=list)
+    temperature: float = 0.0
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+
+    @classmethod
+    def of(cls, found: Segment) -> VerboseSegment:
+        """A segment as OpenAI has it."""
+        given = found.model_dump(include={"id", "start", "end", "text", "avg_logprob", "compression_ratio", "no_speech_prob"})
+        return cls(seek=round(found.start * 100), **given)
+
+
+class VerboseWord(Body):
+    """One word; times in seconds."""
+
+    word: str
+    start: float
+    end: float
+
+
+class Verbose(Body):
+    """`response_format=verbose_json`; `segments` and `words` as `timestamp_granularities` asks."""
+
+    task: Literal["transcribe", "translate"]
+    language: str
+    duration: float
+    text: str
+    segments: list[VerboseSegment] | None = None
+    words: list[VerboseWord] | None = None
+    usage: Usage
+
+
+class Delta(Body):
+    """A piece of text that was added; `fraction` of the audio is done."""
+
+    type: Literal["transcript.text.delta"] = "transcript.text.delta"
+    delta: str
+    fraction: float | None = None
+
+
+class Done(Body):
+    """The whole text, at the end. With `response_format=verbose_json` also what that has."""
+
+    type: Literal["transcript.text.done"] = "transcript.text.done"
+    text: str
+    language: str | None = None
+    duration: float | None = None
+    segments: list[VerboseSegment] | None = None
+    words: list[VerboseWord] | None = None
+
+
+class Model(Body):
+    """One model by name."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = "sttd"
+
+
+class Models(Body):
+    """The models that may be named; the daemon has one, whatever a call names."""
+
+    object: Literal["list"] = "list"
+    data: list[Model]
+
+
+class OpenAIProblem(Body):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class OpenAIError(Body):
+    """OpenAI's failure."""
+
+    error: OpenAIProblem
+
+
+def usage(found: Transcript) -> Usage:
+    """Seconds of audio, rounded up."""
+    return Usage(seconds=ceil(found.duration))
+
+
+def verbose(found: Transcript, task: Literal["transcribe", "translate"], granularities: frozenset[str]) -> Verbose:
+    """The long answer; a translation is in English, whatever was spoken."""
+    return Verbose(
+        task=task,
+        language="en" if task == "translate" else found.language,
+        duration=found.duration,
+        text=found.text,
+        segments=[VerboseSegment.of(segment) for segment in found.segments] if "segment" in granularities else None,
+        words=words(found) if "word" in granularities else None,
+        usage=usage(found),
+    )
+
+
+def words(found: Transcript) -> list[VerboseWord]:
+    """All words in order."""
+    return [
+        VerboseWord(word=word.word.strip(), start=word.start, end=word.end) for segment in found.segments for word in segment.words or ()
+    ]

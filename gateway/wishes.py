@@ -1,0 +1,104 @@
+"""What a form asks for: the daemon's options, and for the OpenAI-compatible API the shape of the answer too.
+
+Imports forms and problems beside it. Pure. Values are checked by the client, with the daemon's own words; here only what it does not know.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, cast, get_args
+
+from gateway.forms import Form
+from gateway.problems import Problem, no_file
+from schemas.languages import AUTO
+from sttd.options import Options
+
+Task = Literal["transcribe", "translate"]
+ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
+Granularity = Literal["word", "segment"]
+
+_TRUTH: Final = {"true": True, "1": True, "false": False, "0": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One call of the OpenAI-compatible API."""
+
+    audio: bytes
+    options: Options
+    task: Task
+    form: ResponseFormat
+    granularities: frozenset[Granularity]
+    stream: bool
+
+
+def old(form: Form) -> tuple[bytes, Options]:
+    """The old service's form: `file`, and as a new thing `language`, `task` and `prompt`. Raises `Problem`."""
+    if form.audio is None:
+        raise no_file()
+    task = _choice(form.one("task") or "transcribe", get_args(Task), "task")
+    return form.audio, _options(form, cast("Task", task), default_language=None)
+
+
+def openai(form: Form, task: Task) -> Wish:
+    """A call of `/v1/audio/transcriptions` or `/v1/audio/translations`. Raises `Problem` 400 with the name of the field."""
+    if form.audio is None:
+        raise no_file()
+    shape = _choice(form.one("response_format") or "json", get_args(ResponseFormat), "response_format")
+    granularities = frozenset(
+        _choice(given, get_args(Granularity), "timestamp_granularities") for given in form.many("timestamp_granularities")
+    )
+    if granularities and shape != "verbose_json":
+        raise _wrong("timestamp_granularities needs response_format=verbose_json", "timestamp_granularities")
+    stream = _flag(form, "stream")
+    options = _options(form, task, default_language=AUTO)
+    options["word_timestamps"] = "word" in granularities or None
+    options["progress"] = stream or None
+    return Wish(
+        form.audio,
+        options,
+        task,
+        cast("ResponseFormat", shape),
+        cast("frozenset[Granularity]", granularities or frozenset({"segment"})),
+        stream,
+    )
+
+
+def _options(form: Form, task: Task, *, default_language: str | None) -> Options:
+    languages = form.many("languages")
+    return {
+        "language": form.one("language") or default_language,
+        "languages": languages or None,
+        "task": task,
+        "initial_prompt": form.one("prompt"),
+        "hotwords": " ".join(form.many("keywords")) or None,
+        "temperature": _temperature(form),
+    }
+
+
+def _temperature(form: Form) -> float | None:
+    """0 means the ladder of rising temperatures, as in OpenAI's API."""
+    given = form.one("temperature")
+    if given is None:
+        return None
+    try:
+        return float(given) or None
+    except ValueError:
+        raise _wrong("temperature is a number from 0 to 1", "temperature") from None
+
+
+def _flag(form: Form, name: str) -> bool:
+    given = (form.one(name) or "false").lower()
+    if given not in _TRUTH:
+        raise _wrong(f"{name} is true or false", name)
+    return _TRUTH[given]
+
+
+def _choice(given: str, known: tuple[str, ...], name: str) -> str:
+    if given not in known:
+        raise _wrong(f"{name} is one of {', '.join(known)}", name)
+    return given
+
+
+def _wrong(message: str, param: str) -> Problem:
+    return Problem(400, message, "bad_request", param=param)

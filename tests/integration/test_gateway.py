@@ -1,0 +1,294 @@
+"""The gateway against a real RabbitMQ and a scripted daemon: what it refuses, how soon, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pika
+import pytest
+
+from tests.support import gateway as callers
+from tests.support.broker import Broker
+from tests.support.gateway import GatewayProcess
+from tests.support.rpc import Rpc
+from tools.rabbitmq import Node
+
+pytestmark = pytest.mark.timeout(90)
+
+StartGateway = Callable[..., GatewayProcess]
+
+
+@pytest.fixture
+def start(broker: Broker, tmp_path: Path) -> Iterator[StartGateway]:
+    """Start gateways on the test's vhost, with a request queue that nobody serves; all are ended with the test."""
+    started: list[GatewayProcess] = []
+    broker.declare("stt.requests", x_queue_type="quorum")
+
+    def one(amqp_url: str = broker.amqp_url, **settings: str) -> GatewayProcess:
+        gateway = GatewayProcess(amqp_url, tmp_path / f"gateway-{len(started)}", **settings)
+        started.append(gateway)
+        return gateway.__enter__()
+
+    yield one
+    for gateway in started:
+        gateway.__exit__()
+
+
+@pytest.fixture(scope="module")
+def strict(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GatewayProcess, Broker]]:
+    """One gateway with narrow limits for all tests of them; nobody serves its queue."""
+    narrow = {"gateway_max_upload_bytes": "100000", "gateway_memory_bytes": "250000", "gateway_upload_seconds": "1"}
+    with Broker(node) as broker:
+        broker.declare("stt.requests", x_queue_type="quorum")
+        with GatewayProcess(broker.amqp_url, tmp_path_factory.mktemp("strict") / "gateway", gateway_timeout="1.5", **narrow) as gateway:
+            gateway.wait_log("broker_connected")
+            yield gateway, broker
+
+
+def talk(gateway: GatewayProcess, *pieces: bytes, until: bytes = b"\r\n\r\n", seconds: float = 10) -> bytes:
+    """Send raw bytes and return what comes back, up to `until` or the end."""
+    with socket.create_connection(gateway.address, timeout=seconds) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+        answer = b""
+        while until not in answer and (data := connection.recv(65_536)):
+            answer += data
+        return answer
+
+
+def test_health_is_503_without_a_daemon_and_without_a_broker(own_node: Node, tmp_path: Path) -> None:
+    """Whoever probes it learns whether a note would be transcribed now, and why not; it comes back by itself."""
+    broker = Broker(own_node).__enter__()
+    with GatewayProcess(broker.amqp_url, tmp_path / "gateway", model="some/where/large-v3") as gateway:
+        gateway.wait_log("broker_connected")
+        unserved = gateway.wait_health(503).json()
+        assert unserved["status"] == "unavailable"
+        assert unserved["model"] == "whisper-large-v3"
+        assert "stt.requests does not exist" in unserved["error"]
+
+        broker.declare("stt.requests", x_queue_type="quorum")
+        gateway.wait(lambda: "no daemon works" in gateway.wait_health(503).json()["error"], 10, "a queue without consumers")
+
+        with broker.connect() as connection:
+            channel = connection.channel()
+            channel.basic_consume("stt.requests", lambda *_: None)
+            connection.process_data_events()
+            assert gateway.wait_health(200).json() == {"status": "ok", "model": "whisper-large-v3"}
+            own_node.flush()
+            own_node.kill()
+            began = time.monotonic()
+            assert "no connection" in gateway.wait_health(503).json()["error"]
+            assert time.monotonic() - began < 5
+            with pytest.raises(pika.exceptions.AMQPError):
+                connection.process_data_events(5)
+
+        own_node.start()
+        gateway.wait(lambda: "no daemon works" in gateway.wait_health(503, 40).json()["error"], 40, "the broker's return")
+        assert gateway.stop() == 0
+
+
+def test_it_starts_before_its_broker(tmp_path: Path) -> None:
+    """In a compose file everything starts at once: calls are 503 with a time to come back, and nothing restarts in a loop."""
+    with GatewayProcess("amqp://guest:s3cret@127.0.0.1:1/", tmp_path / "gateway") as gateway:
+        gateway.wait_log("broker_away")
+        assert gateway.wait_health(503).json()["status"] == "unavailable"
+        refused = gateway.post("/transcribe", b"x")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
+        assert set(refused.json()) == {"error"}
+        assert gateway.stop() == 0
+        assert "s3cret" not in gateway.log
+
+
+def test_a_deep_queue_is_429_before_the_upload(start: StartGateway, broker: Broker) -> None:
+    """The caller keeps the file and comes back later, in either API; what fits is still taken."""
+    for _ in range(3):
+        broker.publish("stt.requests", b"x")
+    gateway = start(gateway_max_queued="3", gateway_timeout="1")
+    gateway.wait_log("broker_connected")
+    old = talk(gateway, callers.head(length=10_000))
+    assert old.startswith(b"HTTP/1.1 429 ")
+    assert b"\r\nretry-after: 10\r\n" in old
+    new = gateway.post("/v1/audio/transcriptions", b"x")
+    assert (new.status_code, new.headers["retry-after"]) == (429, "10")
+    assert new.json()["error"]["type"] == "rate_limit_error"
+    broker.take("stt.requests", 3)
+    gateway.wait(lambda: gateway.post("/transcribe", b"x").status_code == 504, 10, "room in the queue")
+
+
+@pytest.mark.parametrize("path", ["/transcribe", "/v1/audio/transcriptions"])
+def test_no_answer_in_time_is_504_and_the_daemon_is_told(strict: tuple[GatewayProcess, Broker], path: str) -> None:
+    """Nobody waits for ever, and the request carries the same deadline, so that nobody works for it later."""
+    gateway, broker = strict
+    began = time.monotonic()
+    late = gateway.post(path, b"x")
+    assert (late.status_code, time.monotonic() - began < 3) == (504, True)
+    (request,) = broker.take("stt.requests")
+    assert "stt-deadline" in request.headers
+
+
+def test_a_file_above_the_limit_is_413_while_it_is_sent(strict: tuple[GatewayProcess, Broker]) -> None:
+    """By its announced length before a byte of it is read, else as soon as it is over; the caller gets to read the answer."""
+    gateway, _ = strict
+    announced = talk(gateway, callers.head(length=2_000_000_000))
+    assert announced.startswith(b"HTTP/1.1 413 ")
+    pieces = [callers.chunk(callers.part()), *[callers.chunk(b"a" * 10_000)] * 11]
+    unannounced = talk(gateway, callers.head("/v1/audio/transcriptions", length=None), *pieces, until=b"}}")
+    assert unannounced.startswith(b"HTTP/1.1 413 ")
+    assert json.loads(unannounced.partition(b"\r\n\r\n")[2])["error"]["code"] == "body_too_large"
+    whole = gateway.post("/transcribe", b"a" * 5_000_000)  # sends everything before it reads anything
+    assert (whole.status_code, whole.json()) == (413, {"error": "the file is larger than 100000 bytes"})
+
+
+def test_another_type_of_body_is_415_and_a_broken_form_is_400(strict: tuple[GatewayProcess, Broker]) -> None:
+    """The words say what to send; a form without a file is still the old `No file provided`."""
+    gateway, _ = strict
+    for kind in ("audio/ogg", "application/json"):
+        raw = httpx.post(f"{gateway.url}/transcribe", content=b"OggS", headers={"Content-Type": kind})
+        assert raw.status_code == 415
+        assert "-F file=@voice.ogg" in raw.json()["error"]
+    for content in (b"no form", callers.part() + b"abc", b"--xyzzy\r\nno head\r\n"):
+        headers = {"Content-Type": "multipart/form-data; boundary=xyzzy"}
+        broken = httpx.post(f"{gateway.url}/transcribe", content=content, headers=headers)
+        assert (broken.status_code, broken.json()) == (400, {"error": "the multipart form is broken or incomplete"})
+    form = httpx.post(f"{gateway.url}/transcribe", data={"a": "b"})
+    assert (form.status_code, form.json()) == (400, {"error": "No file provided"})
+
+
+def test_a_slow_upload_is_408(strict: tuple[GatewayProcess, Broker]) -> None:
+    """However steadily it dribbles in: the whole upload has a time."""
+    gateway, _ = strict
+    answer = talk(gateway, callers.head(length=1000), callers.part())
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_audio_held_at_once_is_bounded(strict: tuple[GatewayProcess, Broker]) -> None:
+    """Requests that wait for their answers hold their audio; one more than there is room for is 429, and room comes back."""
+    gateway, _ = strict
+    answers: list[int] = []
+    threads = [threading.Thread(target=lambda: answers.append(gateway.post("/transcribe", b"a" * 90_000).status_code)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == [429, 504, 504]
+    assert gateway.post("/transcribe", b"a" * 90_000).status_code == 504
+
+
+def test_a_caller_who_hangs_up_cancels_by_message_id(start: StartGateway, broker: Broker) -> None:
+    """Every daemon hears the id of the very request that was queued."""
+    gateway = start()
+    gateway.wait_log("broker_connected")
+    with broker.connect() as connection:
+        channel = connection.channel()
+        channel.exchange_declare("stt.control", "fanout", durable=True)
+        heard = channel.queue_declare("", exclusive=True).method.queue
+        channel.queue_bind(heard, "stt.control")
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{gateway.url}/transcribe", files={"file": b"note"}, timeout=0.5)
+        method, _, body = None, None, b""
+        while method is None:
+            connection.process_data_events(0.05)
+            method, _, body = channel.basic_get(heard, auto_ack=True)
+    (request,) = broker.take("stt.requests")
+    assert json.loads(body) == {"cancel": request.properties.message_id}
+
+
+@pytest.mark.parametrize("may_cancel", [True, False])
+def test_the_documented_permissions_are_enough(start: StartGateway, broker: Broker, *, may_cancel: bool) -> None:
+    """With the line of docs/operations.md it looks, asks and cancels; without leave to cancel it does the rest all the same."""
+    write = r"^(amq\.default|stt\.control)$" if may_cancel else r"^amq\.default$"
+    url = broker.add_user(f"{broker.vhost}-bot", "pw", configure=r"^sttd\.client\..*$", write=write, read=r"^sttd\.client\..*$")
+    with broker.connect() as connection:
+        channel = connection.channel()
+        channel.exchange_declare("stt.control", "fanout", durable=True)
+        heard = channel.queue_declare("heard", durable=True).method.queue
+        channel.queue_bind(heard, "stt.control")
+    gateway = start(url, gateway_timeout="1")
+    gateway.wait_log("broker_connected")
+    assert "no daemon works" in gateway.wait_health(503).json()["error"]
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{gateway.url}/transcribe", files={"file": b"note"}, timeout=0.5)
+    gateway.wait(lambda: [line for line in gateway.lines("request") if line["status"] == 499], 5, "the end of the request")
+    assert gateway.post("/transcribe", b"note").status_code == 504
+    assert broker.depth("stt.requests") == 2
+    assert bool(broker.depth(heard)) is may_cancel
+    assert gateway.stop() == 0
+
+
+def test_sigterm_finishes_what_is_under_way(start: StartGateway, broker: Broker) -> None:
+    """A deploy costs nobody an answer: no new connections, the answer that is waited for still comes, exit code 0."""
+    gateway = start()
+    gateway.wait_log("broker_connected")
+    answers: list[httpx.Response] = []
+    caller = threading.Thread(target=lambda: answers.append(gateway.post("/transcribe", b"note")))
+    caller.start()
+    with Rpc(broker.amqp_url) as daemon:
+        gateway.wait(lambda: broker.depth("stt.requests"), 10, "the request")
+        (request,) = broker.take("stt.requests")
+        gateway.process.terminate()
+        assert gateway.wait_log("draining")["under_way"] == 1
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(gateway.address, 5).close()
+        failure = {"code": "model_error", "message": "it is model_error", "retryable": True}
+        reply = {"status": "failed", "correlation_id": None, "message_id": request.properties.message_id, "error": failure}
+        daemon.send(json.dumps(reply | {"attempt": 1, "worker": "w"}).encode(), queue=str(request.properties.reply_to))
+        daemon.flush()
+        caller.join()
+    assert (answers[0].status_code, answers[0].json()) == (500, {"error": "it is model_error"})
+    assert gateway.process.wait(10) == 0
+
+
+def test_sigterm_cancels_what_outlasts_the_drain(start: StartGateway, broker: Broker) -> None:
+    """The drain time is the limit; the caller is not left hanging."""
+    gateway = start(gateway_drain_seconds="1")
+    gateway.wait_log("broker_connected")
+    with socket.create_connection(gateway.address, 10) as connection:
+        connection.sendall(callers.head(length=len(callers.part()) + 15) + callers.part() + b"note\r\n--xyzzy--")
+        gateway.wait(lambda: broker.depth("stt.requests"), 10, "the request")
+        assert gateway.stop(10) == 0
+        connection.recv(1000)
+
+
+def test_a_port_that_is_taken_and_a_wrong_setting_end_the_start(tmp_path: Path) -> None:
+    """One line says which setting to change, never with its value; the exit code is 2."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for name, (settings, said) in {
+            "port": ({"gateway_port": str(taken.getsockname()[1])}, "STTD_GATEWAY_PORT"),
+            "token": ({"gateway_tokens": "hush"}, "STTD_GATEWAY_TOKENS"),
+            "url": ({}, "STTD_AMQP_URL"),
+        }.items():
+            url = "http://hush" if name == "url" else "amqp://localhost"
+            with pytest.raises(AssertionError, match=f"(?s)exited with 2.*{said}") as failed:
+                GatewayProcess(url, tmp_path / name, **settings).__enter__()
+            assert "hush" not in str(failed.value)
+
+
+def test_two_hundred_bad_callers_get_nowhere(start: StartGateway) -> None:
+    """Slow, broken, endless, abandoned uploads at once: health stays quick, memory small, and nothing is left of them."""
+    gateway = start(gateway_upload_seconds="3")
+    gateway.wait_log("broker_connected")
+    idle = gateway.open_files()
+    took: list[float] = []
+    with callers.siege(gateway.address, 200, 8) as besiegers, httpx.Client() as probe:
+        while besiegers.poll() is None:
+            began = time.monotonic()
+            assert probe.get(f"{gateway.url}/health", timeout=5).status_code == 503
+            took.append(time.monotonic() - began)
+            time.sleep(0.05)  # a probe now and then, as a probe does
+    assert besiegers.returncode == 0
+    assert gateway.resident_mib("VmHWM") < 150
+    # Nine of ten, because the besiegers and the broker want the same cores: on an idle machine it is all of them.
+    assert sorted(took)[len(took) * 9 // 10] < 0.1
+    gateway.wait(lambda: gateway.open_files() <= idle + 1, 15, "the end of all connections")
+    assert list(gateway.temporary.iterdir()) == []
+    statuses = {line["status"] for line in gateway.lines("request") if line["path"] != "/health"}
+    assert statuses == {400, 408, 413, 429, 499}
+    gateway.stop()
+    assert gateway.lines("draining")[-1]["under_way"] == 0
+    assert gateway.lines("request_failed") == []

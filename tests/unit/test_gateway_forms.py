@@ -1,0 +1,203 @@
+"""Forms are read chunk by chunk, whatever the cuts, and every limit holds while reading; room for audio is given back."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from starlette.requests import Request
+
+from gateway import forms
+from gateway.forms import Form, Limits
+from gateway.problems import Problem
+from gateway.room import STALLED_SECONDS, Room
+
+LIMITS = Limits(file_bytes=1000, seconds=5)
+FORM = {"content-type": 'multipart/form-data; boundary="b"'}
+
+
+def part(head: str, body: bytes) -> bytes:
+    """One part of a form."""
+    return f"--b\r\nContent-Disposition: form-data; {head}\r\n\r\n".encode() + body + b"\r\n"
+
+
+FILE = part('name="file"; filename="v.ogg"', b"OggS\r\n--bogus\r\nrest")
+WHOLE = part('name="language"', "ру".encode()) + FILE + part('name="x[]"', b"1") + part('name="x[]"', b"2") + b"--b--\r\n"
+
+
+def request(chunks: list[bytes], headers: dict[str, str]) -> Request:
+    """A request whose body comes in these pieces; after the last one nothing comes, unless it is whole."""
+    pieces = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
+    messages: list[dict[str, Any]] = [*pieces, {"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    return Request({"type": "http", "headers": raw, "method": "POST", "path": "/"}, receive)
+
+
+async def read(*chunks: bytes, limits: Limits = LIMITS, headers: dict[str, str] | None = None, room: Room | None = None) -> Form:
+    """Read one form."""
+    with (room or Room(10_000_000, asyncio.get_running_loop().time)).hold() as hold:
+        return await forms.read(request(list(chunks), FORM | (headers or {})), hold, limits)
+
+
+async def refused(*chunks: bytes, **given: Any) -> Problem:
+    """Read one form that must be refused."""
+    with pytest.raises(Problem) as error:
+        await read(*chunks, **given)
+    return error.value
+
+
+async def test_a_form_is_its_fields_and_its_file() -> None:
+    """Boundaries that only look like one are part of the audio; a field may come several times, with or without brackets."""
+    form = await read(WHOLE)
+    assert form.audio == b"OggS\r\n--bogus\r\nrest"
+    assert form.one("language") == "ру"
+    assert form.many("x") == ["1", "2"]
+    assert form.one("nothing") is None
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, len(WHOLE)), max_size=12))
+def test_no_cut_between_chunks_changes_a_form(cuts: list[int]) -> None:
+    """TCP cuts where it likes."""
+    places = [0, *sorted(cuts), len(WHOLE)]
+    chunks = [WHOLE[start:end] for start, end in pairwise(places)]
+    assert asyncio.run(read(*chunks)) == asyncio.run(read(WHOLE))
+
+
+async def test_the_first_file_of_that_name_wins_and_others_are_dropped() -> None:
+    """As in the old service; a file under another name is no file of ours."""
+    form = await read(part('name="other"; filename="a"', b"no"), FILE, part('name="file"; filename="c"', b"second"), b"--b--\r\n")
+    assert form.audio == b"OggS\r\n--bogus\r\nrest"
+    assert (await read(part('name="file"', b"a field"), b"--b--\r\n")).audio is None
+    assert (await read(part('name="file"; filename=""', b""), b"--b--\r\n")).audio == b""
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"content-type": ""}, 400),
+        ({"content-type": "application/x-www-form-urlencoded"}, 400),
+        ({"content-type": "multipart/form-data"}, 400),
+        ({"content-type": "audio/ogg"}, 415),
+        ({"content-type": f"multipart/form-data; boundary={'b' * 5000}"}, 400),
+        ({"content-length": "2000000000"}, 413),
+    ],
+)
+async def test_what_the_head_gives_away_is_refused_before_the_body(headers: dict[str, str], status: int) -> None:
+    """Nobody uploads 2 GB to be told at the end."""
+
+    async def never() -> dict[str, Any]:
+        raise AssertionError("the body was read")
+
+    asked = request([], FORM | headers)
+    asked._receive = never
+    with Room(10, asyncio.get_running_loop().time).hold() as hold, pytest.raises(Problem) as error:
+        await forms.read(asked, hold, LIMITS)
+    assert error.value.status == status
+
+
+@pytest.mark.parametrize(
+    ("chunks", "status"),
+    [
+        ([part('name="file"; filename="a"', b"a" * 1001)], 413),
+        ([part('name="x"', b"a" * (forms.FIELD_BYTES + 1))], 413),
+        ([part('name="other"; filename="a"', b"a" * 40_000), part('name="third"; filename="a"', b"a" * 40_000)], 413),
+        ([part("name=x", b"1") * (forms.MOST_PARTS + 1)], 400),
+        ([b"no form at all"], 400),
+        ([FILE], 400),
+        ([b"--b\r\nContent-Type: audio/ogg\r\n\r\nno name\r\n--b--\r\n"], 400),
+        ([b"--b\r\n" + b"X-Long: " + b"a" * 10_000], 400),
+        ([], 400),
+    ],
+)
+async def test_every_limit_holds_while_reading(chunks: list[bytes], status: int) -> None:
+    """Too large, too many, broken, cut off: a status, never a crash."""
+    assert (await refused(*chunks)).status == status
+
+
+async def test_audio_that_was_refused_is_let_go_of_at_once() -> None:
+    """Room that is free on paper must be free in memory, without waiting for the garbage collector."""
+    gc.collect()
+    gc.disable()
+    try:
+        await refused(FILE, part('name="file2"; filename="x"', b"a" * 70_000))
+        assert not [found for found in gc.get_objects() if isinstance(found, forms._Reader) and found._file is not None]
+    finally:
+        gc.enable()
+
+
+async def test_a_caller_who_hangs_up_in_his_upload_is_no_error() -> None:
+    """It happens all day long; the log says 499."""
+    asked = request([FILE], FORM)
+
+    async def gone() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    asked._receive = gone
+    with Room(10, asyncio.get_running_loop().time).hold() as hold, pytest.raises(Problem) as error:
+        await forms.read(asked, hold, LIMITS)
+    assert error.value.status == 499
+
+
+async def test_an_upload_that_dawdles_ends() -> None:
+    """The time is for the whole upload, however many pieces come meanwhile."""
+    asked = request([], FORM)
+
+    async def drip() -> dict[str, Any]:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b"--b\r\n"[:0], "more_body": True}
+
+    asked._receive = drip
+    with Room(10, asyncio.get_running_loop().time).hold() as hold, pytest.raises(Problem, match="too slow") as error:
+        await forms.read(asked, hold, Limits(1000, 0.1))
+    assert error.value.status == 408
+
+
+async def test_room_is_given_back_and_a_full_one_refuses() -> None:
+    """What is held is what the counter says, and one request too many learns it at once."""
+    now = 0.0
+    room = Room(100, lambda: now)
+    with room.hold() as first:
+        first.grow(60)
+        with room.hold() as second, pytest.raises(Problem) as error:
+            second.grow(41)
+        assert (error.value.status, error.value.retry_after) == (429, 10)
+        assert room.used == 60
+    assert room.used == 0
+
+
+async def test_an_upload_that_stands_still_makes_way_but_one_that_waits_for_its_text_does_not() -> None:
+    """Holding connections open must hold nobody up; finished uploads are never given up."""
+    loop = asyncio.get_running_loop()
+    now = loop.time()
+    room = Room(100, lambda: now)
+    ended = asyncio.Event()
+
+    async def stalls() -> None:
+        with room.hold() as hold:
+            async with asyncio.timeout(60) as hold.uploading:
+                hold.grow(50)
+                ended.set()
+                await asyncio.Event().wait()
+
+    task = asyncio.create_task(stalls())
+    await ended.wait()
+    with room.hold() as waiting, room.hold() as newcomer:
+        waiting.grow(40)
+        with pytest.raises(Problem):
+            newcomer.grow(50)
+        now += STALLED_SECONDS
+        newcomer.grow(50)
+        assert room.used == 90
+        with pytest.raises(TimeoutError):
+            await task
+        assert room.used == 90

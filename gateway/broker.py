@@ -39,12 +39,20 @@ class Broker:
     async def running(self) -> AsyncIterator[None]:
         """Open the client, in the background while the broker is away, and close it at the end."""
         opener = asyncio.create_task(self._open(), name="open the client")
+        opener.add_done_callback(self._watch)
         try:
             yield
         finally:
             opener.cancel()
             await asyncio.gather(opener, return_exceptions=True)
             await self._client.close()
+
+    def _watch(self, opener: asyncio.Task[None]) -> None:
+        """Nothing but the end stops the opener before it is connected; if something does, health and every call say so."""
+        error = None if opener.cancelled() else opener.exception()
+        if error is not None:
+            self._trouble = "the gateway failed to connect; its log says why, a restart may help"
+            log.error("connecting failed", action="broker_failed", exc_info=error)
 
     async def _open(self) -> None:
         pause = 0.5

@@ -37,6 +37,7 @@ from consumer.side_port import app as side_app
 from consumer.side_port.health import Health
 from consumer.side_port.metrics import Metrics
 from consumer.side_port.server import SideServer
+from consumer.watched import PartEnded, cancelled, raise_if_ended
 from consumer.worker import Worker
 
 ENGINE_SECONDS = 3.0  # s that threads in the middle of a window get to notice that the daemon closes
@@ -90,7 +91,7 @@ class Daemon:
             except StartupError as error:
                 code = error.exit_code
                 log.error("cannot go on: %s", error.message, action="startup_error", exit_code=int(code))
-            except _PartEnded as ended:
+            except PartEnded as ended:
                 code = ExitCode.INTERNAL
                 log.error("a part of the daemon ended", action="part_ended", part=ended.part, exc_info=ended.__cause__)
             await self._drain()
@@ -264,7 +265,7 @@ class Daemon:
         """Run `work` as a named task for the rest of the life; its end is the daemon's end."""
         task = asyncio.create_task(work, name=name)
         self._watched.add(task)
-        self._parts.push_async_callback(_cancelled, task)
+        self._parts.push_async_callback(cancelled, task)
 
     async def _or_stop(self, work: Coroutine[Any, Any, T]) -> T | None:
         """Wait for `work`, the stop event or the end of a watched task, whichever comes first; None means stop."""
@@ -272,30 +273,8 @@ class Daemon:
         stop = asyncio.create_task(self._stop.wait(), name="stop")
         try:
             await asyncio.wait({job, stop, *self._watched}, return_when=asyncio.FIRST_COMPLETED)
-            _raise_if_ended(self._watched)
+            raise_if_ended(self._watched)
             return await job if job.done() else None
         finally:
             job.cancel()
             stop.cancel()
-
-
-class _PartEnded(Exception):
-    """A watched task ended although nobody asked it to."""
-
-    def __init__(self, part: str) -> None:
-        super().__init__(part)
-        self.part = part
-
-
-def _raise_if_ended(watched: set[asyncio.Task[None]]) -> None:
-    for task in watched:
-        if task.done():
-            error = None if task.cancelled() else task.exception()
-            if isinstance(error, StartupError):
-                raise error
-            raise _PartEnded(task.get_name()) from error
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait({task})

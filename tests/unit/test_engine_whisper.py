@@ -243,9 +243,13 @@ async def test_coalesced_calls_say_what_single_ones_say() -> None:
     single, raw = loaded._whisper.model, _Counting(loaded._whisper.model._model, batches)
     loaded._whisper.model = CoalescedModel(raw, scheduler, single)
     scheduler.coalesce(1, batch=4, hold=0.2)
-    together = await asyncio.gather(*(engine.transcribe(job) for job in jobs))
-    assert [(heard.text, heard.language) for heard in together] == [(heard.text, heard.language) for heard in alone]
-    assert {name for name, size in batches if size > 1} == {"encode", "generate", "detect_language"}
+    for _ in range(20):  # who meets whom is the threads' business: an idle engine waits for nobody
+        together = await asyncio.gather(*(engine.transcribe(job) for job in jobs))
+        assert [(heard.text, heard.language) for heard in together] == [(heard.text, heard.language) for heard in alone]
+        if {name for name, size in batches if size > 1} == {"encode", "generate", "detect_language"}:
+            break
+    else:
+        pytest.fail(f"never together: {batches}")
     assert max(size for _, size in batches) == 4
     assert await engine.close(PATIENCE)
 

@@ -31,7 +31,7 @@ MAY_IMPORT_LAZILY: Final[dict[str, frozenset[str]]] = {"sttd.commands": frozense
 """And which inside functions only: a bot that installs the client has neither engine nor broker tools."""
 
 CONSUMER_LEVELS: Final = (
-    {"consumer", "pcm", "errors", "models", "log", "signals", "shield", "failpoints", "cancels", "survived", "service_manager"},
+    {"consumer", "pcm", "errors", "models", "log", "signals", "shield", "failpoints", "cancels", "survived", "service_manager", "watched"},
     {"settings"},
     {"bus", "audio", "engine", "side_port"},
     {"delivery", "observe", "memory"},

@@ -31,10 +31,10 @@ MAY_IMPORT_LAZILY: Final[dict[str, frozenset[str]]] = {"sttd.commands": frozense
 """And which inside functions only: a bot that installs the client has neither engine nor broker tools."""
 
 CONSUMER_LEVELS: Final = (
-    {"consumer", "pcm", "errors", "models", "log", "signals", "shield", "failpoints", "cancels", "survived", "service_manager", "watched"},
+    {"consumer", "pcm", "errors", "models", "log", "signals", "shield", "failpoints", "cancels", "survived", "service_manager"},
     {"settings"},
     {"bus", "audio", "engine", "side_port"},
-    {"delivery", "observe", "memory"},
+    {"delivery", "observe", "memory", "watched"},
     {"copies"},
     {"verdict", "progress", "limit"},
     {"settling"},

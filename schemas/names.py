@@ -57,6 +57,9 @@ FIRST_SEEN_HEADER: Final = "sttd-first-seen"
 WORKER_HEADER: Final = "sttd-worker"
 EXPIRES_HEADER: Final = "sttd-expires"
 LANE_HEADER: Final = "sttd-lane"
+TRACE_HEADERS: Final = ("traceparent", "tracestate")
+"""W3C trace context of the request, as its publisher gave it; copies and replies carry it on."""
+
 UNNAMED_HEADER: Final = "sttd-unnamed"
 """On copies: the request had no `message_id`; the copy's own is not the caller's."""
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from consumer.settings import Settings
-from consumer.side_port.metrics import OTHER, Described, Metrics
+from consumer.side_port.labels import OTHER
+from consumer.side_port.metrics import Metrics
+from consumer.side_port.registry import Described
 from schemas import asyncapi, json_schema, languages
 from schemas.codes import DeadReason, ErrorCode
 

@@ -35,6 +35,11 @@ class Gate(Protocol):
         """Calls that wait for their turn."""
         ...
 
+    @property
+    def current(self) -> Job | None:
+        """The job that this thread works for, if any."""
+        ...
+
     def run(self, call: Callable[[], T]) -> T:
         """Wait for the turn of this thread's job, then call. Raises `JobStopped` instead once `job.stop` is set."""
         ...
@@ -69,6 +74,11 @@ class SlotGate:
         """Calls that wait for a slot."""
         return len(self._turns)
 
+    @property
+    def current(self) -> Job | None:
+        """The job that this thread works for, if any."""
+        return getattr(self._current, "job", None)
+
     @contextmanager
     def job(self, job: Job) -> Iterator[None]:
         """Until the block ends, this thread's calls belong to `job`."""
@@ -89,7 +99,7 @@ class SlotGate:
             self._leave()
 
     def _refuse_if_stopped(self) -> None:
-        job: Job | None = getattr(self._current, "job", None)
+        job = self.current
         if job is not None and job.stop.is_set():
             raise JobStopped("stopped between two windows")
 

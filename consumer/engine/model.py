@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -43,15 +43,15 @@ class GatedModel:
 
     def encode(self, *args: Any, **kwargs: Any) -> Any:
         """Mel frames -> what the decoder reads."""
-        return self._gate.run(lambda: self._model.encode(*args, **kwargs))
+        return self._gate.run(self._timed("encode", lambda: self._model.encode(*args, **kwargs)))
 
     def generate(self, *args: Any, **kwargs: Any) -> Any:
         """Encoded windows -> tokens."""
-        return self._gate.run(lambda: self._model.generate(*args, **kwargs))
+        return self._gate.run(self._timed("generate", lambda: self._model.generate(*args, **kwargs)))
 
     def detect_language(self, *args: Any, **kwargs: Any) -> Any:
         """Encoded windows -> the probability of each language."""
-        return self._gate.run(lambda: self._model.detect_language(*args, **kwargs))
+        return self._gate.run(self._timed("detect_language", lambda: self._model.detect_language(*args, **kwargs)))
 
     def align(self, features: Any, start_sequence: Any, text_tokens: Any, num_frames: int, **kwargs: Any) -> Any:
         """Tokens and encoded windows -> when each token was spoken.
@@ -60,7 +60,12 @@ class GatedModel:
         alignments and faster-whisper 1.2.1 raises IndexError on them. Two frames make one place.
         """
         frames = max(num_frames, 2)
-        return self._gate.run(lambda: self._model.align(features, start_sequence, text_tokens, frames, **kwargs))
+        return self._gate.run(self._timed("align", lambda: self._model.align(features, start_sequence, text_tokens, frames, **kwargs)))
+
+    def _timed(self, name: str, call: Callable[[], Any]) -> Callable[[], Any]:
+        """Have the job's timeline tell how long the call waited and took."""
+        job = self._gate.current
+        return call if job is None else job.timeline.call(name, call)
 
 
 class LoadedModel:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from consumer.pcm import Pcm
+from consumer.timeline import Timeline
 from schemas.reply import ModelInfo, Segment
 
 TEMPERATURE_LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -39,13 +40,14 @@ class Job:
     """One transcription: `pcm` is float32 mono in [-1, 1], shape (samples,), 16 kHz.
 
     `stop` is read between windows: once set, the job ends with `JobStopped`. `on_progress(fraction, text so far)`
-    is called in the job's thread after each segment.
+    is called in the job's thread after each segment. `timeline`: where each model call is written down.
     """
 
     pcm: Pcm
     options: JobOptions
     stop: threading.Event = field(default_factory=threading.Event)
     on_progress: Callable[[float, str], None] | None = None
+    timeline: Timeline = field(default_factory=Timeline)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 TESTS := tests/unit tests/integration tests/acceptance
 WITH_BROKER := $(PY) -m tools.rabbitmq run
 
-.PHONY: help setup demo run test test-unit chaos hostile lint types contract check lock clean
+.PHONY: help setup demo run test test-unit chaos hostile alerts browser lint types contract check lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,16 @@ HOSTILE := DAMAGE FUZZ NOTES
 hostile: setup ## damaged files, bombs, fuzz, confinement (all of it: make hostile DAMAGE=200 FUZZ=100000 NOTES=2000, see docs/audio.md)
 	@$(PY) -m tools.strace
 	@$(foreach knob,$(HOSTILE),$(if $($(knob)),HOSTILE_$(knob)="$($(knob))")) $(PY) -m pytest --durations=5 tests/hostile
+
+alerts: setup ## see every alert fire for a real fault, and resolve; writes docs/alerts.md (about 5 minutes)
+	@$(PY) -m tools.rabbitmq install
+	@$(PY) -m tools.promtool
+	@$(PY) -m pytest -s --show-capture=no tests/alerts
+
+browser: setup ## look at the pages with a headless Chromium: no console error, no outside request (pictures: .local/pictures)
+	@$(PY) -m tools.rabbitmq install
+	@$(PY) -m tools.chromium
+	@$(PY) -m pytest tests/browser
 
 lint: setup ## ruff: rules and format
 	@$(PY) -m ruff check .

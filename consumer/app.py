@@ -27,10 +27,11 @@ from consumer.engine.whisper import WhisperTranscriber
 from consumer.errors import ExitCode, SettingsError, StartupError
 from consumer.failpoints import FailPoints
 from consumer.handler import Defaults, Handler
-from consumer.observe import BusReporter, DownloadReporter, log_check, watch_loop_lag
+from consumer.observe import BusReporter, DownloadReporter, log_check, watch_history, watch_loop_lag
 from consumer.settings import Settings
 from consumer.side_port import app as side_app
 from consumer.side_port.health import Health
+from consumer.side_port.history import History
 from consumer.side_port.metrics import Metrics
 from consumer.side_port.server import SideServer
 from consumer.tracing import choice as tracing
@@ -73,6 +74,7 @@ class Daemon:
         self._worker: Worker | None = None
         self._tracing = tracing.from_environment(settings.worker)
         self._metrics = Metrics(self._tracing.exemplar)
+        self._history = History(self._metrics)
         self._cancels = Cancels()
         self._health = Health(("accepting", "model", "publisher", "consumer"), on_change=log_check)
         self._plan = topology.build(settings.request_queue, settings.reply_queue)
@@ -105,6 +107,7 @@ class Daemon:
         self._parts.push_async_callback(self._tracing.close)
         await self._open_side_port()
         self._watch(watch_loop_lag(self._metrics), "loop-lag")
+        self._watch(watch_history(self._history), "history")
         self._watch(self._main.run(), "publisher")
         self._watch(self._direct.run(), "direct-publisher")
         decoder = await self._open_decoder()
@@ -171,7 +174,7 @@ class Daemon:
         server = SideServer(
             self._settings.side_host,
             self._settings.side_port,
-            side_app.build(self._metrics, self._health, lambda: self._settings.public_model),
+            side_app.build(self._metrics, self._health, lambda: self._settings.public_model, self._history),
         )
         await server.start()
         self._parts.push_async_callback(server.close)

@@ -11,6 +11,7 @@ import structlog
 
 from consumer.engine.hub import Progress
 from consumer.side_port.health import Health
+from consumer.side_port.history import EVERY, History
 from consumer.side_port.metrics import Metrics
 
 LAG_EVERY = 0.25  # s between two looks at the event loop's delay
@@ -93,6 +94,13 @@ class DownloadReporter:
 def log_check(check: str, ok: bool, reason: str) -> None:
     """Log that a check of health turned."""
     log.info("%s is %s", check, "ok" if ok else "not ok", action="health", check=check, ok=ok, reason=reason or None)
+
+
+async def watch_history(history: History) -> None:
+    """Take the points of the status page's plots, until cancelled."""
+    while True:
+        await asyncio.sleep(EVERY)
+        history.look()
 
 
 async def watch_loop_lag(metrics: Metrics) -> None:

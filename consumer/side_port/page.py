@@ -53,7 +53,8 @@ path{vector-effect:non-scaling-stroke;fill:none}
 table{border-collapse:collapse;width:100%}
 th,td{text-align:left;padding:.35rem .75rem .35rem 0;border-top:1px solid var(--edge);vertical-align:top;overflow-wrap:anywhere}
 thead th{border-top:0;color:var(--soft);font-weight:500;font-size:.85rem}
-td.number{font-variant-numeric:tabular-nums;white-space:nowrap}
+td.number{width:1%;font-variant-numeric:tabular-nums;white-space:nowrap}
+.wide td:first-child{font-size:.95rem}
 .wide{margin-bottom:1rem}
 a{color:var(--one)}
 footer{margin-top:1.25rem;color:var(--soft);font-size:.9rem}
@@ -121,7 +122,7 @@ def _tiles(now: Totals, history: History) -> str:
         (f"{now.busy} of {now.slots}", "slots at work"),
         (str(now.depth), "waiting in the queues"),
         (duration(now.oldest) if now.oldest else "none", "oldest waiting note, at most"),
-        (f"{minute:.0f}", "transcripts in the last minute"),
+        (f"{minute:.0f}", "transcripts per minute, lately"),
         (f"{now.completed:.0f}", "transcripts since the start"),
     )
     return "".join(f'<div class="tile"><b>{value}</b><span>{label}</span></div>' for value, label in tiles)
@@ -137,7 +138,7 @@ def _plots(now: Totals, history: History) -> str:
         (
             _plot(
                 "Transcripts and failures per minute",
-                f'{done[-1]:.0f} <span class="bad">{failed[-1]:.0f}</span>' if points else "",
+                f'{done[-1]:.0f}, <span class="bad">{failed[-1]:.0f} failed</span>' if points else "",
                 f"{rate:g}",
                 [_line(done, rate, "one"), _line(failed, rate, "two")],
             ),
@@ -171,11 +172,12 @@ def _failures(ended: list[Ended]) -> str:
     counts = Counter((failure.code, failure.outcome) for failure in ended)
     latest = {(failure.code, failure.outcome): failure.at for failure in ended}
     rows = "".join(
-        f'<tr><td>{escape(code)}</td><td>{escape(outcome.replace("_", " "))}</td><td class="number">{count}</td>'
-        f'<td class="number">{duration(max(0.0, time.time() - latest[code, outcome]))} ago</td><td>{escape(_sentence(code))}</td></tr>'
+        f'<tr><td><b>{escape(code)}</b><br><span class="none">{escape(_sentence(code))}</span></td>'
+        f'<td class="number">{escape(outcome.replace("_", " "))}</td><td class="number">{count}</td>'
+        f'<td class="number">{duration(max(0.0, time.time() - latest[code, outcome]))} ago</td></tr>'
         for (code, outcome), count in counts.most_common()
     )
-    heads = "".join(f'<th scope="col">{head}</th>' for head in ("Code", "Became", f"Of the last {len(ended)}", "Last", "Meaning"))
+    heads = "".join(f'<th scope="col">{head}</th>' for head in ("Code", "Became", f"Of {len(ended)}", "Last"))
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
 
 

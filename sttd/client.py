@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from schemas.codes import ErrorCode
 from schemas.options import DEADLINE_AHEAD, TranscriptionOptions, to_headers
 from schemas.reply import Progress, Transcript
-from sttd import errors
+from sttd import errors, tracing
 from sttd.link import Link
 from sttd.options import Options
 from sttd.replies import Dropped, Pending, Replies
@@ -108,7 +108,8 @@ class Client:
         self._replies.add(pending)
         try:
             async with asyncio.timeout(None if math.isinf(patience) else patience):
-                await self._link.publish(message, queue, wanted=lambda: not pending.answer.done())
+                with tracing.publishing(message.headers, queue):
+                    await self._link.publish(message, queue, wanted=lambda: not pending.answer.done())
                 confirmed = True
                 return await pending.answer
         except errors.Expired as error:

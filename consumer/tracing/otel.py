@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from opentelemetry import trace
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
@@ -100,15 +100,10 @@ def with_exporter(name: str, worker: str) -> OtelTracing:
 
 def provider(exporter: SpanExporter, worker: str) -> TracerProvider:
     """A provider with one exporter. OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER and OTEL_BSP_* count."""
-    resource = Resource({"service.name": names.APP_ID, "service.instance.id": worker}).merge(_told_by_environment())
+    resource = Resource({"service.name": names.APP_ID, "service.instance.id": worker}).merge(OTELResourceDetector().detect())
     made = TracerProvider(resource=resource, shutdown_on_exit=False)
     made.add_span_processor(BatchSpanProcessor(exporter))
     return made
-
-
-def _told_by_environment() -> Resource:
-    told = Resource.create().attributes
-    return Resource({key: value for key, value in told.items() if not str(value).startswith("unknown_service")})
 
 
 def _exporter(name: str) -> SpanExporter:

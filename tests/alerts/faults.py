@@ -1,0 +1,143 @@
+"""The faults, each with the alerts that it must raise: what is done to the daemon, its broker or its callers, and what ends it.
+
+Uses the rig; what must be seen is the test's business.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.alerts.rig import Rig
+
+Step = Callable[[Rig], object]
+
+FLOOD = 420
+"""Notes at once: one slot needs more than a minute for them."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`begin` once, `go_on` every second until the alerts fire, `end` once; `told` is the table's text."""
+
+    alerts: tuple[str, ...]
+    told: str
+    ended: str
+    begin: Step
+    end: Step
+    go_on: Step = lambda _rig: None
+    limit: float = 40.0
+
+
+def _nothing(_rig: Rig) -> None:
+    """It passes by itself."""
+
+
+def _restart_thrice(rig: Rig) -> None:
+    for _ in range(3):
+        rig.until(lambda: rig.prometheus.value("sttd_ready") == 1, 20, "a scrape of this life")
+        rig.kill()
+        rig.start()
+
+
+def _cut_off(rig: Rig) -> None:
+    rig.proxy.stall()
+    rig.proxy.cut()
+
+
+def _flood(rig: Rig) -> None:
+    for _ in range(6):
+        rig.send(FLOOD // 6)
+
+
+def _kill_decoders(rig: Rig) -> None:
+    rig.kill_decoders()
+    rig.send()
+
+
+def _time_out(rig: Rig) -> None:
+    rig.restart(job_seconds="0.02")
+    rig.send(15)
+
+
+def _memory_back(rig: Rig) -> None:
+    rig.signal(signal.SIGUSR2)
+    rig.restart()
+
+
+def _small_bound(rig: Rig) -> None:
+    rig.restart(max_body_bytes="100000", max_audio_seconds="30", prefetch="1")
+
+
+FAULTS = (
+    Fault(("SttdDown",), "daemon killed with `kill -9`", "started again", Rig.kill, Rig.start),
+    Fault(("SttdAbsent",), "target taken out of Prometheus' list", "put back", lambda rig: rig.prometheus.targets(), Rig.watch),
+    Fault(("SttdRestarting",), "daemon killed and started three times", "left alone", _restart_thrice, _nothing, limit=60),
+    Fault(
+        ("SttdNotReady", "SttdNoConsumer", "SttdConnectionDown"),
+        "all connections to RabbitMQ reset, new ones stand still",
+        "network back",
+        _cut_off,
+        lambda rig: rig.proxy.resume(),
+    ),
+    Fault(
+        ("SttdBrokerBlocked",),
+        "RabbitMQ's memory limit set so low that its alarm goes off",
+        "limit set back",
+        lambda rig: rig.node.rabbitmqctl("set_vm_memory_high_watermark", "0.00001"),
+        lambda rig: rig.node.rabbitmqctl("set_vm_memory_high_watermark", "0.4"),
+        go_on=lambda rig: rig.send(),
+    ),
+    Fault(
+        ("SttdQueueGrowing", "SttdAnswersLate", "SttdOldestMessageOld"),
+        f"{FLOOD} notes within seconds for a daemon with one slot",
+        "what still waited was dropped",
+        _flood,
+        Rig.purge,
+        limit=150,
+    ),
+    Fault(
+        ("SttdDeadLetters",), "a request whose `reply_to` is `stt.dead`", "left alone", lambda rig: rig.send(reply_to="stt.dead"), _nothing
+    ),
+    Fault(
+        ("SttdRepliesUnroutable",),
+        "a request whose reply queue does not exist",
+        "left alone",
+        lambda rig: rig.send(reply_to="nowhere"),
+        _nothing,
+    ),
+    Fault(
+        ("SttdFaults",),
+        "notes for a daemon with `STTD_JOB_SECONDS=0.02`: all of them `timed_out`",
+        "restarted with the default",
+        _time_out,
+        Rig.restart,
+        go_on=lambda rig: rig.send(2),
+    ),
+    Fault(
+        ("SttdDecoderCrashes",),
+        "decoder children killed with `kill -9` again and again, a note after each time",
+        "left alone",
+        _nothing,
+        _nothing,
+        go_on=_kill_decoders,
+    ),
+    Fault(
+        ("SttdMemoryHigh",),
+        "128 MiB more for the daemon every second, past its bound (small settings)",
+        "memory given back, restarted with the defaults",
+        _small_bound,
+        _memory_back,
+        go_on=lambda rig: rig.signal(signal.SIGUSR1),
+        limit=60,
+    ),
+    Fault(
+        ("SttdEventLoopLag",),
+        "main thread kept from running for 1.6 s, again and again",
+        "left alone",
+        _nothing,
+        _nothing,
+        go_on=lambda rig: rig.signal(signal.SIGHUP),
+    ),
+)

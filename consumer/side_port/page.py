@@ -15,7 +15,7 @@ from typing import Any, Final
 from consumer.side_port import plot
 from consumer.side_port.health import Health
 from consumer.side_port.history import EVERY, POINTS, History, Totals, totals
-from consumer.side_port.metrics import Ended, Metrics
+from consumer.side_port.metrics import MOST_FAILURES, Ended, Metrics
 from schemas.codes import ErrorCode
 
 MINUTE: Final = 60
@@ -51,10 +51,11 @@ path{vector-effect:non-scaling-stroke;fill:none}
 .one.line{stroke:var(--one)}.one.area{fill:var(--one)}.two.line{stroke:var(--two)}.two.area{fill:var(--two)}
 .grid{stroke:var(--edge);stroke-width:1}
 table{border-collapse:collapse;width:100%}
-th,td{text-align:left;padding:.35rem .75rem .35rem 0;border-top:1px solid var(--edge);vertical-align:top;overflow-wrap:anywhere}
+th,td{text-align:left;padding:.35rem .6rem .35rem 0;border-top:1px solid var(--edge);vertical-align:top;white-space:nowrap}
+tr>:last-child{padding-right:0}
+td.words{white-space:normal;overflow-wrap:anywhere;width:99%}
 thead th{border-top:0;color:var(--soft);font-weight:500;font-size:.85rem}
-td.number{width:1%;font-variant-numeric:tabular-nums;white-space:nowrap}
-.wide td:first-child{font-size:.95rem}
+td.number{font-variant-numeric:tabular-nums;white-space:nowrap}
 .wide{margin-bottom:1rem}
 a{color:var(--one)}
 footer{margin-top:1.25rem;color:var(--soft);font-size:.9rem}
@@ -79,7 +80,7 @@ PAGE: Final = """<!doctype html>
 <header><h1>sttd: <span class="{status}">{status}</span></h1><p>model <strong>{model}</strong>, up for {uptime}</p></header>
 <div class="tiles">{tiles}</div>
 <div class="grid2">{plots}</div>
-<section class="wide"><h2>Last failures by code</h2>{failures}</section>
+<section class="wide"><h2>The last {remembered} failures by code</h2>{failures}</section>
 <section><h2>Checks</h2><table>
 <thead><tr><th scope="col">Check</th><th scope="col">State</th><th scope="col">Reason</th></tr></thead>
 <tbody>{checks}</tbody></table></section>
@@ -100,6 +101,7 @@ def render(metrics: Metrics, health: Health, history: History, model: str) -> st
         uptime=duration(health.alive["uptime_seconds"]),
         tiles=_tiles(now, history),
         plots=_plots(now, history),
+        remembered=MOST_FAILURES,
         failures=_failures(list(metrics.failures)),
         checks="".join(_check(name, check) for name, check in health.as_dict()["checks"].items()),
     )
@@ -138,7 +140,7 @@ def _plots(now: Totals, history: History) -> str:
         (
             _plot(
                 "Transcripts and failures per minute",
-                f'{done[-1]:.0f}, <span class="bad">{failed[-1]:.0f} failed</span>' if points else "",
+                f'{done[-1]:.0f}, <span class="{"bad" if failed[-1] else "none"}">{failed[-1]:.0f} failed</span>' if points else "",
                 f"{rate:g}",
                 [_line(done, rate, "one"), _line(failed, rate, "two")],
             ),
@@ -172,12 +174,11 @@ def _failures(ended: list[Ended]) -> str:
     counts = Counter((failure.code, failure.outcome) for failure in ended)
     latest = {(failure.code, failure.outcome): failure.at for failure in ended}
     rows = "".join(
-        f'<tr><td><b>{escape(code)}</b><br><span class="none">{escape(_sentence(code))}</span></td>'
-        f'<td class="number">{escape(outcome.replace("_", " "))}</td><td class="number">{count}</td>'
-        f'<td class="number">{duration(max(0.0, time.time() - latest[code, outcome]))} ago</td></tr>'
+        f'<tr><td class="words"><b>{escape(code)}</b><br><span class="none">{escape(outcome.replace("_", " "))}: {escape(_sentence(code))}</span></td>'
+        f'<td class="number">{count}</td><td class="number">{duration(max(0.0, time.time() - latest[code, outcome]))} ago</td></tr>'
         for (code, outcome), count in counts.most_common()
     )
-    heads = "".join(f'<th scope="col">{head}</th>' for head in ("Code", "Became", f"Of {len(ended)}", "Last"))
+    heads = "".join(f'<th scope="col">{head}</th>' for head in ("Code", "Times", "Last"))
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
 
 
@@ -187,4 +188,4 @@ def _sentence(code: str) -> str:
 
 def _check(name: str, check: dict[str, Any]) -> str:
     state = '<span class="ok">ok</span>' if check["ok"] else '<span class="bad">not ok</span>'
-    return f"<tr><td>{escape(name)}</td><td>{state}</td><td>{escape(check['reason'])}</td></tr>"
+    return f'<tr><td>{escape(name)}</td><td>{state}</td><td class="words">{escape(check["reason"])}</td></tr>'

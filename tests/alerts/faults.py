@@ -27,7 +27,7 @@ class Fault:
     begin: Step
     end: Step
     go_on: Step = lambda _rig: None
-    limit: float = 40.0
+    limit: float = 90.0
 
 
 def _nothing(_rig: Rig) -> None:
@@ -44,6 +44,12 @@ def _restart_thrice(rig: Rig) -> None:
 def _cut_off(rig: Rig) -> None:
     rig.proxy.stall()
     rig.proxy.cut()
+
+
+def _memory_alarm(rig: Rig) -> None:
+    """RabbitMQ blocks a connection when it publishes: the daemon must have something to answer."""
+    rig.send(60)
+    rig.node.rabbitmqctl("set_vm_memory_high_watermark", "0.00001")
 
 
 def _flood(rig: Rig) -> None:
@@ -73,7 +79,7 @@ def _small_bound(rig: Rig) -> None:
 FAULTS = (
     Fault(("SttdDown",), "daemon killed with `kill -9`", "started again", Rig.kill, Rig.start),
     Fault(("SttdAbsent",), "target taken out of Prometheus' list", "put back", lambda rig: rig.prometheus.targets(), Rig.watch),
-    Fault(("SttdRestarting",), "daemon killed and started three times", "left alone", _restart_thrice, _nothing, limit=60),
+    Fault(("SttdRestarting",), "daemon killed and started three times", "left alone", _restart_thrice, _nothing, limit=120),
     Fault(
         ("SttdNotReady", "SttdNoConsumer", "SttdConnectionDown"),
         "all connections to RabbitMQ reset, new ones stand still",
@@ -85,9 +91,8 @@ FAULTS = (
         ("SttdBrokerBlocked",),
         "RabbitMQ's memory limit set so low that its alarm goes off",
         "limit set back",
-        lambda rig: rig.node.rabbitmqctl("set_vm_memory_high_watermark", "0.00001"),
+        _memory_alarm,
         lambda rig: rig.node.rabbitmqctl("set_vm_memory_high_watermark", "0.4"),
-        go_on=lambda rig: rig.send(),
     ),
     Fault(
         ("SttdQueueGrowing", "SttdAnswersLate", "SttdOldestMessageOld"),
@@ -95,7 +100,7 @@ FAULTS = (
         "what still waited was dropped",
         _flood,
         Rig.purge,
-        limit=150,
+        limit=240,
     ),
     Fault(
         ("SttdDeadLetters",), "a request whose `reply_to` is `stt.dead`", "left alone", lambda rig: rig.send(reply_to="stt.dead"), _nothing
@@ -130,7 +135,7 @@ FAULTS = (
         _small_bound,
         _memory_back,
         go_on=lambda rig: rig.signal(signal.SIGUSR1),
-        limit=60,
+        limit=120,
     ),
     Fault(
         ("SttdEventLoopLag",),

@@ -79,3 +79,10 @@ def test_rules_are_about_metrics_that_exist() -> None:
     for rule in [*rules("alert"), *rules("record")]:
         assert not unknown(rule["expr"], recorded), rule
     assert {name for rule in [*rules("alert"), *rules("record")] for name in metrics_of(rule["expr"])}
+
+
+def test_every_alert_was_seen_firing_for_a_real_fault() -> None:
+    """A new alert needs a fault in tests/alerts/faults.py and a run of `make alerts`, which writes this table."""
+    table = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
+
+    assert set(re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)) == {rule["alert"] for rule in rules("alert")}

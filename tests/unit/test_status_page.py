@@ -30,8 +30,8 @@ def test_failures_are_counted_by_code_with_the_contracts_sentence() -> None:
 
     text = re.sub(r"<[^>]+>", " ", rendered(metrics))
 
-    assert re.search(r"audio_unreadable\s+The bytes look like audio.*?failed\s+2", text, flags=re.DOTALL)
-    assert re.search(r"expired\s+.*?failed\s+1", text, flags=re.DOTALL)
+    assert re.search(r"audio_unreadable\s+failed: The bytes look like audio.*?\s2\s", text, flags=re.DOTALL)
+    assert re.search(r"expired\s+failed: .*?\s1\s", text, flags=re.DOTALL)
     assert "None since the start" not in text
 
 

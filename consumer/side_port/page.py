@@ -174,7 +174,8 @@ def _failures(ended: list[Ended]) -> str:
     counts = Counter((failure.code, failure.outcome) for failure in ended)
     latest = {(failure.code, failure.outcome): failure.at for failure in ended}
     rows = "".join(
-        f'<tr><td class="words"><b>{escape(code)}</b><br><span class="none">{escape(outcome.replace("_", " "))}: {escape(_sentence(code))}</span></td>'
+        f'<tr><td class="words"><b>{escape(code)}</b><br>'
+        f'<span class="none">{escape(outcome.replace("_", " "))}: {escape(_sentence(code))}</span></td>'
         f'<td class="number">{count}</td><td class="number">{duration(max(0.0, time.time() - latest[code, outcome]))} ago</td></tr>'
         for (code, outcome), count in counts.most_common()
     )

@@ -25,7 +25,7 @@ from tests.support.proxy import Proxy
 from tools.rabbitmq import Node
 
 INJECT = Path(__file__).parent / "inject"
-WINDOWS = {"5m": "10s", "10m": "10s", "15m": "15s", "30m": "60s", "1h": "20s"}
+WINDOWS = {"5m": "10s", "10m": "10s", "15m": "15s", "30m": "40s", "1h": "20s"}
 """What each window of the committed rules becomes here."""
 
 HOLD = "1s"

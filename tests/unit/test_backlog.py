@@ -51,3 +51,11 @@ def test_a_publisher_whose_clock_is_ahead_makes_no_negative_age() -> None:
     backlog.delivered(500)
 
     assert backlog.age(now=100) == 0
+
+
+def test_of_what_was_there_before_it_a_daemon_knows_since_when_it_looks() -> None:
+    """Right after the start, with nothing delivered yet, it says no more than it knows."""
+    backlog = Backlog(now=50)
+    backlog.counted(3, now=51)
+
+    assert backlog.age(now=60) == 10

@@ -138,7 +138,7 @@ class Metrics:
         self._oldest = declare.gauge(
             "queue_oldest_age_seconds",
             "Upper bound of how long the oldest ready message has waited: since the `timestamp` of the last one that came here, or since "
-            "the queue was last seen empty, whichever is later; a daemon that has seen neither counts from its start. 0 when none is ready.",
+            "the queue was last seen empty, whichever is later; having seen neither, since its start. 0 when none is ready.",
             {"queue": LANES},
         )
         self._backlogs = {lane: Backlog(time.time()) for lane in LANES}

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from tests.alerts.rig import Rig
 
@@ -38,10 +39,17 @@ def _nothing(_rig: Rig) -> None:
     """It passes by itself."""
 
 
+def _scraped_since(rig: Rig, moment: float) -> bool:
+    """Whether Prometheus has seen a process that began after `moment`; the kernel counts in hundredths, from a boot in seconds."""
+    return (rig.prometheus.value("sttd_process_start_time_seconds") or 0) > moment - 1
+
+
 def _restart_thrice(rig: Rig) -> None:
     for _ in range(3):
         rig.kill()
-        rig.start()  # it is scraped before it is ready
+        killed = time.time()
+        rig.start()
+        rig.until(partial(_scraped_since, rig, killed), 20, "a scrape of this life")
 
 
 def _cut_off(rig: Rig) -> None:

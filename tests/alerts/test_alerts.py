@@ -101,7 +101,7 @@ def _page() -> str:
         "A real Prometheus watched a real daemon on a real RabbitMQ while each fault was made. The rules were the committed ones, their\n"
         f"thresholds as well, but hastened: every `for` is {HOLD}; of the windows {windows}; scraped and evaluated each second. With\n"
         "the committed windows and `for` the same takes minutes. Times are from the begin of the fault until the alert fired, and from\n"
-        "the end of the fault until it was gone. What to do: [operations.md](operations.md#alerts-and-what-to-do).\n\n"
+        "the end of the fault (a restart done) until it was gone. What to do: [operations.md](operations.md#alerts-and-what-to-do).\n\n"
         "| alert | what was done | fired after | then | gone after | fired beside it |\n| --- | --- | --- | --- | --- | --- |\n"
         f"{rows}"
     )

@@ -24,19 +24,20 @@ from consumer.bus.publisher import AmqpPublisher
 from consumer.cancels import Cancels
 from consumer.delivery import Rules
 from consumer.engine import windows
-from consumer.engine.hub import Progress
 from consumer.engine.opening import Batching, open_engine
 from consumer.engine.whisper import WhisperTranscriber
 from consumer.errors import ExitCode, SettingsError, StartupError
 from consumer.failpoints import FailPoints
 from consumer.handler import Defaults, Handler
-from consumer.observe import BusReporter, watch_loop_lag
+from consumer.observe import BusReporter, DownloadReporter, log_check, watch_history, watch_loop_lag
 from consumer.service_manager import ServiceManager
 from consumer.settings import Settings
 from consumer.side_port import app as side_app
 from consumer.side_port.health import Health
+from consumer.side_port.history import History
 from consumer.side_port.metrics import Metrics
 from consumer.side_port.server import SideServer
+from consumer.tracing import choice as tracing
 from consumer.watched import PartEnded, cancelled, raise_if_ended
 from consumer.worker import Worker
 
@@ -51,7 +52,12 @@ async def serve(settings: Settings) -> ExitCode:
     """Run the daemon until a signal or a failure ends it; return what the process should exit with."""
     stop = asyncio.Event()
     with header_guard.installed(), signals.on_stop(lambda number: _ask_to_stop(stop, number.name)):
-        return await Daemon(settings, stop).live()
+        try:
+            daemon = Daemon(settings, stop)
+        except SettingsError as error:  # of those that other parts read: OTEL_*
+            log.error("cannot start: %s", error.message, action="startup_error", exit_code=int(error.exit_code))
+            return error.exit_code
+        return await daemon.live()
 
 
 def _ask_to_stop(stop: asyncio.Event, signal_name: str) -> None:
@@ -70,8 +76,9 @@ class Daemon:
         self._watched: set[asyncio.Task[None]] = set()
         self._intake: AmqpIntake | None = None
         self._worker: Worker | None = None
-        self._told_tenth = -1
-        self._metrics = Metrics()
+        self._tracing = tracing.from_environment(settings.worker)
+        self._metrics = Metrics(self._tracing.exemplar)
+        self._history = History(self._metrics)
         self._cancels = Cancels()
         self._manager = ServiceManager.from_environment(os.environ)
         self._health = Health(("accepting", "model", "publisher", "consumer"), on_change=self._on_check)
@@ -102,16 +109,18 @@ class Daemon:
     async def _start(self) -> None:
         """Become ready from the outside in: the side port answers first, the consumer is registered last."""
         began = time.monotonic()
+        self._parts.push_async_callback(self._tracing.close)
         await self._open_side_port()
         self._watch(watch_loop_lag(self._metrics), "loop-lag")
         self._watch(self._manager.feed(), "watchdog")
+        self._watch(watch_history(self._history), "history")
         self._watch(self._main.run(), "publisher")
         self._watch(self._direct.run(), "direct-publisher")
         decoder = await self._open_decoder()
         engine = await self._or_stop(self._open_engine())
         if engine is None:
             return
-        self._worker = Worker(self._handler(decoder, engine), self._rules(), self._metrics, self._reconnect, self._quiet)
+        self._worker = Worker(self._handler(decoder, engine), self._rules(), self._metrics, self._reconnect, self._quiet, self._tracing)
         intake = self._intake = AmqpIntake(
             self._link("consume"),
             self._plan,
@@ -120,6 +129,7 @@ class Daemon:
             self._worker.accept,
             self._worker.orphan,
             self._cancels.add,
+            self._metrics.queue_counted,
         )
         self._watch(intake.run(), "intake")
         self._watch(self._follow_blocks(intake), "block-follower")
@@ -171,7 +181,7 @@ class Daemon:
         server = SideServer(
             self._settings.side_host,
             self._settings.side_port,
-            side_app.build(self._metrics, self._health, lambda: self._settings.public_model),
+            side_app.build(self._metrics, self._health, lambda: self._settings.public_model, self._history),
         )
         await server.start()
         self._parts.push_async_callback(server.close)
@@ -197,7 +207,7 @@ class Daemon:
             encoder=settings.encoder,
             slots=settings.effective_slots,
             threads=sum(self._lanes().values()),
-            on_progress=self._tell_download,
+            on_progress=DownloadReporter(self._health, settings.model).tell,
             long_audio=windows.chosen(settings.long_audio, settings.long_seconds, settings.window_seconds, settings.effective_slots),
             batch=Batching(settings.batch_size, settings.batch_seconds),
         )
@@ -207,25 +217,18 @@ class Daemon:
                 f"STTD_LANGUAGE={settings.language}: the model {settings.model} does not know it; choose another language or model"
             )
         self._metrics.model_loaded(engine.info, time.monotonic() - began)
-        self._metrics.engine(lambda: engine.busy, lambda: engine.waiting, engine.waiting_of)
+        self._metrics.engine(lambda: engine.busy, lambda: engine.waiting, engine.waiting_of, settings.effective_slots)
         self._health.set("model", True)
         log.info(
             "model loaded and self-tested", action="model_loaded", seconds=round(time.monotonic() - began, 2), **engine.info.model_dump()
         )
-        log.info("memory bound", action="memory_bound", **memory.bound(settings, memory.resident_bytes()).in_mib())
+        bound = memory.bound(settings, memory.resident_bytes())
+        self._metrics.serving(lambda: self._health.ready, bound.total - bound.decoders)
+        log.info("memory bound", action="memory_bound", **bound.in_mib())
         return engine
 
-    def _tell_download(self, progress: Progress) -> None:
-        """Hear from the download's thread: readiness says how far it is, the log says so at each whole tenth."""
-        percent = 100 * progress.done // progress.total if progress.total else 0
-        sentence = f"downloading {self._settings.model}: {percent} % of {progress.total / 1e6:.0f} MB"
-        self._health.set("model", False, sentence)
-        if percent // 10 != self._told_tenth:
-            self._told_tenth = percent // 10
-            log.info(sentence, action="model_download", done=progress.done, total=progress.total)
-
     def _on_check(self, check: str, ok: bool, reason: str) -> None:
-        log.info("%s is %s", check, "ok" if ok else "not ok", action="health", check=check, ok=ok, reason=reason or None)
+        log_check(check, ok, reason)
         self._manager.health(self._health.ready, self._health.summary)
 
     def _handler(self, decoder: DecoderPool, engine: WhisperTranscriber) -> Handler:

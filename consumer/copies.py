@@ -27,7 +27,7 @@ def reply(delivery: Delivery, body: Transcript | Failure | Progress) -> Outgoing
         correlation_id=delivery.correlation_id,
         timestamp=datetime.now(UTC),
         type=TYPE_OF[type(body)],
-        headers={names.REPLY_ID_HEADER: delivery.reply_id},
+        headers={names.REPLY_ID_HEADER: delivery.reply_id} | delivery.trace,
         mandatory=not delivery.direct_reply and not isinstance(body, Progress),
     )
 
@@ -77,7 +77,10 @@ def dead(delivery: Delivery, reason: DeadReason, code: str) -> Outgoing:
 def _copy(delivery: Delivery, *, exchange: str, routing_key: str, marks: dict[str, Any]) -> Outgoing:
     properties = delivery.incoming.properties
     headers = (
-        _options(delivery) | marks | {names.FIRST_SEEN_HEADER: _epoch_ms(delivery.first_seen), names.WORKER_HEADER: delivery.rules.worker}
+        _options(delivery)
+        | delivery.trace
+        | marks
+        | {names.FIRST_SEEN_HEADER: _epoch_ms(delivery.first_seen), names.WORKER_HEADER: delivery.rules.worker}
     )
     if delivery.expires:
         # The broker drops `expiration` when it dead-letters; without this mark a retried request would never expire.

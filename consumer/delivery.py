@@ -6,8 +6,9 @@ Imports the bus seam, errors and schemas; never publishes and never decides what
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -16,12 +17,15 @@ from typing import Any
 
 from consumer.bus.seam import Incoming
 from consumer.errors import RequestFailed, StaleDelivery
+from consumer.timeline import Timeline
 from schemas import names, reply, request
 from schemas.codes import ErrorCode
 
 MAX_ATTEMPTS = 1 + len(names.RETRY_SECONDS)
 DANGEROUS_DELIVERIES = 2
 SUSPECT_DELIVERIES = 3  # alone in hand a death is mostly its own, but the host can also have killed the worker
+_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_LONGEST_TRACE_STATE = 512
 _SERVER_NAMED = ("amq.gen-", f"{names.DIRECT_REPLY_TO}.")  # what brokers name for callers; every other amq.* is refused
 
 
@@ -116,6 +120,8 @@ class Delivery:
         self.rules = rules
         self.settlement = Settlement(incoming)
         self.orphaned = asyncio.Event()
+        self.timeline = Timeline()
+        self.trace: dict[str, str] = _trace(incoming.properties.headers)  # of copies and replies
         self.forgiven = 0  # redeliveries that were a lost connection's doing: see survived.py
         self.begun = threading.Event()  # set by the engine, in its thread, with the first model call
 
@@ -225,6 +231,11 @@ class Delivery:
         stamp = self.incoming.properties.timestamp
         return max(0.0, (self.incoming.received_at - stamp).total_seconds()) if stamp else None
 
+    @property
+    def answer_began(self) -> datetime:
+        """From when on the caller waits: its `timestamp`, else the first delivery."""
+        return self.incoming.properties.timestamp or self.first_seen
+
     def open(self) -> request.Request:
         """Read the request. Raises `RequestFailed` with the code and the words for the caller."""
         size, limit = len(self.incoming.body), self.rules.max_body_bytes
@@ -236,6 +247,17 @@ class Delivery:
             return request.parse(self.incoming.properties, self.incoming.body, now=datetime.now(UTC))
         except request.ContractError as error:
             raise RequestFailed(error.code, error.message, error.details) from error
+
+
+def _trace(headers: Mapping[str, Any]) -> dict[str, str]:
+    """The caller's W3C trace context, as far as it is one: anybody can write it."""
+    parent, state = (headers.get(name) for name in names.TRACE_HEADERS)
+    if not isinstance(parent, str) or not _TRACE_PARENT.fullmatch(parent):
+        return {}
+    told = {names.TRACE_HEADERS[0]: parent}
+    if isinstance(state, str) and len(state) <= _LONGEST_TRACE_STATE and state.isascii() and state.isprintable():
+        told[names.TRACE_HEADERS[1]] = state
+    return told
 
 
 def _moment(mark: Any) -> datetime | None:

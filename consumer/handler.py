@@ -29,6 +29,9 @@ from schemas.codes import ErrorCode
 from schemas.options import TranscriptionOptions
 from schemas.reply import Timings, Transcript
 
+ENGINE_STAGES = {"wait": ("wait",), "encode": ("encode",), "generate": ("generate", "align", "detect_language")}
+"""Stages of the metrics, and the steps of a timeline that make them up."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -117,16 +120,25 @@ class Handler:
             raise cancelled()
         async with Limit(delivery, request.options.deadline) as limit:
             with self._cancels.stopping(delivery.message_id, limit.cancel), await self._decoder.decode(request.audio) as decoded:
-                decode_seconds = time.monotonic() - started
+                decoded_at = time.monotonic()
+                decode_seconds = decoded_at - started
+                delivery.timeline.add("decode", started, decoded_at)
                 self._failpoints.reached("decoded", delivery.message_id)
-                transcription = await self._transcribe(delivery, decoded, request.options)
+                with delivery.timeline.step("transcribe"):
+                    transcription = await self._transcribe(delivery, decoded, request.options)
         seconds = time.monotonic() - started
         self._failpoints.reached("transcribed", delivery.message_id)
         self._observe(delivery, decoded, transcription, decode_seconds, seconds)
         return self._assemble(delivery, decoded, transcription, decode_seconds, seconds)
 
     async def _transcribe(self, delivery: Delivery, decoded: DecodedAudio, asked: TranscriptionOptions) -> Transcription:
-        job = Job(decoded.pcm, self._defaults.job_options(asked), lane="bulk" if delivery.bulk else "interactive", begun=delivery.begun)
+        job = Job(
+            decoded.pcm,
+            self._defaults.job_options(asked),
+            lane="bulk" if delivery.bulk else "interactive",
+            begun=delivery.begun,
+            timeline=delivery.timeline,
+        )
         if not asked.progress:
             return await self._transcriber.transcribe(job)
         async with ProgressReporter(self._publisher, delivery) as reporter:
@@ -139,6 +151,12 @@ class Handler:
             self._metrics.observe_stage("queued", delivery.queued_seconds)
         self._metrics.observe_stage("decode", decode_seconds)
         self._metrics.observe_stage("transcribe", seconds - decode_seconds)
+        for stage, steps in ENGINE_STAGES.items():
+            if spent := delivery.timeline.seconds(*steps):
+                self._metrics.observe_stage(stage, spent)
+        for step in delivery.timeline.steps:
+            if step.name in ENGINE_STAGES["generate"]:
+                self._metrics.batch(step.together)
         self._metrics.observe_audio(duration, no_speech=not heard.text)
         self._metrics.bad_packets(decoded.info.bad_packets)
         if duration > 0:

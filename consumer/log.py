@@ -20,6 +20,8 @@ NOISY = {
     "uvicorn": logging.WARNING,
     "httpx": logging.WARNING,
     "httpcore": logging.WARNING,
+    "opentelemetry": logging.ERROR,
+    "urllib3": logging.ERROR,
     "huggingface_hub": logging.ERROR,
     "faster_whisper": logging.WARNING,
 }

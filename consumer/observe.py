@@ -9,7 +9,9 @@ import asyncio
 
 import structlog
 
+from consumer.engine.hub import Progress
 from consumer.side_port.health import Health
+from consumer.side_port.history import EVERY, History
 from consumer.side_port.metrics import Metrics
 
 LAG_EVERY = 0.25  # s between two looks at the event loop's delay
@@ -68,6 +70,37 @@ class BusReporter:
     def is_blocked(self) -> bool:
         """Whether the broker has stopped to read from any connection that publishes."""
         return bool(self._blocked_roles)
+
+
+class DownloadReporter:
+    """Tells health and the log how far a model's download is."""
+
+    def __init__(self, health: Health, model: str) -> None:
+        """`model`: as the settings name it."""
+        self._health = health
+        self._model = model
+        self._tenth = -1
+
+    def tell(self, progress: Progress) -> None:
+        """Hear from the download's thread: readiness says how far it is, the log says so at each whole tenth."""
+        percent = 100 * progress.done // progress.total if progress.total else 0
+        sentence = f"downloading {self._model}: {percent} % of {progress.total / 1e6:.0f} MB"
+        self._health.set("model", False, sentence)
+        if percent // 10 != self._tenth:
+            self._tenth = percent // 10
+            log.info(sentence, action="model_download", done=progress.done, total=progress.total)
+
+
+def log_check(check: str, ok: bool, reason: str) -> None:
+    """Log that a check of health turned."""
+    log.info("%s is %s", check, "ok" if ok else "not ok", action="health", check=check, ok=ok, reason=reason or None)
+
+
+async def watch_history(history: History) -> None:
+    """Take the points of the status page's plots, until cancelled."""
+    while True:
+        await asyncio.sleep(EVERY)
+        history.look()
 
 
 async def watch_loop_lag(metrics: Metrics) -> None:

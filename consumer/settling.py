@@ -59,7 +59,9 @@ class Settling:
             await delivery.settlement.reject()
             return Verdict("dead_lettered", judged.code, dead_reason=DeadReason.UNPUBLISHABLE)
         self._failpoints.reached("after_confirm", delivery.message_id)
-        self._metrics.observe_stage("reply", time.monotonic() - started)
+        confirmed = time.monotonic()
+        delivery.timeline.add("reply", started, confirmed)
+        self._metrics.observe_stage("reply", confirmed - started)
         await delivery.settlement.ack()
         self._failpoints.reached("after_ack", delivery.message_id)
         return done

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import structlog
 
@@ -18,6 +19,7 @@ from consumer.errors import StaleDelivery
 from consumer.handler import Handler
 from consumer.side_port.metrics import Metrics
 from consumer.survived import Survived
+from consumer.tracing.seam import Trace, Tracing
 from consumer.verdict import Verdict
 
 LAST_WORD = 5.0  # s that a settling may still take after the grace time
@@ -47,6 +49,7 @@ class Worker:
         metrics: Metrics,
         stranded: Callable[[str], None] = lambda _reason: None,
         quiet: Callable[[bool], Awaitable[None]] = _nothing,
+        tracing: Tracing | None = None,
     ) -> None:
         """Nothing in hand.
 
@@ -54,6 +57,7 @@ class Worker:
         come, until `quiet(False)`.
         """
         self._survived = Survived()
+        self._tracing = tracing or Tracing()
         self._stranded = stranded
         self._quiet = quiet
         self._handler = handler
@@ -67,6 +71,8 @@ class Worker:
         if incoming.deliveries:
             delivery.forgiven = self._survived.count(delivery.reply_id)
         self._metrics.request_received(incoming.lane)
+        published = incoming.properties.timestamp
+        self._metrics.delivered(incoming.lane, published.timestamp() if published else None)
         if incoming.redelivered:
             self._metrics.redelivered()
         task = asyncio.create_task(self._work(delivery), name=f"note {delivery.request_id}")
@@ -79,6 +85,19 @@ class Worker:
         self._metrics.set_in_flight(len(self._in_hand))
 
     async def _work(self, delivery: Delivery) -> None:
+        """Handle one delivery within its trace, which its copies and its answer carry on."""
+        with self._tracing.request(
+            delivery.incoming.properties.headers,
+            queue=delivery.incoming.lane,
+            received=time.monotonic(),
+            queued=delivery.queued_seconds,
+            timeline=delivery.timeline,
+        ) as trace:
+            delivery.trace = trace.headers or delivery.trace
+            with structlog.contextvars.bound_contextvars(trace_id=trace.trace_id):
+                await self._handle(delivery, trace)
+
+    async def _handle(self, delivery: Delivery, trace: Trace) -> None:
         incoming = delivery.incoming
         started = time.monotonic()
         with structlog.contextvars.bound_contextvars(
@@ -106,7 +125,9 @@ class Worker:
             else:
                 if delivery.forgiven:
                     self._survived.forget(delivery.reply_id)
-                self._tell(verdict, time.monotonic() - started, len(incoming.body))
+                self._tell(delivery, verdict, time.monotonic() - started)
+                trace.error = verdict.code if verdict.code != "ok" else None
+                trace.attributes = {"sttd.outcome": verdict.outcome, "sttd.attempt": delivery.attempt}
 
     async def _alone(self, delivery: Delivery) -> Verdict:
         """Handle a suspect with nothing else in hand: if the process dies now, it is this one's doing, and costs no neighbour."""
@@ -123,7 +144,10 @@ class Worker:
         self._metrics.request_finished("handed_back", "ok")
         log.warning("left to the broker, which delivers it again", action="handed_back", reason=reason)
 
-    def _tell(self, verdict: Verdict, seconds: float, size: int) -> None:
+    def _tell(self, delivery: Delivery, verdict: Verdict, seconds: float) -> None:
+        size = len(delivery.incoming.body)
+        if verdict.answer is not None:
+            self._metrics.answered(delivery.lane, (datetime.now(UTC) - delivery.answer_began).total_seconds())
         self._metrics.request_finished(verdict.outcome, verdict.code)
         self._metrics.observe_stage("total", seconds)
         if verdict.outcome == "retried":

@@ -59,6 +59,9 @@ EXPIRES_HEADER: Final = "sttd-expires"
 LANE_HEADER: Final = "sttd-lane"
 MEANT_FOR_HEADER: Final = "sttd-reply-to"
 """On parked replies: the queue that was gone."""
+TRACE_HEADERS: Final = ("traceparent", "tracestate")
+"""W3C trace context of the request, as its publisher gave it; copies and replies carry it on."""
+
 UNNAMED_HEADER: Final = "sttd-unnamed"
 """On copies: the request had no `message_id`; the copy's own is not the caller's."""
 

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from schemas.codes import ErrorCode
 from schemas.options import DEADLINE_AHEAD, TranscriptionOptions, to_headers
 from schemas.reply import Progress, Transcript
-from sttd import errands, errors
+from sttd import errands, errors, tracing
 from sttd.control import Control
 from sttd.errands import QueueState
 from sttd.link import Link
@@ -148,7 +148,8 @@ class Client:
         self._replies.add(pending)
         try:
             async with asyncio.timeout(None if math.isinf(patience) else patience):
-                await self._link.publish(message, queue, wanted=lambda: not pending.answer.done())
+                with tracing.publishing(message.headers, queue):
+                    await self._link.publish(message, queue, wanted=lambda: not pending.answer.done())
                 confirmed = True
                 return await pending.answer
         except errors.Expired as error:

@@ -16,7 +16,9 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from consumer.settings import Settings
-from consumer.side_port.metrics import OTHER, Described, Metrics
+from consumer.side_port.labels import OTHER
+from consumer.side_port.metrics import Metrics
+from consumer.side_port.registry import Described
 from gateway import openapi
 from gateway.settings import GatewaySettings
 from schemas import asyncapi, json_schema, languages

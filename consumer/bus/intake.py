@@ -14,17 +14,19 @@ from functools import partial
 from typing import Any, Literal
 
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelClosed
 
 from consumer.bus import control, header_guard, topology
 from consumer.bus.link import Link, Loss, lost_as, open_channel
 from consumer.bus.seam import Incoming
 from consumer.errors import StaleDelivery
+from schemas import names
 from schemas.request import Properties
 
 CANCEL_SECONDS = 5.0
-WATCH_EVERY = 15.0  # s between two looks at whether the broker agrees that we consume
+WATCH_EVERY = 5.0  # s between two looks at how long the queues are, and whether the broker agrees that we consume
 WATCH_SECONDS = 10.0
+KEPT = {"dead": names.DEAD, "replies_dead": names.REPLIES_DEAD}  # what nobody consumes but people
 
 
 class AmqpSettler:
@@ -70,8 +72,13 @@ class AmqpIntake:
         sink: Callable[[Incoming], None],
         orphaned: Callable[[], None],
         cancel: Callable[[str], None] = lambda _message_id: None,
+        counted: Callable[[str, int], None] = lambda _queue, _depth: None,
     ) -> None:
-        """`sink` takes each delivery at once; `orphaned` hears that all of them will come again elsewhere; `cancel` hears ids."""
+        """`sink` takes each delivery at once; `orphaned` hears that all of them will come again elsewhere; `cancel` hears ids.
+
+        `counted` hears how many messages are ready: by a lane's queue name, or by `dead` and `replies_dead`.
+        """
+        self._counted = counted
         self._link = link
         self._plan = plan
         self._mode: Literal["declare", "check"] = mode
@@ -124,18 +131,27 @@ class AmqpIntake:
             self._sink(incoming(lane, message))
 
     async def _watch_consumer(self, connection: AbstractConnection, loss: Loss) -> None:
-        """Ask the broker whether the request queue has a consumer: what we believe after a failover may be wrong (aio-pika #231)."""
-        name = next(iter(self._wanted))
+        """Ask the broker how long the queues are, and whether it knows us: a failover may have made it forget (aio-pika #231)."""
         while True:
-            await asyncio.sleep(WATCH_EVERY)
-            if self._stopped or self._paused:
-                continue
+            wanted = not (self._stopped or self._paused)
             async with asyncio.timeout(WATCH_SECONDS):
-                channel = await connection.channel(publisher_confirms=False)
-                found = await channel.declare_queue(name, passive=True)
-                await channel.close()
-            if not found.declaration_result.consumer_count:
-                loss.report(f"the broker knows no consumer of {name}")
+                consumers = await self._look(connection)
+            if wanted and not (self._stopped or self._paused or consumers):
+                loss.report(f"the broker knows no consumer of {next(iter(self._wanted))}")
+            await asyncio.sleep(WATCH_EVERY)
+
+    async def _look(self, connection: AbstractConnection) -> int:
+        """Tell how long each queue is; return how many consumers the first lane has."""
+        channel = await connection.channel(publisher_confirms=False)
+        found = {name: (await channel.declare_queue(name, passive=True)).declaration_result for name in self._wanted}
+        for name, result in found.items():
+            self._counted(name, result.message_count or 0)
+        with suppress(ChannelClosed):  # nobody's work depends on these: deleted, or not to be looked at, they are just not counted
+            for label, name in KEPT.items():
+                kept = await channel.declare_queue(name, passive=True)
+                self._counted(label, kept.declaration_result.message_count or 0)
+            await channel.close()
+        return found[next(iter(self._wanted))].consumer_count or 0
 
     def reconnect(self, reason: str) -> None:
         """Give everything in hand back to the broker: the only way to have one delivery again, counted, without settling it."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from consumer.engine.gate import Batchable, Gate
+from consumer.engine.gate import Batchable, Gate, timed
 
 
 class CoalescedModel:
@@ -33,9 +33,9 @@ class CoalescedModel:
     def encode(self, features: Any, to_cpu: bool = True) -> Any:  # noqa: ARG002 - ctranslate2's argument; see above
         """Mel frames of one window -> what the decoder reads."""
         return self._gate.run(
-            lambda: self._model.encode(features, to_cpu=True),
+            timed(self._gate, "encode", lambda: self._model.encode(features, to_cpu=True)),
             begins=True,
-            batch=Batchable(("encode", *_shape(features)), features, self._encode_all),
+            batch=Batchable("encode", ("encode", *_shape(features)), features, self._encode_all),
         )
 
     def generate(self, features: Any, prompts: list[list[int]], **options: Any) -> Any:
@@ -47,14 +47,16 @@ class CoalescedModel:
 
         kind = ("generate", *_shape(features), len(prompts[0]), _frozen(options))
         return self._gate.run(
-            lambda: self._model.generate(features, prompts, **options), batch=Batchable(kind, (features, prompts[0]), together)
+            timed(self._gate, "generate", lambda: self._model.generate(features, prompts, **options)),
+            batch=Batchable("generate", kind, (features, prompts[0]), together),
         )
 
     def detect_language(self, features: Any) -> Any:
         """One encoded window -> the probability of each language."""
         return self._gate.run(
-            lambda: self._model.detect_language(features),
+            timed(self._gate, "detect_language", lambda: self._model.detect_language(features)),
             batch=Batchable(
+                "detect_language",
                 ("detect_language", *_shape(features)),
                 features,
                 lambda items: [[result] for result in self._model.detect_language(_stack(items))],

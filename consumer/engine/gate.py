@@ -24,7 +24,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Batchable(Generic[T]):
-    """How a call can run together with others of its `kind`: `run` takes their items and gives one result for each, in order."""
+    """How a call can run together with others of its `kind`: `run` takes their items and gives one result for each, in order.
+
+    `name`: what the timelines of their jobs call it.
+    """
+
+    name: str
 
     kind: Hashable
     item: Any
@@ -46,6 +51,11 @@ class Gate(Protocol):
 
     def waiting_of(self, lane: Lane) -> int:
         """Those of them that belong to jobs of one lane."""
+        ...
+
+    @property
+    def current(self) -> Job | None:
+        """The job that this thread works for, if any."""
         ...
 
     def run(self, call: Callable[[], T], *, begins: bool = False, batch: Batchable[T] | None = None) -> T:
@@ -141,6 +151,12 @@ class SlotGate(JobThreads):
                 self._turns.popleft()[1].set()
             else:
                 self._free += 1
+
+
+def timed(gate: Gate, name: str, call: Callable[[], T]) -> Callable[[], T]:
+    """Have the job's timeline tell how long the call waited and took."""
+    job = gate.current
+    return call if job is None else job.timeline.call(name, call)
 
 
 def refuse_if_stopped(job: Job | None) -> None:

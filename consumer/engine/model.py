@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 import numpy as np
 
 from consumer.engine import batches, encoder, environment
-from consumer.engine.gate import Gate
+from consumer.engine.gate import Gate, timed
 from consumer.engine.segments import RawSegment
 from consumer.engine.transcriber import JobOptions
 from consumer.engine.weights import Floats
@@ -47,15 +47,15 @@ class GatedModel:
 
     def encode(self, *args: Any, **kwargs: Any) -> Any:
         """Mel frames -> what the decoder reads."""
-        return self._gate.run(lambda: self._model.encode(*args, **kwargs), begins=True)
+        return self._gate.run(timed(self._gate, "encode", lambda: self._model.encode(*args, **kwargs)), begins=True)
 
     def generate(self, *args: Any, **kwargs: Any) -> Any:
         """Encoded windows -> tokens."""
-        return self._gate.run(lambda: self._model.generate(*args, **kwargs))
+        return self._gate.run(timed(self._gate, "generate", lambda: self._model.generate(*args, **kwargs)))
 
     def detect_language(self, *args: Any, **kwargs: Any) -> Any:
         """Encoded windows -> the probability of each language."""
-        return self._gate.run(lambda: self._model.detect_language(*args, **kwargs))
+        return self._gate.run(timed(self._gate, "detect_language", lambda: self._model.detect_language(*args, **kwargs)))
 
     def align(self, features: Any, start_sequence: Any, text_tokens: Any, num_frames: int, **kwargs: Any) -> Any:
         """Tokens and encoded windows -> when each token was spoken.
@@ -64,7 +64,9 @@ class GatedModel:
         alignments and faster-whisper 1.2.1 raises IndexError on them. Two frames make one place.
         """
         frames = max(num_frames, 2)
-        return self._gate.run(lambda: self._model.align(features, start_sequence, text_tokens, frames, **kwargs))
+        return self._gate.run(
+            timed(self._gate, "align", lambda: self._model.align(features, start_sequence, text_tokens, frames, **kwargs))
+        )
 
 
 class LoadedModel:

@@ -39,6 +39,7 @@ class _Ticket(Call):
     call: Callable[[], Any] = field(kw_only=True)
     job: Job | None = field(kw_only=True)
     batch: Batchable[Any] | None = field(kw_only=True)
+    asked: float = field(default_factory=time.monotonic, init=False)
     woken: threading.Event = field(default_factory=threading.Event, init=False)
     outcome: Future[Any] = field(default_factory=Future, init=False)
     leads: Start[_Ticket] | None = field(default=None, init=False)
@@ -169,13 +170,17 @@ class Scheduler(JobThreads):
 
 def _together(tickets: list[_Ticket]) -> bool:
     """Run them as one batch. False when that failed: nobody knows whose fault it was, so each is then tried alone."""
-    batch = tickets[0].batch
+    batch, began = tickets[0].batch, time.monotonic()
     assert batch is not None  # calls without one have no kind, and calls without a kind run alone
     try:
         results = batch.run([ticket.batch.item for ticket in tickets if ticket.batch is not None])
     except Exception:  # noqa: BLE001 - whatever the library raises; trying each alone tells whose it is
         return False
+    ended = time.monotonic()
     for ticket, result in zip(tickets, results, strict=True):
+        if ticket.job is not None:
+            ticket.job.timeline.add("wait", ticket.asked, began)
+            ticket.job.timeline.add(batch.name, began, ended, together=len(tickets))
         ticket.outcome.set_result(result)
     return True
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from consumer.pcm import SAMPLE_RATE, Pcm
+from consumer.timeline import Timeline
 from schemas.reply import ModelInfo, Segment
 
 TEMPERATURE_LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -70,7 +71,8 @@ class Job:
 
     `stop` is read before each model call: once set, the job ends with `JobStopped`. `on_progress(fraction, text so far)`
     is called in one of the job's threads, one call at a time. `begun` is set with the first model call.
-    `heard_seconds`: how much of the audio is done with; the engine keeps it, the scheduler reads it.
+    `heard_seconds`: how much of the audio is done with; the engine keeps it, the scheduler reads it. `timeline`: where each
+    model call is written down.
     """
 
     pcm: Pcm
@@ -80,6 +82,7 @@ class Job:
     lane: Lane = "interactive"
     begun: threading.Event = field(default_factory=threading.Event)
     heard_seconds: float = 0.0
+    timeline: Timeline = field(default_factory=Timeline)
 
     @property
     def audio_seconds(self) -> float:

@@ -229,7 +229,7 @@ class Engine:
 
     def submit(self, desk: Desk, item: str, whose: Job | None = None) -> Future[Any]:
         """Ask from a thread of its own."""
-        return desk.submit(whose or job(), lambda: self.one(item), batch=Batchable("engine", item, self.all))
+        return desk.submit(whose or job(), lambda: self.one(item), batch=Batchable("generate", "engine", item, self.all))
 
 
 @pytest.fixture
@@ -253,6 +253,19 @@ def test_calls_that_wait_together_run_together_and_each_gets_its_own_result(gpu:
     assert [future.result(PATIENCE) for future in asked] == list("ABCDEF")
     assert sorted(map(len, engine.batches)) == [2, 4]
     assert (gpu.gate.busy, gpu.gate.waiting) == (0, 0)
+
+
+def test_each_note_of_a_batch_is_told_its_wait_and_how_many_went_together(gpu: Desk, engine: Engine) -> None:
+    """The batch-size metric and the traces are made from that."""
+    held = gpu.occupy()
+    jobs = [job(), job()]
+    asked = [engine.submit(gpu, item, whose) for item, whose in zip("ab", jobs, strict=True)]
+    held.release.set()
+    assert [future.result(PATIENCE) for future in asked] == ["A", "B"]
+    for one in jobs:
+        wait, generate = one.timeline.steps
+        assert (wait.name, generate.name, generate.together) == ("wait", "generate", 2)
+        assert wait.began <= wait.ended == generate.began <= generate.ended
 
 
 def test_one_bad_item_harms_nobody_else(gpu: Desk, engine: Engine) -> None:

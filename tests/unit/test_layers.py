@@ -31,8 +31,8 @@ MAY_IMPORT_LAZILY: Final[dict[str, frozenset[str]]] = {"sttd.commands": frozense
 """And which inside functions only: a bot that installs the client has neither engine nor broker tools."""
 
 CONSUMER_LEVELS: Final = (
-    {"consumer", "pcm", "errors", "models", "log", "signals", "shield", "failpoints", "cancels", "survived", "service_manager"},
-    {"settings"},
+    {"consumer", "pcm", "errors", "models", "log", "signals", "shield", "failpoints", "cancels", "survived", "service_manager", "timeline"},
+    {"settings", "tracing"},
     {"bus", "audio", "engine", "side_port"},
     {"delivery", "observe", "memory", "watched"},
     {"copies"},
@@ -53,6 +53,7 @@ LIBRARIES: Final[dict[str, str]] = {
     "ctranslate2": "consumer.engine.model",
     "openvino": "consumer.engine.graph",
     "av": "consumer.audio.child",
+    "opentelemetry": "consumer.tracing.otel",
 }
 """Libraries of the daemon that only one place in it may know."""
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from consumer.side_port.metrics import AUDIO_BUCKETS, OTHER, STAGE_BUCKETS, STAGES, Metrics
+from consumer.side_port.labels import AUDIO_BUCKETS, OTHER, STAGE_BUCKETS, STAGES
+from consumer.side_port.metrics import Metrics
 from schemas.codes import DeadReason, ErrorCode
 from schemas.reply import ModelInfo
 
@@ -54,7 +55,13 @@ def use_everything(metrics: Metrics) -> None:
     metrics.consumer_registered(yes=True)
     metrics.decoder_restarted("died")
     metrics.model_loaded(ModelInfo(name="base", engine="faster-whisper", device="cpu", compute_type="int8"), 1.5)
-    metrics.engine(lambda: 2, lambda: 5)
+    metrics.engine(lambda: 2, lambda: 5, lambda lane: {"interactive": 4, "bulk": 1}[lane], slots=3)
+    metrics.batch(2)
+    metrics.answered("stt.requests", 2.5)
+    metrics.queue_counted("stt.requests", 4)
+    metrics.queue_counted("dead", 1)
+    metrics.delivered("stt.requests", 1000.0)
+    metrics.serving(lambda: True, 2**30)
     metrics.loop_lag(0.003)
 
 
@@ -84,6 +91,15 @@ def test_each_method_moves_its_own_series(metrics: Metrics) -> None:
     assert value(metrics, "sttd_model_load_seconds") == 1.5
     assert value(metrics, "sttd_engine_slots_busy") == 2
     assert value(metrics, "sttd_engine_jobs_waiting") == 5
+    assert value(metrics, "sttd_engine_lane_waiting", lane="bulk") == 1
+    assert value(metrics, "sttd_engine_slots") == 3
+    assert value(metrics, "sttd_engine_batch_size_sum") == 2
+    assert value(metrics, "sttd_answer_duration_seconds_sum", lane="interactive") == 2.5
+    assert value(metrics, "sttd_queue_depth", queue="interactive") == 4
+    assert value(metrics, "sttd_queue_depth", queue="dead") == 1
+    assert (value(metrics, "sttd_queue_oldest_age_seconds", queue="interactive") or 0) > 1e9, "since the last delivery's timestamp"
+    assert value(metrics, "sttd_ready") == 1
+    assert value(metrics, "sttd_memory_bound_bytes") == 2**30
     assert value(metrics, "sttd_event_loop_lag_seconds_count") == 1
 
 
@@ -218,3 +234,40 @@ def test_two_observers_do_not_know_of_each_other() -> None:
     one.redelivered()
 
     assert value(two, "sttd_redeliveries_total") == 0
+
+
+def test_blocked_time_grows_while_the_blockage_lasts(metrics: Metrics) -> None:
+    """A scrape in the middle of a long blockage must not see a counter that stands still."""
+    metrics.publish_blocked(blocked=True)
+    first = scraped(metrics, "sttd_publish_blocked_seconds_total")
+    second = scraped(metrics, "sttd_publish_blocked_seconds_total")
+    metrics.publish_blocked(blocked=False)
+    ended = scraped(metrics, "sttd_publish_blocked_seconds_total")
+
+    assert 0 < first < second < ended == scraped(metrics, "sttd_publish_blocked_seconds_total")
+
+
+def test_failures_are_remembered_by_code_and_only_the_last_ones(metrics: Metrics) -> None:
+    """The status page shows what went wrong lately; what went well, and what was only handed back, is not among it."""
+    metrics.request_finished("completed", "ok")
+    metrics.request_finished("handed_back", "ok")
+    for _ in range(100):
+        metrics.request_finished("failed", "audio_unreadable")
+    metrics.request_finished("retried", "model_error")
+
+    assert [(found.outcome, found.code) for found in metrics.failures][-2:] == [("failed", "audio_unreadable"), ("retried", "model_error")]
+    assert len(metrics.failures) == 50
+
+
+def test_exemplars_name_the_trace_in_open_metrics_only() -> None:
+    """A slow bucket leads to the trace of one slow request; the plain format has no place for it."""
+    metrics = Metrics(lambda: {"trace_id": "0af7651916cd43dd8448eb211c80319c"})
+    metrics.observe_stage("decode", 0.3)
+
+    assert '# {trace_id="0af7651916cd43dd8448eb211c80319c"} 0.3' in metrics.render(OPEN_METRICS)[0].decode()
+    assert "trace_id" not in metrics.render()[0].decode()
+
+
+def scraped(metrics: Metrics, name: str) -> float:
+    """One sample of the page, as a scraper reads it."""
+    return next(float(line.split()[1]) for line in metrics.render()[0].decode().splitlines() if line.startswith(f"{name} "))

@@ -1,0 +1,85 @@
+"""How a metric is declared: with its row for docs/metrics.md, on a registry of its own, its series there at 0 from the start.
+
+Imports prometheus_client; knows no metric by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Metric
+from prometheus_client.registry import Collector
+
+M = TypeVar("M", Counter, Gauge, Histogram)
+Labels = dict[str, tuple[str, ...]]
+
+PREFIX: Final = "sttd"
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One row of docs/metrics.md. `values`: the documented set of each label, empty where a label is free but single."""
+
+    name: str
+    kind: str
+    labels: dict[str, tuple[str, ...]]
+    meaning: str
+
+
+class WithoutCreated(Collector):
+    """The registry less its `_created` series: they double the page, and the library can only drop them process-wide."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """`registry`: asked at each scrape."""
+        self._registry = registry
+
+    def collect(self) -> Iterator[Metric]:
+        """See `Collector.collect`."""
+        for metric in self._registry.collect():
+            metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+            yield metric
+
+
+class Declarations:
+    """Declares metrics and remembers what it declared."""
+
+    def __init__(self) -> None:
+        """Nothing declared."""
+        self.registry = CollectorRegistry()
+        self.described: list[Described] = []
+
+    def named(self, name: str, meaning: str, labels: tuple[str, ...]) -> Info:
+        """Declare an info metric, whose labels have free but single values."""
+        self._describe(f"{PREFIX}_{name}_info", "info", meaning, dict.fromkeys(labels, ()))
+        return Info(f"{PREFIX}_{name}", meaning, registry=self.registry)
+
+    def counter(self, name: str, meaning: str, labels: Labels | None = None) -> Counter:
+        """Declare a counter; `_total` is added."""
+        counter = Counter(f"{PREFIX}_{name}", meaning, tuple(labels or ()), registry=self.registry)
+        self._describe(f"{PREFIX}_{name}_total", "counter", meaning, labels)
+        return _at_zero(counter, labels)
+
+    def gauge(self, name: str, meaning: str, labels: Labels | None = None) -> Gauge:
+        """Declare a gauge."""
+        gauge = Gauge(f"{PREFIX}_{name}", meaning, tuple(labels or ()), registry=self.registry)
+        self._describe(f"{PREFIX}_{name}", "gauge", meaning, labels)
+        return _at_zero(gauge, labels)
+
+    def histogram(self, name: str, meaning: str, buckets: tuple[float, ...], labels: Labels | None = None) -> Histogram:
+        """Declare a histogram."""
+        histogram = Histogram(f"{PREFIX}_{name}", meaning, tuple(labels or ()), registry=self.registry, buckets=buckets)
+        self._describe(f"{PREFIX}_{name}", "histogram", meaning, labels)
+        return _at_zero(histogram, labels)
+
+    def _describe(self, name: str, kind: str, meaning: str, labels: Labels | None) -> None:
+        self.described.append(Described(name, kind, labels or {}, meaning))
+
+
+def _at_zero(metric: M, labels: Labels | None) -> M:
+    """Create the series of a metric with one label; more labels are combined by hand, as not every pair makes sense."""
+    if labels and len(labels) == 1:
+        for value in next(iter(labels.values())):
+            metric.labels(value)
+    return metric

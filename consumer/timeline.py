@@ -1,0 +1,70 @@
+"""When each step of one note began and ended: written by the threads that work for it, read for metrics and traces.
+
+Pure; may be written from several threads at once. Never holds a word of the note.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+
+MOST_STEPS: Final = 400
+"""Steps that are kept one by one; an hour of audio has more, and of those only the sums are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step by `time.monotonic`. `together`: how many notes' calls ran as one."""
+
+    name: str
+    began: float
+    ended: float
+    together: int = 1
+
+
+class Timeline:
+    """The steps of one note: decode, transcribe, reply, and of each model call wait, then encode, generate, align or detect_language."""
+
+    def __init__(self) -> None:
+        """No step yet."""
+        self.steps: list[Step] = []
+        self._sums: defaultdict[str, float] = defaultdict(float)
+        self._lock = threading.Lock()  # the windows of a long note run side by side, and a sum would lose one of two additions
+
+    def add(self, name: str, began: float, ended: float, together: int = 1) -> None:
+        """Write down a step that is over."""
+        with self._lock:
+            self._sums[name] += ended - began
+            if len(self.steps) < MOST_STEPS:
+                self.steps.append(Step(name, began, ended, together))
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Write down the block as one step, also when it raises."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.add(name, began, time.monotonic())
+
+    def seconds(self, *names: str) -> float:
+        """Sum of all steps with these names, in seconds."""
+        return sum(self._sums[name] for name in names if name in self._sums)
+
+    def call(self, name: str, call: Callable[[], T]) -> Callable[[], T]:
+        """Wrap a model call: from now until it is made counts as `wait`, the call itself as `name`."""
+        asked = time.monotonic()
+
+        def timed() -> T:
+            self.add("wait", asked, time.monotonic())
+            with self.step(name):
+                return call()
+
+        return timed

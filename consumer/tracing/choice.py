@@ -1,0 +1,39 @@
+"""Whether to trace: on when the standard OTEL_* environment asks for it and the `[otel]` extra is installed.
+
+Imports errors and seam. These variables are OpenTelemetry's own, so they are read here and not in settings.py.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Final
+
+from consumer.errors import SettingsError
+from consumer.tracing.seam import Tracing
+
+ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+NEXT_STEP: Final = 'pip install "sttd[otel]", or unset the OTEL_* variables'
+
+
+def wanted(environment: Mapping[str, str] | None = None) -> str | None:
+    """Name the exporter that the environment asks for (`otlp` or `console`), None for no tracing. Raises `SettingsError`."""
+    given = os.environ if environment is None else environment
+    if given.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return None
+    exporter = given.get("OTEL_TRACES_EXPORTER", "").strip().lower() or ("otlp" if any(given.get(name) for name in ENDPOINTS) else "none")
+    if exporter not in {"otlp", "console", "none"}:
+        raise SettingsError(f"OTEL_TRACES_EXPORTER={exporter}: must be otlp, console or none")
+    return None if exporter == "none" else exporter
+
+
+def from_environment(worker: str) -> Tracing:
+    """Make what the OTEL_* environment asks for. Raises `SettingsError` when the extra is missing."""
+    exporter = wanted()
+    if exporter is None:
+        return Tracing()
+    try:
+        from consumer.tracing import otel  # noqa: PLC0415 - an extra that most do without
+    except ImportError as error:
+        raise SettingsError(f"the environment asks for OpenTelemetry ({exporter}), which is not installed: {NEXT_STEP}") from error
+    return otel.with_exporter(exporter, worker)

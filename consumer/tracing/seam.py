@@ -1,0 +1,69 @@
+"""The seam to tracing: what the daemon asks of it, and the one that traces nothing.
+
+Imports timeline; knows no library.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from consumer.timeline import Timeline
+
+CLOSE_SECONDS: Final = 3.0
+
+
+@dataclass(slots=True)
+class Trace:
+    """What one request's trace is known by. `headers`: for messages about the request. `done` tells how it ended."""
+
+    headers: dict[str, str] = field(default_factory=dict)
+    trace_id: str | None = None
+    attributes: dict[str, str | int | float] = field(default_factory=dict)
+    error: str | None = None
+
+
+class Tracing:
+    """Traces nothing; what the daemon has unless told otherwise."""
+
+    @contextmanager
+    def request(
+        self,
+        headers: Mapping[str, Any],  # noqa: ARG002 - for those who trace
+        *,
+        queue: str,  # noqa: ARG002
+        received: float,  # noqa: ARG002
+        queued: float | None,  # noqa: ARG002
+        timeline: Timeline,  # noqa: ARG002
+    ) -> Iterator[Trace]:
+        """Trace the block as the handling of one request.
+
+        `headers`: the request's; `received`: `time.monotonic` of its delivery; `queued`: seconds that it waited before, if known;
+        `timeline`: read at the end.
+        """
+        yield Trace()
+
+    def exemplar(self) -> dict[str, str] | None:
+        """Name the trace that the calling task is in, as a label for histograms."""
+        return None
+
+    async def close(self) -> None:
+        """Send what is left, for a few seconds at most."""
+
+
+async def closed(shut: Any) -> None:
+    """Run a blocking `shut()` in a thread, for `CLOSE_SECONDS` at most: a collector that is gone must not hold up the end."""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await asyncio.to_thread(shut)
+    except TimeoutError:
+        return
+
+
+def wall_clock_ns(moment: float) -> int:
+    """`time.monotonic` -> nanoseconds since the epoch."""
+    return time.time_ns() - int((time.monotonic() - moment) * 1e9)

@@ -1,0 +1,165 @@
+"""The faults, each with the alerts that it must raise: what is done to the daemon, its broker or its callers, and what ends it.
+
+Uses the rig; what must be seen is the test's business.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from tests.alerts.rig import Rig
+
+Step = Callable[[Rig], object]
+
+FLOOD = 420
+"""Notes at once: one slot needs more than a minute for them."""
+
+
+BLOCK_EVERY = 3.0  # s
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`begin` once, `go_on` every second until the alerts fire, `end` once; `told` is the table's text."""
+
+    alerts: tuple[str, ...]
+    told: str
+    ended: str
+    begin: Step
+    end: Step
+    go_on: Step = lambda _rig: None
+    limit: float = 90.0
+
+
+def _nothing(_rig: Rig) -> None:
+    """It passes by itself."""
+
+
+def _scraped_since(rig: Rig, moment: float) -> bool:
+    """Whether Prometheus has seen a process that began after `moment`; the kernel counts in hundredths, from a boot in seconds."""
+    return (rig.prometheus.value("sttd_process_start_time_seconds") or 0) > moment - 1
+
+
+def _restart_thrice(rig: Rig) -> None:
+    for _ in range(3):
+        rig.kill()
+        killed = time.time()
+        rig.start()
+        rig.until(partial(_scraped_since, rig, killed), 20, "a scrape of this life")
+
+
+def _cut_off(rig: Rig) -> None:
+    rig.proxy.stall()
+    rig.proxy.cut()
+
+
+def _memory_alarm(rig: Rig) -> None:
+    """RabbitMQ blocks a connection when it publishes: the daemon must have something to answer."""
+    rig.send(60)
+    rig.node.rabbitmqctl("set_vm_memory_high_watermark", "0.00001")
+
+
+def _flood(rig: Rig) -> None:
+    for _ in range(6):
+        rig.send(FLOOD // 6)
+
+
+def _block_loop(rig: Rig) -> None:
+    """Block it once, then let it answer: a daemon that never answers is down, not late."""
+    rig.signal(signal.SIGHUP)
+    time.sleep(BLOCK_EVERY)
+
+
+def _kill_decoders(rig: Rig) -> None:
+    rig.kill_decoders()
+    rig.send()
+
+
+def _time_out(rig: Rig) -> None:
+    rig.restart(job_seconds="0.02")
+    rig.send(15)
+
+
+def _memory_back(rig: Rig) -> None:
+    rig.signal(signal.SIGUSR2)
+    rig.restart()
+
+
+def _small_bound(rig: Rig) -> None:
+    rig.restart(max_body_bytes="100000", max_audio_seconds="30", prefetch="1")
+
+
+FAULTS = (
+    Fault(
+        ("SttdEventLoopLag",),
+        "main thread kept from running for 1.4 s, again and again",
+        "left alone",
+        _nothing,
+        _nothing,
+        go_on=_block_loop,
+    ),
+    Fault(("SttdDown",), "daemon killed with `kill -9`", "started again", Rig.kill, Rig.start),
+    Fault(("SttdAbsent",), "target taken out of Prometheus' list", "put back", lambda rig: rig.prometheus.targets(), Rig.watch),
+    Fault(("SttdRestarting",), "daemon killed and started three times", "left alone", _restart_thrice, _nothing, limit=120),
+    Fault(
+        ("SttdNotReady", "SttdNoConsumer", "SttdConnectionDown"),
+        "all connections to RabbitMQ reset, new ones stand still",
+        "network back",
+        _cut_off,
+        lambda rig: rig.proxy.resume(),
+    ),
+    Fault(
+        ("SttdBrokerBlocked",),
+        "RabbitMQ's memory limit set so low that its alarm goes off",
+        "limit set back",
+        _memory_alarm,
+        lambda rig: rig.node.rabbitmqctl("set_vm_memory_high_watermark", "0.4"),
+    ),
+    Fault(
+        ("SttdQueueGrowing", "SttdAnswersLate", "SttdOldestMessageOld"),
+        f"{FLOOD} notes within seconds for a daemon with one slot",
+        "what still waited was dropped",
+        _flood,
+        Rig.purge,
+        limit=240,
+    ),
+    Fault(
+        ("SttdDeadLetters",), "a request whose `reply_to` is `stt.dead`", "left alone", lambda rig: rig.send(reply_to="stt.dead"), _nothing
+    ),
+    Fault(
+        ("SttdRepliesUnroutable",),
+        "a request whose reply queue does not exist",
+        "left alone",
+        lambda rig: rig.send(reply_to="nowhere"),
+        _nothing,
+    ),
+    Fault(
+        ("SttdFaults",),
+        "notes for a daemon with `STTD_JOB_SECONDS=0.02`: all of them `timed_out`",
+        "restarted with the default",
+        _time_out,
+        Rig.restart,
+        go_on=lambda rig: rig.send(2),
+    ),
+    Fault(
+        ("SttdDecoderCrashes",),
+        "decoder children killed with `kill -9` again and again, a note after each time",
+        "left alone",
+        _nothing,
+        _nothing,
+        go_on=_kill_decoders,
+    ),
+    Fault(
+        ("SttdMemoryHigh",),
+        "128 MiB more for the daemon every second, past its bound (small settings)",
+        "memory given back, restarted with the defaults",
+        _small_bound,
+        _memory_back,
+        go_on=lambda rig: rig.signal(signal.SIGUSR1),
+        limit=120,
+    ),
+)

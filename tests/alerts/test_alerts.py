@@ -1,0 +1,107 @@
+"""Every alert seen firing for a real fault, and resolving after it: `make alerts`, which writes docs/alerts.md."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+import yaml  # type: ignore[import-untyped]  # comes with ctranslate2; its types are not worth a dependency
+
+from tests.alerts.faults import FAULTS, Fault
+from tests.alerts.rig import HOLD, WINDOWS, Rig
+from tests.support import prometheus
+from tools.rabbitmq import Node
+
+pytestmark = pytest.mark.skipif(prometheus.binary() is None, reason="prometheus (Debian package prometheus) is not installed")
+
+TABLE = Path(__file__).resolve().parents[2] / "docs" / "alerts.md"
+RESOLVED_SECONDS = 180.0
+
+
+@dataclass
+class Seen:
+    """One alert of one fault: seconds until it fired, seconds from the fault's end until it was gone."""
+
+    fault: Fault
+    alert: str
+    fired: float
+    resolved: float
+    beside: set[str]
+
+
+seen: list[Seen] = []
+
+
+@pytest.fixture(scope="module")
+def rig(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """One rig for all faults: each begins when the one before is over."""
+    with Rig(node, tmp_path_factory.mktemp("alerts")) as found:
+        yield found
+
+
+def _watch(rig: Rig, fault: Fault) -> tuple[dict[str, float], set[str]]:
+    """Keep the fault going until all of its alerts have fired; when each did, and what fired beside them."""
+    began = time.monotonic()
+    fired: dict[str, float] = {}
+    beside: set[str] = set()
+    before = rig.prometheus.firing()  # of the fault before this one
+    fault.begin(rig)
+    while set(fault.alerts) - set(fired):
+        assert time.monotonic() < began + fault.limit, f"{set(fault.alerts) - set(fired)} did not fire within {fault.limit:g} s"
+        fault.go_on(rig)
+        deadline = time.monotonic() + 1
+        while time.monotonic() < deadline:
+            firing = rig.prometheus.firing()
+            for alert in firing & set(fault.alerts):
+                fired.setdefault(alert, time.monotonic() - began)
+            beside |= firing - set(fault.alerts) - before
+            time.sleep(0.1)  # the only way to wait for another process's HTTP answer
+    return fired, beside
+
+
+def _gone(rig: Rig, alert: str) -> bool:
+    return alert not in rig.prometheus.firing()
+
+
+@pytest.mark.timeout(500)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: "+".join(fault.alerts))
+def test_the_alert_fires_for_the_fault_and_resolves_after_it(rig: Rig, fault: Fault) -> None:
+    """An alert that was never seen firing is a hope; one that never resolves is switched off."""
+    rig.until(lambda: not set(fault.alerts) & rig.prometheus.firing(), RESOLVED_SECONDS, "quiet before the fault")
+
+    fired, beside = _watch(rig, fault)
+    fault.end(rig)
+    ended = time.monotonic()
+    for alert in fault.alerts:
+        rig.until(partial(_gone, rig, alert), RESOLVED_SECONDS, f"end of {alert}")
+        seen.append(Seen(fault, alert, fired[alert], time.monotonic() - ended, beside))
+
+
+def test_no_alert_is_left_out_and_the_table_is_written() -> None:
+    """The table is of one complete run."""
+    rules = yaml.safe_load((prometheus.RULES / "alerts.yml").read_text(encoding="utf-8"))["groups"][0]["rules"]
+    assert {rule["alert"] for rule in rules} == {found.alert for found in seen}
+
+    TABLE.write_text(_page(), encoding="utf-8")
+
+
+def _page() -> str:
+    windows = ", ".join(f"{long} is {short}" for long, short in WINDOWS.items())
+    rows = "".join(
+        f"| `{found.alert}` | {found.fault.told} | {found.fired:.0f} s | {found.fault.ended} | {found.resolved:.0f} s | "
+        f"{', '.join(f'`{name}`' for name in sorted(found.beside)) or 'none'} |\n"
+        for found in seen
+    )
+    return (
+        "<!-- written by `make alerts` -->\n# Alerts seen firing\n\n"
+        "A real Prometheus watched a real daemon on a real RabbitMQ while each fault was made. The rules were the committed ones, their\n"
+        f"thresholds as well, but hastened: every `for` is {HOLD}; of the windows {windows}; scraped and evaluated each second. With\n"
+        "the committed windows and `for` the same takes minutes. Times are from the begin of the fault until the alert fired, and from\n"
+        "the end of the fault (a restart done) until it was gone. What to do: [operations.md](operations.md#alerts-and-what-to-do).\n\n"
+        "| alert | what was done | fired after | then | gone after | fired beside it |\n| --- | --- | --- | --- | --- | --- |\n"
+        f"{rows}"
+    )

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from consumer.engine import background, store
 from consumer.engine import model as models
+from consumer.engine.contexts import Contexts
 from consumer.engine.encoder import Setting as Encoder
 from consumer.engine.hub import OnProgress, Progress
 from consumer.engine.scheduler import Scheduler
@@ -39,6 +40,7 @@ async def open_engine(
     device: str,
     compute_type: str,
     encoder: Encoder = "ctranslate2",
+    contexts: Contexts = models.FULL,
     slots: int,
     threads: int,
     on_progress: OnProgress,
@@ -55,7 +57,16 @@ async def open_engine(
     await asyncio.to_thread(store.verify, model, path)
     gate = Scheduler(slots)
     loaded = await asyncio.to_thread(
-        lambda: models.load(path, name=model, device=device, compute_type=compute_type, slots=slots, gate=gate, encoding=encoder)
+        lambda: models.load(
+            path,
+            name=model,
+            device=device,
+            compute_type=compute_type,
+            slots=slots,
+            gate=gate,
+            encoding=encoder,
+            contexts=contexts,
+        )
     )
     if loaded.info.device == "cuda":
         limits = batch or Batching()

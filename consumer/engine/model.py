@@ -84,6 +84,7 @@ class LoadedModel:
             view = importlib.import_module("ctranslate2").StorageView.from_array
             whisper.model = ShortContextModel(whisper.model, contexts, whisper.hf_tokenizer, view, self.reruns)
         self._whisper = whisper
+        self._never_said = _never_said(whisper)
         self.info = info
         self.gate = gate
 
@@ -132,10 +133,18 @@ class LoadedModel:
             condition_on_previous_text=options.condition_on_previous_text,
             initial_prompt=options.initial_prompt,
             hotwords=options.hotwords,
+            suppress_tokens=[*self._never_said],  # a list of its own: faster-whisper adds to it
             word_timestamps=options.word_timestamps,
             vad_filter=False,
         )
         return cast("Iterable[RawSegment]", segments if spans is None else _in_the_whole(segments, spans))
+
+
+def _never_said(whisper: Any) -> tuple[int, ...]:
+    """What faster-whisper suppresses by default (-1), looked up once and not for every note."""
+    tokenizer = importlib.import_module("faster_whisper.tokenizer").Tokenizer(whisper.hf_tokenizer, False)
+    tokens: tuple[int, ...] = tokenizer.non_speech_tokens
+    return tokens
 
 
 def heard(pcm: Pcm, spans: Sequence[Span]) -> Pcm:

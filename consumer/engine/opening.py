@@ -6,6 +6,7 @@ Imports the engine's other files and consumer.errors. The composition root calls
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -73,7 +74,17 @@ async def open_engine(
         gate.coalesce(min(slots, models.GPU_WORKERS), batch=limits.size, hold=limits.seconds)
     transcriber = WhisperTranscriber(loaded, threads=threads, long_audio=long_audio)
     await transcriber.self_test()
+    _settle()
     return transcriber
+
+
+def _settle() -> None:
+    """Put what is loaded by now, which lives as long as the process, out of the collector's sight.
+
+    With it a full collection takes 45 ms, in which neither the event loop nor any note's thread gets on; without it next to nothing.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 async def _fetched(model: str, cache: Path | None, on_progress: OnProgress) -> Path:

@@ -24,6 +24,7 @@ from consumer.bus.publisher import AmqpPublisher
 from consumer.cancels import Cancels
 from consumer.delivery import Rules
 from consumer.engine import windows
+from consumer.engine.contexts import Contexts
 from consumer.engine.opening import Batching, open_engine
 from consumer.engine.whisper import WhisperTranscriber
 from consumer.errors import ExitCode, SettingsError, StartupError
@@ -205,6 +206,7 @@ class Daemon:
             device=settings.device,
             compute_type=settings.compute_type,
             encoder=settings.encoder,
+            contexts=Contexts(settings.decoder_context, settings.encoder_context),
             slots=settings.effective_slots,
             threads=sum(self._lanes().values()),
             on_progress=DownloadReporter(self._health, settings.model).tell,

@@ -61,6 +61,14 @@ class Settings(BaseSettings):
         default="auto",
         description="Who encodes on a CPU: `auto` is OpenVINO where a self-test finds it as exact and faster, else ctranslate2.",
     )
+    decoder_context: Literal["full", "trim"] = Field(
+        default="full",
+        description="`trim`: the decoder reads 2.5 s of a window's padding, not all; faster, text may differ (docs/engine.md). CPU only.",
+    )
+    encoder_context: Literal["full", "dynamic"] = Field(
+        default="full",
+        description="`dynamic`: the encoder too; only for models fine-tuned for it, others say nonsense (docs/engine.md). CPU only.",
+    )
     slots: Annotated[int, Field(ge=1, le=256)] | None = Field(
         default=None, description="Model calls at a time, one core each on a CPU. Default: the usable cores."
     )

@@ -81,7 +81,7 @@ def _flags(segment: Segment, *, loops: bool) -> list[SegmentFlag]:
         "silence_phrase": is_silence_phrase(words),
         "repetition": loops or segment.compression_ratio > COMPRESSES or repeats_itself(words.split()),
         "no_speech": segment.no_speech_prob > NO_SPEECH,
-        "too_dense": len(words) > DENSE_FROM and len(words) > DENSE * (segment.end - segment.start),
+        "too_dense": too_dense(words, segment.end - segment.start),
     }
     return [flag for flag, is_so in judged.items() if is_so]
 
@@ -94,6 +94,16 @@ def normalized(text: str) -> str:
 def is_silence_phrase(words: str) -> bool:
     """Whether the whole segment is one of the sentences that Whisper is known to hear in silence."""
     return words in _STRIPPED or _PATTERN.fullmatch(words) is not None
+
+
+def too_dense(words: str, seconds: float) -> bool:
+    """Whether nobody speaks that fast."""
+    return len(words) > DENSE_FROM and len(words) > DENSE * seconds
+
+
+def says_twice(words: Sequence[str]) -> bool:
+    """Whether three words or more come twice, next to each other: too little to call it a loop, enough for a second look."""
+    return repeats_itself(words) or any(_longest_run(words, size) > 1 for size in range(3, len(words) // 2 + 1))
 
 
 def repeats_itself(words: Sequence[str]) -> bool:

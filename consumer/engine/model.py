@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 import numpy as np
 
 from consumer.engine import batches, encoder, environment
+from consumer.engine.contexts import Contexts, Reruns, ShortContextModel
 from consumer.engine.gate import Gate, timed
 from consumer.engine.segments import RawSegment
 from consumer.engine.transcriber import JobOptions
@@ -28,6 +29,9 @@ from schemas.reply import ModelInfo
 
 GPU_WORKERS: Final = 4
 """Parallel calls on one GPU: more cost memory each and gain nothing."""
+
+FULL: Final = Contexts()
+"""Whole windows, as in faster-whisper."""
 
 _PREFERRED: Final = {"cpu": ("int8", "float32"), "cuda": ("float16", "float32")}
 
@@ -72,12 +76,17 @@ class GatedModel:
 class LoadedModel:
     """A model in memory. Its methods block and may be called from many threads; each ctranslate2 call passes `gate`."""
 
-    def __init__(self, whisper: Any, *, info: ModelInfo, gate: Gate) -> None:
+    def __init__(self, whisper: Any, *, info: ModelInfo, gate: Gate, contexts: Contexts = FULL) -> None:
         """`whisper`: a `faster_whisper.WhisperModel`, whose `model` is wrapped here."""
         raw, whisper.model = whisper.model, GatedModel(whisper.model, gate)
         if info.device == "cuda" and batches.can_coalesce(raw):
             whisper.model = batches.CoalescedModel(raw, gate, whisper.model)
+        self.reruns = Reruns()
+        if contexts.short:
+            view = importlib.import_module("ctranslate2").StorageView.from_array
+            whisper.model = ShortContextModel(whisper.model, contexts, whisper.hf_tokenizer, view, self.reruns)
         self._whisper = whisper
+        self._never_said = _never_said(whisper)
         self.info = info
         self.gate = gate
 
@@ -126,10 +135,18 @@ class LoadedModel:
             condition_on_previous_text=options.condition_on_previous_text,
             initial_prompt=options.initial_prompt,
             hotwords=options.hotwords,
+            suppress_tokens=[*self._never_said],  # a list of its own: faster-whisper adds to it
             word_timestamps=options.word_timestamps,
             vad_filter=False,
         )
         return cast("Iterable[RawSegment]", segments if spans is None else _in_the_whole(segments, spans))
+
+
+def _never_said(whisper: Any) -> tuple[int, ...]:
+    """What faster-whisper suppresses by default (-1), looked up once and not for every note."""
+    tokenizer = importlib.import_module("faster_whisper.tokenizer").Tokenizer(whisper.hf_tokenizer, False)
+    tokens: tuple[int, ...] = tokenizer.non_speech_tokens
+    return tokens
 
 
 def heard(pcm: Pcm, spans: Sequence[Span]) -> Pcm:
@@ -166,12 +183,21 @@ class _Begun:
 
 
 def load(
-    path: Path, *, name: str, device: str, compute_type: str, slots: int, gate: Gate, encoding: encoder.Setting = "ctranslate2"
+    path: Path,
+    *,
+    name: str,
+    device: str,
+    compute_type: str,
+    slots: int,
+    gate: Gate,
+    encoding: encoder.Setting = "ctranslate2",
+    contexts: Contexts = FULL,
 ) -> LoadedModel:
     """Load the model in directory `path`. Blocks for seconds; makes no network call.
 
     `device`: `auto`, `cpu` or `cuda`; `compute_type`: ctranslate2's name or `auto`; `slots`: calls at a time, one core each on
-    a CPU; `encoding`: who encodes. Raises `ModelUnavailable` when the device, the type, the files or the encoder are not to be had.
+    a CPU; `encoding`: who encodes; `contexts`: how much of a window is read. Raises `ModelUnavailable` when the device, the type, the
+    files or the encoder are not to be had.
     """
     faster_whisper, ctranslate2 = _libraries()
     device = _device(ctranslate2, device)
@@ -190,9 +216,19 @@ def load(
         raise ModelUnavailable(f"model {name!r} does not load from {path}: {reason or type(error).__name__}") from error
     if whisper.feature_extractor.sampling_rate != SAMPLE_RATE:
         raise ModelUnavailable(f"model {name!r} wants {whisper.feature_extractor.sampling_rate} Hz; Whisper models take {SAMPLE_RATE}")
+    _refuse_short_contexts(whisper.model, contexts)
     engine = " + ".join([f"faster-whisper {faster_whisper.__version__}", *_encode_elsewhere(whisper, path, encoding, slots)])
     info = ModelInfo(name=name, engine=engine, device=device, compute_type=whisper.model.compute_type)
-    return LoadedModel(whisper, info=info, gate=gate)
+    return LoadedModel(whisper, info=info, gate=gate, contexts=contexts)
+
+
+def _refuse_short_contexts(model: Any, contexts: Contexts) -> None:
+    """Encoder outputs are cut in main memory and as numpy's numbers."""
+    if contexts.short and not (model.device == "cpu" and batches.can_coalesce(model)):
+        raise ModelUnavailable(
+            f"short contexts work on a CPU and not in bfloat16, the model is {model.compute_type} on {model.device}: "
+            "leave STTD_DECODER_CONTEXT and STTD_ENCODER_CONTEXT at full"
+        )
 
 
 def _encode_elsewhere(whisper: Any, path: Path, wanted: encoder.Setting, slots: int) -> list[str]:

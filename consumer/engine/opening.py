@@ -6,6 +6,7 @@ Imports the engine's other files and consumer.errors. The composition root calls
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import TypeVar
 
 from consumer.engine import background, store
 from consumer.engine import model as models
+from consumer.engine.contexts import Contexts
 from consumer.engine.encoder import Setting as Encoder
 from consumer.engine.hub import OnProgress, Progress
 from consumer.engine.scheduler import Scheduler
@@ -39,6 +41,7 @@ async def open_engine(
     device: str,
     compute_type: str,
     encoder: Encoder = "ctranslate2",
+    contexts: Contexts = models.FULL,
     slots: int,
     threads: int,
     on_progress: OnProgress,
@@ -55,14 +58,33 @@ async def open_engine(
     await asyncio.to_thread(store.verify, model, path)
     gate = Scheduler(slots)
     loaded = await asyncio.to_thread(
-        lambda: models.load(path, name=model, device=device, compute_type=compute_type, slots=slots, gate=gate, encoding=encoder)
+        lambda: models.load(
+            path,
+            name=model,
+            device=device,
+            compute_type=compute_type,
+            slots=slots,
+            gate=gate,
+            encoding=encoder,
+            contexts=contexts,
+        )
     )
     if loaded.info.device == "cuda":
         limits = batch or Batching()
         gate.coalesce(min(slots, models.GPU_WORKERS), batch=limits.size, hold=limits.seconds)
     transcriber = WhisperTranscriber(loaded, threads=threads, long_audio=long_audio)
     await transcriber.self_test()
+    _settle()
     return transcriber
+
+
+def _settle() -> None:
+    """Put what is loaded by now, which lives as long as the process, out of the collector's sight.
+
+    With it a full collection takes 45 ms, in which neither the event loop nor any note's thread gets on; without it next to nothing.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 async def _fetched(model: str, cache: Path | None, on_progress: OnProgress) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final
@@ -16,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from consumer.engine import language
+from consumer.engine.contexts import Reason
 from consumer.engine.guards import marked
 from consumer.engine.model import LoadedModel, heard
 from consumer.engine.segments import to_segment
@@ -70,6 +72,11 @@ class WhisperTranscriber:
         """Those of them that belong to jobs of one lane."""
         return self._model.gate.waiting_of(lane)
 
+    @property
+    def context_reruns(self) -> Mapping[Reason, int]:
+        """How many windows a short context was not enough for, by reason."""
+        return self._model.reruns.counts
+
     def knows(self, code: str) -> bool:
         """Whether the model can be asked for this language; `auto` always."""
         return code == languages.AUTO or self._model.knows(code)
@@ -81,7 +88,7 @@ class WhisperTranscriber:
         and returns at once; the thread ends at the next window, and what it still returns or raises is dropped.
         """
         try:
-            running = self._executor.submit(self._run, job)
+            running = self._executor.submit(self.transcribe_here, job)
         except RuntimeError:  # after close()
             raise JobStopped("the engine is closed") from None
         self._running[running] = job
@@ -102,6 +109,7 @@ class WhisperTranscriber:
             await self.transcribe(Job(_faint_sound(), replace(_SELF_TEST, vad=True)))
         except SttdError as error:
             raise ModelUnavailable(f"model {self.info.name!r} fails its self-test on {self.info.device}: {error.message}") from error
+        self._model.reruns.clear()
 
     async def close(self, seconds: float) -> bool:
         """Stop all jobs and wait for their threads, at most so long. False when some still run: they end at their next window.
@@ -119,8 +127,8 @@ class WhisperTranscriber:
     def _forget(self, ended: Future[Transcription]) -> None:
         self._running.pop(ended, None)
 
-    def _run(self, job: Job) -> Transcription:
-        """In a thread of the executor."""
+    def transcribe_here(self, job: Job) -> Transcription:
+        """Run one job in the calling thread, until it is done. Raises what `transcribe` does."""
         try:
             with self._model.gate.job(job):
                 return self._transcribe(job)

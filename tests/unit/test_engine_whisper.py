@@ -139,6 +139,15 @@ async def test_it_hears_what_stock_faster_whisper_hears(loaded: LoadedModel, eng
         assert ours.text == "".join(segment.text for segment in stock).strip()
 
 
+def test_what_is_never_said_is_what_stock_faster_whisper_suppresses(loaded: LoadedModel) -> None:
+    """Looked up once instead of for each note; one token more or less could change a text."""
+    for code, task in (("ru", "transcribe"), ("en", "translate")):
+        silence = np.zeros(SAMPLE_RATE, np.float32)
+        _, stock = loaded._whisper.transcribe(silence, language=code, task=task)
+        _, ours = loaded._whisper.transcribe(silence, language=code, task=task, suppress_tokens=[*loaded._never_said])
+        assert ours.transcription_options.suppress_tokens == stock.transcription_options.suppress_tokens
+
+
 @pytest.mark.parametrize("vad", [True, False])
 async def test_detecting_the_language_costs_no_second_encoding_and_changes_no_word(
     loaded: LoadedModel, engine: WhisperTranscriber, gate: WatchedGate, vad: bool

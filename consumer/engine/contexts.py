@@ -1,0 +1,205 @@
+"""Short contexts: what is read of a window that is mostly padding, and when that was not enough. Off unless a setting asks for it.
+
+Imports guards and numpy; knows ctranslate2 only as the model handed in. Sits between faster-whisper and the gate, so each call that it
+makes waits its turn like any other. A doubtful result is computed again with all 30 s, and the window stays with those.
+"""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Protocol
+
+import numpy as np
+import structlog
+
+from consumer.engine import guards
+from consumer.engine.language import SURE
+
+Reason = Literal["unfinished", "empty", "improbable", "repetition", "late", "dense", "unsure"]
+
+FRAMES: Final = 3000  # mel frames of a whole window; two make a position of the encoder's output
+FRAMES_A_SECOND: Final = 100
+TIMESTAMP_SECONDS: Final = 0.02
+
+MARGIN: Final = 250
+"""Frames of padding that are kept behind the audio: 2.5 s."""
+
+STEP: Final = 100
+"""A short encoder context is a multiple of so many frames: a fine-tuned model has seen few lengths, and buffers are used again."""
+
+IMPROBABLE: Final = -1.0
+"""The average log probability below which faster-whisper tries a higher temperature."""
+
+LATE: Final = 0.5
+"""Seconds that the last timestamp may lie behind the audio."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Contexts:
+    """How much of a window each half of the model reads. `trim`: the encoder whole, the decoder the audio and a margin; `dynamic`: both."""
+
+    decoder: Literal["full", "trim"] = "full"
+    encoder: Literal["full", "dynamic"] = "full"
+
+    @property
+    def short(self) -> bool:
+        """Whether anything but whole windows is read."""
+        return self.decoder == "trim" or self.encoder == "dynamic"
+
+
+class Tokens(Protocol):
+    """A `tokenizers.Tokenizer`, as far as it is needed."""
+
+    def token_to_id(self, token: str) -> int | None: ...  # noqa: D102 - the library's own methods
+    def decode(self, ids: Sequence[int]) -> str: ...  # noqa: D102
+
+
+class Reruns:
+    """How many windows were computed again with the full context, by reason. Told by many threads."""
+
+    def __init__(self) -> None:
+        """None so far."""
+        self._counts: Counter[Reason] = Counter()
+        self._lock = threading.Lock()
+
+    def add(self, reason: Reason) -> None:
+        """One more, with a log line."""
+        with self._lock:
+            self._counts[reason] += 1
+        log.info("a short context was not enough, once more with the full one: %s", reason, action="context_rerun", reason=reason)
+
+    def clear(self) -> None:
+        """Forget those so far: the self-test's."""
+        with self._lock:
+            self._counts.clear()
+
+    @property
+    def counts(self) -> Mapping[Reason, int]:
+        """By reason; a reason that never came is missing."""
+        with self._lock:
+            return dict(self._counts)
+
+
+class _Window:
+    """What stands for an encoded window. Its context is short until `widen`. Belongs to one thread at a time."""
+
+    def __init__(self, short: Any, encoded: Any, frames: int, full: Callable[[], Any]) -> None:
+        """`short`: what the decoder reads of `encoded`; `full()`: the whole window, encoded; `frames`: of audio, without the padding."""
+        self.context = short
+        self.encoded = encoded
+        self.frames = frames
+        self.is_short = True
+        self._full = full
+
+    def widen(self) -> None:
+        """From now on the context is the full one."""
+        self.context = self.encoded = self._full()
+        self.is_short = False
+
+
+class ShortContextModel:
+    """What faster-whisper sees as `WhisperModel.model` when short contexts are on. Windows without padding pass as they are."""
+
+    def __init__(self, model: Any, contexts: Contexts, tokens: Tokens, view: Callable[[Any], Any], reruns: Reruns) -> None:
+        """`model`: a `ctranslate2.models.Whisper` behind its gate; `view`: an array -> ctranslate2's `StorageView`, without a copy."""
+        self._model = model
+        self._contexts = contexts
+        self._doubts = Doubts(tokens)
+        self._view = view
+        self._reruns = reruns
+
+    def __getattr__(self, name: str) -> Any:
+        """What is not said here is the model's."""
+        return getattr(self._model, name)
+
+    def encode(self, features: Any, to_cpu: bool = False) -> Any:
+        """Mel frames of one window, padded with zeros -> what the methods below take."""
+        mel = np.asarray(features)
+        audio = audio_frames(mel)
+        wanted = -(-(audio + MARGIN) // STEP) * STEP
+        if wanted >= FRAMES or mel.shape != (1, mel.shape[1], FRAMES):
+            return self._model.encode(features, to_cpu=to_cpu)
+        if self._contexts.encoder == "dynamic":
+            short = self._model.encode(self._view(np.ascontiguousarray(mel[:, :, :wanted])), to_cpu=to_cpu)
+            return _Window(short, short, audio, lambda: self._model.encode(features, to_cpu=to_cpu))
+        full = self._model.encode(features, to_cpu=to_cpu)
+        positions = -(-(audio + MARGIN) // 2)
+        return _Window(self._view(np.asarray(full)[:, :positions]), full, audio, lambda: full)
+
+    def generate(self, features: Any, prompts: list[list[int]], **options: Any) -> Any:
+        """One window -> its tokens, as ctranslate2 gives them."""
+        results = self._model.generate(_context(features), prompts, **options)
+        if not (isinstance(features, _Window) and features.is_short):
+            return results
+        reason = self._doubts.of(results[0], len(prompts[0]), features.frames, options)
+        if reason is None:
+            return results
+        self._widen(features, reason)
+        return self._model.generate(features.context, prompts, **options)
+
+    def detect_language(self, features: Any) -> Any:
+        """One window -> the probability of each language, the most probable first."""
+        results = self._model.detect_language(_context(features))
+        if not (isinstance(features, _Window) and features.is_short) or results[0][0][1] >= SURE:
+            return results
+        self._widen(features, "unsure")
+        return self._model.detect_language(features.context)
+
+    def align(self, features: Any, *args: Any, **kwargs: Any) -> Any:
+        """One window and its tokens -> when each was spoken. Reads all that is encoded: with less, word times move (by up to 0.4 s)."""
+        return self._model.align(features.encoded if isinstance(features, _Window) else features, *args, **kwargs)
+
+    def _widen(self, window: _Window, reason: Reason) -> None:
+        self._reruns.add(reason)
+        window.widen()
+
+
+class Doubts:
+    """What makes a result of a short context doubtful. Stricter than what segments are marked for: a second look costs only time."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        """`tokens`: the model's."""
+        self._tokens = tokens
+        self._text_end = tokens.token_to_id("<|endoftext|>") or 0
+        self._times = (tokens.token_to_id("<|notimestamps|>") or 0) + 1
+
+    def of(self, result: Any, prompt: int, frames: int, options: Mapping[str, Any]) -> Reason | None:
+        """The first reason, or None. `prompt`: its tokens; `frames`: of audio; `options`: those of `generate`."""
+        said: list[int] = result.sequences_ids[0]
+        seconds = frames / FRAMES_A_SECOND
+        text = self._tokens.decode([token for token in said if token < self._text_end]).strip()
+        words = guards.normalized(text)
+        longest = options["max_length"]
+        if len(said) >= min(longest // 2, longest - prompt):  # ctranslate2's limits
+            return "unfinished"
+        if not words:
+            return "empty"
+        if result.scores[0] * len(said) ** options["length_penalty"] / (len(said) + 1) < IMPROBABLE:
+            return "improbable"
+        if compression(text) > guards.COMPRESSES or guards.says_twice(words.split()):
+            return "repetition"
+        if (max(said) - self._times) * TIMESTAMP_SECONDS > seconds + LATE:
+            return "late"
+        return "dense" if guards.too_dense(words, seconds) else None
+
+
+def audio_frames(mel: Any) -> int:
+    """Mel frames, shape (1, bands, frames), before the padding: that is exactly zero, and no sound is in all bands at once."""
+    heard = np.flatnonzero(mel[0].any(axis=0))
+    return int(heard[-1]) + 1 if heard.size else 0
+
+
+def compression(text: str) -> float:
+    """How many times smaller zlib makes it, as faster-whisper measures repetition."""
+    raw = text.encode()
+    return len(raw) / len(zlib.compress(raw))
+
+
+def _context(features: Any) -> Any:
+    return features.context if isinstance(features, _Window) else features

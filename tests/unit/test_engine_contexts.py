@@ -1,0 +1,189 @@
+"""Short contexts: what is cut, what is doubted, and that a doubtful result is computed again from all that can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from faster_whisper.audio import decode_audio
+from structlog.testing import capture_logs
+
+from consumer.engine import model as models
+from consumer.engine.contexts import MARGIN, Contexts, Doubts, Reruns, ShortContextModel, audio_frames
+from consumer.engine.gate import SlotGate
+from consumer.engine.transcriber import TEMPERATURE_LADDER, Job, JobOptions
+from consumer.engine.whisper import WhisperTranscriber
+from consumer.errors import ModelUnavailable
+from consumer.models import demo_directory
+from sttd.samples import samples
+
+TEXT_END, NO_TIMES = 1000, 1001
+OPTIONS = {"max_length": 448, "length_penalty": 1}
+TRIM, DYNAMIC = Contexts(decoder="trim"), Contexts(encoder="dynamic")
+NOTES = [sample for sample in samples() if sample.expect == "text" and sample.path.stat().st_size < 50_000][:3]
+
+
+class Words:
+    """A vocabulary of numbered words."""
+
+    def __init__(self, *words: str) -> None:
+        """Token n is word n."""
+        self.words = words
+
+    def token_to_id(self, token: str) -> int | None:
+        """The two that are asked for."""
+        return {"<|endoftext|>": TEXT_END, "<|notimestamps|>": NO_TIMES}[token]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Words with spaces."""
+        return " ".join(self.words[number] for number in ids)
+
+
+def said(*tokens: int, seconds: float = 1.0, score: float = -0.2) -> Any:
+    """What ctranslate2 gives for one window: a first timestamp, the tokens, a last one."""
+    return SimpleNamespace(sequences_ids=[[NO_TIMES + 1, *tokens, NO_TIMES + 1 + round(seconds / 0.02)]], scores=[score])
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        (said(0, 1, 2), None),
+        (said(0, 1, 2, seconds=2.4), None),
+        (said(0, 1, 2, seconds=2.8), "late"),
+        (said(), "empty"),
+        (said(0, 1, 2, score=-1.6), "improbable"),
+        (said(0, 1, 2, 0, 1, 2), "repetition"),
+        (said(*[0] * 6), "repetition"),
+        (said(3, 4, 5, 6, 7), "dense"),
+        (said(*range(222)), "unfinished"),
+    ],
+)
+def test_a_result_is_doubted_for_what_it_shows(result: Any, reason: str | None) -> None:
+    """A decoder that reads less than it was trained on loops, falls silent, goes on for ever or past the end: each must be noticed."""
+    long_words = "непосредственно государственный предпринимательство здравоохранение коммуникация".split()
+    doubts = Doubts(Words("купил", "хлеб", "вчера", *long_words, *(str(number) for number in range(300))))
+    assert doubts.of(result, 3, 200, OPTIONS) == reason
+
+
+def test_the_padding_of_a_window_is_found_by_its_zeros() -> None:
+    """faster-whisper pads before it encodes; no argument says how much."""
+    mel = np.zeros((1, 80, 3000), np.float32)
+    assert audio_frames(mel) == 0
+    mel[0, 40, 311] = -0.3
+    assert audio_frames(mel) == 312
+
+
+class Counted:
+    """A ctranslate2 model whose calls are noted with the length that each was given; the first answers are as told."""
+
+    def __init__(self, *answers: Any) -> None:
+        """`answers`: of `generate`, the last one again and again."""
+        self.answers = list(answers)
+        self.calls: list[tuple[str, int]] = []
+
+    def encode(self, features: Any, to_cpu: bool) -> Any:
+        """Half as many positions."""
+        self.calls.append(("encode", features.shape[2]))
+        return np.zeros((1, features.shape[2] // 2, 4), np.float32)
+
+    def generate(self, features: Any, prompts: Any, **options: Any) -> Any:
+        """The next answer."""
+        self.calls.append(("generate", features.shape[1]))
+        return [self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]]
+
+    def align(self, features: Any) -> None:
+        """Nothing."""
+        self.calls.append(("align", features.shape[1]))
+
+    def detect_language(self, features: Any) -> Any:
+        """Sure with all 30 s only."""
+        self.calls.append(("detect", features.shape[1]))
+        return [[("<|ru|>", 0.9 if features.shape[1] == 1500 else 0.4)]]
+
+
+def window(seconds: float) -> Any:
+    """A padded window."""
+    mel = np.zeros((1, 80, 3000), np.float32)
+    mel[:, :, : int(100 * seconds)] = 0.5
+    return mel
+
+
+def short(inner: Counted, contexts: Contexts) -> tuple[ShortContextModel, Reruns]:
+    """The model under test over that one."""
+    reruns = Reruns()
+    return ShortContextModel(inner, contexts, Words("купил", "хлеб"), lambda array: array, reruns), reruns
+
+
+@pytest.mark.parametrize(("contexts", "encoded", "read"), [(TRIM, 3000, 275), (DYNAMIC, 600, 300)])
+def test_a_short_note_is_read_with_its_margin(contexts: Contexts, encoded: int, read: int) -> None:
+    """3 s and 2.5 s more; word times of the trimmed decoder come from all that was encoded."""
+    inner = Counted(said(0, 1))
+    model, reruns = short(inner, contexts)
+    first = model.encode(window(3))
+    model.generate(first, [[1, 2, 3]], **OPTIONS)
+    model.align(first)
+    assert inner.calls == [("encode", encoded), ("generate", read), ("align", encoded // 2)]
+    assert reruns.counts == {}
+
+
+@pytest.mark.parametrize("contexts", [TRIM, DYNAMIC])
+def test_a_window_that_is_nearly_full_is_read_whole(contexts: Contexts) -> None:
+    """Nothing to gain, nothing to doubt."""
+    inner = Counted(said(score=-9.0))
+    model, _ = short(inner, contexts)
+    model.generate(model.encode(window(30 - MARGIN / 100 + 0.1)), [[1]], **OPTIONS)
+    assert inner.calls == [("encode", 3000), ("generate", 1500)]
+
+
+@pytest.mark.parametrize(("contexts", "again"), [(TRIM, []), (DYNAMIC, [("encode", 3000)])])
+def test_a_doubtful_result_is_computed_again_in_full_and_the_window_stays_full(contexts: Contexts, again: list[tuple[str, int]]) -> None:
+    """Higher temperatures and word times then see what stock faster-whisper sees; each time is counted and logged, without its text."""
+    full = said(0, 1)
+    inner = Counted(said(0, 1, score=-3.0), full)
+    model, reruns = short(inner, contexts)
+    first = model.encode(window(3))
+    with capture_logs() as lines:
+        assert model.generate(first, [[1, 2, 3]], **OPTIONS) == [full]
+    model.generate(first, [[1, 2, 3]], **OPTIONS)
+    model.align(first)
+    assert inner.calls[2:] == [*again, ("generate", 1500), ("generate", 1500), ("align", 1500)]
+    assert reruns.counts == {"improbable": 1}
+    assert [(line["action"], line["reason"]) for line in lines] == [("context_rerun", "improbable")]
+
+
+def test_a_language_that_is_not_sure_is_looked_for_in_the_full_context() -> None:
+    """The text after it is then read in full too."""
+    inner = Counted(said(0, 1))
+    model, reruns = short(inner, TRIM)
+    assert model.detect_language(model.encode(window(3)))[0][0][1] == 0.9
+    assert inner.calls == [("encode", 3000), ("detect", 275), ("detect", 1500)]
+    assert reruns.counts == {"unsure": 1}
+
+
+@pytest.mark.parametrize("contexts", [TRIM, DYNAMIC])
+async def test_the_samples_say_the_same_with_short_contexts(contexts: Contexts) -> None:
+    """On the model at hand; for any other, the user's own audio tells (docs/engine.md)."""
+    loaded = models.load(demo_directory(), name="demo", device="cpu", compute_type="auto", slots=2, gate=SlotGate(2), contexts=contexts)
+    engine = WhisperTranscriber(loaded, threads=2)
+    await engine.self_test()
+    assert engine.context_reruns == {}
+    for sample in NOTES:
+        options = replace(RU, language="auto", temperatures=(0.0,))
+        heard = await engine.transcribe(Job(decode_audio(str(sample.path)), options))
+        assert heard.text.lower().strip(" .") == sample.text.lower().strip(" .")
+    assert await engine.close(20)
+
+
+def test_what_cannot_be_cut_is_said_at_the_start() -> None:
+    """A setting that did nothing would be found out by nobody."""
+    with pytest.raises(ModelUnavailable, match="STTD_DECODER_CONTEXT"):
+        models._refuse_short_contexts(SimpleNamespace(device="cuda", compute_type="float16"), TRIM)
+    models._refuse_short_contexts(SimpleNamespace(device="cuda", compute_type="float16"), Contexts())
+
+
+RU = JobOptions("ru", "ru", None, "transcribe", 5, TEMPERATURE_LADDER, vad=True, word_timestamps=True, condition_on_previous_text=False,
+                initial_prompt=None, hotwords=None)  # fmt: skip

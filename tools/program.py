@@ -1,0 +1,26 @@
+"""`python -m tools.program NAME PACKAGE`: makes sure that a program which some tests ask is here, where that is possible.
+
+Never runs the program. Without root or apt-get it only says what to do; those tests are then skipped, but in CI they fail.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+
+from tools.rabbitmq.install import apt_install
+
+
+def main(name: str, package: str) -> int:
+    """Install what is missing; a machine where it cannot be had is no reason to stop."""
+    if shutil.which(name):
+        return 0
+    reason = apt_install(package) if os.geteuid() == 0 and shutil.which("apt-get") else "needs root and apt-get"
+    if not shutil.which(name):
+        sys.stderr.write(f"{name} is missing ({reason}); tests that ask it are skipped. To have it: sudo apt-get install {package}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

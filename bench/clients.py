@@ -9,7 +9,6 @@ import asyncio
 import json
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 from uuid import uuid4
@@ -98,7 +97,10 @@ class SocketClient:
 
 
 class QueueClient:
-    """For workers on RabbitMQ, ours and others: a confirmed publish, an answer by correlation id on a queue of one's own."""
+    """For workers on RabbitMQ, ours and others: a confirmed publish, an answer by correlation id on a queue of one's own.
+
+    No `timestamp`: AMQP has whole seconds there, so that a time in the queue computed from it would be noise.
+    """
 
     def __init__(self, url: str, queue: str) -> None:
         """`queue`: where requests go; options go into headers as the contract says."""
@@ -124,7 +126,6 @@ class QueueClient:
             correlation_id=name,
             message_id=name,
             reply_to=self._reply_to,
-            timestamp=datetime.now(UTC),
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         )
         asked = time.monotonic()

@@ -1,4 +1,4 @@
-"""`python -m bench COMMAND`: the benchmark's command line. `make bench` calls it; docs/benchmarks/README.md says how to read what it writes."""
+"""`python -m bench COMMAND`, which `make bench` calls. docs/benchmarks/README.md says how to read its results."""
 
 from __future__ import annotations
 

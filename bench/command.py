@@ -14,13 +14,15 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from bench import figures, machine, notes, report, run, scenarios, workload
+from bench import figures, machine, report, run, scenarios, workload
 from bench.models import ROOT, Model
 from bench.stage import ENVIRONMENTS, Bench, Peer
 from bench.table import LADDER, PEERS
+from consumer import log
 from consumer.settings import usable_cores
 
 QUICK: Final = run.Plan(rounds=1, seconds=6, loads=("closed:1", "closed:8", "poisson:75", "burst:20"))
@@ -32,6 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command; the exit code."""
     parser = _parser()
     given = parser.parse_args(arguments)
+    log.configure("console", "warning")
     with _alone_on(given.cores), _bench(given) as bench:
         found = asyncio.run(COMMANDS[given.command](given, bench))
     _write(given, found)
@@ -45,13 +48,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, help="how often each peer has its turn (default: 5; quick: 1)")
     parser.add_argument("--seconds", type=float, help="length of each closed loop and each Poisson load (default: 30; quick: 6)")
     parser.add_argument("--peers", type=_names(PEERS), help="comma-separated (default: all): " + ", ".join(PEERS))
-    parser.add_argument("--loads", type=lambda text: tuple(text.split(",")), help="comma-separated (default: all): " + ", ".join(run.LOADS))
-    parser.add_argument("--notes", choices=("short", "mixed"), default="short", help="notes of 3 s, or of 3 to 60 s")
+    parser.add_argument("--loads", type=_loads, help="comma-separated (default: all): " + ", ".join(run.LOADS))
+    parser.add_argument(
+        "--notes", choices=("short", "mixed", "samples"), default="short", help="of 3 s, of 3 to 60 s, or those that come with sttd"
+    )
     parser.add_argument("--model", choices=[*workload.SIZES, "demo"], default="base", help="the size that the workload has, or `demo`")
     parser.add_argument("--cores", type=int, default=min(2, usable_cores()), help="everything runs on so many")
     parser.add_argument("--count", type=int, help="for `texts`: notes in each language; for `memory`: notes")
     parser.add_argument("--out", type=Path, help="directory for results (default: docs/benchmarks; quick: .local/bench-quick)")
     return parser
+
+
+def _loads(text: str) -> tuple[str, ...]:
+    try:
+        return run.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _names(table: Mapping[str, Peer]) -> Any:
@@ -80,7 +92,6 @@ def _bench(given: argparse.Namespace) -> Iterator[Bench]:
     """A broker (STTD_AMQP_URL, or a private one) and a folder for sockets and logs."""
     from tools.rabbitmq import Node  # noqa: PLC0415 - `--help` needs no broker
 
-    notes.need_espeak()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         scratch = Path(folder)
         if given.command in {"texts", "cosine"}:
@@ -95,30 +106,31 @@ def _bench(given: argparse.Namespace) -> Iterator[Bench]:
 
 async def _run(given: argparse.Namespace, bench: Bench) -> dict[str, Any]:
     plan = run.Plan(given.rounds or 5, given.seconds or 30, given.loads or run.LOADS, given.notes)
-    return await _compared(plan, _chosen(given), bench)
+    return await _compared(given, plan, _chosen(given), bench)
 
 
 async def _quick(given: argparse.Namespace, bench: Bench) -> dict[str, Any]:
     plan = run.Plan(given.rounds or 1, given.seconds or QUICK.seconds, given.loads or QUICK.loads, given.notes)
-    return await _compared(plan, _chosen(given), bench)
+    return await _compared(given, plan, _chosen(given), bench)
 
 
 async def _ladder(given: argparse.Namespace, bench: Bench) -> dict[str, Any]:
     """With `auto`, as bots use it that do not know who speaks what; a fixed language leaves step 3 without effect."""
     plan = run.Plan(given.rounds or 5, given.seconds or 30, given.loads or LADDER_LOADS, given.notes)
-    return await _compared(plan, LADDER, Bench(bench.model, bench.amqp_url, bench.broker_pid, bench.cores, bench.scratch, language="auto"))
+    return await _compared(given, plan, LADDER, replace(bench, language="auto"))
 
 
-async def _compared(plan: run.Plan, peers: Mapping[str, Peer], bench: Bench) -> dict[str, Any]:
-    head = _head(bench)
-    results = await run.run(plan, peers, bench)
-    return head | {
+async def _compared(given: argparse.Namespace, plan: run.Plan, peers: Mapping[str, Peer], bench: Bench) -> dict[str, Any]:
+    """What there is so far is written after each round: a run of hours may be interrupted."""
+    head = _head(bench) | {
         "plan": {"rounds": plan.rounds, "seconds": plan.seconds, "loads": list(plan.loads), "notes": plan.kind, "beam": bench.beam},
         "titles": {name: peer.title for name, peer in peers.items()},
-        "samples": results.samples,
-        "starts": results.starts,
-        "missing": results.missing,
     }
+
+    def whole(results: run.Results) -> dict[str, Any]:
+        return head | {name: getattr(results, name) for name in ("samples", "starts", "missing", "left_out")}
+
+    return whole(await run.run(plan, peers, bench, lambda results: _write(given, whole(results))))
 
 
 async def _scenario(given: argparse.Namespace, bench: Bench) -> dict[str, Any]:
@@ -165,7 +177,7 @@ def _write(given: argparse.Namespace, found: dict[str, Any]) -> None:
         (folder / f"{stem}.md").write_text(report.page(stem, figures.rounded(part)), encoding="utf-8")
         if "samples" in part and ENVIRONMENTS["bench"].exists():
             subprocess.run([ENVIRONMENTS["bench"], "-m", "bench.plots", path], cwd=ROOT, check=True)  # noqa: S603 - our own module
-        sys.stdout.write(f"{os.path.relpath(folder / stem)}.json and .md\n")
+        sys.stderr.write(f"written: {os.path.relpath(folder / stem)}.json and .md\n")
 
 
 COMMANDS: Final = {"run": _run, "quick": _quick, "ladder": _ladder, "scenario": _scenario, "texts": _texts, "cosine": _cosine}

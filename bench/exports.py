@@ -121,8 +121,7 @@ def _write_tokens(file: BinaryIO) -> None:
     """Bytes of each token of text; control tokens have their places behind them."""
     vocabulary = workload.spelled_tokens()
     file.write(struct.pack("i", len(vocabulary)))
-    for token in vocabulary:
-        file.write(struct.pack("i", len(token)) + token)
+    file.writelines(struct.pack("i", len(token)) + token for token in vocabulary)
 
 
 def _write_tensor(file: BinaryIO, name: str, tensor: Array) -> None:
@@ -159,7 +158,8 @@ def mel_filters(bands: int) -> Array:
     rising = (frequencies - edges[:-2, None]) / np.diff(edges)[:-1, None]
     falling = (edges[2:, None] - frequencies) / np.diff(edges)[1:, None]
     triangles = np.clip(np.minimum(rising, falling), 0, None)
-    return (triangles * (2 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
+    filters: Array = (triangles * (2 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
+    return filters
 
 
 def _mel(hertz: float) -> float:

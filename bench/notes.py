@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import shutil
-import subprocess
 import sys
 import wave
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from sttd.samples import Sample, samples
 from tools import demo_wer, program
 
 Sound = npt.NDArray[np.int16]
@@ -35,7 +35,12 @@ LONG_SECONDS: Final = 600.0
 MIXED: Final = {3: 6, 5: 6, 10: 4, 20: 3, 30: 2, 45: 1, 60: 1}
 """How many notes of each length, in seconds, are in a mixed set: most voice notes are short."""
 
-SETS: Final = ("short", "mixed", "long")
+_SHORT_TEXT: Final = 200
+_SAMPLE_SECONDS: Final = 5.0
+"""About: only rates in seconds of audio are computed from it."""
+
+SETS: Final = ("short", "mixed", "long", "samples")
+"""`samples`: the notes that come with sttd, for a run without espeak-ng."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +56,18 @@ class Note:
 
 def notes(kind: str, directory: Path, *, seed: int = 1) -> list[Note]:
     """The notes of one of `SETS`, in a fixed order that mixes lengths; languages take turns."""
+    if kind == "samples":
+        return [Note(one.file, one.language, one.text, _SAMPLE_SECONDS, one.path.read_bytes()) for one in _short_samples()]
     need_espeak()
     lengths = {"short": [SHORT_SECONDS] * 8, "mixed": [float(s) for s, n in MIXED.items() for _ in range(n)], "long": [LONG_SECONDS]}[kind]
     directory.mkdir(parents=True, exist_ok=True)
     made = [_note(kind, number, seconds, directory, seed) for number, seconds in enumerate(lengths)]
     Random(seed).shuffle(made)  # noqa: S311 - an order, not a secret
     return made
+
+
+def _short_samples() -> list[Sample]:
+    return [one for one in samples() if one.expect == "text" and len(one.text) <= _SHORT_TEXT]
 
 
 def sentences(language: str, number: int, seed: int) -> Iterator[tuple[str, bytes]]:
@@ -98,7 +109,8 @@ def _samples(wav: bytes) -> Sound:
     with wave.open(io.BytesIO(_mended(wav))) as file:
         rate, raw = file.getframerate(), np.frombuffer(file.readframes(file.getnframes()), np.int16)
     places = np.arange(int(raw.size * RATE / rate)) * (rate / RATE)
-    return np.interp(places, np.arange(raw.size), raw).astype(np.int16)
+    sound: Sound = np.interp(places, np.arange(raw.size), raw).astype(np.int16)
+    return sound
 
 
 def _mended(wav: bytes) -> bytes:

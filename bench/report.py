@@ -66,7 +66,8 @@ def _load_table(found: dict[str, Any], load: str) -> Iterable[str]:
     yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     for peer, title in found["titles"].items():
         rounds = found["samples"].get(peer, {}).get(load)
-        yield f"| {title} | {_row(rounds)} |" if rounds else f"| {title} | {found['missing'].get(peer, 'not run')} | | | | | | | |"
+        why = found["missing"].get(peer) or found["left_out"].get(peer, {}).get(load, "not run")
+        yield f"| {title} | {_row(rounds)} |" if rounds else f"| {title} | {why} | | | | | | | |"
     files = {peer: _of(loads[load], "file_seconds") for peer, loads in found["samples"].items() if load in loads}
     if any(values for values in files.values()):
         yield ""
@@ -142,6 +143,9 @@ def _anything(value: Any, depth: int = 2) -> Iterable[str]:
     """Nested results as headings, tables and lists."""
     for name, inner in value.items():
         heading = f"{'#' * min(depth, 4)} {str(name).replace('_', ' ')}"
+        if name == "verdict":
+            yield from _rows([{"promise": promise, **told} for promise, told in inner.items()])
+            continue
         if isinstance(inner, dict) and any(isinstance(deeper, dict | list) for deeper in inner.values()):
             yield from ["", heading, "", *_anything(inner, depth + 1)]
         elif isinstance(inner, dict):

@@ -6,7 +6,7 @@ Imports the harness's other parts. In each round the order moves on by one, so t
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,8 +23,9 @@ LOADS: Final = (
     *("burst:200", "long:2"),
 )
 WARM_UP_NOTES: Final = 4
-CAPACITY_FROM: Final = 4
-"""Closed loops of at least so many clients count as capacity: fewer may leave cores idle."""
+KINDS: Final = ("closed", "poisson", "burst", "long")
+LONGEST_SECONDS: Final = 300.0
+"""A load that a slow peer would need longer for is left out, and the table says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Results:
     samples: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=dict)
     starts: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def add(self, peer: str, load: str, summary: dict[str, Any]) -> None:
         """One more round."""
@@ -54,14 +56,26 @@ class Results:
         return [summary[figure] for summary in self.samples.get(peer, {}).get(load, [])]
 
 
+def loads(text: str) -> tuple[str, ...]:
+    """Comma-separated loads. Raises `ValueError` for an unknown one, and for a share of a capacity that nothing before it measures."""
+    names = tuple(text.split(","))
+    for place, name in enumerate(names):
+        kind, _, amount = name.partition(":")
+        if kind not in KINDS or not amount.isdigit() or not int(amount):
+            raise ValueError(f"no such load: {name!r}; one is a kind ({', '.join(KINDS)}) and a number, such as {', '.join(LOADS[3:7])}")
+        if kind == "poisson" and not any(before.startswith("closed:") for before in names[:place]):
+            raise ValueError(f"{name} is a share of the capacity: a closed loop, such as closed:8, has to come before it")
+    return names
+
+
 def rotated(peers: Sequence[Peer], round_number: int) -> Iterable[Peer]:
     """The order of one round."""
     place = round_number % len(peers)
     return (*peers[place:], *peers[:place])
 
 
-async def run(plan: Plan, peers: Mapping[str, Peer], bench: Bench) -> Results:
-    """All rounds. A peer that fails to start is missing from then on, with its reason."""
+async def run(plan: Plan, peers: Mapping[str, Peer], bench: Bench, keep: Callable[[Results], None] = lambda _: None) -> Results:
+    """All rounds. A peer that fails to start is missing from then on, with its reason. `keep` is called after each round."""
     results = Results()
     notes = voice.notes(plan.kind, DATA / "notes")
     for number in range(plan.rounds):
@@ -72,6 +86,7 @@ async def run(plan: Plan, peers: Mapping[str, Peer], bench: Bench) -> Results:
                 except (PeerFailed, OSError, TimeoutError) as error:
                     results.missing[peer.name] = str(error) or type(error).__name__
                     tell(f"{peer.name}: {results.missing[peer.name]}")
+        keep(results)
     return results
 
 
@@ -83,8 +98,11 @@ async def _one(peer: Peer, plan: Plan, bench: Bench, notes: Sequence[Note], numb
         await load.burst(notes, WARM_UP_NOTES)
         capacity = 0.0
         for name in plan.loads:
+            if reason := _too_long(name, plan, capacity):
+                results.left_out.setdefault(peer.name, {})[name] = reason
+                continue
             summary = (await _loaded(name, load, plan, notes, number, capacity)).summary(bench.model.said)
-            if name.startswith("closed:") and int(name.partition(":")[2]) >= CAPACITY_FROM:
+            if name.startswith("closed:"):
                 capacity = max(capacity, summary["notes_per_second"])
             results.add(peer.name, name, summary)
             tell(f"round {number + 1}  {peer.name:18} {name:11} {_in_short(summary)}")
@@ -96,6 +114,15 @@ def _keep_memory(results: Results, peer: Peer, running: Running) -> None:
     running.process.check()
 
 
+def _too_long(name: str, plan: Plan, capacity: float) -> str | None:
+    """Why a load is left out for a peer of this capacity in notes a second; 0: not known yet."""
+    kind, _, amount = name.partition(":")
+    needed = {"closed": plan.seconds, "burst": 0.0}.get(kind)
+    if needed is None or not capacity or (needed := needed + int(amount) / capacity) <= LONGEST_SECONDS:
+        return None
+    return f"left out: at {capacity:.2f} notes/s it would take {needed:,.0f} s"
+
+
 async def _loaded(name: str, load: Load, plan: Plan, notes: Sequence[Note], number: int, capacity: float) -> Sample:
     kind, _, amount = name.partition(":")
     if kind == "closed":
@@ -104,8 +131,6 @@ async def _loaded(name: str, load: Load, plan: Plan, notes: Sequence[Note], numb
         return await load.burst(notes, int(amount))
     if kind == "long":
         return await load.among(voice.notes("long", DATA / "notes")[0], notes, int(amount))
-    if not capacity:
-        raise PeerFailed(f"{name} is a share of the capacity, which a closed loop of {CAPACITY_FROM} or more clients in LOADS must find first")
     return await load.poisson(notes, capacity * int(amount) / 100, plan.seconds, seed=number)
 
 

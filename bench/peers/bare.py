@@ -33,7 +33,7 @@ async def _serve(given: Any) -> None:
 
     async def transcribe(samples: Any) -> str:
         async with permits:
-            return (await engine.transcribe(Job(samples, options))).text
+            return str((await engine.transcribe(Job(samples, options))).text)
 
     await host.serve_async(given.socket, transcribe, given.cores)
 

@@ -63,8 +63,8 @@ def install(trace: Trace) -> None:
     from consumer.engine import model  # noqa: PLC0415 - the same
 
     loaded: Any = model.LoadedModel
-    watch: Any = app.watch_loop_lag  # type: ignore[attr-defined] # as the composition root knows it
-    init = loaded.__init__
+    root: Any = app  # as the composition root knows the watch
+    watch, init = root.watch_loop_lag, loaded.__init__
 
     def with_trace(self: Any, whisper: Any, **kwargs: Any) -> None:
         whisper.model = TimedModel(whisper.model, trace)
@@ -74,7 +74,7 @@ def install(trace: Trace) -> None:
         await asyncio.gather(watch(*args), _watch(trace))
 
     loaded.__init__ = with_trace
-    app.watch_loop_lag = watch_both  # type: ignore[attr-defined] # the same
+    root.watch_loop_lag = watch_both
 
 
 async def _watch(trace: Trace) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from bench.scenarios import eight, language, lanes, long_file, memory, overhead
+from bench.scenarios import eight, lanes, language, long_file, memory, overhead
 from bench.scenarios.knobs import Knobs
 from bench.stage import Bench
 

@@ -26,7 +26,9 @@ async def measure(bench: Bench, knobs: Knobs) -> dict[str, Any]:
     results = await run(plan, {name: PEERS[name] for name in TAKEN}, bench)
     rows = [_row(results, *pair) for pair in WANTED if {*pair[:2]} <= set(results.samples)]
     return {
-        "verdict": {f"{row['ours']} / {row['theirs']}": promise(row["times_the_notes"]["median"], "at least", row["wanted"]) for row in rows},
+        "verdict": {
+            f"{row['ours']} / {row['theirs']}": promise(row["times_the_notes"]["median"], "at least", row["wanted"]) for row in rows
+        },
         "ratios": [row | {name: figures.shown(row[name]) for name in ("times_the_notes", "times_less_core_time")} for row in rows],
         "notes_per_second": {name: figures.shown(figures.spread(results.of(name, LOAD, "notes_per_second"))) for name in results.samples},
         "wrong_texts": {name: sum(results.of(name, LOAD, "wrong_texts")) for name in results.samples} if bench.model.said else None,

@@ -98,9 +98,9 @@ async def against_stock(bench: Bench, knobs: Knobs) -> dict[str, Any]:
     took: dict[str, list[float]] = {"ours": [], "ours-ctranslate2": [], "stock": []}
     core: dict[str, list[float]] = {name: [] for name in took}
     for _ in range(knobs.rounds or 3):
-        for name in took:
+        for name, found in took.items():
             seconds, core_seconds = await _alone(PEERS[name], bench)
-            took[name].append(seconds)
+            found.append(seconds)
             core[name].append(core_seconds)
     times = {name: figures.ratios(took["stock"], took[name]) for name in took if name != "stock"}
     return {

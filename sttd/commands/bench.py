@@ -143,9 +143,13 @@ class SideProcess:
 
     def __enter__(self) -> Self:
         """Start and load. Raises `SideFailed`."""
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed on exit
-        self._process = subprocess.Popen(  # noqa: S603 - this program's own module
-            [sys.executable, "-m", "sttd.commands.bench_side"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
+        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "sttd.commands.bench_side"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
         )
         try:
             self._say(json.dumps(self._asked))

@@ -1,4 +1,4 @@
-"""One side of `sttd bench`, in a process of its own: stock faster-whisper, or the daemon's engine. Asked over stdin, answers in lines of JSON.
+"""One side of `sttd bench`, in a process of its own: stock faster-whisper, or the daemon's engine. Lines in, lines of JSON out.
 
 Imports the daemon's engine or faster_whisper when it is told which side it is. Never a queue, never the network.
 """
@@ -47,7 +47,11 @@ class Stock:
         language = None if self._asked["language"] == "auto" else self._asked["language"]
         for name, samples in sounds.items():
             segments, _ = self._model.transcribe(
-                samples, language=language, beam_size=self._asked["beam"], vad_filter=True, condition_on_previous_text=self._asked["condition"]
+                samples,
+                language=language,
+                beam_size=self._asked["beam"],
+                vad_filter=True,
+                condition_on_previous_text=self._asked["condition"],
             )
             done(name, "".join(segment.text for segment in segments).strip())
 
@@ -159,7 +163,7 @@ def main() -> None:
 
     asked = json.loads(sys.stdin.readline())
     began = time.perf_counter()
-    side: Side = {"stock": Stock, "ours": Ours}[asked["side"]](asked)
+    side: Side = Stock(asked) if asked["side"] == "stock" else Ours(asked)
     tell(loaded=time.perf_counter() - began, **side.describe())
     sounds = _sounds(asked["files"], tell)
     for _ in sys.stdin:

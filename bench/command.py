@@ -49,9 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, help="length of each closed loop and each Poisson load (default: 30; quick: 6)")
     parser.add_argument("--peers", type=_names(PEERS), help="comma-separated (default: all): " + ", ".join(PEERS))
     parser.add_argument("--loads", type=_loads, help="comma-separated (default: all): " + ", ".join(run.LOADS))
-    parser.add_argument(
-        "--notes", choices=("short", "mixed", "samples"), default="short", help="of 3 s, of 3 to 60 s, or those that come with sttd"
-    )
+    parser.add_argument("--notes", choices=("short", "mixed", "samples"), default="short", help="3 s, 3 to 60 s, or sttd's own")
     parser.add_argument("--model", choices=[*workload.SIZES, "demo"], default="base", help="the size that the workload has, or `demo`")
     parser.add_argument("--cores", type=int, default=min(2, usable_cores()), help="everything runs on so many")
     parser.add_argument("--count", type=int, help="for `texts`: notes in each language; for `memory`: notes")

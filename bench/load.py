@@ -25,6 +25,7 @@ class Sample:
     """What came of one load on one peer in one round."""
 
     begun: float
+    clients: int = 0
     until: float = 0.0
     ended: float = 0.0
     answers: list[tuple[Note, Answer]] = field(default_factory=list)
@@ -36,10 +37,14 @@ class Sample:
     """How long the long file among the notes took."""
 
     def notes_per_second(self) -> float:
-        """A closed loop: answers between the first and the end of asking, while all clients were busy. Else: all over the whole time."""
+        """A closed loop: answers between the first and the end of asking, while all clients were busy, if there is one for each client.
+
+        Else: all over the whole time.
+        """
         ends = sorted(answer.answered for _, answer in self.answers)
-        if self.until and len(ends) > 1 and self.until > ends[0]:
-            return sum(ends[0] < end <= self.until for end in ends) / (self.until - ends[0])
+        counted = sum(ends[0] < end <= self.until for end in ends)
+        if self.clients and counted >= self.clients:
+            return counted / (self.until - ends[0])
         return len(ends) / (self.ended - self.begun) if ends else float("nan")
 
     def summary(self, said: str | None) -> dict[str, Any]:
@@ -96,7 +101,7 @@ class Load:
                 number += clients
 
         async def all_of_them(sample: Sample) -> None:
-            sample.until = sample.begun + seconds
+            sample.clients, sample.until = clients, sample.begun + seconds
             await asyncio.gather(*(one(sample, number) for number in range(clients)))
 
         return await self._watched(all_of_them)

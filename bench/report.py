@@ -46,7 +46,7 @@ def _compared(found: dict[str, Any]) -> Iterable[str]:
     )
     for load in plan["loads"]:
         yield from ["", f"## {_load_title(load)}", "", *_load_table(found, load)]
-    yield from ["", "## Ours in relation", "", *_relations(found)]
+    yield from ["", "## In relation", "", *_relations(found)]
     yield from ["", "## Starts and memory", "", *_starts(found)]
     yield from ["", "## Stages of a note, in seconds", "", *_stages(found)]
 
@@ -99,13 +99,20 @@ def _texts(rounds: Sequence[dict[str, Any]]) -> str:
 
 def _relations(found: dict[str, Any]) -> Iterable[str]:
     """Ratios within rounds: both ran on the same machine minutes apart."""
-    yield "| notes/s of ours over | " + " | ".join(found["plan"]["loads"]) + " |"
+    yield "| notes/s | " + " | ".join(found["plan"]["loads"]) + " |"
     yield "| --- |" + " --- |" * len(found["plan"]["loads"])
-    for mine in ("ours", "ours-ctranslate2"):
-        for peer in BASELINES:
-            if {mine, peer} <= set(found["samples"]):
-                cells = [_ratio(found, mine, peer, load) for load in found["plan"]["loads"]]
-                yield f"| {mine} / {peer} | " + " | ".join(cells) + " |"
+    for mine, peer in _pairs(list(found["samples"])):
+        cells = [_ratio(found, mine, peer, load) for load in found["plan"]["loads"]]
+        yield f"| {mine} / {peer} | " + " | ".join(cells) + " |"
+
+
+def _pairs(peers: Sequence[str]) -> Iterable[tuple[str, str]]:
+    """Ours over each baseline that ran; of a ladder each step over the one before it and over the first."""
+    yield from ((mine, peer) for mine in ("ours", "ours-ctranslate2") for peer in BASELINES if {mine, peer} <= set(peers))
+    if not (steps := sorted(peer for peer in peers if peer[0].isdigit())):
+        return
+    yield from zip(steps[1:], steps[:-1], strict=True)
+    yield from ((step, steps[0]) for step in steps[2:])
 
 
 def _ratio(found: dict[str, Any], mine: str, peer: str, load: str) -> str:

@@ -28,9 +28,9 @@ def note(seconds: float = 3.0) -> Note:
     return Note("n", "ru", "", seconds, b"x")
 
 
-def sample(*ends: float, until: float = 0.0) -> Sample:
+def sample(*ends: float, until: float = 0.0, clients: int = 0) -> Sample:
     """Answers that came at these times; asking began at 0."""
-    found = Sample(0.0, until, max(ends))
+    found = Sample(0.0, clients, until, max(ends))
     found.answers = [(note(), Answer(SAID, 0.0, end)) for end in ends]
     return found
 
@@ -53,8 +53,13 @@ def test_a_spread_names_the_median_and_both_ends() -> None:
 
 def test_a_closed_loop_counts_only_while_all_clients_ask() -> None:
     """Neither the wait for the first answer nor the drain at the end is speed."""
-    assert sample(2, 3, 4, 5, 9, until=6).notes_per_second() == pytest.approx(3 / 4)
+    assert sample(2, 3, 4, 5, 9, until=6, clients=2).notes_per_second() == pytest.approx(3 / 4)
     assert sample(2, 4).notes_per_second() == pytest.approx(2 / 4)
+
+
+def test_a_peer_too_slow_for_that_is_counted_over_the_whole_time() -> None:
+    """No answer after the first within the time is not a speed of nothing."""
+    assert sample(4, 7, 8, 9, until=6, clients=4).notes_per_second() == pytest.approx(4 / 9)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +80,7 @@ def test_texts_must_be_what_the_script_says(seconds: float, text: str, right: bo
 
 def test_the_stages_that_a_peer_tells_of_leave_a_rest() -> None:
     """What the queue and the way cost is visible without clocks on both ends."""
-    found = Sample(0.0, 0.0, 2.0)
+    found = Sample(0.0, ended=2.0)
     found.answers = [(note(), Answer(SAID, 0.0, 2.0, {"decode": 0.5, "transcribe": 1.0}))]
     stages = found.summary(SAID)["stages"]
     assert stages["rest"]["p50"] == pytest.approx(0.5)

@@ -61,7 +61,7 @@ def test_help_teaches_the_commonest_commands_and_where_settings_come_from() -> N
         assert word in out
 
 
-@pytest.mark.parametrize("command", [["serve"], ["transcribe"], ["demo"], ["model"], ["model", "fetch"], ["model", "info"]])
+@pytest.mark.parametrize("command", [["serve"], ["transcribe"], ["demo"], ["bench"], ["model"], ["model", "fetch"], ["model", "info"]])
 def test_every_command_explains_itself(command: list[str]) -> None:
     """Help of a subcommand never needs a broker, a model or an extra."""
     code, out, _ = run(*command, "--help")

@@ -26,7 +26,7 @@ from schemas.options import TranscriptionOptions, header_name
 from sttd.commands import main as command_line
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/contract/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/contract/*.md"), *ROOT.glob("docs/benchmarks/*.md")])
 KNOWN_PROGRAMS = {"make", "sttd", "docker", "pip", "export", "rabbitmqctl", "rabbitmq-diagnostics", "promtool"}
 
 

@@ -87,6 +87,7 @@ class SocketClient:
         self._reading.cancel()
         self._writer.close()
         await asyncio.wait({self._reading})
+        await self._writer.wait_closed()
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         while line := await reader.readline():

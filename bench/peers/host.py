@@ -99,6 +99,7 @@ async def _serve(socket: Path, answer: Callable[[bytes], Awaitable[dict[str, Any
                 number, length = HEADER.unpack(await reader.readexactly(HEADER.size))
                 audio = await reader.readexactly(length)
             except asyncio.IncompleteReadError:
+                writer.close()
                 return
             task = asyncio.create_task(one(number, audio, writer))
             running.add(task)

@@ -5,6 +5,7 @@ Runs engines in this process, one after the other. Imports consumer's engine, fa
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import io
 from collections.abc import Callable, Iterable
@@ -48,7 +49,7 @@ MODES: Final = (
     Mode("OpenVINO, language auto", {"encoder": "openvino"}, BY_ITSELF | {"language": "auto"}, STOCK | {"language": None}),
     Mode("OpenVINO, greedy", {"encoder": "openvino"}, BY_ITSELF | {"beam": 1}, STOCK | {"beam_size": 1}),
     Mode("the daemon's defaults (ladder of temperatures)", {"encoder": "auto"}, {"vad": True}, {"vad_filter": True}),
-    Mode("short decoder context: trim", {"encoder": "auto", "decoder_context": "trim"}, BY_ITSELF, STOCK),
+    Mode("short decoder context: trim", {"encoder": "auto", "contexts": {"decoder": "trim"}}, BY_ITSELF, STOCK),
 )
 
 
@@ -129,8 +130,11 @@ async def _ours(mode: Mode, made: list[Spoken], cores: int) -> list[str]:
     from consumer.engine.opening import open_engine  # noqa: PLC0415 - the same
     from consumer.engine.transcriber import Job  # noqa: PLC0415 - the same
 
+    more = dict(mode.engine)
+    if "contexts" in more:
+        more["contexts"] = importlib.import_module("consumer.engine.contexts").Contexts(**more["contexts"])
     engine = await open_engine(
-        model="demo", cache=None, device="cpu", compute_type="int8", slots=cores, threads=cores, on_progress=lambda _: None, **mode.engine
+        model="demo", cache=None, device="cpu", compute_type="int8", slots=cores, threads=cores, on_progress=lambda _: None, **more
     )
     given: dict[str, Any] = {"beam": 5, "vad": True} | mode.options
     language = given.pop("language", None)

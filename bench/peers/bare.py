@@ -6,6 +6,7 @@ Imports consumer, which it measures, and host.
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 from bench.peers import host
@@ -39,21 +40,25 @@ async def _serve(given: Any) -> None:
 
 
 async def _engine(given: Any) -> Any:
-    """As the daemon opens it; `--gate slots`: first come, first served."""
-    from pathlib import Path  # noqa: PLC0415 - after the environment is set
-
-    from consumer.engine import gate, model, windows  # noqa: PLC0415 - the same
-    from consumer.engine.scheduler import Scheduler  # noqa: PLC0415 - the same
+    """As the daemon opens it; with `--gate slots` whoever comes first is served first."""
+    from consumer.engine import gate, model, opening, windows  # noqa: PLC0415 - after the environment is set
     from consumer.engine.whisper import WhisperTranscriber  # noqa: PLC0415 - the same
 
-    chosen = Scheduler(given.cores) if given.gate == "scheduler" else gate.SlotGate(given.cores)
-    loaded = model.load(
-        Path(given.model), name="bench", device="cpu", compute_type="int8", slots=given.cores, gate=chosen, encoding=given.encoder
-    )
-    long_audio = windows.chosen("windows", 60, 30, given.cores)
-    engine = WhisperTranscriber(loaded, threads=given.in_hand or 4 * given.cores, long_audio=long_audio)
-    await engine.self_test()
-    return engine
+    cores, threads = given.cores, given.in_hand or 4 * given.cores
+    long_audio = windows.chosen("windows", 60, 30, cores)
+    alike: dict[str, Any] = {"device": "cpu", "compute_type": "int8", "slots": cores}
+    if given.gate == "scheduler":
+        return await opening.open_engine(
+            model=given.model,
+            cache=None,
+            encoder=given.encoder,
+            threads=threads,
+            on_progress=lambda _: None,
+            long_audio=long_audio,
+            **alike,
+        )
+    loaded = model.load(Path(given.model), name="bench", gate=gate.SlotGate(cores), encoding=given.encoder, **alike)
+    return WhisperTranscriber(loaded, threads=threads, long_audio=long_audio)
 
 
 def job_options(language: str, beam: int, *, vad: bool, temperatures: tuple[float, ...] | None = None) -> Any:

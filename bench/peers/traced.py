@@ -32,6 +32,10 @@ class Trace:
         with self._lock:
             self._file.write(json.dumps(line) + "\n")
 
+    def close(self) -> None:
+        """What was written stays; the daemon never closes its trace."""
+        self._file.close()
+
 
 class TimedModel:
     """Whatever answers faster-whisper's model calls, each of them written down."""

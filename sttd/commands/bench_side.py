@@ -6,6 +6,7 @@ Imports the daemon's engine or faster_whisper when it is told which side it is. 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 import sys
@@ -84,6 +85,7 @@ class Ours:
             threads=settings.effective_prefetch,
             on_progress=lambda _: None,
             long_audio=windows.chosen(settings.long_audio, settings.long_seconds, settings.window_seconds, settings.effective_slots),
+            **_contexts(settings),
         )
 
     def describe(self) -> dict[str, Any]:
@@ -104,6 +106,14 @@ class Ours:
         async with asyncio.TaskGroup() as group:
             for name, samples in sounds.items():
                 group.create_task(one(name, samples))
+
+
+def _contexts(settings: Any) -> dict[str, Any]:
+    """Short contexts, where this version of the engine has them: whoever tries them out does it here."""
+    if not hasattr(settings, "decoder_context"):
+        return {}
+    contexts = importlib.import_module("consumer.engine.contexts")
+    return {"contexts": contexts.Contexts(settings.decoder_context, settings.encoder_context)}
 
 
 def _options(asked: dict[str, Any]) -> Any:

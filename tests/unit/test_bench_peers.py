@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,10 +15,13 @@ import pytest
 from bench import texts
 from bench.clients import SocketClient, WyomingClient
 from bench.notes import Note, opus
-from bench.peers import host
+from bench.peers import host, traced
 from bench.process import PeerFailed
 from bench.table import LADDER, PEERS
 from bench.texts import MODES, Spoken
+from bench.traces import Trace
+from consumer import app
+from consumer.engine import model
 
 SOUND = (8000 * np.sin(np.arange(48_000) / 20)).astype(np.int16)
 NOTE = Note("n", "ru", "", 1.0, opus(SOUND))
@@ -88,6 +92,31 @@ async def test_a_wyoming_server_that_hangs_up_has_failed() -> None:
     async with await wyoming_server(answer, []) as server, asyncio.timeout(10):
         with pytest.raises(PeerFailed, match="hung up"):
             await WyomingClient(server.sockets[0].getsockname()[1]).ask(NOTE)
+
+
+def test_the_instruments_fit_the_daemon() -> None:
+    """The traced daemon wraps two of the daemon's own names; renamed there, they would be missed here only hours into a run."""
+    assert next(iter(inspect.signature(model.LoadedModel).parameters)) == "whisper"
+    assert "watch_loop_lag" in vars(app)
+
+
+def test_model_calls_are_written_down_and_answered_by_the_model(tmp_path: Path) -> None:
+    """Anything but a call of the model passes as it is."""
+
+    class Model:
+        is_multilingual = True
+
+        def encode(self, features: int) -> int:
+            return features + 1
+
+    path = tmp_path / "trace"
+    trace = traced.Trace(path)
+    timed = traced.TimedModel(Model(), trace)
+    assert timed.is_multilingual
+    assert timed.encode(1) == 2
+    trace.close()
+    (call,) = Trace.read(path).calls
+    assert (call.name, call.seconds >= 0) == ("encode", True)
 
 
 def test_all_peers_of_the_documents_are_in_the_table() -> None:

@@ -28,12 +28,17 @@ async def measure(bench: Bench, knobs: Knobs) -> dict[str, Any]:
     return {
         "verdict": {
             f"{row['ours']} / {row['theirs']}": promise(row["times_the_notes"]["median"], "at least", row["wanted"]) for row in rows
-        },
+        }
+        | {"wrong texts and failed notes of all": promise(sum(map(_wrong, results.samples.values())), "at most", 0)},
         "ratios": [row | {name: figures.shown(row[name]) for name in ("times_the_notes", "times_less_core_time")} for row in rows],
         "notes_per_second": {name: figures.shown(figures.spread(results.of(name, LOAD, "notes_per_second"))) for name in results.samples},
-        "wrong_texts": {name: sum(results.of(name, LOAD, "wrong_texts")) for name in results.samples} if bench.model.said else None,
         "missing": results.missing,
     }
+
+
+def _wrong(loads: dict[str, list[dict[str, Any]]]) -> int:
+    """Of one peer."""
+    return sum((one["wrong_texts"] or 0) + len(one["failures"]) for one in loads[LOAD])
 
 
 def _row(results: Results, ours: str, theirs: str, wanted: float) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from bench.clients import Answer
 from bench.load import Load, Sample, right_text
 from bench.notes import Note
 from bench.process import PeerFailed
+from bench.scenarios import long_file
 from bench.scenarios.knobs import promise
 from bench.traces import Call, Trace, busy_seconds
 
@@ -182,3 +185,20 @@ def test_a_verdict_is_not_kept_by_what_was_not_measured() -> None:
     assert promise(2.0, "at least", 1.9)["kept"]
     assert not promise(2.1, "at most", 2)["kept"]
     assert not promise(math.nan, "at most", 2)["kept"]
+
+
+def test_a_window_time_is_what_follows_an_encode_in_its_own_thread(tmp_path: Path) -> None:
+    """Two files side by side do not add up to one slow window."""
+    path = tmp_path / "trace"
+    calls = [("encode", 1, 1.0), ("encode", 2, 2.0), ("generate", 1, 3.0), ("generate", 2, 2.0), ("encode", 1, 1.0), ("generate", 1, 3.0)]
+    lines = [{"call": name, "at": at, "seconds": seconds, "thread": thread} for at, (name, thread, seconds) in enumerate(calls)]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    running: Any = SimpleNamespace(trace=path)
+    assert long_file._window_seconds(running) == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize(("seconds", "clients", "capacity", "out"), [(20, 8, 1.0, False), (20, 32, 0.1, True), (20, 32, 0.0, False)])
+def test_a_load_that_takes_a_slow_peer_too_long_is_left_out(seconds: float, clients: int, capacity: float, out: bool) -> None:
+    """A peer at one note in ten seconds does not hold up the others for an hour; before anything is known it is tried."""
+    reason = run._too_long(f"closed:{clients}", run.Plan(1, seconds), capacity)
+    assert (reason is not None) is out

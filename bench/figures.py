@@ -45,10 +45,10 @@ def shown(figure: dict[str, float], digits: int = 2) -> str:
     return middle if figure["rounds"] < 2 else f"{middle} ({figure['low']:.{digits}f}-{figure['high']:.{digits}f})"  # noqa: PLR2004 - a spread needs two
 
 
-def rounded(value: Any, digits: int = 4) -> Any:
-    """The same value with its floats cut to so many digits; NaN, which JSON does not know, as None."""
+def rounded(value: Any, digits: int = 6) -> Any:
+    """The same value with its floats cut to so many significant digits; NaN, which JSON does not know, as None."""
     if isinstance(value, float):
-        return None if math.isnan(value) else round(value, digits)
+        return None if math.isnan(value) else float(f"{value:.{digits}g}")
     if isinstance(value, dict):
         return {key: rounded(inner, digits) for key, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -17,6 +17,9 @@ from bench.clients import Answer, Client
 from bench.notes import Note
 from bench.process import PeerFailed, Watch, core_seconds
 
+RAMP: Final = 0.2
+"""The edge lies in the middle of work: counting from one answer to another would favour peers whose answers come in pairs."""
+
 STAGES: Final = ("queued", "decode", "transcribe")
 
 
@@ -37,14 +40,15 @@ class Sample:
     """How long the long file among the notes took."""
 
     def notes_per_second(self) -> float:
-        """A closed loop: answers between the first and the end of asking, while all clients were busy, if there is one for each client.
+        """A closed loop: answers while all clients were busy, from the first answer or the first fifth of the time to the end of asking.
 
-        Else: all over the whole time.
+        Else, or where that is less than an answer for each client: all over the whole time.
         """
         ends = sorted(answer.answered for _, answer in self.answers)
-        counted = sum(ends[0] < end <= self.until for end in ends)
+        since = max(self.begun + RAMP * (self.until - self.begun), ends[0] if ends else 0.0)
+        counted = sum(since < end <= self.until for end in ends)
         if self.clients and counted >= self.clients:
-            return counted / (self.until - ends[0])
+            return counted / (self.until - since)
         return len(ends) / (self.ended - self.begun) if ends else float("nan")
 
     def summary(self, said: str | None) -> dict[str, Any]:

@@ -57,6 +57,7 @@ def test_a_spread_names_the_median_and_both_ends() -> None:
 def test_a_closed_loop_counts_only_while_all_clients_ask() -> None:
     """Neither the wait for the first answer nor the drain at the end is speed."""
     assert sample(2, 3, 4, 5, 9, until=6, clients=2).notes_per_second() == pytest.approx(3 / 4)
+    assert sample(0.5, 1, 2, 3, 4, until=5, clients=2).notes_per_second() == pytest.approx(3 / 4)
     assert sample(2, 4).notes_per_second() == pytest.approx(2 / 4)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -146,3 +147,17 @@ def test_every_difference_of_texts_gets_a_reason(int8: str, temperature: float, 
     second = again
     stock: Any = Stock()
     assert told in texts._reason(Spoken("", "ru", None), "ours", MODES[0], stock)
+
+
+def test_peers_get_the_daemons_versions_of_what_both_use() -> None:
+    """A peer with another ctranslate2 would be compared with the wrong thing; `make lock` renews both."""
+    root = Path(__file__).parents[2]
+    locked = {
+        path: dict.fromkeys(re.findall(r"^([\w.-]+==[\w.]+)", (root / path).read_text(encoding="utf-8"), flags=re.MULTILINE))
+        for path in ("requirements.lock", "bench/requirements.lock")
+    }
+    ours = {pin.partition("==")[0] for pin in locked["requirements.lock"]}
+    theirs = [pin for pin in locked["bench/requirements.lock"] if pin.partition("==")[0] in ours]
+    assert {"ctranslate2", "faster-whisper", "av"} <= {pin.partition("==")[0] for pin in theirs}
+    assert [pin for pin in theirs if pin not in locked["requirements.lock"]] == []
+    assert "://" not in (root / "bench" / "requirements.lock").read_text(encoding="utf-8")

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.broker import Broker
 from tests.support.notes import note
 from tests.support.notes import spoken as words
@@ -15,6 +17,7 @@ from tests.support.notes import spoken as words
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.timeout(120)  # two peers are started, one after the other
 def test_one_round_of_two_peers_writes_figures_for_both(broker: Broker, tmp_path: Path) -> None:
     """Daemon, load, core time, memory, stages, page: every part of the harness meets the others."""
     command = [sys.executable, "-m", "bench", "quick", "--model", "demo", "--peers", "ours,pool", "--notes", "samples"]

@@ -71,11 +71,7 @@ SIZES: Final = {
 
 def build(size: Size, directory: Path, *, stored: str = "int8", seed: int = 0) -> Path:
     """Write the model into `directory` and return it. `stored`: the type of the weights in the file, one of `STORED`."""
-    vocabulary = _vocabulary(size)
-    spec = whisper_spec.WhisperSpec(size.encoder_layers, size.heads, size.decoder_layers, size.heads)
-    random = np.random.default_rng(seed)
-    _fill_encoder(spec.encoder, size, random)
-    _fill_decoder(spec.decoder, size, vocabulary, random)
+    spec, vocabulary = specification(size, seed=seed)
     spec.register_vocabulary(vocabulary)
     _configure(spec.config, size, vocabulary)
     spec.validate()
@@ -88,6 +84,16 @@ def build(size: Size, directory: Path, *, stored: str = "int8", seed: int = 0) -
     mel = {"feature_size": size.mels, "sampling_rate": 16000, "hop_length": 160, "chunk_length": 30, "n_fft": 400}
     (directory / "preprocessor_config.json").write_text(json.dumps(mel), encoding="utf-8")
     return directory
+
+
+def specification(size: Size, *, seed: int = 0) -> tuple[Any, list[str]]:
+    """The model in float32, as a `ctranslate2.specs.WhisperSpec` that can still be read, and its vocabulary."""
+    vocabulary = _vocabulary(size)
+    spec = whisper_spec.WhisperSpec(size.encoder_layers, size.heads, size.decoder_layers, size.heads)
+    random = np.random.default_rng(seed)
+    _fill_encoder(spec.encoder, size, random)
+    _fill_decoder(spec.decoder, size, vocabulary, random)
+    return spec, vocabulary
 
 
 def script(vocabulary: list[str]) -> list[int]:
@@ -106,6 +112,17 @@ def _vocabulary(size: Size) -> list[str]:
     return [*tokens, "", *(f"<|{name}|>" for name in control), *(f"<|{step * 0.02:.2f}|>" for step in range(POSITIONS + 1))]
 
 
+def spelled_tokens() -> list[bytes]:
+    """The tokens of text as the bytes that they stand for, in the order of their numbers; the last is the empty one."""
+    value_of = {stand_in: value for value, stand_in in enumerate(_bytes_in_order())}
+    return [bytes(value_of[sign] for sign in token) for token in _vocabulary(SIZES["base"])[: TEXT_END + 1]]
+
+
+def _bytes_in_order() -> list[str]:
+    """The stand-in of byte 0, of byte 1, and so on."""
+    return [_stand_in(value) for value in range(256)]
+
+
 def _bytes() -> list[str]:
     """Printable stand-ins for the 256 bytes, in the order of byte-level vocabularies: printable ones first."""
     stand_ins = {value: chr(value) for value in (*range(33, 127), *range(161, 173), *range(174, 256))}
@@ -114,10 +131,13 @@ def _bytes() -> list[str]:
 
 
 def _bytes_of(text: str) -> Iterator[str]:
+    return (_stand_in(value) for value in text.encode())
+
+
+def _stand_in(value: int) -> str:
     printable = (*range(33, 127), *range(161, 173), *range(174, 256))
-    others = [value for value in range(256) if value not in printable]
-    for value in text.encode():
-        yield chr(value) if value in printable else chr(256 + others.index(value))
+    others = [other for other in range(256) if other not in printable]
+    return chr(value) if value in printable else chr(256 + others.index(value))
 
 
 def _fill_encoder(encoder: Any, size: Size, random: np.random.Generator) -> None:

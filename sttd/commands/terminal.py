@@ -5,9 +5,11 @@ Imports rich and typer; never decides an exit code.
 
 from __future__ import annotations
 
+import sys
+
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
 
 from sttd.commands.exit_codes import Exit
 
@@ -26,6 +28,14 @@ def leave(code: Exit, text: str) -> typer.Exit:
     """Say why on stderr; what comes back ends the command when it is raised."""
     say(text)
     return typer.Exit(code)
+
+
+def notes_bar() -> Progress:
+    """Progress over notes, shown only on a terminal. Results printed meanwhile appear above it."""
+    console = stderr()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    # rich would send a redirected stdout to the console as well, and results would miss their file
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True, redirect_stdout=sys.stdout.isatty())
 
 
 def bytes_bar() -> Progress:

@@ -64,7 +64,10 @@ def test_help_teaches_the_commonest_commands_and_where_settings_come_from() -> N
         assert word in out
 
 
-@pytest.mark.parametrize("command", [["serve"], ["transcribe"], ["gateway"], ["demo"], ["model"], ["model", "fetch"], ["model", "info"]])
+COMMANDS = ["serve", "transcribe", "gateway", "demo", "bench", "model", "model fetch", "model info"]
+
+
+@pytest.mark.parametrize("command", [command.split() for command in COMMANDS], ids=COMMANDS)
 def test_every_command_explains_itself(command: list[str]) -> None:
     """Help of a subcommand never needs a broker, a model or an extra."""
     code, out, _ = run(*command, "--help")

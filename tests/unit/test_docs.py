@@ -32,6 +32,7 @@ PAGES = sorted(
         *ROOT.glob("*.md"),
         *ROOT.glob("docs/*.md"),
         *ROOT.glob("docs/contract/*.md"),
+        *ROOT.glob("docs/benchmarks/*.md"),
         *ROOT.glob("examples/*.md"),
         *ROOT.glob("examples/*/*.md"),
     ]

@@ -1,0 +1,10 @@
+"""`python -m bench COMMAND`, which `make bench` calls. docs/benchmarks/README.md says how to read its results."""
+
+from __future__ import annotations
+
+import sys
+
+from bench.command import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,59 @@
+"""What machine, with what libraries: the first lines of every result. Reads /proc and package versions; names no host and no path."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+FLAGS: Final = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
+PACKAGES: Final = ("faster-whisper", "ctranslate2", "openvino", "aio-pika", "numpy")
+THEIRS: Final = ("flask", "pywhispercpp", "wyoming-faster-whisper", "openai-whisper", "torch")
+TELL: Final = """
+import sys
+from importlib.metadata import PackageNotFoundError, version
+for name in sys.argv[1:]:
+    try:
+        print(name, version(name))
+    except PackageNotFoundError:
+        pass
+"""
+
+
+def describe(cores: int, *interpreters: Path) -> dict[str, Any]:
+    """CPU, cores used, memory, system, versions: ours and those of the given environments. `load`: how busy it is before the run."""
+    facts = _cpu()
+    packages = {name: found for name in PACKAGES if (found := _version(name))}
+    for interpreter in interpreters:
+        if interpreter.exists():
+            told = subprocess.run([interpreter, "-c", TELL, *THEIRS], capture_output=True, text=True, check=False).stdout  # noqa: S603 - our own environments
+            packages |= dict(line.split(" ", 1) for line in told.splitlines())
+    return {
+        "cpu": facts.get("model name", platform.machine()),
+        "flags": [flag for flag in FLAGS if flag in facts.get("flags", "").split()],
+        "cores_used": cores,
+        "cores_there": os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "packages": packages,
+        "load": [round(load, 2) for load in os.getloadavg()],
+    }
+
+
+def _cpu() -> dict[str, str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return {}
+    return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in reversed(lines))}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,31 @@
+"""faster-whisper as it is: one model, `--workers` notes at a time. With one worker of all cores, or a pool of one core each.
+
+Imports faster_whisper, which it measures, and host.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.peers import host
+
+
+def main() -> None:
+    """Load the model and serve."""
+    parser = host.arguments(__doc__)
+    parser.add_argument("--vad", action="store_true")
+    given = parser.parse_args()
+    from faster_whisper import WhisperModel  # noqa: PLC0415 - a wrong argument need not wait for it
+
+    model = WhisperModel(given.model, device="cpu", compute_type="int8", num_workers=given.workers, cpu_threads=given.threads)
+    language = None if given.language == "auto" else given.language
+
+    def transcribe(samples: Any) -> str:
+        segments, _ = model.transcribe(samples, language=language, beam_size=given.beam, vad_filter=given.vad)
+        return "".join(segment.text for segment in segments).strip()
+
+    host.serve(given.socket, transcribe, given.workers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""The daemon's memory over many notes, its event loop while all slots are busy, and how soon it is ready."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any, Final
+
+from bench import figures, notes
+from bench.load import Load
+from bench.models import DATA
+from bench.process import peaks_mib, resident_mib
+from bench.scenarios.knobs import Knobs, promise
+from bench.stage import Bench, on_stage
+from bench.table import OURS, PEERS, TRACED
+from bench.traces import Trace
+
+DAEMON_MIB: Final = 650.0
+CHILD_MIB: Final = 100.0
+NOTES: Final = 2000
+PARTS: Final = 10
+GROWTH_MIB: Final = 16.0
+"""From the third tenth to the last: what the allocator's own breathing may be."""
+
+LAG: Final = 0.25
+READY: Final = 5.0
+CLIENTS: Final = 8
+
+
+async def measure(bench: Bench, knobs: Knobs) -> dict[str, Any]:
+    """Eight notes in hand all the time; peaks as the kernel keeps them, resident memory after each tenth of the notes."""
+    made, count = notes.notes("short", DATA / "notes"), knobs.count or NOTES
+    after = []
+    async with on_stage(PEERS[OURS], bench, made[0]) as running:
+        load, pid = Load(running.client, running.process.pid, bench.broker_pid), running.process.pid
+        for _ in range(PARTS):
+            await load.burst(made, count // PARTS)
+            after.append(resident_mib(pid))
+        daemon, *children = peaks_mib(pid)
+    growth = statistics.mean(after[-2:]) - statistics.mean(after[2:4])
+    return {
+        "verdict": {
+            "daemon, peak MiB": promise(daemon, "at most", DAEMON_MIB, "MiB"),
+            "largest decoder child, peak MiB": promise(max(children), "at most", CHILD_MIB, "MiB"),
+            "growth after warming up, MiB": promise(growth, "at most", GROWTH_MIB, "MiB"),
+        },
+        "notes": count // PARTS * PARTS,
+        "resident_mib_after_each_tenth": [round(value) for value in after],
+    }
+
+
+async def lag(bench: Bench, knobs: Knobs) -> dict[str, Any]:
+    """A timer every 10 ms in the daemon's own event loop while eight clients keep all slots busy."""
+    made = notes.notes("short", DATA / "notes")
+    async with on_stage(TRACED, bench, made[0]) as running:
+        begin = time.monotonic()
+        sample = await Load(running.client, running.process.pid, bench.broker_pid).closed(made, CLIENTS, knobs.seconds or 60)
+        trace = Trace.read(running.trace) if running.trace else Trace((), ())
+    worst = trace.lag(99.9, begin, sample.ended)
+    return {
+        "verdict": {"event-loop lag p99.9, s": promise(worst, "at most", LAG, "s")},
+        "lag": {f"p{share:g}": trace.lag(share, begin, sample.ended) for share in (50, 99, 99.9, 100)},
+        "timers": len([at for at, _ in trace.lags if begin <= at <= sample.ended]),
+    }
+
+
+async def ready(bench: Bench, knobs: Knobs) -> dict[str, Any]:
+    """From the start of the process until `/readyz` says 200, the model on disk and its file in the page cache."""
+    made = notes.notes("short", DATA / "notes")
+    took: dict[str, list[float]] = {"ready": [], "first_answer": []}
+    for _ in range(knobs.rounds or 5):
+        async with on_stage(PEERS[OURS], bench, made[0]) as running:
+            took["ready"].append(running.ready_seconds)
+            took["first_answer"].append(running.first_seconds)
+    return {
+        "verdict": {"ready, s": promise(statistics.median(took["ready"]), "at most", READY, "s")},
+        **{name: figures.shown(figures.spread(found)) for name, found in took.items()},
+    }

@@ -1,0 +1,187 @@
+"""Peers on stage: the table of all peers, and one of them started, asked until it answers, and stopped.
+
+Imports clients, models, process and the RabbitMQ of tools. Each peer runs with the interpreter whose environment has its libraries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from secrets import token_hex
+from typing import Final
+
+from bench.clients import Client
+from bench.models import ROOT, Model
+from bench.notes import Note
+from bench.process import PeerFailed, Process
+
+READY_SECONDS: Final = 120.0
+POLL_SECONDS: Final = 0.02
+ENVIRONMENTS: Final = {
+    "own": Path(sys.executable),
+    "bench": ROOT / ".local" / "bench" / "bin" / "python",
+    "torch": ROOT / ".local" / "bench-torch" / "bin" / "python",
+}
+"""Where each environment's interpreter is; `own` is the one that runs the harness."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What all peers of one run share: the model, the broker, how many cores, where scratch files go."""
+
+    model: Model
+    amqp_url: str
+    broker_pid: int | None
+    cores: int
+    scratch: Path
+    beam: int = 5
+    language: str = "ru"
+    """Of the peers that are told at their start."""
+
+
+@dataclass(slots=True)
+class Running:
+    """A peer on stage. `ready_seconds`: from its start until it listens; `first_seconds`: until its first answer."""
+
+    client: Client
+    process: Process
+    queue: str = ""
+    trace: Path | None = None
+    ready_seconds: float = 0.0
+    first_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One peer: what it is, which environment it needs, how it is started and asked."""
+
+    name: str
+    title: str
+    command: Callable[[Bench, Place], list[str]]
+    reach: Callable[[Bench, Place], Client]
+    environment: str = "own"
+    settings: Mapping[str, str] = field(default_factory=dict)
+    on_queue: bool = False
+    ready_at: str | None = None
+    """The page that answers 200 once it is ready, or `tcp`; None: it writes READY."""
+
+    def missing(self) -> str | None:
+        """Why it cannot run here, or None."""
+        if not ENVIRONMENTS[self.environment].exists():
+            return f"its environment is not installed (make bench-{'torch' if self.environment == 'torch' else 'setup'})"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Names that one start of a peer has for itself."""
+
+    socket: Path
+    port: int
+    queue: str
+    trace: Path
+
+
+def _place(bench: Bench) -> Place:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    name = token_hex(4)
+    return Place(bench.scratch / f"{name}.sock", port, f"bench.{name}", bench.scratch / f"{name}.trace")
+
+
+@asynccontextmanager
+async def on_stage(peer: Peer, bench: Bench, note: Note, **settings: str) -> AsyncIterator[Running]:
+    """The peer started and warm by one note; gone afterwards. `settings`: environment variables more. Raises `PeerFailed`."""
+    if reason := peer.missing():
+        raise PeerFailed(reason)
+    place = _place(bench)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("STTD_")}
+    environment = inherited | {"PYTHONPATH": str(ROOT), "STTD_AMQP_URL": bench.amqp_url, "BENCH_TRACE": str(place.trace)}
+    environment |= _daemon_settings(bench, place) | dict(peer.settings) | settings
+    try:
+        command = [str(ENVIRONMENTS[peer.environment]), *peer.command(bench, place)]
+    except LookupError as error:
+        raise PeerFailed(str(error)) from error
+    began = time.monotonic()
+    process = Process(command, environment, bench.scratch / f"{peer.name}-{place.queue}.log")
+    try:
+        client = peer.reach(bench, place)
+        await _listening(process, place, peer)
+        running = Running(client, process, place.queue, place.trace, time.monotonic() - began)
+        await client.open()
+        try:
+            await client.ask(note)
+            running.first_seconds = time.monotonic() - began
+            yield running
+        finally:
+            await client.close()
+    finally:
+        await process.stop()
+        await _tidy(bench, place, peer)
+
+
+async def _listening(process: Process, place: Place, peer: Peer) -> None:
+    """Wait until it can be asked."""
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            while not await _listens(process, place, peer):
+                process.check()
+                await asyncio.sleep(POLL_SECONDS)
+    except TimeoutError:
+        raise PeerFailed(f"not ready within {READY_SECONDS:g} s") from None
+
+
+async def _listens(process: Process, place: Place, peer: Peer) -> bool:
+    if peer.ready_at is None:
+        return "READY" in process.log
+    return await _answers(place.port, None if peer.ready_at == "tcp" else peer.ready_at)
+
+
+async def _answers(port: int, path: str | None) -> bool:
+    """Whether something listens there, and answers 200 for the path."""
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    try:
+        if path is None:
+            return True
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        return b" 200 " in await reader.readline()
+    finally:
+        writer.close()
+
+
+async def _tidy(bench: Bench, place: Place, peer: Peer) -> None:
+    """Delete the queues that this start had for itself."""
+    if not peer.on_queue:
+        return
+    import aio_pika  # noqa: PLC0415 - a run without queues needs no broker
+
+    async with await aio_pika.connect(bench.amqp_url) as connection:
+        channel = await connection.channel()
+        for name in (place.queue, f"{place.queue}.bulk", f"{place.queue}.suspect"):
+            await channel.queue_delete(name)
+
+
+def _daemon_settings(bench: Bench, place: Place) -> dict[str, str]:
+    """What the daemon is told; other peers do not read it."""
+    return {
+        "STTD_MODEL": str(bench.model.directory),
+        "STTD_REQUEST_QUEUE": place.queue,
+        "STTD_SIDE_PORT": str(place.port),
+        "STTD_SLOTS": str(bench.cores),
+        "STTD_BEAM_SIZE": str(bench.beam),
+        "STTD_LANGUAGE": bench.language,
+        "STTD_LOG_FORMAT": "json",
+        "STTD_DEVICE": "cpu",
+        "STTD_COMPUTE_TYPE": "int8",
+    }

@@ -1,0 +1,178 @@
+"""One side of `sttd bench`, in a process of its own: stock faster-whisper, or the daemon's engine. Lines in, lines of JSON out.
+
+Imports the daemon's engine or faster_whisper when it is told which side it is. Never a queue, never the network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+
+class Side(Protocol):
+    """What both sides can do."""
+
+    def describe(self) -> dict[str, Any]:
+        """Engine, device and compute type."""
+        ...
+
+    def hear(self, sounds: dict[str, Any], done: Callable[[str, str], None]) -> None:
+        """Transcribe all; `done(name, text)` after each."""
+        ...
+
+
+class Stock:
+    """faster-whisper as it is, file by file, with its own number of threads."""
+
+    def __init__(self, asked: dict[str, Any]) -> None:
+        """Load the model."""
+        import faster_whisper  # noqa: PLC0415 - seconds; the command line must not wait for it
+
+        self._asked = asked
+        self._version = faster_whisper.__version__
+        self._model: Any = faster_whisper.WhisperModel(asked["path"], device=asked["device"], compute_type=asked["compute_type"])
+
+    def describe(self) -> dict[str, Any]:
+        """As the other side's."""
+        return {"engine": f"faster-whisper {self._version}", "device": self._asked["device"], "compute_type": self._asked["compute_type"]}
+
+    def hear(self, sounds: dict[str, Any], done: Callable[[str, str], None]) -> None:
+        """One after the other."""
+        language = None if self._asked["language"] == "auto" else self._asked["language"]
+        for name, samples in sounds.items():
+            segments, _ = self._model.transcribe(
+                samples,
+                language=language,
+                beam_size=self._asked["beam"],
+                vad_filter=True,
+                condition_on_previous_text=self._asked["condition"],
+            )
+            done(name, "".join(segment.text for segment in segments).strip())
+
+
+class Ours:
+    """The daemon's engine with the daemon's settings: as many files in hand as the daemon would have."""
+
+    def __init__(self, asked: dict[str, Any]) -> None:
+        """Open it, self-test and all."""
+        from consumer.engine import environment  # noqa: PLC0415 - only this side has the daemon's environment
+
+        environment.prepare()
+        self._runner = asyncio.Runner()
+        self._asked = asked
+        self._engine = self._runner.run(self._open())
+
+    async def _open(self) -> Any:
+        from consumer import settings as of_daemon  # noqa: PLC0415 - after the environment is prepared
+        from consumer.engine import windows  # noqa: PLC0415 - the same
+        from consumer.engine.contexts import Contexts  # noqa: PLC0415 - the same
+        from consumer.engine.opening import open_engine  # noqa: PLC0415 - the same
+
+        settings = of_daemon.load()
+        return await open_engine(
+            model=self._asked["path"],
+            cache=None,
+            device=settings.device,
+            compute_type=settings.compute_type,
+            encoder=settings.encoder,
+            slots=settings.effective_slots,
+            threads=settings.effective_prefetch,
+            on_progress=lambda _: None,
+            long_audio=windows.chosen(settings.long_audio, settings.long_seconds, settings.window_seconds, settings.effective_slots),
+            contexts=Contexts(settings.decoder_context, settings.encoder_context),
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """As it stands in every reply."""
+        info = self._engine.info
+        return {"engine": info.engine, "device": info.device, "compute_type": info.compute_type}
+
+    def hear(self, sounds: dict[str, Any], done: Callable[[str, str], None]) -> None:
+        """All at once; the scheduler decides."""
+        self._runner.run(self._all(sounds, done))
+
+    async def _all(self, sounds: dict[str, Any], done: Callable[[str, str], None]) -> None:
+        from consumer.engine.transcriber import Job  # noqa: PLC0415 - after the environment is prepared
+
+        async def one(name: str, samples: Any) -> None:
+            done(name, (await self._engine.transcribe(Job(samples, _options(self._asked)))).text)
+
+        async with asyncio.TaskGroup() as group:
+            for name, samples in sounds.items():
+                group.create_task(one(name, samples))
+
+
+def _options(asked: dict[str, Any]) -> Any:
+    from consumer.engine.transcriber import TEMPERATURE_LADDER, JobOptions  # noqa: PLC0415 - after the environment is prepared
+
+    return JobOptions(
+        language=asked["language"],
+        default_language=asked["language"],
+        languages=None,
+        task="transcribe",
+        beam_size=asked["beam"],
+        temperatures=TEMPERATURE_LADDER,
+        vad=True,
+        word_timestamps=False,
+        condition_on_previous_text=asked["condition"],
+        initial_prompt=None,
+        hotwords=None,
+    )
+
+
+def _sounds(files: Iterable[str], tell: Callable[..., None]) -> dict[str, Any]:
+    """Samples of each file that can be decoded; both sides decode alike, so decoding is not part of the comparison."""
+    from faster_whisper.audio import decode_audio  # noqa: PLC0415 - after the environment is prepared
+
+    found = {}
+    for file in files:
+        try:
+            found[file] = decode_audio(file)
+        except Exception as error:  # noqa: BLE001 - whatever FFmpeg finds wrong with the file
+            tell(unreadable=file, reason=str(error).splitlines()[0][:200] if str(error) else type(error).__name__)
+    tell(seconds={file: samples.size / 16_000 for file, samples in found.items()})
+    return found
+
+
+def _peak_mib() -> float:
+    """The most that this process has had resident; 0 where the system does not tell."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 1024
+    except (OSError, StopIteration):
+        return 0.0
+
+
+def _round(side: Side, sounds: dict[str, Any], tell: Callable[..., None]) -> None:
+    wall, core = time.perf_counter(), time.process_time()
+    side.hear(sounds, lambda name, text: tell(file=name, text=text))
+    tell(round=time.perf_counter() - wall, core=time.process_time() - core, peak_mib=_peak_mib())
+
+
+def main() -> None:
+    """Load, decode, then one round for each line of stdin until it ends."""
+    answers: IO[str] = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
+    os.dup2(2, 1)  # whatever a library prints goes to stderr, not between the answers
+
+    def tell(**line: Any) -> None:
+        answers.write(json.dumps(line) + "\n")
+
+    asked = json.loads(sys.stdin.readline())
+    began = time.perf_counter()
+    side: Side = Stock(asked) if asked["side"] == "stock" else Ours(asked)
+    tell(loaded=time.perf_counter() - began, **side.describe())
+    sounds = _sounds(asked["files"], tell)
+    for _ in sys.stdin:
+        _round(side, sounds, tell)
+    answers.flush()
+    os._exit(0)  # native thread pools may hang at the interpreter's exit; everything is said
+
+
+if __name__ == "__main__":
+    main()

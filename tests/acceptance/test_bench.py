@@ -1,0 +1,65 @@
+"""The benchmark and `sttd bench` from end to end, as short as they can be: one round, the demo model, two peers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.broker import Broker
+from tests.support.notes import note
+from tests.support.notes import spoken as words
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.timeout(120)  # two peers are started, one after the other
+def test_one_round_of_two_peers_writes_figures_for_both(broker: Broker, tmp_path: Path) -> None:
+    """Daemon, load, core time, memory, stages, page: every part of the harness meets the others."""
+    command = [sys.executable, "-m", "bench", "quick", "--model", "demo", "--peers", "ours,pool", "--notes", "samples"]
+    done = subprocess.run(
+        [*command, "--loads", "closed:2", "--seconds", "1", "--out", str(tmp_path)],
+        env=os.environ | {"STTD_AMQP_URL": broker.amqp_url},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert found["missing"] == {}
+    for peer in ("ours", "pool"):
+        (figures,) = found["samples"][peer]["closed:2"]
+        assert figures["failures"] == []
+        assert figures["notes"] >= 2
+        assert figures["core_seconds_per_note"] > 0
+        assert figures["stages"]["transcribe"]["p50"] > 0
+        assert found["starts"][peer][0]["peak_mib"] > 50
+    page = (tmp_path / "results.md").read_text()
+    assert "ours / pool" in page
+    assert str(ROOT) not in page + json.dumps(found)
+
+
+def test_sttd_bench_compares_both_engines_on_files(tmp_path: Path) -> None:
+    """The user's own question, answered: how fast each is, and whether they say the same."""
+    spoken, broken = note(), note(expect="audio_unreadable")
+    done = subprocess.run(
+        [sys.executable, "-m", "sttd", "bench", "--model", "demo", "--rounds", "1", "--json", str(spoken.path), str(broken.path)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr  # one of the files cannot be read
+    said = json.loads(done.stdout)
+    assert str(broken.path) in done.stderr
+    assert said["stock"]["texts"] == said["ours"]["texts"]
+    assert words(said["ours"]["texts"][str(spoken.path)]) == words(spoken.text)
+    assert said["differences"] == []
+    for side in ("stock", "ours"):
+        assert said[side]["peak_mib"] > 50
+        assert said[side]["core_seconds_per_minute"] > 0

@@ -1,0 +1,163 @@
+"""How peers are asked, against small servers of the test: who misreads an answer measures nothing. And why texts differ."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import texts
+from bench.clients import SocketClient, WyomingClient
+from bench.notes import Note, opus
+from bench.peers import host, traced
+from bench.process import PeerFailed
+from bench.table import LADDER, PEERS
+from bench.texts import MODES, Spoken
+from bench.traces import Trace
+from consumer import app
+from consumer.engine import model
+
+SOUND = (8000 * np.sin(np.arange(48_000) / 20)).astype(np.int16)
+NOTE = Note("n", "ru", "", 1.0, opus(SOUND))
+
+
+async def test_an_engine_behind_the_socket_answers_each_note_with_its_own_text(tmp_path: Path) -> None:
+    """Answers overtake each other and still reach those who asked; an engine's error is the peer's failure."""
+
+    async def transcribe(samples: Any) -> str:
+        if samples.size < 12_000:
+            raise ValueError("too short")
+        return str(round(samples.size / 16_000))
+
+    socket = tmp_path / "s"
+    serving = asyncio.create_task(host.serve_async(socket, transcribe, 2))
+    client = SocketClient(socket)
+    async with asyncio.timeout(10):
+        while not socket.exists():  # noqa: ASYNC110 - the server tells nobody in this process when it listens
+            await asyncio.sleep(0)
+        await client.open()
+        long = Note("l", "ru", "", 2.0, opus(np.tile(SOUND, 2)))
+        answers = await asyncio.gather(client.ask(long), client.ask(NOTE), client.ask(long))
+        assert [answer.text for answer in answers] == ["2", "1", "2"]
+        assert set(answers[0].stages) == {"queued", "decode", "transcribe"}
+        with pytest.raises(PeerFailed, match="too short"):
+            await client.ask(Note("s", "ru", "", 0.2, opus(SOUND[:9600])))
+    await client.close()
+    serving.cancel()
+    await asyncio.wait({serving})
+
+
+async def wyoming_server(answer: Callable[[asyncio.StreamWriter], Awaitable[None]], heard: list[Any]) -> asyncio.Server:
+    """Reads one note's events, then answers."""
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            event = json.loads(line)
+            heard.append((event["type"], len(await reader.readexactly(event.get("payload_length", 0)))))
+            if event["type"] == "audio-stop":
+                break
+        await answer(writer)
+        writer.close()
+
+    return await asyncio.start_server(connected, "127.0.0.1", 0)
+
+
+async def test_a_wyoming_server_gets_the_samples_and_its_transcript_is_read() -> None:
+    """Data of an event may stand in its line or after it; both are in use."""
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        data = json.dumps({"text": " привет "}).encode()
+        writer.write(json.dumps({"type": "transcript-start", "data": {}}).encode() + b"\n")
+        writer.write(json.dumps({"type": "transcript", "data_length": len(data)}).encode() + b"\n" + data)
+
+    heard: list[Any] = []
+    async with await wyoming_server(answer, heard) as server, asyncio.timeout(10):
+        client = WyomingClient(server.sockets[0].getsockname()[1])
+        assert (await client.ask(NOTE)).text == "привет"
+    assert [kind for kind, _ in heard] == ["transcribe", "audio-start", "audio-chunk", "audio-stop"]
+    assert heard[2][1] == pytest.approx(2 * 16_000, rel=0.05)
+
+
+async def test_a_wyoming_server_that_hangs_up_has_failed() -> None:
+    """No transcript is no empty text."""
+
+    async def answer(_: asyncio.StreamWriter) -> None: ...
+
+    async with await wyoming_server(answer, []) as server, asyncio.timeout(10):
+        with pytest.raises(PeerFailed, match="hung up"):
+            await WyomingClient(server.sockets[0].getsockname()[1]).ask(NOTE)
+
+
+def test_the_instruments_fit_the_daemon() -> None:
+    """The traced daemon wraps two of the daemon's own names; renamed there, they would be missed here only hours into a run."""
+    assert next(iter(inspect.signature(model.LoadedModel).parameters)) == "whisper"
+    assert "watch_loop_lag" in vars(app)
+
+
+def test_model_calls_are_written_down_and_answered_by_the_model(tmp_path: Path) -> None:
+    """Anything but a call of the model passes as it is."""
+
+    class Model:
+        is_multilingual = True
+
+        def encode(self, features: int) -> int:
+            return features + 1
+
+    path = tmp_path / "trace"
+    trace = traced.Trace(path)
+    timed = traced.TimedModel(Model(), trace)
+    assert timed.is_multilingual
+    assert timed.encode(1) == 2
+    trace.close()
+    (call,) = Trace.read(path).calls
+    assert (call.name, call.seconds >= 0) == ("encode", True)
+
+
+def test_all_peers_of_the_documents_are_in_the_table() -> None:
+    """Whoever looks for a peer finds what it is."""
+    page = (Path(__file__).parents[2] / "docs" / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    assert [name for name in PEERS if f"| `{name}` |" not in page] == []
+    assert len(LADDER) == 6
+
+
+@pytest.mark.parametrize(
+    ("int8", "temperature", "again", "float32", "told"),
+    [
+        ("а", 0.2, "б", "а", "yet another text when asked again"),
+        ("а", 0.2, "а", "а", "happens to repeat itself"),
+        ("а", 0.0, "а", "ours", "stock's own text in float32"),
+        ("а", 0.0, "а", "в", "near a tie"),
+        ("а", 0.0, "а", "а", "int8 and float32 agree"),
+    ],
+)
+def test_every_difference_of_texts_gets_a_reason(int8: str, temperature: float, again: str, float32: str, told: str) -> None:
+    """The page explains each, by runs and not by guesses."""
+
+    class Stock:
+        def text(self, _note: Spoken, _like: Any, *, exact: bool = False, again: bool = False) -> tuple[str, float]:
+            return (float32 if exact else second if again else int8), temperature
+
+    second = again
+    stock: Any = Stock()
+    assert told in texts._reason(Spoken("", "ru", None), "ours", MODES[0], stock)
+
+
+def test_peers_get_the_daemons_versions_of_what_both_use() -> None:
+    """A peer with another ctranslate2 would be compared with the wrong thing; `make lock` renews both."""
+    root = Path(__file__).parents[2]
+    locked = {
+        path: dict.fromkeys(re.findall(r"^([\w.-]+==[\w.]+)", (root / path).read_text(encoding="utf-8"), flags=re.MULTILINE))
+        for path in ("requirements.lock", "bench/requirements.lock")
+    }
+    ours = {pin.partition("==")[0] for pin in locked["requirements.lock"]}
+    theirs = [pin for pin in locked["bench/requirements.lock"] if pin.partition("==")[0] in ours]
+    assert {"ctranslate2", "faster-whisper", "av"} <= {pin.partition("==")[0] for pin in theirs}
+    assert [pin for pin in theirs if pin not in locked["requirements.lock"]] == []
+    assert "://" not in (root / "bench" / "requirements.lock").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,12 @@ from tests.support.prometheus import Prometheus
 from tests.support.promql import PROCESS
 from tests.support.rpc import Rpc
 
-pytestmark = pytest.mark.skipif(prometheus.binary() is None, reason="prometheus (Debian package prometheus) is not installed")
+pytestmark = [
+    pytest.mark.skipif(
+        prometheus.binary() is None and not os.environ.get("CI"), reason="prometheus (Debian package prometheus) is not installed"
+    ),
+    pytest.mark.timeout(180),  # the load run before the first test is in its time
+]
 
 WINDOW = "30s"
 

@@ -80,9 +80,9 @@ LOCKING := --universal --python-version 3.11 --generate-hashes --no-header --no-
 FOR_IMAGE := $(LOCKING) --no-annotate --constraint requirements.lock
 
 # Every extra but gpu, whose library is a gigabyte and in no test: it has a lock of its own.
-EXTRAS := $(shell sed -n '/^\[project.optional-dependencies\]/,/^\[project.scripts\]/s/^\([a-z]*\) = \[.*/\1/p' pyproject.toml)
+EXTRAS := $(shell sed -n '/^\[project.optional-dependencies\]/,/^\[project.scripts\]/s/^\([a-z0-9]*\) = \[.*/\1/p' pyproject.toml)
 LOCKED_EXTRAS := $(filter-out gpu,$(EXTRAS))
-IMAGE_EXTRAS := $(filter consumer gateway otel,$(EXTRAS))
+IMAGE_EXTRAS := $(filter consumer gateway otel s3,$(EXTRAS))
 GPU_LIBRARIES := 'nvidia-cublas-cu12>=12.4,<13'
 
 lock: ## resolve requirements.lock and the image's locks anew (needs the package index)

@@ -20,6 +20,9 @@ NOISY = {
     "uvicorn": logging.WARNING,
     "httpx": logging.WARNING,
     "httpcore": logging.WARNING,
+    "httpx2": logging.WARNING,
+    "httpcore2": logging.WARNING,
+    "botocore": logging.WARNING,  # tells what it signed, and with what
     "huggingface_hub": logging.ERROR,
     "faster_whisper": logging.WARNING,
 }

@@ -14,6 +14,8 @@ from consumer.settings import Settings
 
 BODY_COPIES: Final = 3
 """A body as frames, as bytes, and as the audio taken out of JSON."""
+REFERENCE_COPIES: Final = 2
+"""An object as it is read, which may grow into twice its room, and as bytes for the decoder."""
 SOUND_BYTES: Final = 16_000 * (2 + 4 + 4)
 """A second of sound: as it came from the child, as floats, and the parts of it in which somebody speaks."""
 FEATURE_BYTES: Final = 1_200_000
@@ -29,6 +31,7 @@ class MemoryBound:
 
     loaded: int
     bodies: int
+    references: int
     short_notes: int
     long_audio: int
     model_calls: int
@@ -46,7 +49,7 @@ class MemoryBound:
 
 def decode_limits(settings: Settings) -> DecodeLimits:
     """The bounds on one file, as the settings have them."""
-    return DecodeLimits(settings.max_audio_seconds, settings.decode_seconds, settings.max_body_bytes)
+    return DecodeLimits(settings.max_audio_seconds, settings.decode_seconds, settings.most_audio_bytes)
 
 
 def notes_in_hand(settings: Settings) -> int:
@@ -61,6 +64,7 @@ def bound(settings: Settings, loaded_bytes: int) -> MemoryBound:
     return MemoryBound(
         loaded=loaded_bytes,
         bodies=in_hand * BODY_COPIES * settings.max_body_bytes,
+        references=settings.references_at_once * REFERENCE_COPIES * settings.max_ref_bytes if settings.s3_endpoint else 0,
         short_notes=int(in_hand * limits.short_seconds * a_second),
         long_audio=int(settings.max_audio_seconds * a_second),  # the room that long files share
         model_calls=slots * CALL_MIB * MIB,

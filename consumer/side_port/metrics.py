@@ -30,7 +30,7 @@ OTHER: Final = "other"
 
 LANES: Final = ("interactive", "bulk", "suspect")
 OUTCOMES: Final = ("completed", "failed", "retried", "suspected", "dead_lettered", "handed_back")
-STAGES: Final = ("queued", "decode", "transcribe", "reply", "total")
+STAGES: Final = ("queued", "fetch", "decode", "transcribe", "reply", "total")
 ROLES: Final = ("consume", "publish", "direct")
 RESTARTS: Final = ("died", "timed_out", "protocol", "cancelled", "recycled")
 FAILURES: Final = tuple(str(code) for code in ErrorCode)
@@ -182,7 +182,7 @@ class Metrics:
         self._redelivered.inc()
 
     def observe_stage(self, stage: str, seconds: float) -> None:
-        """Record the time of one stage: queued, decode, transcribe, reply or total."""
+        """Record the time of one stage: one of `STAGES`."""
         self._stages.labels(_known(stage, STAGES)).observe(max(0.0, seconds))
 
     def observe_audio(self, seconds: float, no_speech: bool) -> None:

@@ -33,7 +33,7 @@ MAY_IMPORT_LAZILY: Final[dict[str, frozenset[str]]] = {"sttd.commands": frozense
 CONSUMER_LEVELS: Final = (
     {"consumer", "pcm", "errors", "models", "log", "signals", "shield", "failpoints", "cancels", "survived", "service_manager", "watched"},
     {"settings"},
-    {"bus", "audio", "engine", "side_port"},
+    {"bus", "audio", "engine", "refs", "side_port"},
     {"delivery", "observe", "memory"},
     {"copies"},
     {"verdict", "progress", "limit"},
@@ -53,6 +53,8 @@ LIBRARIES: Final[dict[str, str]] = {
     "ctranslate2": "consumer.engine.model",
     "openvino": "consumer.engine.graph",
     "av": "consumer.audio.child",
+    "botocore": "consumer.refs.s3",
+    "httpx2": "consumer.refs.s3",
 }
 """Libraries of the daemon that only one place in it may know."""
 

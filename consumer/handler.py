@@ -134,9 +134,9 @@ class Handler:
         if isinstance(audio, bytes):
             return await self._decoder.decode(audio)
         started = time.monotonic()
-        async with self._references.fetched(audio) as fetched:
-            self._metrics.observe_stage("fetch", time.monotonic() - started)
-            return await self._decoder.decode(fetched)
+        fetched = await self._references.fetch(audio)
+        self._metrics.observe_stage("fetch", time.monotonic() - started)
+        return await self._decoder.decode(fetched)
 
     async def _transcribe(self, delivery: Delivery, decoded: DecodedAudio, asked: TranscriptionOptions) -> Transcription:
         job = Job(decoded.pcm, self._defaults.job_options(asked), lane="bulk" if delivery.bulk else "interactive", begun=delivery.begun)

@@ -217,9 +217,9 @@ class Settings(BaseSettings):
         return max(self.max_body_bytes, self.max_ref_bytes) if self.s3_endpoint else self.max_body_bytes
 
     @property
-    def references_at_once(self) -> int:
-        """Objects in memory: one at each decoder child, and the next one on its way."""
-        return 2 * self.effective_slots
+    def notes_in_hand(self) -> int:
+        """Deliveries at a time: interactive ones, a slot's worth of bulk, one suspect."""
+        return self.effective_prefetch + self.effective_slots + 1
 
     @property
     def effective_slots(self) -> int:

@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 async def opened(settings: Settings) -> AsyncGenerator[References]:
     """Open the store, if there is one. Raises `SettingsError` when the extra is not installed or the certificates cannot be read."""
     allowed = tuple(Allowed(bucket, prefix) for bucket, prefix in settings.allowed_references)
-    bounds = Fetching(settings.max_ref_bytes, settings.ref_seconds, settings.references_at_once)
+    bounds = Fetching(settings.max_ref_bytes, settings.ref_seconds)
     async with AsyncExitStack() as parts:
         yield References(await _store(settings, parts), allowed, bounds)
 
@@ -37,7 +37,7 @@ async def _store(settings: Settings, parts: AsyncExitStack) -> ObjectStore | Non
     secrets = settings.s3_access_key.get_secret_value(), settings.s3_secret_key.get_secret_value()
     account = s3.Account(settings.s3_endpoint, settings.s3_region, *secrets, settings.s3_ca_file)
     try:
-        store = await parts.enter_async_context(s3.opened(account, settings.references_at_once))
+        store = await parts.enter_async_context(s3.opened(account, settings.notes_in_hand))
     except OSError as error:
         raise SettingsError(f"STTD_S3_CA_FILE: cannot be read as certificates ({type(error).__name__})") from None
     log.info("references are followed", action="references", endpoint=settings.s3_endpoint, buckets=settings.s3_buckets)

@@ -1,4 +1,4 @@
-"""Which references are followed, and how much of them is read: the operator's list, the size, the time, the memory.
+"""Which references are followed, and how much of them is read: the operator's list, the size, the time.
 
 Imports the seam, errors and schemas; never a library of a store. Turns what is wrong there into what the caller is told.
 """
@@ -6,8 +6,6 @@ Imports the seam, errors and schemas; never a library of a store. Turns what is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -34,11 +32,10 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True)
 class Fetching:
-    """The bounds. `most_bytes` of one object, `seconds` for reading it, `at_once` objects in memory."""
+    """The bounds: `most_bytes` of one object, `seconds` for reading it."""
 
     most_bytes: int
     seconds: float
-    at_once: int
 
 
 class References:
@@ -49,26 +46,13 @@ class References:
         self._store = store
         self._allowed = allowed
         self._bounds = bounds
-        self._room = asyncio.Semaphore(bounds.at_once)
 
-    @asynccontextmanager
-    async def fetched(self, reference: Reference) -> AsyncGenerator[bytes]:
-        """Hold the object's bytes, which count as memory until this is left.
+    async def fetch(self, reference: Reference) -> bytes:
+        """Read the object. As many may be read at a time as notes are in hand: the memory bound counts them all.
 
         Raises `RequestFailed`: `audio_ref_denied`, `audio_ref_unavailable`, `body_too_large` or `audio_empty`.
         """
         store = self._permitted(reference)
-        async with self._room:
-            yield await self._read(store, reference)
-
-    def _permitted(self, reference: Reference) -> ObjectStore:
-        if self._store is None:
-            raise _denied("off", "this daemon follows no references: send the audio itself, or ask its operator to set STTD_S3_ENDPOINT")
-        if not any(entry.covers(reference) for entry in self._allowed):
-            raise _denied("not_listed", "this daemon's operator does not allow this bucket or prefix (STTD_S3_BUCKETS)")
-        return self._store
-
-    async def _read(self, store: ObjectStore, reference: Reference) -> bytes:
         try:
             async with asyncio.timeout(self._bounds.seconds):
                 return await self._whole(store, reference)
@@ -78,6 +62,13 @@ class References:
             raise self._unavailable(error.message) from error
         except TimeoutError as late:
             raise self._unavailable(f"the object store did not send the file within {self._bounds.seconds:g} s") from late
+
+    def _permitted(self, reference: Reference) -> ObjectStore:
+        if self._store is None:
+            raise _denied("off", "this daemon follows no references: send the audio itself, or ask its operator to set STTD_S3_ENDPOINT")
+        if not any(entry.covers(reference) for entry in self._allowed):
+            raise _denied("not_listed", "this daemon's operator does not allow this bucket or prefix (STTD_S3_BUCKETS)")
+        return self._store
 
     async def _whole(self, store: ObjectStore, reference: Reference) -> bytes:
         async with store.reading(reference) as found:

@@ -141,7 +141,7 @@ def test_a_store_that_stands_still_costs_no_more_than_the_deadline(site: Site) -
     soon = {"language": "ru"}
     reference = site.server.put("short.ogg", note(text=GROCERIES).path.read_bytes())
     with Rpc(site.broker.amqp_url) as client:
-        client.send(claim("s3://voice/rude/stand_still"), content_type="application/json", correlation_id="slow", expiration="3000")
+        client.send(claim("s3://voice/rude/stand_still"), content_type="application/json", correlation_id="slow", expiration="1500")
         client.send(claim(reference, **soon), content_type="application/json", correlation_id="quick")
         answers = client.collect(2)
 

@@ -206,7 +206,7 @@ class Desk:
         defaults = Defaults(language="ru", beam_size=5, condition_on_previous_text=False)
         return Handler(
             self.publisher or self.broker.publisher(),
-            self.references or References(None, (), Fetching(most_bytes=1000, seconds=5, at_once=2)),
+            self.references or References(None, (), Fetching(most_bytes=1000, seconds=5)),
             self.decoder,
             self.transcriber,
             defaults,

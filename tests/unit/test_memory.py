@@ -31,7 +31,7 @@ def test_the_whole_is_the_sum_of_its_parts() -> None:
     printed = bound.in_mib()
     total = printed.pop("total_mib")
     assert bound.total // MIB <= total <= sum(printed.values())
-    parts = {"loaded", "bodies", "references", "short_notes", "long_audio", "model_calls", "decoders"}
+    parts = {"loaded", "bodies", "short_notes", "long_audio", "model_calls", "decoders"}
     assert set(printed) == {f"{part}_mib" for part in parts}
 
 
@@ -41,11 +41,12 @@ def test_the_whole_is_the_sum_of_its_parts() -> None:
         ({"max_audio_seconds": 7200}, {"long_audio"}),
         ({"max_body_bytes": 40 * MIB}, {"bodies", "decoders"}),
         ({"prefetch": 40}, {"bodies", "short_notes"}),
-        ({**STORE, "max_ref_bytes": 10 * MIB}, {"references"}),
-        ({**STORE, "max_ref_bytes": 40 * MIB}, {"references", "decoders"}),
+        ({**STORE, "max_ref_bytes": 10 * MIB}, set()),
+        ({**STORE, "max_ref_bytes": 40 * MIB}, {"bodies", "decoders"}),
+        ({"max_ref_bytes": 40 * MIB}, set()),
         ({"slots": 4, "prefetch": 6}, {"model_calls", "decoders"}),
     ],
-    ids=["longest audio", "largest body", "prefetch", "references", "large references", "slots"],
+    ids=["longest audio", "largest body", "prefetch", "small references", "large references", "references that are off", "slots"],
 )
 def test_each_part_grows_with_its_settings_and_with_no_other(given: dict[str, Any], grows: set[str]) -> None:
     """An operator sees which setting to turn down."""

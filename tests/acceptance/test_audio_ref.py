@@ -13,6 +13,7 @@ import av
 import numpy as np
 import pytest
 
+from sttd import Client, Reference
 from tests.support.broker import Broker, wait_until
 from tests.support.daemon import DaemonProcess
 from tests.support.notes import GROCERIES, note, spoken
@@ -92,17 +93,19 @@ def site(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]
             assert secret not in daemon.log, "a log holds what opens the store"
 
 
-def test_a_file_that_no_message_could_carry_is_transcribed(site: Site) -> None:
-    """20 MB by reference, while the daemon takes bodies of one MiB only."""
+async def test_a_file_that_no_message_could_carry_is_transcribed(site: Site) -> None:
+    """20 MB by reference, while the daemon takes bodies of one MiB only; as JSON from anybody, and from the client."""
     content = big_wav()
     assert len(content) > BIG
     reference = site.server.put("notes/большая запись.wav", content)
 
     answer = site.ask(reference)
+    async with Client(site.broker.amqp_url, timeout=30) as client:
+        transcript = await client.transcribe(Reference("voice", "notes/большая запись.wav"), language="ru")
 
-    assert spoken(answer.body["text"]) == spoken(GROCERIES)
+    assert spoken(answer.body["text"]) == spoken(transcript.text) == spoken(GROCERIES)
     assert answer.body["audio"]["sample_rate"] == 96_000
-    assert site.daemon.metric("sttd_stage_duration_seconds_count", stage="fetch") == 1
+    assert site.daemon.metric("sttd_stage_duration_seconds_count", stage="fetch") == 2
     assert site.broker.depth("stt.requests") == site.broker.depth("stt.dead") == 0
 
 

@@ -31,8 +31,8 @@ MAY_IMPORT_LAZILY: Final[dict[str, frozenset[str]]] = {"sttd.commands": frozense
 """And which inside functions only: a bot that installs the client has neither engine nor broker tools."""
 
 CONSUMER_LEVELS: Final = (
-    {"consumer", "pcm", "errors", "models", "log", "signals", "shield", "failpoints", "cancels", "survived", "service_manager", "watched"},
-    {"settings"},
+    {"consumer", "pcm", "errors", "models", "log", "signals", "shield", "failpoints", "cancels", "survived", "service_manager"},
+    {"settings", "watched"},
     {"bus", "audio", "engine", "refs", "side_port"},
     {"delivery", "observe", "memory"},
     {"copies"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 import pytest
@@ -128,4 +129,14 @@ async def test_certificates_that_are_none_end_the_start(tmp_path: Any) -> None:
     nonsense.write_text("not a certificate")
     with pytest.raises(SettingsError, match="STTD_S3_CA_FILE"):
         async with following.opened(Settings(worker="w", **STORE, s3_ca_file=nonsense)):
+            pass
+
+
+async def test_an_endpoint_without_the_extra_ends_the_start_with_the_line_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The libraries are an extra of their own; nobody should have to look that up from an ImportError."""
+    monkeypatch.delitem(sys.modules, "consumer.refs.s3", raising=False)
+    monkeypatch.delattr("consumer.refs.s3", raising=False)
+    monkeypatch.setitem(sys.modules, "botocore.auth", None)
+    with pytest.raises(SettingsError, match=r"pip install 'sttd\[s3\]'"):
+        async with following.opened(Settings(worker="w", **STORE)):
             pass

@@ -31,6 +31,8 @@ from consumer.errors import ExitCode, SettingsError, StartupError
 from consumer.failpoints import FailPoints
 from consumer.handler import Defaults, Handler
 from consumer.observe import BusReporter, DownloadReporter, log_check, watch_history, watch_loop_lag
+from consumer.refs import following
+from consumer.refs.references import References
 from consumer.service_manager import ServiceManager
 from consumer.settings import Settings
 from consumer.side_port import app as side_app
@@ -118,10 +120,12 @@ class Daemon:
         self._watch(self._main.run(), "publisher")
         self._watch(self._direct.run(), "direct-publisher")
         decoder = await self._open_decoder()
+        references = await self._parts.enter_async_context(following.opened(self._settings))
         engine = await self._or_stop(self._open_engine())
         if engine is None:
             return
-        self._worker = Worker(self._handler(decoder, engine), self._rules(), self._metrics, self._reconnect, self._quiet, self._tracing)
+        handler = self._handler(references, decoder, engine)
+        self._worker = Worker(handler, self._rules(), self._metrics, self._reconnect, self._quiet, self._tracing)
         intake = self._intake = AmqpIntake(
             self._link("consume"),
             self._plan,
@@ -233,12 +237,20 @@ class Daemon:
         log_check(check, ok, reason)
         self._manager.health(self._health.ready, self._health.summary)
 
-    def _handler(self, decoder: DecoderPool, engine: WhisperTranscriber) -> Handler:
+    def _handler(self, references: References, decoder: DecoderPool, engine: WhisperTranscriber) -> Handler:
         settings = self._settings
         defaults = Defaults(settings.language, settings.beam_size, settings.condition_on_previous_text)
         requester_there = self._publisher.requester_there if settings.check_requester else None
         return Handler(
-            self._publisher, decoder, engine, defaults, self._metrics, self._cancels, FailPoints(settings.failpoint), requester_there
+            self._publisher,
+            references,
+            decoder,
+            engine,
+            defaults,
+            self._metrics,
+            self._cancels,
+            FailPoints(settings.failpoint),
+            requester_there,
         )
 
     def _rules(self) -> Rules:

@@ -1,6 +1,6 @@
 """The story of one message: read, decode, transcribe, answer, ack.
 
-Imports delivery, verdict, copies and the three seams (bus, decoder, transcriber); never a library behind them.
+Imports delivery, verdict, copies and the seams (bus, references, decoder, transcriber); never a library behind them.
 Cancelling it before the settling settles nothing: the broker delivers the message again.
 """
 
@@ -22,11 +22,13 @@ from consumer.errors import RequestFailed
 from consumer.failpoints import FailPoints
 from consumer.limit import Limit, cancelled
 from consumer.progress import ProgressReporter
+from consumer.refs.references import References
 from consumer.settling import Settling
 from consumer.side_port.metrics import Metrics
 from consumer.verdict import Verdict
 from schemas.codes import ErrorCode
 from schemas.options import TranscriptionOptions
+from schemas.reference import Reference
 from schemas.reply import Timings, Transcript
 
 ENGINE_STAGES = {"wait": ("wait",), "encode": ("encode",), "generate": ("generate", "align", "detect_language")}
@@ -66,6 +68,7 @@ class Handler:
     def __init__(
         self,
         publisher: Publisher,
+        references: References,
         decoder: Decoder,
         transcriber: Transcriber,
         defaults: Defaults,
@@ -78,6 +81,7 @@ class Handler:
         self._requester_there = requester_there
         self._settling = Settling(publisher, metrics, failpoints)
         self._publisher = publisher
+        self._references = references
         self._decoder = decoder
         self._transcriber = transcriber
         self._defaults = defaults
@@ -119,7 +123,7 @@ class Handler:
         if delivery.message_id in self._cancels:
             raise cancelled()
         async with Limit(delivery, request.options.deadline) as limit:
-            with self._cancels.stopping(delivery.message_id, limit.cancel), await self._decoder.decode(request.audio) as decoded:
+            with self._cancels.stopping(delivery.message_id, limit.cancel), await self._decoded(delivery, request.audio) as decoded:
                 decoded_at = time.monotonic()
                 decode_seconds = decoded_at - started
                 delivery.timeline.add("decode", started, decoded_at)
@@ -130,6 +134,15 @@ class Handler:
         self._failpoints.reached("transcribed", delivery.message_id)
         self._observe(delivery, decoded, transcription, decode_seconds, seconds)
         return self._assemble(delivery, decoded, transcription, decode_seconds, seconds)
+
+    async def _decoded(self, delivery: Delivery, audio: bytes | Reference) -> DecodedAudio:
+        """Decode the bytes, fetched first where the request only says where they are. The file itself is not kept."""
+        if isinstance(audio, bytes):
+            return await self._decoder.decode(audio)
+        with delivery.timeline.step("fetch"):
+            fetched = await self._references.fetch(audio)
+        self._metrics.observe_stage("fetch", delivery.timeline.seconds("fetch"))
+        return await self._decoder.decode(fetched)
 
     async def _transcribe(self, delivery: Delivery, decoded: DecodedAudio, asked: TranscriptionOptions) -> Transcription:
         job = Job(

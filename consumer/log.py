@@ -22,6 +22,9 @@ NOISY = {
     "httpcore": logging.WARNING,
     "opentelemetry": logging.ERROR,
     "urllib3": logging.ERROR,
+    "httpx2": logging.WARNING,
+    "httpcore2": logging.WARNING,
+    "botocore": logging.WARNING,  # tells what it signed, and with what
     "huggingface_hub": logging.ERROR,
     "faster_whisper": logging.WARNING,
 }

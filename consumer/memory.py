@@ -14,6 +14,8 @@ from consumer.settings import Settings
 
 BODY_COPIES: Final = 3
 """A body as frames, as bytes, and as the audio taken out of JSON."""
+REFERENCE_COPIES: Final = 2
+"""An object as it is read, which may grow into twice its room, and as bytes for the decoder."""
 SOUND_BYTES: Final = 16_000 * (2 + 4 + 4)
 """A second of sound: as it came from the child, as floats, and the parts of it in which somebody speaks."""
 FEATURE_BYTES: Final = 1_200_000
@@ -46,21 +48,22 @@ class MemoryBound:
 
 def decode_limits(settings: Settings) -> DecodeLimits:
     """The bounds on one file, as the settings have them."""
-    return DecodeLimits(settings.max_audio_seconds, settings.decode_seconds, settings.max_body_bytes)
+    return DecodeLimits(settings.max_audio_seconds, settings.decode_seconds, settings.most_audio_bytes)
 
 
-def notes_in_hand(settings: Settings) -> int:
-    """Deliveries at a time: interactive ones, a slot's worth of bulk, one suspect."""
-    return settings.effective_prefetch + settings.effective_slots + 1
+def _one_body(settings: Settings) -> int:
+    """A note comes with its message or by reference, never both."""
+    carried = BODY_COPIES * settings.max_body_bytes
+    return max(carried, REFERENCE_COPIES * settings.max_ref_bytes) if settings.s3_endpoint else carried
 
 
 def bound(settings: Settings, loaded_bytes: int) -> MemoryBound:
     """The most that these settings can lead to, given what the process holds once its model is loaded."""
-    limits, in_hand, slots = decode_limits(settings), notes_in_hand(settings), settings.effective_slots
+    limits, in_hand, slots = decode_limits(settings), settings.notes_in_hand, settings.effective_slots
     a_second = SOUND_BYTES + FEATURE_BYTES
     return MemoryBound(
         loaded=loaded_bytes,
-        bodies=in_hand * BODY_COPIES * settings.max_body_bytes,
+        bodies=in_hand * _one_body(settings),
         short_notes=int(in_hand * limits.short_seconds * a_second),
         long_audio=int(settings.max_audio_seconds * a_second),  # the room that long files share
         model_calls=slots * CALL_MIB * MIB,

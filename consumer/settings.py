@@ -8,15 +8,15 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from consumer.errors import SettingsError
 from consumer.failpoints import FailPoints
-from schemas import languages, names
+from schemas import languages, names, reference
 
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
@@ -30,6 +30,10 @@ def usable_cores() -> int:
         return max(1, min(cores, int(quota) // int(period)))
     except (OSError, ValueError):  # no cgroup v2, or "max": no quota
         return cores
+
+
+def _entries(listed: str) -> list[str]:
+    return [entry.strip() for entry in listed.split(",") if entry.strip()]
 
 
 class Settings(BaseSettings):
@@ -98,6 +102,23 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[int, Field(ge=1024, le=512 * 1024 * 1024)] = Field(
         default=20 * 1024 * 1024, description="Largest message body taken (RabbitMQ 4 itself stops at 16 MiB by default)."
     )
+    s3_endpoint: str | None = Field(
+        default=None,
+        description="Address of the object store that `audio_ref` may point into, as `https://host:port`. Default: references are refused.",
+    )
+    s3_region: Annotated[str, Field(pattern=r"^[a-zA-Z0-9-]+$")] = Field(default="us-east-1", description="The object store's region.")
+    s3_access_key: SecretStr | None = Field(default=None, description="The daemon's key id at the object store; needs `s3:GetObject` only.")
+    s3_secret_key: SecretStr | None = Field(default=None, description="The secret that belongs to the key id.")
+    s3_buckets: str = Field(
+        default="", description="What references may name: buckets, or `bucket/prefix` for keys under that prefix, comma-separated."
+    )
+    s3_ca_file: Path | None = Field(default=None, description="Certificates to trust at the object store. Default: the system's.")
+    max_ref_bytes: Annotated[int, Field(ge=1024, le=512 * 1024 * 1024)] = Field(
+        default=32 * 1024 * 1024, description="Largest object that is read for an `audio_ref`."
+    )
+    ref_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
+        default=60, description="Longest time that reading one object may take, in seconds."
+    )
     max_audio_seconds: Annotated[float, Field(gt=0, le=36_000)] = Field(default=3600, description="Longest audio taken, in seconds.")
     decode_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
         default=60, description="Longest time that decoding one file may take, in seconds."
@@ -145,6 +166,34 @@ class Settings(BaseSettings):
         FailPoints(value)
         return value
 
+    @field_validator("s3_endpoint")
+    @classmethod
+    def _store_address(cls, value: str | None) -> str | None:
+        try:
+            parts = urlsplit(value or "http://none")
+            usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable or parts.username is not None or parts.query or parts.fragment:
+            raise ValueError("must be http://host:port or https://host:port; keys go into STTD_S3_ACCESS_KEY and STTD_S3_SECRET_KEY")
+        return value
+
+    @field_validator("s3_buckets")
+    @classmethod
+    def _bucket_names(cls, value: str) -> str:
+        for entry in _entries(value):
+            bucket, *parts = entry.removesuffix("/").split("/")
+            if not reference.is_bucket(bucket) or {"", ".", ".."} & set(parts):
+                raise ValueError("must be buckets or bucket/prefix, separated by commas")
+        return value
+
+    @model_validator(mode="after")
+    def _whole_store(self) -> Self:
+        """A half-configured store would refuse every reference, one by one, at night."""
+        if self.s3_endpoint and not (self.s3_access_key and self.s3_secret_key and _entries(self.s3_buckets)):
+            raise ValueError("STTD_S3_ENDPOINT needs STTD_S3_ACCESS_KEY, STTD_S3_SECRET_KEY and STTD_S3_BUCKETS")
+        return self
+
     @field_validator("amqp_url")
     @classmethod
     def _amqp_scheme(cls, value: SecretStr) -> SecretStr:
@@ -163,6 +212,22 @@ class Settings(BaseSettings):
     def public_model(self) -> str:
         """What health pages call the model: of a directory or Hub id only the last part."""
         return self.model.rstrip("/").rpartition("/")[2]
+
+    @property
+    def allowed_references(self) -> list[tuple[str, str]]:
+        """(bucket, prefix) of each entry; a prefix that is not empty ends with a slash, so that `a/b` does not allow `a/bc`."""
+        split = [entry.partition("/") for entry in _entries(self.s3_buckets)]
+        return [(bucket, f"{prefix.removesuffix('/')}/" if prefix else "") for bucket, _, prefix in split]
+
+    @property
+    def most_audio_bytes(self) -> int:
+        """Of one file, whichever way it comes."""
+        return max(self.max_body_bytes, self.max_ref_bytes) if self.s3_endpoint else self.max_body_bytes
+
+    @property
+    def notes_in_hand(self) -> int:
+        """Deliveries at a time: interactive ones, a slot's worth of bulk, one suspect."""
+        return self.effective_prefetch + self.effective_slots + 1
 
     @property
     def effective_slots(self) -> int:

@@ -17,7 +17,7 @@ from schemas.reply import Failure, Transcript
 
 Outcome = Literal["completed", "failed", "retried", "suspected", "dead_lettered"]
 
-RETRIED = frozenset({ErrorCode.MODEL_ERROR, ErrorCode.INTERNAL_ERROR})
+RETRIED = frozenset({ErrorCode.MODEL_ERROR, ErrorCode.INTERNAL_ERROR, ErrorCode.AUDIO_REF_UNAVAILABLE})
 """Failures that may be the moment's fault: tried again after a delay. Timing out is not: the next try would take as long."""
 
 

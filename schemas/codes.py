@@ -27,12 +27,21 @@ class ErrorCode(StrEnum):
         "bad_request",
         "The request breaks the contract: an unknown or out-of-range option, or a body that is not what its content type says.",
     )
-    BODY_TOO_LARGE = "body_too_large", "The message body is larger than this daemon accepts."
+    BODY_TOO_LARGE = "body_too_large", "The message body, or the object that it refers to, is larger than this daemon accepts."
     UNSUPPORTED_MEDIA = "unsupported_media", "The bytes are not in an audio format that this daemon decodes."
     AUDIO_UNREADABLE = "audio_unreadable", "The bytes look like audio, but no sound could be decoded from them."
     NO_AUDIO_STREAM = "no_audio_stream", "The file is readable media but holds no audio stream."
     AUDIO_EMPTY = "audio_empty", "There is no audio: an empty body, or a file without a single sample."
     AUDIO_TOO_LONG = "audio_too_long", "The audio is longer than this daemon accepts."
+    AUDIO_REF_DENIED = (
+        "audio_ref_denied",
+        "The reference names nothing that this daemon may read: references are off, it is not on the operator's list, or nothing is there.",
+    )
+    AUDIO_REF_UNAVAILABLE = (
+        "audio_ref_unavailable",
+        "The object store did not give the audio that the request refers to, on every try.",
+        True,
+    )
     EXPIRED = "expired", "The deadline or the message's expiration passed before the transcript was ready."
     CANCELLED = "cancelled", "The caller cancelled the request."
     MODEL_ERROR = "model_error", "The speech model failed on this audio, on every try.", True

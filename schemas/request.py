@@ -10,14 +10,15 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from schemas import options
+from schemas import options, reference
 from schemas.codes import ErrorCode
 from schemas.names import OPTION_PREFIX
 from schemas.options import TranscriptionOptions
+from schemas.reference import AudioRef, Reference
 
 JSON_TYPE: Final = "application/json"
 LONGEST_WORDS: Final = 200  # characters of one problem: an option's name, or a language, may be megabytes long
@@ -44,15 +45,35 @@ def _base64(value: object) -> object:
         raise ValueError("audio is not base64") from None
 
 
-class JsonRequest(BaseModel):
-    """The body of a request with `content_type: application/json`."""
+def _exactly_one(schema: dict[str, Any]) -> None:
+    """Say in JSON Schema what `_one_of_both` says: neither has a default, and an absent one is not null."""
+    either = schema["properties"]
+    for name in ("audio", "audio_ref"):
+        del either[name]["default"]
+    either["audio_ref"]["anyOf"] = [way for way in either["audio_ref"]["anyOf"] if way != {"type": "null"}]
+    schema["oneOf"] = [{"required": ["audio"]}, {"required": ["audio_ref"]}]
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+class JsonRequest(BaseModel):
+    """The body of a request with `content_type: application/json`: exactly one of `audio` and `audio_ref`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, json_schema_extra=_exactly_one)
 
     audio: Annotated[bytes, BeforeValidator(_base64, json_schema_input_type=str)] = Field(
-        description="The audio file's bytes in base64.", json_schema_extra={"contentEncoding": "base64"}
+        default=b"", description="The audio file's bytes in base64.", json_schema_extra={"contentEncoding": "base64"}
+    )
+    audio_ref: AudioRef | None = Field(
+        default=None,
+        description="Where the audio lies in the object store that the daemon's operator has set up: `s3://bucket/key`, or both names.",
+        examples=["s3://voice/2026/note.ogg", {"bucket": "voice", "key": "2026/note.ogg"}],
     )
     options: TranscriptionOptions = TranscriptionOptions()
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if ("audio" in self.model_fields_set) == (self.audio_ref is not None):
+            raise ValueError("exactly one of `audio` and `audio_ref` must be given")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +92,9 @@ class Properties:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request that keeps the contract. `audio`: the file's bytes as the caller had them."""
+    """A request that keeps the contract. `audio`: the file's bytes as the caller had them, or where they are."""
 
-    audio: bytes
+    audio: bytes | Reference
     options: TranscriptionOptions
 
 
@@ -102,7 +123,14 @@ def _parse_json(properties: Properties, body: bytes, now: datetime) -> Request:
         parsed = JsonRequest.model_validate_json(body, context={"now": now})
     except ValidationError as error:
         raise _refusal(error) from None
-    return Request(parsed.audio, parsed.options)
+    return Request(parsed.audio if parsed.audio_ref is None else _reference(parsed.audio_ref), parsed.options)
+
+
+def _reference(given: AudioRef) -> Reference:
+    try:
+        return reference.of(given)
+    except reference.NoReference as error:
+        raise ContractError(ErrorCode.AUDIO_REF_DENIED, f"audio_ref: {error}", {"reason": "malformed"}) from None
 
 
 def _parse_raw(properties: Properties, body: bytes, now: datetime) -> Request:

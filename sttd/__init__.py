@@ -5,10 +5,12 @@ Imports schemas and its own modules; never the daemon. Importing it opens nothin
 
 from __future__ import annotations
 
+from schemas.reference import Reference
 from schemas.reply import Progress, Segment, Transcript, Word
 from sttd import errors
 from sttd.blocking import BlockingClient
-from sttd.client import Audio, Client
+from sttd.client import Client
+from sttd.content import Audio
 from sttd.errors import SttdClientError, TranscriptionFailed
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "BlockingClient",
     "Client",
     "Progress",
+    "Reference",
     "Segment",
     "SttdClientError",
     "Transcript",

@@ -15,7 +15,8 @@ from typing import Any, Final, Self, TypeVar, Unpack
 
 from schemas.reply import Progress, Transcript
 from sttd import errors
-from sttd.client import Audio, Client
+from sttd.client import Client
+from sttd.content import Audio
 from sttd.options import CallOptions
 from sttd.replies import Dropped
 

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Final, Self, TypeAlias, Unpack
+from typing import Any, Final, Self, Unpack
 from uuid import uuid4
 
 import aio_pika
@@ -20,18 +18,16 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from pydantic import ValidationError
 
 from schemas.codes import ErrorCode
-from schemas.options import DEADLINE_AHEAD, TranscriptionOptions, to_headers
+from schemas.options import DEADLINE_AHEAD, TranscriptionOptions
 from schemas.reply import Progress, Transcript
 from sttd import errands, errors, tracing
+from sttd.content import Audio, Content, content_of
 from sttd.control import Control
 from sttd.errands import QueueState
 from sttd.link import Link
 from sttd.options import CallOptions, Options
 from sttd.replies import Dropped, Pending, Replies
 from sttd.settings import load
-
-Audio: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
-"""The bytes of an audio file, its path, or an open binary file."""
 
 LONGEST_ID: Final = 255
 """AMQP's limit for a correlation id or a message id, in bytes of UTF-8."""
@@ -92,7 +88,7 @@ class Client:
     ) -> Transcript:
         """Send one voice note and await its transcript. Silence is a transcript too: `no_speech`, empty `text`.
 
-        `audio`: the file's bytes as they came, a path, or an open binary file; files are read off the event loop.
+        `audio`: the file's bytes as they came, a path, an open binary file (read off the event loop), or a `Reference` to an object.
         `timeout`: seconds for the whole call (default: the client's; `math.inf`: none); unless `deadline` is given, it is the
         daemon's deadline too, so that nobody works for a caller who has left. `queue`: `stt.requests.bulk` for backfills.
         `correlation_id`: shown in the daemon's log; need not be unique. `message_id`: names the request for `cancel`; must be
@@ -107,10 +103,10 @@ class Client:
         if not self._open:
             raise errors.ClientClosed("the client is not open: use `async with Client() as client:`")
         patience = self._settings.timeout if timeout is None else timeout
-        headers = _headers(options, patience, progress=on_progress is not None)
+        asked = _asked(options, patience, progress=on_progress is not None)
         names = _id("message_id", message_id), _id("correlation_id", correlation_id)
         pending = Pending(*names, asyncio.get_running_loop().create_future(), on_progress)
-        message = self._message(await _read(audio), pending, headers)
+        message = self._message(await content_of(audio, asked), pending)
         return await self._ask(message, queue or self._settings.request_queue, pending, patience)
 
     async def stream(self, audio: Audio, **call: Unpack[CallOptions]) -> AsyncGenerator[Progress | Transcript]:
@@ -165,10 +161,11 @@ class Client:
         finally:
             self._replies.discard(pending)
 
-    def _message(self, body: bytes, pending: Pending, headers: Mapping[str, str]) -> aio_pika.Message:
+    def _message(self, content: Content, pending: Pending) -> aio_pika.Message:
         return aio_pika.Message(
-            body,
-            headers=dict(headers),
+            content.body,
+            headers=dict(content.headers),
+            content_type=content.content_type,
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
             correlation_id=pending.correlation_id,
             message_id=pending.message_id,
@@ -233,17 +230,6 @@ class Client:
         await self.close()
 
 
-async def _read(audio: Audio) -> bytes:
-    if isinstance(audio, bytes | bytearray | memoryview):
-        return bytes(audio)
-    if isinstance(audio, str | os.PathLike):
-        return await asyncio.to_thread(Path(audio).read_bytes)
-    content = await asyncio.to_thread(audio.read)
-    if not isinstance(content, bytes):
-        raise TypeError("audio must be opened in binary mode: open(path, 'rb')")
-    return content
-
-
 def _id(name: str, given: str | None) -> str:
     if given is None:
         return str(uuid4())
@@ -252,15 +238,15 @@ def _id(name: str, given: str | None) -> str:
     return given
 
 
-def _headers(options: Options, patience: float, *, progress: bool) -> dict[str, str]:
-    """Validate the options here, with the words that the daemon would use, and put them into headers."""
+def _asked(options: Options, patience: float, *, progress: bool) -> TranscriptionOptions:
+    """Validate the options here, with the words that the daemon would use."""
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if progress:
         given.setdefault("progress", True)
     if not math.isinf(patience):
         given.setdefault("deadline", _deadline(patience))
     try:
-        return to_headers(TranscriptionOptions.model_validate(given))
+        return TranscriptionOptions.model_validate(given)
     except ValidationError as error:
         raise _refusal(error) from None
 

@@ -117,10 +117,12 @@ FAMILY: Final[Mapping[str, type[TranscriptionFailed]]] = {
     ErrorCode.NO_AUDIO_STREAM: RejectedAudio,
     ErrorCode.AUDIO_EMPTY: RejectedAudio,
     ErrorCode.AUDIO_TOO_LONG: RejectedAudio,
+    ErrorCode.AUDIO_REF_DENIED: RejectedAudio,
     ErrorCode.EXPIRED: Expired,
     ErrorCode.CANCELLED: Cancelled,
     ErrorCode.MODEL_ERROR: DaemonFailed,
     ErrorCode.INTERNAL_ERROR: DaemonFailed,
+    ErrorCode.AUDIO_REF_UNAVAILABLE: DaemonFailed,
     ErrorCode.TIMED_OUT: DaemonFailed,
     ErrorCode.POISON: DaemonFailed,
 }

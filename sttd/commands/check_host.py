@@ -73,7 +73,7 @@ async def decoder_line(settings: Settings) -> Line:
     from consumer.errors import SttdError  # noqa: PLC0415 - the same
 
     sample = samples()[0]
-    pool = DecoderPool(1, DecodeLimits(settings.max_audio_seconds, settings.decode_seconds, settings.max_body_bytes))
+    pool = DecoderPool(1, DecodeLimits(settings.max_audio_seconds, settings.decode_seconds, settings.most_audio_bytes))
     try:
         async with asyncio.timeout(DECODE_SECONDS):
             await pool.start()

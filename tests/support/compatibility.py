@@ -36,7 +36,7 @@ class _Comparison:
         old, new = _followed(old, self._old), _followed(new, self._new)
         for name in {*old, *new} - KNOWN:
             yield f"{at}: {name} is a keyword without a rule here"
-        if any(key in schema for schema in (old, new) for key in ALTERNATIVES):
+        if any(key in schema and "properties" not in schema for schema in (old, new) for key in ALTERNATIVES):
             yield from self._alternatives(old, new, at)
             return
         if old.get("type") != new.get("type"):
@@ -77,11 +77,11 @@ class _Comparison:
                 yield f"{at}.{name} is gone"
             else:
                 yield from self.of(before[name], after[name], f"{at}.{name}")
-        required, requires = set(old.get("required", ())), set(new.get("required", ()))
-        if self._side == "taken":
-            yield from (f"{at}.{name} is required now" for name in requires - required)
-        else:
-            yield from (f"{at}.{name} may be missing now" for name in required - requires)
+        given, wanted, told = (_needs(old), _needs(new), "is required now")
+        if self._side == "sent":
+            given, wanted, told = wanted, given, "may be missing now"
+        for have in given:
+            yield from (f"{at}.{name} {told}" for name in min((need - have for need in wanted), key=len))
         if self._side == "sent" and old.get("additionalProperties") is False and set(after) - set(before):
             yield f"{at}: old readers refuse what they do not know"
 
@@ -94,6 +94,12 @@ def _followed(schema: Schema, document: Schema) -> Schema:
     for part in str(reference).removeprefix("#/").split("/"):
         found = found[part]
     return _followed(found, document)
+
+
+def _needs(schema: Schema) -> list[set[str]]:
+    """The members that must be there; one set for each way, where the ways of an object say which members go together."""
+    always = set(schema.get("required", ()))
+    return [always | set(way.get("required", ())) for key in ALTERNATIVES for way in schema.get(key, ())] or [always]
 
 
 def _ways(schema: Schema) -> list[Schema]:

@@ -19,6 +19,7 @@ from consumer.delivery import Delivery, Rules
 from consumer.engine.transcriber import Job, Transcription
 from consumer.failpoints import FailPoints
 from consumer.handler import Defaults, Handler
+from consumer.refs.references import Fetching, References
 from consumer.side_port.metrics import Metrics
 from consumer.verdict import Verdict
 from consumer.worker import Worker
@@ -198,12 +199,14 @@ class Desk:
     metrics: Metrics = field(default_factory=Metrics)
     publisher: Publisher | None = None
     cancels: Cancels = field(default_factory=Cancels)
+    references: References | None = None
 
     def handler(self) -> Handler:
         """A handler with these collaborators."""
         defaults = Defaults(language="ru", beam_size=5, condition_on_previous_text=False)
         return Handler(
             self.publisher or self.broker.publisher(),
+            self.references or References(None, (), Fetching(most_bytes=1000, seconds=5)),
             self.decoder,
             self.transcriber,
             defaults,

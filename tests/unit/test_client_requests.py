@@ -12,11 +12,14 @@ from typing import Any, get_type_hints
 import pytest
 
 from schemas.codes import ErrorCode
-from schemas.options import TranscriptionOptions, from_headers
+from schemas.options import TranscriptionOptions, from_headers, to_headers
+from schemas.reference import Reference
 from schemas.reply import Failure, FailureDetail
+from schemas.request import Properties, parse
 from sttd import Client, errors
-from sttd.client import _doubt_clocks, _headers, _id, _read
+from sttd.client import _asked, _doubt_clocks, _id
 from sttd.commands.exit_codes import Exit
+from sttd.content import _read, content_of
 from sttd.options import Options
 from sttd.settings import ClientSettings, load
 
@@ -53,7 +56,7 @@ def test_the_keyword_arguments_are_the_options_of_the_contract() -> None:
 def test_a_bad_option_is_refused_at_once_and_by_name(options: dict[str, Any], field: str) -> None:
     """A typo costs no round trip, and the message says which option it was."""
     with pytest.raises(errors.BadRequest, match=f"^bad_request: {field}: ") as caught:
-        _headers(options, 60, progress=False)  # type: ignore[arg-type] # that is the point
+        _asked(options, 60, progress=False)  # type: ignore[arg-type] # that is the point
     assert caught.value.details["problems"][0]["field"] == field
     assert not caught.value.retryable
 
@@ -69,7 +72,7 @@ def test_options_reach_the_daemon_as_they_were_given() -> None:
         "temperature": 0,
         "hotwords": None,
     }
-    parsed = TranscriptionOptions.model_validate(from_headers(_headers(given, math.inf, progress=False)))
+    parsed = TranscriptionOptions.model_validate(from_headers(to_headers(_asked(given, math.inf, progress=False))))
     assert parsed.model_dump(exclude_unset=True) == {
         "language": "auto",
         "languages": ("ru", "en"),
@@ -82,20 +85,20 @@ def test_options_reach_the_daemon_as_they_were_given() -> None:
 
 def test_the_timeout_becomes_the_deadline_unless_one_is_given() -> None:
     """The daemon must not work for a caller who has left; without a timeout there is no deadline."""
-    headers = _headers({}, 60, progress=True)
+    headers = to_headers(_asked({}, 60, progress=True))
     deadline = datetime.fromisoformat(headers["stt-deadline"])
     assert timedelta(seconds=50) < deadline - datetime.now(UTC) <= timedelta(seconds=60)
     assert headers["stt-progress"] == "true"
     chosen = datetime.now(UTC) + timedelta(hours=1)
-    assert datetime.fromisoformat(_headers({"deadline": chosen}, 60, progress=False)["stt-deadline"]) == chosen
-    assert _headers({}, math.inf, progress=False) == {}
+    assert datetime.fromisoformat(to_headers(_asked({"deadline": chosen}, 60, progress=False))["stt-deadline"]) == chosen
+    assert to_headers(_asked({}, math.inf, progress=False)) == {}
 
 
 @pytest.mark.parametrize("timeout", [0, -1, 86_401, math.nan])
 def test_a_timeout_out_of_range_is_refused(timeout: float) -> None:
     """The contract takes deadlines up to 24 h ahead; a longer wait has to be asked for as none at all."""
     with pytest.raises(errors.BadRequest, match="timeout"):
-        _headers({}, timeout, progress=False)
+        to_headers(_asked({}, timeout, progress=False))
 
 
 @pytest.mark.parametrize("given", ["", "x" * 256, "я" * 128])
@@ -187,3 +190,30 @@ def test_the_page_for_bot_developers_names_every_option_error_code_and_exit_code
         assert f"`{kind.__name__}`" in page or f"`sttd.{kind.__name__}`" in page
     for exit_code in Exit:
         assert f"| {int(exit_code)} |" in page
+
+
+async def test_a_reference_travels_as_json_with_its_options() -> None:
+    """Options of a JSON body go into it, in the types of the contract; only what was set."""
+    asked = _asked({"language": "en", "beam_size": 3, "vad": False}, math.inf, progress=True)
+
+    sent = await content_of(Reference("voice", "in/большой файл.wav"), asked)
+
+    assert (sent.content_type, dict(sent.headers)) == ("application/json", {})
+    read = parse(Properties(content_type=sent.content_type), sent.body, now=datetime.now(UTC))
+    assert (read.audio, read.options) == (Reference("voice", "in/большой файл.wav"), asked)
+
+
+async def test_a_deadline_in_json_is_the_one_that_was_meant() -> None:
+    """The client's timeout reaches the daemon by this way too."""
+    asked = _asked({}, 60, progress=False)
+
+    sent = await content_of(Reference("voice", "note.ogg"), asked)
+
+    read = parse(Properties(content_type=sent.content_type), sent.body, now=datetime.now(UTC))
+    assert read.options.deadline == asked.deadline
+
+
+async def test_a_reference_that_names_no_object_is_refused_before_it_is_sent() -> None:
+    """With the code that the daemon would give."""
+    with pytest.raises(errors.RejectedAudio, match="audio_ref_denied"):
+        await content_of(Reference("voice", "../secrets"), _asked({}, 60, progress=False))

@@ -132,7 +132,7 @@ def test_every_setting_and_metric_that_is_named_exists(page: Path) -> None:
     settings |= set(re.findall(r"\$\{(STTD_\w+)", COMPOSE)) | {"STTD_RABBITMQ_PASSWORD"}  # the last one: in the changelog, as gone
     metrics = {row.name for row in Metrics().described}
 
-    assert set(re.findall(r"\bSTTD_[A-Z_]*", text)) <= settings
+    assert set(re.findall(r"\bSTTD_[A-Z0-9_]*", text)) <= settings
     for name in re.findall(r"\bsttd_[a-z_]+", text):
         assert re.sub(r"_(bucket|sum|count)$", "", name) in metrics or name.startswith("sttd_process_"), name
 

@@ -18,12 +18,15 @@ from consumer import settling
 from consumer.bus.seam import Outgoing
 from consumer.delivery import Delivery, State
 from consumer.errors import AudioRejected, ModelFailed, RequestFailed, StaleDelivery
+from consumer.refs.references import Allowed, Fetching, References
 from schemas import names
 from schemas.codes import ErrorCode
+from schemas.reference import Reference
 from schemas.reply import REPLY, Failure, Progress, Transcript
 from schemas.request import Properties
 from tests.support.fakes import HEARD, SILENCE, SOUND, Desk, FakeDecoder, FakeTranscriber, StuckPublisher
 from tests.support.memory_bus import Fault, MemoryBroker, Stored
+from tests.support.object_store import FakeStore
 
 DIRECT = "amq.rabbitmq.reply-to.g1h2.key"
 LAST = {names.ATTEMPT_HEADER: 4}
@@ -617,3 +620,55 @@ async def test_an_ack_on_a_dead_channel_is_not_tried_elsewhere(desk: Desk) -> No
 
     assert desk.broker.steps == ANSWERED[:2]
     assert (held.settlement.state, desk.only("stt.requests").deliveries) == (State.ABANDONED, 1)
+
+
+CLAIM = {"content_type": "application/json"}
+BODY = json.dumps({"audio_ref": "s3://voice/note.ogg"}).encode()
+
+
+async def test_a_reference_is_fetched_decoded_and_answered(desk: Desk) -> None:
+    """The decoder sees the object's bytes; the story is that of any other request."""
+    desk.references = References(FakeStore({Reference("voice", "note.ogg"): b"from the store"}), (Allowed("voice"),), Fetching(1000, 5))
+    ask(desk, BODY, **CLAIM)
+
+    await desk.handle()
+
+    assert desk.decoder.seen == [b"from the store"]
+    assert desk.broker.steps == ANSWERED
+
+
+async def test_a_denied_reference_is_answered_at_once(desk: Desk) -> None:
+    """Permanent: no retry, no dead copy."""
+    ask(desk, BODY, **CLAIM)
+
+    await desk.handle()
+
+    assert failure(desk.only("bot")).error.code == "audio_ref_denied"
+    assert desk.broker.steps == ANSWERED
+
+
+async def test_a_store_that_is_away_goes_through_the_tiers_and_ends_in_an_answer(desk: Desk) -> None:
+    """As `model_error` does: nothing is told while there are tries left, then a failure that may be sent again, and a dead copy."""
+    desk.references = References(FakeStore(down=True), (Allowed("voice"),), Fetching(1000, 5))
+    ask(desk, BODY, **CLAIM)
+    assert (await desk.handle()).outcome == "retried"
+    assert desk.broker.steps == COPIED["stt.retry.10s"]
+
+    ask(desk, BODY, headers=LAST, **CLAIM)
+    await desk.handle()
+
+    told = failure(desk.only("bot")).error
+    assert (told.code, told.retryable) == ("audio_ref_unavailable", True)
+    assert desk.only("stt.dead").headers[names.ERROR_CODE_HEADER] == "audio_ref_unavailable"
+
+
+async def test_a_deadline_ends_a_fetch(desk: Desk) -> None:
+    """The store's patience is not the caller's."""
+    store = FakeStore({Reference("voice", "note.ogg"): b"x"}, held=asyncio.Event())
+    desk.references = References(store, (Allowed("voice"),), Fetching(1000, 5))
+    ask(desk, BODY, expiration=0.1, **CLAIM)
+
+    await desk.handle()
+
+    assert failure(desk.only("bot")).error.code == "expired"
+    assert store.reading_now == 0

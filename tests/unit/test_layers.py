@@ -33,9 +33,9 @@ MAY_IMPORT_LAZILY: Final[dict[str, frozenset[str]]] = {"sttd.commands": frozense
 
 CONSUMER_LEVELS: Final = (
     {"consumer", "pcm", "errors", "models", "log", "signals", "shield", "failpoints", "cancels", "survived", "service_manager", "timeline"},
-    {"settings", "tracing"},
-    {"bus", "audio", "engine", "side_port"},
-    {"delivery", "observe", "memory", "watched"},
+    {"settings", "tracing", "watched"},
+    {"bus", "audio", "engine", "refs", "side_port"},
+    {"delivery", "observe", "memory"},
     {"copies"},
     {"verdict", "progress", "limit"},
     {"settling"},
@@ -55,6 +55,8 @@ LIBRARIES: Final[dict[str, str]] = {
     "openvino": "consumer.engine.graph",
     "av": "consumer.audio.child",
     "opentelemetry": "consumer.tracing.otel",
+    "botocore": "consumer.refs.s3",
+    "httpx2": "consumer.refs.s3",
 }
 """Libraries of the daemon that only one place in it may know."""
 

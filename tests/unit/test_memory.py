@@ -11,6 +11,8 @@ from consumer import memory
 from consumer.audio.limits import MIB
 from consumer.settings import Settings
 
+STORE = {"s3_endpoint": "https://store:9000", "s3_access_key": "id", "s3_secret_key": "secret", "s3_buckets": "voice"}
+
 
 @pytest.fixture(autouse=True)
 def _nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -29,7 +31,8 @@ def test_the_whole_is_the_sum_of_its_parts() -> None:
     printed = bound.in_mib()
     total = printed.pop("total_mib")
     assert bound.total // MIB <= total <= sum(printed.values())
-    assert set(printed) == {"loaded_mib", "bodies_mib", "short_notes_mib", "long_audio_mib", "model_calls_mib", "decoders_mib"}
+    parts = {"loaded", "bodies", "short_notes", "long_audio", "model_calls", "decoders"}
+    assert set(printed) == {f"{part}_mib" for part in parts}
 
 
 @pytest.mark.parametrize(
@@ -38,9 +41,12 @@ def test_the_whole_is_the_sum_of_its_parts() -> None:
         ({"max_audio_seconds": 7200}, {"long_audio"}),
         ({"max_body_bytes": 40 * MIB}, {"bodies", "decoders"}),
         ({"prefetch": 40}, {"bodies", "short_notes"}),
+        ({**STORE, "max_ref_bytes": 10 * MIB}, set()),
+        ({**STORE, "max_ref_bytes": 40 * MIB}, {"bodies", "decoders"}),
+        ({"max_ref_bytes": 40 * MIB}, set()),
         ({"slots": 4, "prefetch": 6}, {"model_calls", "decoders"}),
     ],
-    ids=["longest audio", "largest body", "prefetch", "slots"],
+    ids=["longest audio", "largest body", "prefetch", "small references", "large references", "references that are off", "slots"],
 )
 def test_each_part_grows_with_its_settings_and_with_no_other(given: dict[str, Any], grows: set[str]) -> None:
     """An operator sees which setting to turn down."""

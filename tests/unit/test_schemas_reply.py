@@ -150,7 +150,7 @@ def test_every_code_has_one_sentence(code: ErrorCode) -> None:
 
 def test_only_the_moments_fault_is_retryable() -> None:
     """Bots loop on `retryable`: bad audio must never be among them."""
-    assert {str(code) for code in ErrorCode if code.retryable} == {"model_error", "internal_error", "timed_out"}
+    assert {str(code) for code in ErrorCode if code.retryable} == {"model_error", "internal_error", "timed_out", "audio_ref_unavailable"}
 
 
 def test_codes_and_reasons_are_what_was_published() -> None:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.codes import ErrorCode
+from schemas.reference import Reference
 from schemas.request import ContractError, Properties, parse
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -166,3 +167,61 @@ def test_any_bytes_are_a_request_or_a_refusal(body: bytes, content_type: str | N
 def test_any_json_is_a_request_or_a_refusal(value: Any) -> None:
     """The same for bodies that are JSON but not ours."""
     refused(JSON, as_json({"audio": value, "more": value}))
+
+
+@pytest.mark.parametrize("given", ["s3://voice/in/note.ogg", {"bucket": "voice", "key": "in/note.ogg"}], ids=["one text", "both names"])
+def test_the_json_form_may_say_where_the_audio_is(given: Any) -> None:
+    """For files that are too large for a message."""
+    request = read(JSON, as_json({"audio_ref": given, "options": {"language": "en"}}))
+
+    assert request.audio == Reference("voice", "in/note.ogg")
+    assert str(request.audio) == "s3://voice/in/note.ogg"
+    assert request.options.language == "en"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"audio_ref": None},
+        {"audio": "AAAA", "audio_ref": "s3://voice/note.ogg"},
+        {"audio_ref": ["s3://voice/note.ogg"]},
+        {"audio_ref": {"bucket": "voice"}},
+        {"audio_ref": {"bucket": "voice", "key": "note.ogg", "endpoint": "http://127.0.0.1/"}},
+        {"audio_ref": "s3://voice/" + "x" * 2000},
+    ],
+    ids=["neither", "null", "both", "list", "no key", "an address", "too long"],
+)
+def test_exactly_one_of_audio_and_reference_is_given(body: Any) -> None:
+    """What is meant must be plain; an address of a store is nothing that a caller can say."""
+    assert refused(JSON, as_json(body)).code is ErrorCode.BAD_REQUEST
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "http://127.0.0.1/note.ogg",
+        "https://voice.s3.amazonaws.com/note.ogg",
+        "file:///etc/passwd",
+        "S3://voice/note.ogg",
+        "s3://voice",
+        "s3://voice/",
+        "s3:///note.ogg",
+        "s3://user:secret@voice/note.ogg",
+        "s3://voice:9000/note.ogg",
+        "s3://..voice/note.ogg",
+        "s3://voice/../secrets/note.ogg",
+        "s3://voice/a/./note.ogg",
+        "s3://voice/a//note.ogg",
+        "s3://voice//etc/passwd",
+        "s3://voice/note\r\nHost: elsewhere",
+        {"bucket": "arn:aws:s3:eu:1:accesspoint/x", "key": "note.ogg"},
+        {"bucket": "voice/secrets", "key": "note.ogg"},
+    ],
+)
+def test_what_names_no_object_is_denied_without_being_quoted(given: Any) -> None:
+    """Nothing but bucket and key can be said, and no key can climb out of its prefix."""
+    told = refused(JSON, as_json({"audio_ref": given}))
+
+    assert (told.code, told.details) == (ErrorCode.AUDIO_REF_DENIED, {"reason": "malformed"})
+    assert "secret" not in told.message

@@ -108,3 +108,42 @@ def test_usable_cores_are_the_affinity_cut_by_the_cgroup(quota: str, cores: int,
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(8)))
 
     assert settings.usable_cores() == cores
+
+
+STORE = {"STTD_S3_ENDPOINT": "https://store:9000", "STTD_S3_ACCESS_KEY": SECRET, "STTD_S3_SECRET_KEY": SECRET, "STTD_S3_BUCKETS": "voice"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("STTD_S3_ENDPOINT", f"https://id:{SECRET}@store"),
+        ("STTD_S3_ENDPOINT", f"store:9000/{SECRET}"),
+        ("STTD_S3_ENDPOINT", f"https://store/?key={SECRET}"),
+        ("STTD_S3_BUCKETS", f"voice,{SECRET}/../x"),
+        ("STTD_S3_BUCKETS", "voice//x"),
+        ("STTD_S3_BUCKETS", "*"),
+    ],
+)
+def test_a_wrong_address_or_list_of_the_object_store_ends_the_start(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that says less or more than it seems would be found out by a caller."""
+    message = refused(monkeypatch, **STORE | {name: value})
+
+    assert name in message
+    assert SECRET not in message
+
+
+@pytest.mark.parametrize("missing", ["STTD_S3_ACCESS_KEY", "STTD_S3_SECRET_KEY", "STTD_S3_BUCKETS"])
+def test_half_an_object_store_ends_the_start(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise every reference would be denied, and nobody would know why."""
+    assert missing in refused(monkeypatch, **STORE | {missing: ""})
+
+
+def test_a_prefix_ends_with_its_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`voice/in` allows `voice/in/a` and not `voice/inner/a`."""
+    for name, value in (STORE | {"STTD_S3_BUCKETS": "voice/in, music/,notes/a/b/"}).items():
+        monkeypatch.setenv(name, value)
+
+    loaded = settings.load()
+
+    assert loaded.allowed_references == [("voice", "in/"), ("music", ""), ("notes", "a/b/")]
+    assert SECRET not in repr(loaded)

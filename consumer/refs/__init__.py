@@ -1,0 +1,1 @@
+"""Audio that a request names instead of carrying: what may be fetched (references) and from where (s3); nothing else opens connections."""

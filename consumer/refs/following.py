@@ -1,0 +1,44 @@
+"""Makes the daemon's `References` from its settings, with a store or, as by default, without one.
+
+Imports settings, and s3 only when a store is configured: its libraries come with the extra `s3`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+
+from consumer.errors import SettingsError
+from consumer.refs.references import Allowed, Fetching, References
+from consumer.refs.seam import ObjectStore
+from consumer.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncGenerator[References]:
+    """Open the store, if there is one. Raises `SettingsError` when the extra is not installed or the certificates cannot be read."""
+    allowed = tuple(Allowed(bucket, prefix) for bucket, prefix in settings.allowed_references)
+    bounds = Fetching(settings.max_ref_bytes, settings.ref_seconds)
+    async with AsyncExitStack() as parts:
+        yield References(await _store(settings, parts), allowed, bounds)
+
+
+async def _store(settings: Settings, parts: AsyncExitStack) -> ObjectStore | None:
+    if not (settings.s3_endpoint and settings.s3_access_key and settings.s3_secret_key):
+        return None
+    try:
+        from consumer.refs import s3  # noqa: PLC0415 - an extra that only those need who use it
+    except ImportError as error:
+        raise SettingsError(f"STTD_S3_ENDPOINT needs the extra `s3` ({error.name} is missing): pip install 'sttd[s3]'") from None
+    secrets = settings.s3_access_key.get_secret_value(), settings.s3_secret_key.get_secret_value()
+    account = s3.Account(settings.s3_endpoint, settings.s3_region, *secrets, settings.s3_ca_file)
+    try:
+        store = await parts.enter_async_context(s3.opened(account, settings.notes_in_hand))
+    except OSError as error:
+        raise SettingsError(f"STTD_S3_CA_FILE: cannot be read as certificates ({type(error).__name__})") from None
+    log.info("references are followed", action="references", endpoint=settings.s3_endpoint, buckets=settings.s3_buckets)
+    return store

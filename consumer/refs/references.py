@@ -1,0 +1,99 @@
+"""Which references are followed, and how much of them is read: the operator's list, the size, the time.
+
+Imports the seam, errors and schemas; never a library of a store. Turns what is wrong there into what the caller is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+
+from consumer.errors import AudioRejected, RequestFailed
+from consumer.refs.seam import ObjectDenied, ObjectStore, StoreUnavailable
+from schemas.codes import ErrorCode
+from schemas.reference import Reference
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """One entry of the operator's list: a bucket, and what its keys must begin with (empty: anything)."""
+
+    bucket: str
+    prefix: str = ""
+
+    def covers(self, reference: Reference) -> bool:
+        """Whether this entry allows the reference."""
+        return reference.bucket == self.bucket and reference.key.startswith(self.prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """The bounds: `most_bytes` of one object, `seconds` for reading it."""
+
+    most_bytes: int
+    seconds: float
+
+
+class References:
+    """Follows references into one store; without a store it refuses them all."""
+
+    def __init__(self, store: ObjectStore | None, allowed: tuple[Allowed, ...], bounds: Fetching) -> None:
+        """`store` None: references are off."""
+        self._store = store
+        self._allowed = allowed
+        self._bounds = bounds
+
+    async def fetch(self, reference: Reference) -> bytes:
+        """Read the object. As many may be read at a time as notes are in hand: the memory bound counts them all.
+
+        Raises `RequestFailed`: `audio_ref_denied`, `audio_ref_unavailable`, `body_too_large` or `audio_empty`.
+        """
+        store = self._permitted(reference)
+        try:
+            async with asyncio.timeout(self._bounds.seconds):
+                return await self._whole(store, reference)
+        except ObjectDenied as error:
+            raise _denied("not_readable", error.message) from error
+        except StoreUnavailable as error:
+            raise self._unavailable(error.message) from error
+        except TimeoutError as late:
+            raise self._unavailable(f"the object store did not send the file within {self._bounds.seconds:g} s") from late
+
+    def _permitted(self, reference: Reference) -> ObjectStore:
+        if self._store is None:
+            raise _denied("off", "this daemon follows no references: send the audio itself, or ask its operator to set STTD_S3_ENDPOINT")
+        if not any(entry.covers(reference) for entry in self._allowed):
+            raise _denied("not_listed", "this daemon's operator does not allow this bucket or prefix (STTD_S3_BUCKETS)")
+        return self._store
+
+    async def _whole(self, store: ObjectStore, reference: Reference) -> bytes:
+        async with store.reading(reference) as found:
+            if found.size is not None and found.size > self._bounds.most_bytes:
+                raise self._too_large(found.size)
+            content = bytearray()
+            async for chunk in found.chunks:
+                content += chunk
+                if len(content) > self._bounds.most_bytes:  # whatever was claimed
+                    raise self._too_large(None)
+        if not content:
+            raise AudioRejected(ErrorCode.AUDIO_EMPTY, "the object is empty")
+        if found.size is not None and len(content) != found.size:
+            raise StoreUnavailable("the object store sent another number of bytes than it had said")
+        return bytes(content)
+
+    def _too_large(self, size: int | None) -> RequestFailed:
+        said = f"the object has {size} bytes" if size is not None else "the object goes on beyond the limit"
+        most = self._bounds.most_bytes
+        return AudioRejected(ErrorCode.BODY_TOO_LARGE, f"{said}; at most {most} are taken", {"bytes": size, "limit": most})
+
+    def _unavailable(self, said: str) -> RequestFailed:
+        log.warning("a reference could not be followed: %s", said, action="ref_unavailable")
+        return RequestFailed(ErrorCode.AUDIO_REF_UNAVAILABLE, said)
+
+
+def _denied(reason: str, said: str) -> RequestFailed:
+    return RequestFailed(ErrorCode.AUDIO_REF_DENIED, said, {"reason": reason})

@@ -9,7 +9,7 @@ TESTS := tests/unit tests/integration tests/acceptance
 JOBS ?= 2
 WITH_BROKER := $(PY) -m tools.rabbitmq run
 
-.PHONY: help setup demo run test test-unit chaos hostile upgrade image-rootfs image-check lint types contract check lock clean
+.PHONY: help setup demo run test test-unit chaos hostile browser upgrade image-rootfs image-check lint types contract check lock clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,11 @@ image-rootfs: ## build the image's root file system without Docker (root, Debian
 image-check: setup ## run the daemon from that root file system, hardened, against a real RabbitMQ
 	@$(PY) -m tools.rabbitmq install
 	@$(PY) -m tools.image_check
+
+browser: setup ## look at the pages with a headless Chromium: no console error, no outside request (pictures: .local/pictures)
+	@$(PY) -m tools.rabbitmq install
+	@$(PY) -m tools.chromium
+	@$(PY) -m pytest tests/browser
 
 lint: setup ## ruff: rules and format
 	@$(PY) -m ruff check .

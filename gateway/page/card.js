@@ -14,6 +14,7 @@ export class Card {
     this.part("h2").textContent = file.name;
     this.player = new Player(this.part("audio"), this.part(".segments"), file);
     this.part("audio").addEventListener("error", () => this.unplayable());
+    this.part("audio").hidden = file.size === 0;
     for (const name of ["cancel", "again", "remove"]) this.part(`.${name}`).addEventListener("click", () => on[name](this));
     this.part(".copy").addEventListener("click", () => this.copy());
     for (const link of this.element.querySelectorAll(".save")) link.addEventListener("click", () => this.fill(link));

@@ -109,6 +109,7 @@ async function discard() {
 function showRecording(is) {
   put(at("record"), is ? "stop" : "record");
   at("record").classList.toggle("main", is);
+  at("choose").classList.toggle("main", !is);
   for (const id of ["discard", "recording"]) at(id).hidden = !is;
 }
 

@@ -10,7 +10,7 @@ export class Player {
     audio.addEventListener("timeupdate", () => this.mark());
     audio.addEventListener("play", () => hushOthers(audio));
     list.addEventListener("keydown", (event) => this.walk(event));
-    audio.src = this.url;
+    if (file.size) audio.src = this.url;
   }
 
   // playable: whether this browser can play the file.

@@ -17,7 +17,9 @@ export function transcribe(file, { token, language, translate }, hear) {
     request.upload.onprogress = (event) => hear.uploading(event.loaded / event.total);
     request.upload.onload = () => hear.queued();
     request.onprogress = () => request.status === 200 && story.read(request.responseText);
-    request.onerror = () => reject(new CallFailed({ code: request.status ? "broken" : "network" }));
+    let answered = false; // an error wipes the status
+    request.onreadystatechange = () => (answered ||= request.readyState === XMLHttpRequest.HEADERS_RECEIVED && request.status > 0);
+    request.onerror = () => reject(new CallFailed({ code: answered ? "broken" : "network" }));
     request.onload = () => {
       if (request.status === 200) story.read(request.responseText);
       settle(request, story, resolve, reject);

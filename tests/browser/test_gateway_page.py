@@ -52,6 +52,7 @@ new MutationObserver(() => {
 class Stack:
     """One daemon behind two gateways: an open one, and one that wants a token and takes small files only."""
 
+    amqp_url: str
     daemon: DaemonProcess
     open: GatewayProcess
     strict: GatewayProcess
@@ -81,7 +82,7 @@ def stack(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stac
                 daemon.wait_ready()
                 for gateway in (open_one, strict_one):
                     gateway.wait_health(200)
-                yield Stack(daemon, open_one, strict_one)
+                yield Stack(broker.amqp_url, daemon, open_one, strict_one)
         finally:
             daemon.close()
 
@@ -345,6 +346,22 @@ def test_a_gateway_that_died_is_told_as_that(chromium: Browser, stack: Stack, tm
         visitor.page.locator(".again").click()
         expect(visitor.page.locator(".failed .state")).to_contain_text("The gateway does not answer")
         expect(visitor.page.locator(".again")).to_be_visible()
+
+
+def test_an_answer_that_breaks_off_is_no_text(chromium: Browser, stack: Stack, tmp_path: Path) -> None:
+    """Half a transcript is never shown as the whole; the sentence says what happened, and the file can be sent again."""
+    with GatewayProcess(stack.amqp_url, tmp_path / "short-lived") as gateway:
+        gateway.wait_health(200)
+        with visiting(chromium, f"{gateway.url}/") as visitor:
+            visitor.choose(LONG)
+            visitor.page.wait_for_function("() => document.querySelector('.draft').textContent.length > 50")
+            with stack.daemon_stands_still():
+                gateway.process.kill()
+                visitor.wait("failed")
+            expect(visitor.page.locator(".state")).to_contain_text("The connection broke off before the text was complete")
+            expect(visitor.page.locator(".again")).to_be_visible()
+            expect(visitor.page.locator(".result")).to_be_hidden()
+            assert visitor.page.locator(".draft").inner_text() == ""
 
 
 @pytest.fixture(scope="module")

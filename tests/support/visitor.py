@@ -72,6 +72,8 @@ def visiting(
         visitor.page.on("console", lambda message: visitor.complaints.append(message.text))
         visitor.page.on("pageerror", lambda error: visitor.complaints.append(str(error)))
         visitor.page.on("request", lambda request: visitor.asked.append(request.url))
+        # From the start: switched on in the moment of a key press, it may come after the browser has opened its own dialog.
+        visitor.page.on("filechooser", lambda _: None)
         visitor.page.goto(url)
         yield visitor
     finally:

@@ -71,7 +71,7 @@ alerts: setup ## see every alert fire for a real fault, and resolve; writes docs
 
 browser: setup ## look at the pages with a headless Chromium: no console error, no outside request (pictures: .local/pictures)
 	@$(PY) -m tools.rabbitmq install
-	@$(PY) -m tools.chromium
+	@$(PY) -m tools.program chromium chromium
 	@$(PY) -m pytest tests/browser
 
 # Everything on two cores of a quiet machine, with the model's shape of base: docs/benchmarks/README.md.

@@ -1,6 +1,6 @@
 """What every request passes: an id of its own, the caller's token, errors in the shape of its API, one line in the log.
 
-Imports starlette, problems and shapes beside it. Never reads a body; never logs a header, a query or a text.
+Imports starlette, problems, shapes and static beside it. Never reads a body; never logs a header, a query or a text.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway import shapes
+from gateway import shapes, static
 from gateway.problems import CLIENT_GONE, CallerGone, Problem
 
 OPEN_PATHS: Final = frozenset({"/", "/health", "/openapi.json"})
-"""What needs no token: it tells nothing about anybody's notes."""
+"""What needs no token, as the page's files: it tells nothing about anybody's notes."""
 
 OPENAI_PREFIX: Final = "/v1/"
 REQUEST_ID: Final = "x-request-id"
@@ -64,7 +64,7 @@ class Door:
             visit.log()
 
     def _welcome(self, scope: Scope) -> bool:
-        if not self._tokens or scope["path"] in OPEN_PATHS:
+        if not self._tokens or scope["path"] in OPEN_PATHS or scope["path"].startswith(static.PREFIX):
             return True
         kind, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
         token = given.strip().encode("latin-1", errors="replace")

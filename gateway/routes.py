@@ -1,4 +1,4 @@
-"""The endpoints: the old service's two, OpenAI's three, and the document that describes them.
+"""The endpoints: the old service's two, OpenAI's three, the document that describes them, and the page (static.py).
 
 Imports starlette and everything beside it but the server. Each reads its form, waits for the client, and shapes the answer; no more.
 """
@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from gateway import door, forms, openapi, shapes, wishes
+from gateway import door, forms, openapi, shapes, static, wishes
 from gateway.broker import Broker
 from gateway.events import Events
 from gateway.problems import Problem, from_client
@@ -44,10 +44,6 @@ class Endpoints:
     limits: forms.Limits
     timeout: float
     model: str
-
-    async def home(self, _: Request) -> Response:
-        """What there is to see for now."""
-        return RedirectResponse("openapi.json")
 
     async def document(self, _: Request) -> Response:
         """The OpenAPI document."""
@@ -143,7 +139,6 @@ Handler = Callable[[Request], Awaitable[Response]]
 def build(endpoints: Endpoints, tokens: tuple[str, ...]) -> door.Door:
     """The whole application."""
     routes: list[tuple[str, Handler, str]] = [
-        ("/", endpoints.home, "GET"),
         ("/openapi.json", endpoints.document, "GET"),
         ("/health", endpoints.health, "GET"),
         ("/transcribe", endpoints.transcribe, "POST"),
@@ -153,5 +148,7 @@ def build(endpoints: Endpoints, tokens: tuple[str, ...]) -> door.Door:
         ("/v1/models/{name:path}", endpoints.one_model, "GET"),
     ]
     handlers: dict[Any, Any] = dict.fromkeys(door.HANDLED, door.on_problem)
-    app = Starlette(routes=[Route(path, handler, methods=[method]) for path, handler, method in routes], exception_handlers=handlers)
+    calls = [Route(path, handler, methods=[method]) for path, handler, method in routes]
+    facts = static.Facts(model=endpoints.model, max_bytes=endpoints.limits.file_bytes, wants_token=bool(tokens))
+    app = Starlette(routes=[*calls, *static.routes(facts)], exception_handlers=handlers)
     return door.Door(app, tokens)

@@ -220,9 +220,12 @@ def test_a_plain_http_client_needs_no_sdk(gateway: GatewayProcess) -> None:
     assert (line["status"], line["audio_bytes"]) == (200, TAXI.path.stat().st_size)
 
 
-def test_the_document_is_served(gateway: GatewayProcess) -> None:
+def test_the_page_and_the_document_are_served(gateway: GatewayProcess) -> None:
     """Whoever finds the port finds out what it does."""
-    served = httpx.get(gateway.url, follow_redirects=True, timeout=10).json()
+    page = httpx.get(gateway.url, timeout=10)
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert 'href="openapi.json"' in page.text
+    served = httpx.get(f"{gateway.url}/openapi.json", timeout=10).json()
     committed = Path(__file__).parents[2] / "docs" / "contract" / "gateway-openapi.json"
     assert served == json.loads(committed.read_text(encoding="utf-8"))
 

@@ -1,0 +1,67 @@
+// Which file is transcribed when: one after the other, in the order they came. A wrong token holds them all until it changes.
+
+import { transcribe } from "./call.js";
+import { sentence } from "./problems.js";
+
+export class Queue {
+  // wishes(): {token, language, translate}, asked when a file begins.
+  constructor({ maxBytes, wantsToken, wishes }) {
+    Object.assign(this, { maxBytes, wantsToken, wishes, waiting: [], current: null, call: null, refused: null });
+  }
+
+  get busy() {
+    return this.current !== null || this.waiting.length > 0;
+  }
+
+  add(card) {
+    if (card.file.size === 0) card.failed("errEmpty", {});
+    else if (card.file.size > this.maxBytes) card.failed(...sentence({ code: "body_too_large" }, this.maxBytes));
+    else {
+      this.waiting.push(card);
+      card.wait();
+      this.next();
+    }
+  }
+
+  cancel(card) {
+    if (card === this.current) {
+      this.call.cancel(); // hanging up takes the request back, as far as to the daemon
+      this.current = null;
+    }
+    this.waiting = this.waiting.filter((other) => other !== card);
+    card.cancelled();
+    this.next();
+  }
+
+  // Starts the next file, unless one is under way or the token is missing or known to be wrong.
+  next() {
+    if (this.current || !this.waiting.length) return;
+    const { token } = this.wishes();
+    if (this.wantsToken && !token) this.waiting.forEach((card) => card.hold("needsToken"));
+    else if (this.wantsToken && token === this.refused) this.waiting.forEach((card) => card.hold("errToken"));
+    else this.run(this.waiting.shift());
+  }
+
+  async run(card) {
+    this.current = card;
+    card.begin();
+    const call = transcribe(card.file, this.wishes(), card);
+    this.call = call;
+    try {
+      card.done(await call.result);
+    } catch (failure) {
+      this.failed(card, failure);
+    } finally {
+      this.current = null;
+      this.next();
+    }
+  }
+
+  failed(card, failure) {
+    if (failure.status === undefined) throw failure; // a bug of this page, not an answer of the gateway
+    if (failure.status === 401 && this.wantsToken) {
+      this.refused = this.wishes().token;
+      this.waiting.unshift(card);
+    } else card.failed(...sentence(failure, this.maxBytes));
+  }
+}

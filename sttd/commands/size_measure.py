@@ -21,6 +21,7 @@ from sttd.sizing.profile import Profile, Row
 
 if TYPE_CHECKING:
     from consumer.audio.pool import DecoderPool
+    from consumer.engine.transcriber import JobOptions
     from consumer.engine.whisper import WhisperTranscriber
     from consumer.pcm import Pcm
     from consumer.settings import Settings
@@ -52,7 +53,7 @@ async def measure(
         tell("timing the decoder")
         line, sound = await _decoding(pool)
         tell(f"loading the model {settings.public_model}")
-        engine = await _open(settings)
+        engine = await open_engine_of(settings)
         parts.push_async_callback(engine.close, CLOSE_SECONDS)
         timer = _Timer(engine, settings, sound)
         await timer.round(lengths[0])  # whatever the first call sets up is nobody's cost
@@ -93,28 +94,35 @@ class _Timer:
         return _Taken((time.process_time() - core) / slots, time.perf_counter() - began)
 
     async def _note(self, seconds: float, number: int) -> None:
-        from consumer.engine.transcriber import Job, JobOptions  # noqa: PLC0415 - the base install has no daemon
+        from consumer.engine.transcriber import Job  # noqa: PLC0415 - the base install has no daemon
         from consumer.pcm import SAMPLE_RATE  # noqa: PLC0415 - the same
 
-        options = JobOptions(
-            language=self._settings.language,
-            default_language=self._settings.language,
-            languages=None,
-            task="transcribe",
-            beam_size=self._settings.beam_size,
-            temperatures=(0.0,),  # how often a second try is needed is the notes' doing, not the machine's
-            vad=True,
-            word_timestamps=False,
-            condition_on_previous_text=False,
-            initial_prompt=None,
-            hotwords=None,
-        )
         samples = int(seconds * SAMPLE_RATE)
         begin = number * 4 * SAMPLE_RATE % max(1, self._sound.size - samples)
-        await self._engine.transcribe(Job(self._sound[begin : begin + samples], options))
+        await self._engine.transcribe(Job(self._sound[begin : begin + samples], job_options(self._settings)))
 
 
-async def _open(settings: Settings) -> WhisperTranscriber:
+def job_options(settings: Settings) -> JobOptions:
+    """A request that names no option, but without the ladder of temperatures: second tries are the notes' doing, not the machine's."""
+    from consumer.engine.transcriber import JobOptions  # noqa: PLC0415 - the base install has no daemon
+
+    return JobOptions(
+        language=settings.language,
+        default_language=settings.language,
+        languages=None,
+        task="transcribe",
+        beam_size=settings.beam_size,
+        temperatures=(0.0,),
+        vad=True,
+        word_timestamps=False,
+        condition_on_previous_text=False,
+        initial_prompt=None,
+        hotwords=None,
+    )
+
+
+async def open_engine_of(settings: Settings) -> WhisperTranscriber:
+    """The daemon's engine, as many threads as slots. Raises the daemon's `StartupError`."""
     from consumer.engine import windows  # noqa: PLC0415 - the base install has no daemon
     from consumer.engine.opening import Batching, open_engine  # noqa: PLC0415 - the same
 

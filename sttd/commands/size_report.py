@@ -134,10 +134,9 @@ def _table(report: Report) -> Table:
 
 
 def _show_scaled(console: Console, scaled: Scaled) -> None:
-    console.print(
-        f"With the autoscaler, over the whole day: p50 {scaled.p50:.1f} s, p95 {scaled.p95:.1f} s, p99 {scaled.p99:.1f} s, at most {scaled.most} "
-        f"{_consumers(scaled.most)}, {math.ceil(scaled.consumer_hours)} consumer-hours instead of {scaled.always_hours:.0f}."
-    )
+    times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in (("p50", scaled.p50), ("p95", scaled.p95), ("p99", scaled.p99)))
+    hours = f"{math.ceil(scaled.consumer_hours)} consumer-hours instead of {scaled.always_hours:.0f}"
+    console.print(f"With the autoscaler, over the whole day: {times}, at most {scaled.most} {_consumers(scaled.most)}, {hours}.")
 
 
 def _consumers(number: int) -> str:

@@ -94,9 +94,19 @@ def percentile(values: Iterable[float], share: float) -> float:
     return ordered[low] + (place - low) * (ordered[high] - ordered[low])
 
 
-def simulate(notes: Sequence[Note], cost: Callable[[Note], Cost], fleet: Fleet, autoscaler: Autoscaler | None = None) -> Outcome:
-    """Let the fleet answer all notes, which are in order of time. With an autoscaler `fleet.consumers` are there at the start."""
-    return _Run(notes, cost, fleet, autoscaler).outcome()
+def simulate(
+    notes: Sequence[Note],
+    cost: Callable[[Note], Cost],
+    fleet: Fleet,
+    autoscaler: Autoscaler | None = None,
+    *,
+    slowness: Callable[[float], float] = lambda _at: 1.0,
+) -> Outcome:
+    """Let the fleet answer all notes, which are in order of time. With an autoscaler `fleet.consumers` are there at the start.
+
+    `slowness(at)`: how many times longer work takes that begins at that moment, because others use the machine too.
+    """
+    return _Run(notes, cost, fleet, autoscaler, slowness).outcome()
 
 
 @dataclass(slots=True)
@@ -126,8 +136,15 @@ class _Consumer:
 class _Run:
     """The event loop: a heap of (time, order, call)."""
 
-    def __init__(self, notes: Sequence[Note], cost: Callable[[Note], Cost], fleet: Fleet, autoscaler: Autoscaler | None) -> None:
-        self._notes, self._cost, self._fleet = notes, cost, fleet
+    def __init__(
+        self,
+        notes: Sequence[Note],
+        cost: Callable[[Note], Cost],
+        fleet: Fleet,
+        autoscaler: Autoscaler | None,
+        slowness: Callable[[float], float],
+    ) -> None:
+        self._notes, self._cost, self._fleet, self._slowness = notes, cost, fleet, slowness
         self._now = 0.0
         self._order = count()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -189,7 +206,7 @@ class _Run:
                 self._has_room(consumer)
             before, windows = self._cost(note)
             job = _Job(note, windows, self._now)
-            self._at(self._now + before, lambda consumer=consumer, job=job: self._wait(consumer, job))  # type: ignore[misc]
+            self._at(self._now + before * self._slowness(self._now), lambda consumer=consumer, job=job: self._wait(consumer, job))  # type: ignore[misc]
 
     def _wait(self, consumer: _Consumer, job: _Job) -> None:
         heapq.heappush(consumer.waiting, (job.due(self._now), next(self._order), job))
@@ -201,7 +218,7 @@ class _Run:
             consumer.busy += 1
             if job.begun < 0:
                 job.begun = self._now
-            seconds = job.windows[job.done]
+            seconds = job.windows[job.done] * self._slowness(self._now)
             self._busy += seconds
             self._at(self._now + seconds, lambda job=job: self._window_done(consumer, job))  # type: ignore[misc]
 

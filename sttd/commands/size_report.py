@@ -18,7 +18,7 @@ from sttd.sizing.profile import Profile
 from sttd.sizing.search import P95, Machine, OutOfReach, Plan, Search
 from sttd.sizing.traffic import Day
 
-STEPS: Final = (0.5, 1.0, 2.0, 4.0)
+STEPS: Final = (0.5, 1.0, 2.0)
 HOUR: Final = 3600.0
 
 

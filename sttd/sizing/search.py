@@ -12,16 +12,19 @@ from typing import Final
 
 from sttd.sizing.autoscaler import Autoscaler
 from sttd.sizing.profile import Profile
-from sttd.sizing.simulation import Fleet, Outcome, percentile, simulate
+from sttd.sizing.simulation import Fleet, Note, Outcome, percentile, simulate
 from sttd.sizing.traffic import HOUR_SECONDS, Day
 
 P95: Final = 0.95
 SEED: Final = 1
-MOST_NOTES: Final = 12_000
-"""Notes of one simulation: enough for a steady p95, a fifth of a second of work."""
+MOST_NOTES: Final = 6_000
+"""Notes of one simulation: enough for a steady p95, a tenth of a second of work."""
 
-FEWEST_NOTES: Final = 4_000
+FEWEST_NOTES: Final = 3_000
 """With less traffic the busiest hour is repeated: a p95 of forty notes says little."""
+
+LEAST_SECONDS: Final = 300.0
+"""However much traffic: long enough for a queue to build up."""
 
 FULL: Final = 0.98
 """No queue lives with more of its slots' time taken."""
@@ -71,6 +74,7 @@ class Search:
         """`day.notes` is only where to begin: `plan` takes other numbers."""
         self._machine, self._day = machine, day
         self._runs: dict[tuple[float, int], Outcome] = {}
+        self._traffic: dict[float, list[Note]] = {}
 
     @property
     def core_seconds(self) -> float:
@@ -109,11 +113,15 @@ class Search:
 
     def _run(self, notes: float, consumers: int) -> Outcome:
         if (notes, consumers) not in self._runs:
-            day = Day(notes, self._day.peak, self._day.lengths)
-            fewest = min(max(HOUR_SECONDS, FEWEST_NOTES / day.peak_rate), MOST_NOTES / day.peak_rate)
-            found = simulate(day.busiest(max(fewest, 600.0), SEED), self._machine.profile.cost, self._machine.fleet(consumers))
-            self._runs[notes, consumers] = found
+            self._runs[notes, consumers] = simulate(self._busiest(notes), self._machine.profile.cost, self._machine.fleet(consumers))
         return self._runs[notes, consumers]
+
+    def _busiest(self, notes: float) -> list[Note]:
+        if notes not in self._traffic:
+            day = Day(notes, self._day.peak, self._day.lengths)
+            seconds = min(max(HOUR_SECONDS, FEWEST_NOTES / day.peak_rate), MOST_NOTES / day.peak_rate)
+            self._traffic[notes] = day.busiest(max(seconds, LEAST_SECONDS), SEED)
+        return self._traffic[notes]
 
     def _told(self, notes: float, target: float, consumers: int) -> Plan:
         run, fleet = self._run(notes, consumers), self._machine.fleet(consumers)

@@ -11,6 +11,8 @@ from typer.testing import CliRunner, Result
 
 from sttd.commands.main import build
 from sttd.sizing.profile import built_in
+from sttd.sizing.search import Machine, Search
+from sttd.sizing.traffic import Day, Lengths
 
 
 def run(*arguments: str) -> Result:
@@ -28,36 +30,37 @@ def plan(*arguments: str) -> dict[str, Any]:
 
 def test_more_notes_or_less_time_need_more_cores() -> None:
     """The plan keeps its target, and neighbours are ordered as reason says."""
-    found = plan("-n", "200000", "--p95", "8")
+    found = plan("-n", "100000", "--p95", "8")
     assert found["plan"]["p95"] <= 8
     cores = {(row["notes"], row["p95_target"]): row["cores"] for row in found["table"]}
-    assert cores[100_000, 8] < cores[200_000, 8] < cores[400_000, 8]
-    assert cores[200_000, 4] >= cores[200_000, 8] >= cores[200_000, 16]
+    assert cores[50_000, 8] < cores[100_000, 8] < cores[200_000, 8]
+    assert cores[100_000, 4] >= cores[100_000, 8] >= cores[100_000, 16]
     assert found["profile"]["name"] == built_in().name
 
 
 def test_one_fewer_consumer_would_be_too_few() -> None:
-    """What is printed is the smallest fleet: a target just below what it reaches needs a larger one."""
-    found = plan("-n", "200000", "--p95", "8")["plan"]
-    assert plan("-n", "200000", "--p95", str(found["p95"] - 0.01))["plan"]["consumers"] > found["consumers"]
+    """What is found is the smallest fleet: a target just below what it reaches needs a larger one."""
+    search = Search(Machine(built_in(), 2), Day(100_000, 0.09, Lengths.with_mean(12)))
+    found = search.plan(100_000, 8)
+    assert search.plan(100_000, found.p95 - 0.01).consumers > found.consumers
 
 
 def test_people_read_a_table_and_what_was_assumed() -> None:
     """The answer first, then the neighbours, the assumptions, the profile's name."""
-    shown = " ".join(run("-n", "50000", "--p95", "10", "--autoscale").stdout.split())
-    assert shown.startswith("50,000 notes a day, 19 of 20 answered within 10 s in the busiest hour:")
+    shown = " ".join(run("-n", "5000", "--p95", "10", "--autoscale").stdout.split())
+    assert shown.startswith("5,000 notes a day, 19 of 20 answered within 10 s in the busiest hour:")
     assert "Profile: base" in shown
     assert "consumer-hours instead of" in shown
 
 
 def test_a_profile_of_another_machine_is_used(tmp_path: Path) -> None:
-    """Half the cost, fewer cores."""
+    """A quarter of the cost, and the plan knows it."""
     here = built_in()
     rows = tuple(row.model_copy(update={"engine": row.engine / 4, "decode": row.decode / 4}) for row in here.rows)
     here.model_copy(update={"name": "fast", "rows": rows}).save(tmp_path / "fast.json")
-    fast = plan("--profile", str(tmp_path / "fast.json"), "-n", "400000")
+    fast = plan("--profile", str(tmp_path / "fast.json"), "-n", "100000")
     assert fast["profile"]["name"] == "fast"
-    assert fast["plan"]["cores"] < plan("-n", "400000")["plan"]["cores"]
+    assert fast["core_seconds"] == pytest.approx(plan("-n", "100000")["core_seconds"] / 4, rel=0.01)
 
 
 @pytest.mark.parametrize(

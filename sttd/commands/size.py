@@ -6,6 +6,8 @@ Imports the sizing package; the daemon only with `--measure`, lazily. Touches no
 from __future__ import annotations
 
 import asyncio
+import logging
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -113,10 +115,15 @@ def _profile(*, measure: bool, save: Path | None, given: Path | None) -> Profile
 def _measured(save: Path | None) -> Profile:
     """Load and time the configured model, or one line and the end."""
     need_consumer()
+    import structlog  # noqa: PLC0415 - the base install has no daemon
+
     from consumer import settings  # noqa: PLC0415 - the base install has no daemon
     from consumer.errors import SettingsError, StartupError  # noqa: PLC0415 - the same
     from sttd.commands.size_measure import measure  # noqa: PLC0415 - with it comes what only this option needs
 
+    # Its default is stdout, where the answer goes; the engine's good news is not for this command.
+    level = structlog.make_filtering_bound_logger(logging.WARNING)
+    structlog.configure(wrapper_class=level, logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         configured = settings.load()
         with stderr().status("measuring") as status:

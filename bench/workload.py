@@ -69,9 +69,12 @@ SIZES: Final = {
 }
 
 
-def build(size: Size, directory: Path, *, stored: str = "int8", seed: int = 0) -> Path:
-    """Write the model into `directory` and return it. `stored`: the type of the weights in the file, one of `STORED`."""
-    spec, vocabulary = specification(size, seed=seed)
+def build(size: Size, directory: Path, *, stored: str = "int8", seed: int = 0, words: int = len(WORDS)) -> Path:
+    """Write the model into `directory` and return it. `stored`: the type of the weights in the file, one of `STORED`.
+
+    `words`: how many tokens of text each window gets; beyond the 24 of `WORDS` they are made-up words.
+    """
+    spec, vocabulary = specification(size, seed=seed, words=words)
     spec.register_vocabulary(vocabulary)
     _configure(spec.config, size, vocabulary)
     spec.validate()
@@ -86,20 +89,20 @@ def build(size: Size, directory: Path, *, stored: str = "int8", seed: int = 0) -
     return directory
 
 
-def specification(size: Size, *, seed: int = 0) -> tuple[Any, list[str]]:
+def specification(size: Size, *, seed: int = 0, words: int = len(WORDS)) -> tuple[Any, list[str]]:
     """The model in float32, as a `ctranslate2.specs.WhisperSpec` that can still be read, and its vocabulary."""
     vocabulary = _vocabulary(size)
     spec = whisper_spec.WhisperSpec(size.encoder_layers, size.heads, size.decoder_layers, size.heads)
     random = np.random.default_rng(seed)
     _fill_encoder(spec.encoder, size, random)
-    _fill_decoder(spec.decoder, size, vocabulary, random)
+    _fill_decoder(spec.decoder, size, vocabulary, random, words)
     return spec, vocabulary
 
 
-def script(vocabulary: list[str]) -> list[int]:
+def script(vocabulary: list[str], words: int = len(WORDS)) -> list[int]:
     """The tokens that follow the prompt `<|startoftranscript|><|ru|><|transcribe|>`, with the end of text."""
-    words = range(FIRST_WORD, FIRST_WORD + len(WORDS))
-    return [vocabulary.index("<|0.00|>"), *words, vocabulary.index("<|2.60|>"), vocabulary.index("<|endoftext|>")]
+    spoken = range(FIRST_WORD, FIRST_WORD + words)
+    return [vocabulary.index("<|0.00|>"), *spoken, vocabulary.index("<|2.60|>"), vocabulary.index("<|endoftext|>")]
 
 
 def _vocabulary(size: Size) -> list[str]:
@@ -151,9 +154,9 @@ def _fill_encoder(encoder: Any, size: Size, random: np.random.Generator) -> None
         _fill_layer(layer, size.width, random, gain=1.0)
 
 
-def _fill_decoder(decoder: Any, size: Size, vocabulary: list[str], random: np.random.Generator) -> None:
+def _fill_decoder(decoder: Any, size: Size, vocabulary: list[str], random: np.random.Generator, words: int) -> None:
     """Each position says which token comes next; attention and feed-forward compute in full and add next to nothing."""
-    tokens = script(vocabulary)
+    tokens = script(vocabulary, words)
     decoder.embeddings.weight = embeddings = _noise(random, len(vocabulary), size.width, scale=0.02)
     decoder.position_encodings.encodings = positions = _noise(random, DECODER_POSITIONS, size.width, scale=0.02)
     directions = _directions(random, len(tokens) + 1, size.width)

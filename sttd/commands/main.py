@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sttd.commands import bench, check, dead, demo, gateway, model, serve, topology, transcribe
+from sttd.commands import bench, check, dead, demo, gateway, model, serve, size, topology, transcribe
 
 HELP = """Voice notes in, text out, over RabbitMQ.
 
@@ -54,6 +54,7 @@ def build() -> typer.Typer:
     app.command()(gateway.gateway)
     app.command()(check.check)
     app.command()(bench.bench)
+    app.command()(size.size)
     app.add_typer(model.build(), name="model")
     app.add_typer(topology.build(), name="topology")
     app.add_typer(dead.build(), name="dead")

@@ -1,0 +1,265 @@
+"""One queue, many consumers, event by event: RabbitMQ's round robin and prefetch, the slots' planner, an autoscaler.
+
+Imports the standard library and the sizing package. Owns no clock and no randomness: equal notes give equal answers.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Final, NamedTuple
+
+from sttd.sizing.autoscaler import Autoscaler, Replicas
+
+OVERTAKING: Final = 60.0
+PATIENCE: Final = 5.0
+"""As in the daemon's planner: a window is due when it began to wait, plus min(remaining audio / 60, 5 s)."""
+
+
+class Note(NamedTuple):
+    """A voice note: when the broker has it, and how long it sounds, both in seconds."""
+
+    at: float
+    seconds: float
+
+
+class Cost(NamedTuple):
+    """What a note takes, in seconds: `before` in no slot (the decoder's), then a slot for each window."""
+
+    before: float
+    windows: tuple[float, ...]
+
+
+class Answer(NamedTuple):
+    """A note's way: sent, delivered to a consumer, first in a slot, answered, in seconds; which consumer; seconds of audio."""
+
+    at: float
+    delivered: float
+    begun: float
+    answered: float
+    consumer: int
+    seconds: float
+
+    @property
+    def took(self) -> float:
+        """Seconds from sending to the answer."""
+        return self.answered - self.at
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Equal consumers. `prefetch`: notes in hand of each at once; None is the daemon's default, 4 x slots."""
+
+    consumers: int
+    slots: int = 1
+    prefetch: int | None = None
+
+    @property
+    def in_hand(self) -> int:
+        """Notes that one consumer may hold."""
+        return self.prefetch or 4 * self.slots
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to. `busy`: seconds of all slots at work; `there`: seconds of all consumers, from their order to their end."""
+
+    answers: list[Answer]
+    busy: float
+    there: float
+    most: int
+    slots: int
+
+    def percentile(self, share: float) -> float:
+        """Answer time in seconds that `share` of the notes stay within, interpolated."""
+        return percentile([answer.took for answer in self.answers], share)
+
+    @property
+    def utilisation(self) -> float:
+        """Share of the slots' time at work."""
+        return self.busy / (self.there * self.slots) if self.there else 0.0
+
+
+def percentile(values: Iterable[float], share: float) -> float:
+    """The value that `share` of the values stay within, interpolated between neighbours. Raises `ValueError` for none."""
+    ordered = sorted(values)
+    if not ordered:
+        raise ValueError("no values")
+    place = share * (len(ordered) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+
+
+def simulate(
+    notes: Sequence[Note],
+    cost: Callable[[Note], Cost],
+    fleet: Fleet,
+    autoscaler: Autoscaler | None = None,
+    *,
+    slowness: Callable[[float], float] = lambda _at: 1.0,
+) -> Outcome:
+    """Let the fleet answer all notes, which are in order of time. With an autoscaler `fleet.consumers` are there at the start.
+
+    `slowness(at)`: how many times longer work takes that begins at that moment, because others use the machine too.
+    """
+    return _Run(notes, cost, fleet, autoscaler, slowness).outcome()
+
+
+@dataclass(slots=True)
+class _Job:
+    note: Note
+    windows: tuple[float, ...]
+    delivered: float
+    begun: float = -1.0
+    done: int = 0
+
+    def due(self, now: float) -> float:
+        remaining = self.note.seconds * (1 - self.done / len(self.windows))
+        return now + min(remaining / OVERTAKING, PATIENCE)
+
+
+@dataclass(slots=True)
+class _Consumer:
+    number: int
+    ordered: float  # when the autoscaler asked for it
+    in_hand: int = 0
+    busy: int = 0
+    in_line: bool = False
+    leaving: bool = False
+    waiting: list[tuple[float, int, _Job]] = field(default_factory=list)
+
+
+class _Run:
+    """The event loop: a heap of (time, order, call)."""
+
+    def __init__(
+        self,
+        notes: Sequence[Note],
+        cost: Callable[[Note], Cost],
+        fleet: Fleet,
+        autoscaler: Autoscaler | None,
+        slowness: Callable[[float], float],
+    ) -> None:
+        self._notes, self._cost, self._fleet, self._slowness = notes, cost, fleet, slowness
+        self._now = 0.0
+        self._order = count()
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._queue: deque[Note] = deque()
+        self._line: deque[_Consumer] = deque()  # those with room, in the order in which the broker serves them
+        self._there: dict[int, _Consumer] = {}
+        self._numbers = count()
+        self._answers: list[Answer] = []
+        self._busy = self._seconds_there = 0.0
+        self._starting = self._most = 0
+        self._autoscaler = autoscaler
+        self._replicas = Replicas(autoscaler, fleet.consumers) if autoscaler else None
+
+    def outcome(self) -> Outcome:
+        for _ in range(self._fleet.consumers):
+            self._join(0.0)
+        if self._autoscaler:
+            self._at(self._autoscaler.poll_seconds, self._poll)
+        arrivals = iter(self._notes)
+        arriving = next(arrivals, None)
+        while len(self._answers) < len(self._notes):
+            if arriving is not None and (not self._events or arriving.at <= self._events[0][0]):
+                self._now = arriving.at
+                self._queue.append(arriving)
+                self._deliver()
+                arriving = next(arrivals, None)
+                continue
+            self._now, _, call = heapq.heappop(self._events)
+            call()
+        for consumer in list(self._there.values()):
+            self._end(consumer)
+        return Outcome(self._answers, self._busy, self._seconds_there, self._most, self._fleet.slots)
+
+    def _at(self, moment: float, call: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (moment, next(self._order), call))
+
+    def _join(self, ordered: float) -> None:
+        consumer = _Consumer(next(self._numbers), ordered)
+        self._there[consumer.number] = consumer
+        self._most = max(self._most, len(self._there))
+        self._has_room(consumer)
+        self._deliver()
+
+    def _has_room(self, consumer: _Consumer) -> None:
+        if not (consumer.in_line or consumer.leaving):
+            consumer.in_line = True
+            self._line.append(consumer)
+
+    def _deliver(self) -> None:
+        """The broker gives the oldest note to the consumer whose turn it is, who then goes to the end of the line."""
+        while self._queue and self._line:
+            consumer = self._line.popleft()
+            consumer.in_line = False
+            if consumer.leaving:
+                continue
+            note = self._queue.popleft()
+            consumer.in_hand += 1
+            if consumer.in_hand < self._fleet.in_hand:
+                self._has_room(consumer)
+            before, windows = self._cost(note)
+            job = _Job(note, windows, self._now)
+            self._at(self._now + before * self._slowness(self._now), lambda consumer=consumer, job=job: self._wait(consumer, job))  # type: ignore[misc]
+
+    def _wait(self, consumer: _Consumer, job: _Job) -> None:
+        heapq.heappush(consumer.waiting, (job.due(self._now), next(self._order), job))
+        self._work(consumer)
+
+    def _work(self, consumer: _Consumer) -> None:
+        while consumer.waiting and consumer.busy < self._fleet.slots:
+            job = heapq.heappop(consumer.waiting)[2]
+            consumer.busy += 1
+            if job.begun < 0:
+                job.begun = self._now
+            seconds = job.windows[job.done] * self._slowness(self._now)
+            self._busy += seconds
+            self._at(self._now + seconds, lambda job=job: self._window_done(consumer, job))  # type: ignore[misc]
+
+    def _window_done(self, consumer: _Consumer, job: _Job) -> None:
+        consumer.busy -= 1
+        job.done += 1
+        if job.done < len(job.windows):
+            self._wait(consumer, job)
+            return
+        self._answers.append(Answer(job.note.at, job.delivered, job.begun, self._now, consumer.number, job.note.seconds))
+        consumer.in_hand -= 1
+        self._work(consumer)
+        if consumer.leaving and not consumer.in_hand:
+            self._end(consumer)
+            return
+        self._has_room(consumer)
+        self._deliver()
+
+    def _poll(self) -> None:
+        """The autoscaler looks at what waits at the broker; what consumers hold it cannot see."""
+        assert self._autoscaler is not None
+        assert self._replicas is not None
+        there = [consumer for consumer in self._there.values() if not consumer.leaving]
+        wanted = self._replicas.wanted(self._now, len(self._queue))
+        for _ in range(wanted - len(there) - self._starting):
+            self._starting += 1
+            self._at(self._now + self._autoscaler.start_seconds, lambda ordered=self._now: self._started(ordered))  # type: ignore[misc]
+        for consumer in there[: max(0, len(there) + self._starting - wanted)]:
+            self._leave(consumer)
+        self._at(self._now + self._autoscaler.poll_seconds, self._poll)
+
+    def _started(self, ordered: float) -> None:
+        self._starting -= 1
+        self._join(ordered)
+
+    def _leave(self, consumer: _Consumer) -> None:
+        """SIGTERM: no more deliveries; what is in hand is finished."""
+        consumer.leaving = True
+        if not consumer.in_hand:
+            self._end(consumer)
+
+    def _end(self, consumer: _Consumer) -> None:
+        del self._there[consumer.number]
+        self._seconds_there += self._now - consumer.ordered

@@ -1,0 +1,87 @@
+"""`sttd size` as a person calls it: plans, JSON, refusals with the next step. No engine here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from sttd.commands.main import build
+from sttd.sizing.profile import built_in
+from sttd.sizing.search import Machine, Search
+from sttd.sizing.traffic import Day, Lengths
+
+
+def run(*arguments: str) -> Result:
+    """`sttd size ...`."""
+    return CliRunner().invoke(build(), ["size", *arguments])
+
+
+def plan(*arguments: str) -> dict[str, Any]:
+    """What `--json` says."""
+    result = run("--json", *arguments)
+    assert result.exit_code == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def test_more_notes_or_less_time_need_more_cores() -> None:
+    """The plan keeps its target, and neighbours are ordered as reason says."""
+    found = plan("-n", "100000", "--p95", "8")
+    assert found["plan"]["p95"] <= 8
+    cores = {(row["notes"], row["p95_target"]): row["cores"] for row in found["table"]}
+    assert cores[50_000, 8] < cores[100_000, 8] < cores[200_000, 8]
+    assert cores[100_000, 4] >= cores[100_000, 8] >= cores[100_000, 16]
+    assert found["profile"]["name"] == built_in().name
+
+
+def test_one_fewer_consumer_would_be_too_few() -> None:
+    """What is found is the smallest fleet: a target just below what it reaches needs a larger one."""
+    search = Search(Machine(built_in(), 2), Day(100_000, 0.09, Lengths.with_mean(12)))
+    found = search.plan(100_000, 8)
+    assert search.plan(100_000, found.p95 - 0.01).consumers > found.consumers
+
+
+def test_people_read_a_table_and_what_was_assumed() -> None:
+    """The answer first, then the neighbours, the assumptions, the profile's name."""
+    shown = " ".join(run("-n", "5000", "--p95", "10", "--autoscale").stdout.split())
+    assert shown.startswith("5,000 notes a day, 19 of 20 answered within 10 s in the busiest hour:")
+    assert "Profile: base" in shown
+    assert "consumer-hours instead of" in shown
+
+
+def test_a_profile_of_another_machine_is_used(tmp_path: Path) -> None:
+    """A quarter of the cost, and the plan knows it."""
+    here = built_in()
+    rows = tuple(row.model_copy(update={"engine": row.engine / 4, "decode": row.decode / 4}) for row in here.rows)
+    here.model_copy(update={"name": "fast", "rows": rows}).save(tmp_path / "fast.json")
+    fast = plan("--profile", str(tmp_path / "fast.json"), "-n", "100000")
+    assert fast["profile"]["name"] == "fast"
+    assert fast["core_seconds"] == pytest.approx(plan("-n", "100000")["core_seconds"] / 4, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["--p95", "0.1"], 1, "take a smaller model"),
+        (["--peak-share", "0.01"], 2, "peak hour"),
+        (["--seconds", "100"], 2, "between 3 and 60"),
+        (["--save", "x.json"], 2, "add --measure"),
+        (["--measure", "--profile", "x.json"], 2, "choose one"),
+        (["--profile", "missing.json"], 2, "sttd size --measure --save"),
+    ],
+)
+def test_what_cannot_be_is_told_with_the_next_step(arguments: list[str], code: int, told: str) -> None:
+    """Exit code and one line on stderr, nothing on stdout."""
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert told in " ".join(result.stderr.split())
+
+
+def test_the_help_shows_the_three_ways_to_a_profile() -> None:
+    """Built in, measured, from a file."""
+    shown = run("--help").stdout
+    assert all(word in shown for word in ("--measure", "--profile", "--notes-per-day", "built-in"))

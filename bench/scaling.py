@@ -14,100 +14,26 @@ import random
 import shutil
 import tempfile
 import time
-import wave
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
-import av
-import numpy as np
 import pika
 from rich.console import Console
 from rich.table import Table
 
-from consumer.engine.transcriber import Job
-from consumer.settings import Settings
+from bench.scaling_notes import WEIGHTS, files, slot_share
+from bench.schedule import Slowness, Used
 from sttd.client import Client
-from sttd.commands.size_measure import job_options, open_engine_of
-from sttd.samples import FOLDER
 from sttd.sizing.simulation import Cost, Fleet, Note, percentile, simulate
-from tests.support.daemon import DaemonProcess, children
+from tests.support.daemon import DaemonProcess
 
-SHORT: Final = ("ru-groceries.ogg", "ru-taxi.ogg", "ru-lunch.ogg", "ru-salary.ogg", "ru-question.ogg")
-LONGER: Final = (15, 30)
-"""Seconds that are cut from the long sample."""
-
-WEIGHTS: Final = (*(16 for _ in SHORT), 14, 6)
-SECOND: Final = 1.0
 TIMEOUT: Final = 300.0
-RATE: Final = 16_000
-NANO: Final = 1e9
-
-
-@dataclass(frozen=True, slots=True)
-class Used:
-    """What threads have used: nanoseconds on a core and in line for one, by thread."""
-
-    threads: dict[str, tuple[int, int]]
-
-    @classmethod
-    def by(cls, daemons: Sequence[DaemonProcess]) -> Used:
-        """All threads of the daemons and their decoder children."""
-        pids = [pid for daemon in daemons for pid in (daemon.running.pid, *children(daemon.running.pid))]
-        return cls({str(task): _schedstat(task) for pid in pids for task in Path(f"/proc/{pid}/task").iterdir()})
-
-    def engines(self, daemons: Sequence[DaemonProcess]) -> Used:
-        """Without decoder children, and without the event loop in each daemon's first thread."""
-        folders = {f"/proc/{daemon.running.pid}/task" for daemon in daemons}
-        loops = {f"/proc/{daemon.running.pid}/task/{daemon.running.pid}" for daemon in daemons}
-        return Used({name: used for name, used in self.threads.items() if name not in loops and name.rpartition("/")[0] in folders})
-
-    def since(self, before: Used) -> tuple[float, float]:
-        """Core seconds and seconds in line."""
-        pairs = [(now, before.threads.get(name, (0, 0))) for name, now in self.threads.items()]
-        return sum(now[0] - then[0] for now, then in pairs) / NANO, sum(now[1] - then[1] for now, then in pairs) / NANO
-
-
-def _schedstat(task: Path) -> tuple[int, int]:
-    try:
-        ran, waited, _ = (task / "schedstat").read_text().split()
-    except OSError:  # the thread has just ended
-        return 0, 0
-    return int(ran), int(waited)
-
-
-class Slowness:
-    """How many times longer the daemons' work takes than on cores of their own, second by second."""
-
-    def __init__(self) -> None:
-        """Nothing known."""
-        self._seconds: list[tuple[float, float]] = []
-
-    def __call__(self, at: float) -> float:
-        """Around that second; before the first measurement, the mean."""
-        near = self._seconds[max(0, int(at) - 1) : int(at) + 3] or self._seconds
-        ran = sum(second[0] for second in near)
-        return (ran + sum(second[1] for second in near)) / ran if ran > 0.05 else self.overall  # noqa: PLR2004 - less is no measurement
-
-    @property
-    def overall(self) -> float:
-        """Over the whole run."""
-        ran = sum(second[0] for second in self._seconds)
-        return (ran + sum(second[1] for second in self._seconds)) / ran if ran else 1.0
-
-    async def watch(self, daemons: Sequence[DaemonProcess]) -> None:
-        """Measure until cancelled."""
-        begun, before = time.monotonic(), Used.by(daemons).engines(daemons)
-        while True:
-            await asyncio.sleep(max(0.0, begun + SECOND * (len(self._seconds) + 1) - time.monotonic()))
-            now = (await asyncio.to_thread(Used.by, daemons)).engines(daemons)
-            self._seconds.append(now.since(before))
-            before = now
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,60 +173,10 @@ async def experiment(url: str, consumers: int, given: argparse.Namespace, seed: 
         await asyncio.to_thread(_delete, url, queue)
 
 
-async def slot_share(model: str) -> float:
-    """Which share of the engine's core seconds the gate sees, one note after the other in this process."""
-    settings = Settings(model=model, slots=1)
-    engine = await open_engine_of(settings)
-    gate: Any = engine._model.gate  # noqa: SLF001 - nobody else needs to know what passes it
-    run, inside = gate.run, [0.0]
-
-    def timed(*args: Any, **kwargs: Any) -> Any:
-        began = time.process_time()
-        try:
-            return run(*args, **kwargs)
-        finally:
-            inside[0] += time.process_time() - began
-
-    gate.run = timed
-    sound = (np.frombuffer(_pcm(), np.int16) / 2**15).astype(np.float32)
-    options = job_options(settings)
-    await engine.transcribe(Job(sound[: 3 * RATE], options))
-    inside[0], began = 0.0, time.process_time()
-    for number in range(12):
-        await engine.transcribe(Job(sound[number * 4 * RATE :][: 3 * RATE], options))
-    share = inside[0] / (time.process_time() - began)
-    await engine.close(3.0)
-    return share
-
-
 def _delete(url: str, queue: str) -> None:
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
         for name in (queue, f"{queue}.bulk", f"{queue}.suspect"):
             connection.channel().queue_delete(name)
-
-
-def files() -> list[bytes]:
-    """Five short notes as they came, and two longer ones."""
-    return [*((FOLDER / name).read_bytes() for name in SHORT), *(_cut(seconds) for seconds in LONGER)]
-
-
-def _cut(seconds: int) -> bytes:
-    """The beginning of the long sample as a WAV file."""
-    with tempfile.TemporaryFile() as file:
-        with wave.open(file, "wb") as writer:
-            writer.setnchannels(1)
-            writer.setsampwidth(2)
-            writer.setframerate(RATE)
-            writer.writeframes(_pcm()[: 2 * RATE * seconds])
-        file.seek(0)
-        return file.read()
-
-
-def _pcm() -> bytes:
-    """The long sample as s16le at 16 kHz."""
-    resampler = av.AudioResampler("s16", "mono", RATE)
-    with av.open(str(FOLDER / "ru-long.ogg")) as container:
-        return b"".join(part.to_ndarray().tobytes() for frame in container.decode(audio=0) for part in resampler.resample(frame))
 
 
 def show(results: Sequence[Result]) -> Table:

@@ -208,8 +208,8 @@ async def test_cancelling_one_that_only_waits_harms_nobody(make: Make, losses: l
     """A waiter holds no child, so none is killed."""
     pool = await make()
     first, second = asyncio.create_task(pool.decode(NOTE)), asyncio.create_task(pool.decode(NOTE))
-    while "busy=1" not in repr(pool):
-        await asyncio.sleep(0)  # noqa: ASYNC110 - each turn of the loop is looked at: the whole note takes a few milliseconds
+    while "busy=1" not in repr(pool):  # noqa: ASYNC110 - each turn of the loop is looked at: the whole note takes a few milliseconds
+        await asyncio.sleep(0)
     second.cancel()
     assert (await first).info.duration == 1.0
     assert losses == []

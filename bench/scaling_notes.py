@@ -1,0 +1,76 @@
+"""The notes of the scaling runs, and which share of a note's work in the engine needs a slot.
+
+Imports the engine through sttd.commands.size_measure, PyAV and numpy; sends nothing anywhere.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import wave
+from typing import Any, Final
+
+import av
+import numpy as np
+
+from consumer.engine.transcriber import Job
+from consumer.settings import Settings
+from sttd.commands.size_measure import job_options, open_engine_of
+from sttd.samples import FOLDER
+
+SHORT: Final = ("ru-groceries.ogg", "ru-taxi.ogg", "ru-lunch.ogg", "ru-salary.ogg", "ru-question.ogg")
+LONGER: Final = (15, 30)
+"""Seconds that are cut from the long sample."""
+
+WEIGHTS: Final = (*(16 for _ in SHORT), 14, 6)
+RATE: Final = 16_000
+
+
+async def slot_share(model: str) -> float:
+    """Which share of the engine's core seconds the gate sees, one note after the other in this process."""
+    settings = Settings(model=model, slots=1)
+    engine = await open_engine_of(settings)
+    gate: Any = engine._model.gate  # noqa: SLF001 - nobody else needs to know what passes it
+    run, inside = gate.run, [0.0]
+
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        began = time.process_time()
+        try:
+            return run(*args, **kwargs)
+        finally:
+            inside[0] += time.process_time() - began
+
+    gate.run = timed
+    sound = (np.frombuffer(_pcm(), np.int16) / 2**15).astype(np.float32)
+    options = job_options(settings)
+    await engine.transcribe(Job(sound[: 3 * RATE], options))
+    inside[0], began = 0.0, time.process_time()
+    for number in range(12):
+        await engine.transcribe(Job(sound[number * 4 * RATE :][: 3 * RATE], options))
+    share = inside[0] / (time.process_time() - began)
+    await engine.close(3.0)
+    return share
+
+
+def files() -> list[bytes]:
+    """Five short notes as they came, and two longer ones."""
+    return [*((FOLDER / name).read_bytes() for name in SHORT), *(_cut(seconds) for seconds in LONGER)]
+
+
+def _cut(seconds: int) -> bytes:
+    """The beginning of the long sample as a WAV file."""
+    with tempfile.TemporaryFile() as file:
+        with wave.open(file, "wb") as writer:
+            writer.setnchannels(1)
+            writer.setsampwidth(2)
+            writer.setframerate(RATE)
+            writer.writeframes(_pcm()[: 2 * RATE * seconds])
+        file.seek(0)
+        return file.read()
+
+
+def _pcm() -> bytes:
+    """The long sample as s16le at 16 kHz."""
+    resampler = av.AudioResampler("s16", "mono", RATE)
+    with av.open(str(FOLDER / "ru-long.ogg")) as container:
+        return b"".join(part.to_ndarray().tobytes() for frame in container.decode(audio=0) for part in resampler.resample(frame))

@@ -22,7 +22,7 @@ from tests.chaos.results import Results
 from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess
 from tests.support.ledger import Balance, Ledger, balance_line
-from tests.support.load import LOST, Load, Reader, Requests
+from tests.support.load import LOST, REPLIES, Load, Reader, Requests
 from tests.support.notes import spoken
 from tests.support.proxy import Proxy
 from tools.rabbitmq import Node
@@ -61,6 +61,7 @@ class Rig:
             parts.callback(self._end_lives)
             self.start()
             self.wait_consumer(SERVED_SECONDS)
+            self.broker.declare(REPLIES, x_queue_type="quorum")  # as the reader will: here, so that a broker killed at once knows it
             self.node.flush()
             self.requests = Requests(f"{self.results.test[:20]}-{self.dice.randrange(10**6)}", self.profile.seed)
             self.load = Load(self.broker.amqp_url, self.ledger, self.requests, self.profile.rate)

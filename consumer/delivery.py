@@ -166,6 +166,11 @@ class Delivery:
         return self.lane != self.rules.lanes[0]
 
     @property
+    def again(self) -> bool:
+        """Whether the broker had delivered it before."""
+        return self.incoming.redelivered
+
+    @property
     def untouched(self) -> bool:
         """Whether another worker would lose nothing by taking it over: no model call made, nothing on its way to the caller."""
         return not self.begun.is_set() and self.settlement.state is State.OPEN

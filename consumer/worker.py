@@ -165,10 +165,11 @@ class Worker:
     async def drain(self, seconds: float) -> DrainReport:
         """Finish what has begun for up to `seconds`, then leave the rest unsettled for redelivery.
 
-        What has not begun is left to the broker at once: waiting here, it would only come later to the worker that takes over.
+        What has not begun is left to the broker at once: waiting here, it would only come later to the worker that takes over. Not so
+        what was delivered before: the broker counts each hand-back like a death, and a few restarts would make poison of it.
         """
         in_hand = dict(self._in_hand)
-        untouched = [task for task, delivery in in_hand.items() if delivery.untouched]
+        untouched = [task for task, delivery in in_hand.items() if delivery.untouched and not (delivery.again or delivery.suspected)]
         log.info("finishing %d notes in hand", len(in_hand) - len(untouched), action="drain", grace=seconds, not_begun=len(untouched))
         for task in untouched:
             task.cancel("drain: not begun")

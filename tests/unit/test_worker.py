@@ -127,6 +127,24 @@ async def test_what_has_not_begun_is_left_to_the_broker_at_once(desk: Desk) -> N
     assert not decoding.is_set()
 
 
+async def test_what_was_delivered_before_is_finished_and_not_handed_back_again(desk: Desk) -> None:
+    """Each hand-back counts at the broker like a death: a few restarts in a row would make a suspect, then poison, of an innocent."""
+    worker = desk.worker()
+    decoding = desk.decoder.hold()
+    desk.broker.send(names.REQUESTS, b"audio", Properties(message_id="m-again", reply_to="bot"))
+    desk.broker.deliver()
+    desk.broker.lose_connections()
+    worker.accept(desk.broker.deliver())
+    await until(lambda: desk.decoder.calls == 1)
+
+    draining = asyncio.create_task(worker.drain(60))
+    await asyncio.sleep(0)
+    decoding.set()
+
+    assert await draining == DrainReport(finished=1, handed_back=0)
+    assert (desk.decoder.cancelled, acks(desk)) == (0, 1)
+
+
 async def test_a_note_that_is_settling_when_the_grace_time_ends_is_finished(desk: Desk) -> None:
     """Its transcript is on its way: the report says finished, and so does the broker."""
     stuck = StuckPublisher(desk.broker.publisher())

@@ -16,7 +16,10 @@ from tests.hostile.bombs import BOMBS
 
 SECONDS: Final = 2.0
 PARENT_MIB: Final = 16
-"""What the parent may take for a file that is refused, beside its body: far less than the sound of the longest one, 220 MiB."""
+"""What the parent may take for a file that is refused, beside its body and what sound it got before the refusal."""
+
+SOUND_BYTES: Final = 2 * 16_000
+"""A second of sound as the child sends it. The printed bound has five times as much for each second of the longest file."""
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
@@ -55,7 +58,8 @@ async def test_a_bomb_is_refused_with_its_code_before_it_goes_off(pool: DecoderP
     assert caught.value.code == code
     (after,) = pool._idle or [child]
     assert processor_seconds(after.pid) - (before if after is child else 0) < SECONDS
-    assert highest_bytes("self") - parent_before < memory.BODY_COPIES * len(audio) + PARENT_MIB * MIB
+    sound = int(DecodeLimits().max_audio_seconds * SOUND_BYTES)
+    assert highest_bytes("self") - parent_before < memory.BODY_COPIES * len(audio) + sound + PARENT_MIB * MIB
     if after.alive:
         assert highest_bytes(after.pid) < DecodeLimits().address_space_bytes
 

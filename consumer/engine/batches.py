@@ -35,7 +35,7 @@ class CoalescedModel:
         return self._gate.run(
             timed(self._gate, "encode", lambda: self._model.encode(features, to_cpu=True)),
             begins=True,
-            batch=Batchable("encode", ("encode", *_shape(features)), features, self._encode_all),
+            batch=Batchable("encode", _shape(features), features, self._encode_all),
         )
 
     def generate(self, features: Any, prompts: list[list[int]], **options: Any) -> Any:
@@ -45,7 +45,7 @@ class CoalescedModel:
             results = self._model.generate(_stack([window for window, _ in items]), [prompt for _, prompt in items], **options)
             return [[result] for result in results]
 
-        kind = ("generate", *_shape(features), len(prompts[0]), _frozen(options))
+        kind = (*_shape(features), len(prompts[0]), _frozen(options))
         return self._gate.run(
             timed(self._gate, "generate", lambda: self._model.generate(features, prompts, **options)),
             batch=Batchable("generate", kind, (features, prompts[0]), together),
@@ -57,7 +57,7 @@ class CoalescedModel:
             timed(self._gate, "detect_language", lambda: self._model.detect_language(features)),
             batch=Batchable(
                 "detect_language",
-                ("detect_language", *_shape(features)),
+                _shape(features),
                 features,
                 lambda items: [[result] for result in self._model.detect_language(_stack(items))],
             ),

@@ -24,9 +24,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Batchable(Generic[T]):
-    """How a call can run together with others of its `kind`: `run` takes their items and gives one result for each, in order.
+    """How a call can run together with others of its name and kind: `run` takes their items and gives one result for each, in order.
 
-    `name`: what the timelines of their jobs call it.
+    `name`: the operation, as the timelines of their jobs call it.
     """
 
     name: str

@@ -95,7 +95,7 @@ class Scheduler(JobThreads):
         window: tuple[Job | None, float] | None = getattr(self._current, "window", None)
         if begins or window is None or window[0] is not job:
             window = self._current.window = (job, self._clock())
-        kind = batch.kind if batch is not None and self._planner.batch > 1 else None
+        kind = (batch.name, batch.kind) if batch is not None and self._planner.batch > 1 else None
         return _Ticket(job if job is not None else _NOBODY, window[1], kind, call=call, job=job, batch=batch)
 
     def _turn(self, ticket: _Ticket) -> Start[_Ticket] | None:

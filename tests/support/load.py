@@ -11,6 +11,7 @@ import hashlib
 import json
 import random
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -121,7 +122,7 @@ class Requests:
         return Request(name, found.queue, found.body, Expected("text", sample.text, parkable=True), properties)
 
 
-class _Thread:
+class _Thread(ABC):
     """A thread that works on one connection after the other until it is told to stop."""
 
     def __init__(self, url: str, name: str) -> None:
@@ -153,8 +154,9 @@ class _Thread:
             finally:
                 _close(connection)
 
+    @abstractmethod
     def _use(self, connection: pika.BlockingConnection) -> None:
-        raise NotImplementedError
+        """Work with it until told to stop."""
 
 
 def _close(connection: pika.BlockingConnection) -> None:

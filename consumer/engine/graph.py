@@ -19,7 +19,7 @@ from consumer.engine.weights import EncoderFile, EncoderUnavailable, Floats, Mat
 Precision = Literal["bf16", "int8", "f32"]
 
 EPSILON: Final = 1e-5  # of the layer norms, in ctranslate2 as in the original
-GROUP: Final = 32  # activations are rounded to int8 in groups of so many: one loud one spoils no others
+GROUPS: Final = (128, 64, 32)  # activations are rounded to int8 in groups of so many: one loud one spoils no others
 
 
 def library() -> Any:
@@ -59,7 +59,7 @@ class CompiledEncoder:
     def _compiled(openvino: Any, file: EncoderFile, precision: Precision, slots: int) -> list[Any]:
         """A request for each slot; each keeps the compiled model alive."""
         try:
-            compiled = openvino.Core().compile_model(_Builder(file, precision).model(), "CPU", _configuration(precision, slots))
+            compiled = openvino.Core().compile_model(_Builder(file, precision).model(), "CPU", _configuration(file, precision, slots))
             return [compiled.create_infer_request() for _ in range(slots)]
         except (RuntimeError, MemoryError) as error:
             raise EncoderUnavailable(f"OpenVINO does not compile the encoder: {_line(error)}") from error
@@ -93,13 +93,14 @@ class CompiledEncoder:
         request.wait()
 
 
-def _configuration(precision: Precision, slots: int) -> dict[str, Any]:
+def _configuration(file: EncoderFile, precision: Precision, slots: int) -> dict[str, Any]:
+    group = next((size for size in GROUPS if file.width % size == 0), GROUPS[-1])
     return {
         "NUM_STREAMS": slots,
         "INFERENCE_NUM_THREADS": slots,
         "ENABLE_CPU_PINNING": False,  # ctranslate2's threads run beside them, and other processes on the same cores
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
-        "DYNAMIC_QUANTIZATION_GROUP_SIZE": GROUP if precision == "int8" else 0,
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": group if precision == "int8" else 0,
     }
 
 

@@ -41,12 +41,14 @@ def test_two_consumers_share_one_queue_and_none_starves(start_daemon: Any, broke
 
 @pytest.mark.timeout(120)
 async def test_a_machine_is_measured_and_the_profile_can_be_kept(tmp_path: Path) -> None:
-    """Longer notes cost more, a note costs something in the decoder too, and the file says the same when it is read."""
+    """One row for each length, a note costs something in decoder and engine, and the file says the same when it is read.
+
+    That ten seconds cost more than three is not asserted: both are one window, and a busy machine may well measure the opposite.
+    """
     told: list[str] = []
     found = await measure(Settings(model="demo", slots=1), lengths=(3.0, 10.0), rounds=1, tell=told.append)
     assert [row.seconds for row in found.rows] == [3.0, 10.0]
-    assert 0 < found.rows[0].core < found.rows[1].core
-    assert all(row.decode > 0 for row in found.rows)
+    assert all(min(row.decode, row.engine, row.wall) > 0 for row in found.rows)
     assert (found.model, found.slots) == ("demo", 1)
     assert told[0] == "timing the decoder"
     found.save(tmp_path / "here.json")

@@ -223,7 +223,7 @@ class Daemon:
                 f"STTD_LANGUAGE={settings.language}: the model {settings.model} does not know it; choose another language or model"
             )
         self._metrics.model_loaded(engine.info, time.monotonic() - began)
-        self._metrics.engine(lambda: engine.busy, lambda: engine.waiting, engine.waiting_of, settings.effective_slots)
+        self._metrics.engine(engine, settings.effective_slots)
         self._health.set("model", True)
         log.info(
             "model loaded and self-tested", action="model_loaded", seconds=round(time.monotonic() - began, 2), **engine.info.model_dump()

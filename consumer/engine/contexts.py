@@ -65,7 +65,7 @@ class Reruns:
 
     def __init__(self) -> None:
         """None so far."""
-        self._counts: Counter[Reason] = Counter()
+        self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def add(self, reason: Reason) -> None:
@@ -80,7 +80,7 @@ class Reruns:
             self._counts.clear()
 
     @property
-    def counts(self) -> Mapping[Reason, int]:
+    def counts(self) -> Mapping[str, int]:
         """By reason; a reason that never came is missing."""
         with self._lock:
             return dict(self._counts)

@@ -17,7 +17,6 @@ from typing import Any, Final
 import numpy as np
 
 from consumer.engine import language
-from consumer.engine.contexts import Reason
 from consumer.engine.guards import marked
 from consumer.engine.model import LoadedModel, heard
 from consumer.engine.segments import to_segment
@@ -73,7 +72,7 @@ class WhisperTranscriber:
         return self._model.gate.waiting_of(lane)
 
     @property
-    def context_reruns(self) -> Mapping[Reason, int]:
+    def context_reruns(self) -> Mapping[str, int]:
         """How many windows a short context was not enough for, by reason."""
         return self._model.reruns.counts
 

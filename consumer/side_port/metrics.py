@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final, Literal
+from typing import Final, get_args
 
 from prometheus_client import ProcessCollector
 from prometheus_client.exposition import choose_encoder
@@ -29,6 +29,7 @@ from consumer.side_port.labels import (
     OUTCOMES,
     QUEUES,
     REASONS,
+    RERUNS,
     RESTARTS,
     RETRYABLE,
     ROLES,
@@ -38,14 +39,12 @@ from consumer.side_port.labels import (
     lane_of,
 )
 from consumer.side_port.registry import PREFIX, Declarations, WithoutCreated
+from consumer.side_port.sources import Engine, Lane
 from schemas.reply import ModelInfo
-
-Lane = Literal["interactive", "bulk"]
 
 DISTRIBUTION: Final = "sttd"
 MOST_FAILURES: Final = 50
 """Failures that the status page remembers."""
-
 
 _STAGES: Final = (
     "Time that a request spent in each stage. `queued` needs a `timestamp` on the request; `transcribe` holds `wait` (for an engine slot), "
@@ -120,6 +119,9 @@ class Metrics:
         self._lane_waiting = declare.gauge("engine_lane_waiting", "Model calls that wait for an engine slot, by lane.", {"lane": LANES[:2]})
         self._batch = declare.histogram(
             "engine_batch_size", "Notes whose model calls ran together, as each of the calls saw it; always 1 on a CPU.", BATCH_BUCKETS
+        )
+        self._reruns = declare.counted_elsewhere(
+            "context_reruns", "Windows that a short context was not enough for, and that were computed again in full.", "reason", RERUNS
         )
         self._restarts = declare.counter("decoder_restarts", "Decoder processes that were replaced.", {"reason": RESTARTS})
         self._load = declare.gauge("model_load_seconds", "Time from start of loading until the model had passed its self-test.")
@@ -256,15 +258,14 @@ class Metrics:
         self._model.info(info.model_dump())
         self._load.set(seconds)
 
-    def engine(
-        self, busy: Callable[[], int], waiting: Callable[[], int], waiting_of: Callable[[Lane], int] = lambda _lane: 0, slots: int = 0
-    ) -> None:
-        """Read slots and queue from the engine at each scrape, instead of being told."""
+    def engine(self, engine: Engine, slots: int) -> None:
+        """Read slots, queue and reruns from the engine from now on."""
         self._slots.set(slots)
-        self._busy.set_function(busy)
-        self._waiting.set_function(waiting)
-        self._lane_waiting.labels("interactive").set_function(lambda: waiting_of("interactive"))
-        self._lane_waiting.labels("bulk").set_function(lambda: waiting_of("bulk"))
+        self._busy.set_function(lambda: engine.busy)
+        self._waiting.set_function(lambda: engine.waiting)
+        for lane in get_args(Lane):
+            self._lane_waiting.labels(lane).set_function(partial(engine.waiting_of, lane))
+        self._reruns.read = lambda: engine.context_reruns
 
     def batch(self, size: int) -> None:
         """Record how many notes' calls ran together with one note's."""

@@ -5,11 +5,12 @@ Imports prometheus_client; knows no metric by name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Metric
+from prometheus_client.metrics_core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 M = TypeVar("M", Counter, Gauge, Histogram)
@@ -42,6 +43,22 @@ class WithoutCreated(Collector):
             yield metric
 
 
+class CountedElsewhere(Collector):
+    """A counter with one label that another part keeps; `read`, set later, is asked at each scrape. 0 for a value that it lacks."""
+
+    def __init__(self, name: str, meaning: str, label: str, values: tuple[str, ...]) -> None:
+        """All at 0 until `read` is set."""
+        self.read: Callable[[], Mapping[str, float]] = dict
+        self._name, self._meaning, self._label, self._values = name, meaning, label, values
+
+    def collect(self) -> Iterator[Metric]:
+        """See `Collector.collect`."""
+        family, counts = CounterMetricFamily(self._name, self._meaning, labels=[self._label]), self.read()
+        for value in self._values:
+            family.add_metric([value], counts.get(value, 0))
+        yield family
+
+
 class Declarations:
     """Declares metrics and remembers what it declared."""
 
@@ -60,6 +77,13 @@ class Declarations:
         counter = Counter(f"{PREFIX}_{name}", meaning, tuple(labels or ()), registry=self.registry)
         self._describe(f"{PREFIX}_{name}_total", "counter", meaning, labels)
         return _at_zero(counter, labels)
+
+    def counted_elsewhere(self, name: str, meaning: str, label: str, values: tuple[str, ...]) -> CountedElsewhere:
+        """Declare a counter that is read; `_total` is added."""
+        counter = CountedElsewhere(f"{PREFIX}_{name}", meaning, label, values)
+        self.registry.register(counter)
+        self._describe(f"{PREFIX}_{name}_total", "counter", meaning, {label: values})
+        return counter
 
     def gauge(self, name: str, meaning: str, labels: Labels | None = None) -> Gauge:
         """Declare a gauge."""

@@ -5,16 +5,33 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import get_args
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from consumer.side_port.labels import AUDIO_BUCKETS, OTHER, STAGE_BUCKETS, STAGES
+from consumer.engine import contexts
+from consumer.side_port.labels import AUDIO_BUCKETS, OTHER, RERUNS, STAGE_BUCKETS, STAGES
 from consumer.side_port.metrics import Metrics
+from consumer.side_port.sources import Lane
 from schemas.codes import DeadReason, ErrorCode
 from schemas.reply import ModelInfo
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
+
+
+@dataclass
+class Busy:
+    """An engine at work, for whoever only reads its counts."""
+
+    busy: int = 2
+    waiting: int = 5
+    context_reruns: dict[str, int] = field(default_factory=dict)
+
+    def waiting_of(self, lane: Lane) -> int:
+        """Most are interactive."""
+        return {"interactive": 4, "bulk": 1}[lane]
 
 
 @pytest.fixture
@@ -55,7 +72,7 @@ def use_everything(metrics: Metrics) -> None:
     metrics.consumer_registered(yes=True)
     metrics.decoder_restarted("died")
     metrics.model_loaded(ModelInfo(name="base", engine="faster-whisper", device="cpu", compute_type="int8"), 1.5)
-    metrics.engine(lambda: 2, lambda: 5, lambda lane: {"interactive": 4, "bulk": 1}[lane], slots=3)
+    metrics.engine(Busy(), slots=3)
     metrics.batch(2)
     metrics.answered("stt.requests", 2.5)
     metrics.queue_counted("stt.requests", 4)
@@ -122,13 +139,20 @@ def test_a_queues_name_becomes_its_lane(metrics: Metrics, queue: str, lane: str)
 
 def test_engine_gauges_are_read_at_each_scrape(metrics: Metrics) -> None:
     """Nobody has to remember to report a slot that became free."""
-    busy = 2
-    metrics.engine(lambda: busy, lambda: 0)
+    engine = Busy()
+    metrics.engine(engine, slots=3)
     assert value(metrics, "sttd_engine_slots_busy") == 2
 
-    busy = 1
+    engine.busy = 1
+    engine.context_reruns["late"] = 4
 
     assert value(metrics, "sttd_engine_slots_busy") == 1
+    assert value(metrics, "sttd_context_reruns_total", reason="late") == 4
+
+
+def test_every_reason_of_a_rerun_is_a_series() -> None:
+    """A reason that the engine learns and the metric does not would be missing without a word."""
+    assert get_args(contexts.Reason) == RERUNS
 
 
 def test_every_name_begins_with_the_prefix_and_none_is_a_created_series(metrics: Metrics) -> None:

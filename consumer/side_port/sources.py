@@ -1,0 +1,34 @@
+"""What the metrics read from other parts at each scrape, instead of being told.
+
+Imports nothing of the daemon: the engine fits by its shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+Lane = Literal["interactive", "bulk"]
+
+
+class Engine(Protocol):
+    """Live counts of model calls. Asked from the side port, so they must not block."""
+
+    @property
+    def busy(self) -> int:
+        """Calls that run."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a slot."""
+        ...
+
+    @property
+    def context_reruns(self) -> Mapping[str, int]:
+        """Windows computed again in full, by reason; a reason that never came may be missing."""
+        ...
+
+    def waiting_of(self, lane: Lane) -> int:
+        """Those of `waiting` that belong to one lane."""
+        ...

@@ -1,8 +1,8 @@
 """1, 2 and 4 daemons on one queue under Poisson arrivals, beside the simulation of the very same notes.
 
-On a shared machine the clock tells more of the neighbours than of the queue. So the simulation is given three things that are
-measured without it: core seconds of each file, taken before the run; the arrivals; and how long the daemons' threads stood in
-line for a core, second by second, from the kernel's own count. Needs STTD_AMQP_URL and Linux.
+The daemons share their cores with each other, the broker, the sender and whoever else is there. So the simulation is given what is
+measured without it: core seconds of each file, taken before the run; the arrivals; how much of the cores others used, second by
+second, and how much dearer a note was in the run, from the kernel's own counts. Needs STTD_AMQP_URL and Linux.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.scaling_notes import WEIGHTS, files, slot_share
-from bench.schedule import Slowness, Used
+from bench.schedule import Cores, Used
 from sttd.client import Client
 from sttd.sizing.simulation import Cost, Fleet, Note, percentile, simulate
 from tests.support.daemon import DaemonProcess
@@ -38,14 +38,16 @@ TIMEOUT: Final = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One run beside its simulation. Times in seconds."""
+    """One run beside its simulation. Times in seconds.
+
+    `machine`: a note's core seconds, how much dearer it was in the run, cores that others used, the engines' time with
+    standing in line over that without, load.
+    """
 
     consumers: int
     notes: int
     rate: float
-    core: float
-    slowness: float
-    load: float
+    machine: tuple[float, ...]
     measured: tuple[float, float, float]
     simulated: tuple[float, float, float]
     shares: tuple[float, ...]
@@ -110,8 +112,8 @@ class Experiment:
         usual = sum(weight * elapsed for weight, elapsed in zip(WEIGHTS, known.elapsed, strict=True)) / sum(WEIGHTS)
         rate = share * len(self._daemons) / usual
         arrivals = _poisson(rate, seconds, chance)
-        slowness = Slowness()
-        watching = asyncio.create_task(slowness.watch(self._daemons))
+        cores = Cores(os.cpu_count() or 1, sum(known.engine[index] for _, index in arrivals))
+        watching = asyncio.create_task(cores.watch(self._daemons))
         begun, loads = time.monotonic(), [os.getloadavg()[0]]
         try:
             answers = await asyncio.gather(*(self._later(begun + at, index) for at, index in arrivals))
@@ -125,13 +127,14 @@ class Experiment:
             [Note(at, 3.0) for at, _ in arrivals],
             lambda note: known.cost(files[note.at]),
             Fleet(len(self._daemons)),
-            slowness=slowness,
+            slowness=cores,
         )
         theirs = [answer.took + known.other for answer in simulated.answers]
         shares = sorted((number / len(took) for number in workers.values()), reverse=True)
         core = mean(known.core[index] for _, index in arrivals)
         load = mean(loads)
-        return Result(len(self._daemons), len(took), rate, core, slowness.overall, load, _measures(took), _measures(theirs), tuple(shares))
+        figures = (core, cores.dearer, cores.others, cores.waited, load)
+        return Result(len(self._daemons), len(took), rate, figures, _measures(took), _measures(theirs), tuple(shares))
 
     async def _later(self, moment: float, index: int) -> tuple[float, str]:
         await asyncio.sleep(moment - time.monotonic())
@@ -184,11 +187,24 @@ def show(results: Sequence[Result]) -> Table:
     table = Table()
     kinds = ("p50", "p95", "p99")
     simulated = (f"sim. {kind}" for kind in kinds)
-    for column in ("consumers", "notes", "a second", "core s", "slower", "load", *kinds, *simulated, "p95 off", "shares"):
+    for column in (
+        "consumers",
+        "notes",
+        "a second",
+        "core s",
+        "dearer",
+        "others",
+        "in line",
+        "load",
+        *kinds,
+        *simulated,
+        "p95 off",
+        "shares",
+    ):
         table.add_column(column, justify="right")
     for result in results:
         times = [f"{seconds:.2f}" for seconds in (*result.measured, *result.simulated)]
-        figures = (f"{result.rate:.2f}", f"{result.core:.3f}", f"{result.slowness:.2f}", f"{result.load:.1f}")
+        figures = (f"{result.rate:.2f}", *(f"{figure:.3g}" for figure in result.machine))
         shares = " ".join(f"{share:.0%}" for share in result.shares)
         table.add_row(str(result.consumers), str(result.notes), *figures, *times, f"{result.error:+.0%}", shares)
     return table
@@ -205,7 +221,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--model", default="demo")
     given = parser.parse_args()
-    console, results = Console(width=170), []
+    console, results = Console(width=180), []
     slot = asyncio.run(slot_share(given.model))
     console.print(f"{slot:.0%} of the engine's core seconds need the slot")
     for repetition in range(given.repeat):

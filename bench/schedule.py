@@ -16,6 +16,8 @@ from tests.support.daemon import DaemonProcess, children
 
 SECOND: Final = 1.0
 NANO: Final = 1e9
+TICKS: Final = 100
+"""Of a core second in /proc/stat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,30 +52,52 @@ def _schedstat(task: Path) -> tuple[int, int]:
     return int(ran), int(waited)
 
 
-class Slowness:
-    """How many times longer the daemons' work takes than on cores of their own, second by second."""
+class Cores:
+    """How many times longer work takes than it did alone, from what the kernel counted: who wanted the cores, second by second.
 
-    def __init__(self) -> None:
-        """Nothing known."""
-        self._seconds: list[tuple[float, float]] = []
+    The daemons' own notes side by side are the simulation's business; what others used of the cores meanwhile is measured, and so is
+    how much more core time a note took than in the calibration (caches, clock rates, a host that is shared).
+    """
 
-    def __call__(self, at: float) -> float:
-        """Around that second; before the first measurement, the mean."""
-        near = self._seconds[max(0, int(at) - 1) : int(at) + 3] or self._seconds
-        ran = sum(second[0] for second in near)
-        return (ran + sum(second[1] for second in near)) / ran if ran > 0.05 else self.overall  # noqa: PLR2004 - less is no measurement
+    def __init__(self, cores: int, engine_seconds: float) -> None:
+        """`engine_seconds`: what the notes of the run should take in the engines' threads, by the calibration."""
+        self._cores, self._wanted = cores, engine_seconds
+        self._others: list[float] = []
+        self._ran = self._waited = 0.0
+
+    def __call__(self, at: float, at_work: int) -> float:
+        """Around that second, with so many pieces of work side by side."""
+        near = self._others[max(0, int(at) - 1) : int(at) + 3] or self._others
+        return self.dearer * max(1.0, (at_work + sum(near) / max(1, len(near))) / self._cores)
 
     @property
-    def overall(self) -> float:
-        """Over the whole run."""
-        ran = sum(second[0] for second in self._seconds)
-        return (ran + sum(second[1] for second in self._seconds)) / ran if ran else 1.0
+    def dearer(self) -> float:
+        """Core seconds of the engines over those of the calibration."""
+        return self._ran / self._wanted if self._ran else 1.0
+
+    @property
+    def waited(self) -> float:
+        """How many times longer the engines' threads took, standing in line included; for the table, not for the simulation."""
+        return (self._ran + self._waited) / self._ran if self._ran else 1.0
+
+    @property
+    def others(self) -> float:
+        """Cores that others used, on average."""
+        return sum(self._others) / max(1, len(self._others))
 
     async def watch(self, daemons: Sequence[DaemonProcess]) -> None:
         """Measure until cancelled."""
-        begun, before = time.monotonic(), Used.by(daemons).engines(daemons)
+        begun, before, busy = time.monotonic(), Used.by(daemons), _busy_seconds()
         while True:
-            await asyncio.sleep(max(0.0, begun + SECOND * (len(self._seconds) + 1) - time.monotonic()))
-            now = (await asyncio.to_thread(Used.by, daemons)).engines(daemons)
-            self._seconds.append(now.since(before))
-            before = now
+            await asyncio.sleep(max(0.0, begun + SECOND * (len(self._others) + 1) - time.monotonic()))
+            now, busy_now = (await asyncio.to_thread(Used.by, daemons)), _busy_seconds()
+            ran, waited = now.engines(daemons).since(before.engines(daemons))
+            self._ran, self._waited = self._ran + ran, self._waited + waited
+            self._others.append(max(0.0, busy_now - busy - now.since(before)[0]) / SECOND)
+            before, busy = now, busy_now
+
+
+def _busy_seconds() -> float:
+    """Core seconds in which this machine's cores worked for anybody, or for another machine on the same host (steal)."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / TICKS

@@ -19,6 +19,9 @@ PATIENCE: Final = 5.0
 """As in the daemon's planner: a window is due when it began to wait, plus min(remaining audio / 60, 5 s)."""
 
 
+Slowness = Callable[[float, int], float]
+
+
 class Note(NamedTuple):
     """A voice note: when the broker has it, and how long it sounds, both in seconds."""
 
@@ -100,11 +103,12 @@ def simulate(
     fleet: Fleet,
     autoscaler: Autoscaler | None = None,
     *,
-    slowness: Callable[[float], float] = lambda _at: 1.0,
+    slowness: Slowness = lambda _at, _at_work: 1.0,
 ) -> Outcome:
     """Let the fleet answer all notes, which are in order of time. With an autoscaler `fleet.consumers` are there at the start.
 
-    `slowness(at)`: how many times longer work takes that begins at that moment, because others use the machine too.
+    `slowness(at, at_work)`: how many times longer work takes that begins at that moment, while so many pieces of work are under way in
+    all consumers, itself included: cores are shared, with others and among slots.
     """
     return _Run(notes, cost, fleet, autoscaler, slowness).outcome()
 
@@ -142,7 +146,7 @@ class _Run:
         cost: Callable[[Note], Cost],
         fleet: Fleet,
         autoscaler: Autoscaler | None,
-        slowness: Callable[[float], float],
+        slowness: Slowness,
     ) -> None:
         self._notes, self._cost, self._fleet, self._slowness = notes, cost, fleet, slowness
         self._now = 0.0
@@ -154,7 +158,7 @@ class _Run:
         self._numbers = count()
         self._answers: list[Answer] = []
         self._busy = self._seconds_there = 0.0
-        self._starting = self._most = 0
+        self._starting = self._most = self._at_work = 0
         self._autoscaler = autoscaler
         self._replicas = Replicas(autoscaler, fleet.consumers) if autoscaler else None
 
@@ -206,7 +210,16 @@ class _Run:
                 self._has_room(consumer)
             before, windows = self._cost(note)
             job = _Job(note, windows, self._now)
-            self._at(self._now + before * self._slowness(self._now), lambda consumer=consumer, job=job: self._wait(consumer, job))  # type: ignore[misc]
+            self._at(self._now + self._begin(before), lambda consumer=consumer, job=job: self._decoded(consumer, job))  # type: ignore[misc]
+
+    def _begin(self, seconds: float) -> float:
+        """How long a piece of work takes that begins now."""
+        self._at_work += 1
+        return seconds * self._slowness(self._now, self._at_work)
+
+    def _decoded(self, consumer: _Consumer, job: _Job) -> None:
+        self._at_work -= 1
+        self._wait(consumer, job)
 
     def _wait(self, consumer: _Consumer, job: _Job) -> None:
         heapq.heappush(consumer.waiting, (job.due(self._now), next(self._order), job))
@@ -218,12 +231,13 @@ class _Run:
             consumer.busy += 1
             if job.begun < 0:
                 job.begun = self._now
-            seconds = job.windows[job.done] * self._slowness(self._now)
+            seconds = self._begin(job.windows[job.done])
             self._busy += seconds
             self._at(self._now + seconds, lambda job=job: self._window_done(consumer, job))  # type: ignore[misc]
 
     def _window_done(self, consumer: _Consumer, job: _Job) -> None:
         consumer.busy -= 1
+        self._at_work -= 1
         job.done += 1
         if job.done < len(job.windows):
             self._wait(consumer, job)

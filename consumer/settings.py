@@ -251,5 +251,11 @@ def load() -> Settings:
     try:
         return Settings(**sources)
     except ValidationError as error:
-        lines = [f"STTD_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors(include_input=False, include_url=False)]
-        raise SettingsError("; ".join(lines) + " (all settings: docs/settings.md)") from None
+        clauses = [_clause(".".join(map(str, e["loc"])), e["msg"]) for e in error.errors(include_input=False, include_url=False)]
+        raise SettingsError("; ".join(clauses) + " (all settings: docs/settings.md)") from None
+
+
+def _clause(name: str, message: str) -> str:
+    """What is wrong with one setting; a rule about several (no name) says itself which."""
+    told = message.removeprefix("Value error, ")  # pydantic's words for "a rule of ours"
+    return f"STTD_{name.upper()}: {told}" if name else told

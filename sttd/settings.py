@@ -68,5 +68,10 @@ def load(**given: Any) -> ClientSettings:
     try:
         return ClientSettings(**wanted)
     except ValidationError as error:
-        lines = [f"STTD_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors(include_input=False, include_url=False)]
-        raise SettingsInvalid("; ".join(lines)) from None
+        raise SettingsInvalid(complaints(error)) from None
+
+
+def complaints(error: ValidationError) -> str:
+    """One clause per wrong setting, never with its value (it may be a secret)."""
+    found = error.errors(include_input=False, include_url=False)
+    return "; ".join(f"STTD_{'.'.join(map(str, one['loc'])).upper()}: {one['msg'].removeprefix('Value error, ')}" for one in found)

@@ -85,7 +85,8 @@ def test_the_version_is_the_packages() -> None:
     ("args", "said"),
     [
         (["transcribe"], "Missing argument"),
-        (["transcribe", "no-such-file.ogg"], "is not a file"),
+        (["transcribe", "no-such-file.ogg"], "there is no file no-such-file.ogg"),
+        (["transcribe", str(ROOT)], "is a folder"),
         (["transcribe", "--language", "klingon", str(ROOT / "README.md")], "Whisper language code"),
         (["transcribe", "--timeout", "0", str(ROOT / "README.md")], "0.1"),
         (["transcribe", "--format", "rtf", str(ROOT / "README.md")], "rtf"),

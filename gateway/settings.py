@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from sttd.settings import complaints
+from sttd.settings import complaints, credentials
 
 MEBIBYTE = 1024 * 1024
 SHORTEST_TOKEN = 16
@@ -90,8 +90,11 @@ def _split(tokens: SecretStr) -> tuple[str, ...]:
 
 
 def load() -> GatewaySettings:
-    """Read the settings; raises `SettingsWrong` with one clause per wrong one, never with its value (it may be a secret)."""
+    """Read the settings; raises `SettingsWrong` with one clause per wrong one, never with its value (it may be a secret).
+
+    What neither environment nor `.env` sets, tokens above all, may be a file of the setting's name in the credentials directory.
+    """
     try:
-        return GatewaySettings()
+        return GatewaySettings(**credentials())
     except ValidationError as error:
         raise SettingsWrong(f"{complaints(error)} (all settings: docs/settings.md)") from None

@@ -62,13 +62,16 @@ def load(**given: Any) -> ClientSettings:
     What neither environment nor `.env` sets may be a file of the setting's name in the service manager's credentials directory.
     """
     wanted = {name: value for name, value in given.items() if value is not None}
-    directory = os.environ.get(CREDENTIALS)
-    if directory and Path(directory).is_dir():
-        wanted["_secrets_dir"] = directory
     try:
-        return ClientSettings(**wanted)
+        return ClientSettings(**wanted, **credentials())
     except ValidationError as error:
         raise SettingsInvalid(complaints(error)) from None
+
+
+def credentials() -> dict[str, Any]:
+    """What tells pydantic-settings to look into the service manager's credentials directory as well, if there is one."""
+    directory = os.environ.get(CREDENTIALS)
+    return {"_secrets_dir": directory} if directory and Path(directory).is_dir() else {}
 
 
 def complaints(error: ValidationError) -> str:

@@ -209,6 +209,12 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def broker(self) -> str:
+        """The broker's address for people: no user, no password."""
+        parts = urlsplit(self.amqp_url.get_secret_value())
+        return f"{parts.hostname}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}{parts.path or '/'}"
+
+    @property
     def public_model(self) -> str:
         """What health pages call the model: of a directory or Hub id only the last part."""
         return self.model.rstrip("/").rpartition("/")[2]

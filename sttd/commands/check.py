@@ -16,7 +16,7 @@ from sttd.commands import check_broker, check_host, check_settings, extras
 from sttd.commands.broker import client_settings
 from sttd.commands.check_line import Line, Status, failed
 from sttd.commands.exit_codes import Exit
-from sttd.commands.terminal import leave
+from sttd.commands.terminal import leave, tell
 from sttd.commands.topology import daemon_settings
 
 
@@ -62,9 +62,9 @@ def verdict(lines: list[Line]) -> Exit:
 
 
 def _print(line: Line) -> None:
-    typer.echo(f"{line.status:<8} {line.check:<17} {line.detail}")
+    tell(f"{line.status:<8} {line.check:<17} {line.detail}")
     if line.step:
-        typer.echo(f"{'':<8} {'':<17} -> {line.step}")
+        tell(f"{'':<8} {'':<17} -> {line.step}")
 
 
 def _plain(line: Line) -> dict[str, str]:

@@ -97,7 +97,8 @@ def test_the_password_is_in_no_form_of_the_settings(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("STTD_AMQP_URL", f"amqp://user:{SECRET}@host/")
     loaded = settings.load()
 
-    assert SECRET not in f"{loaded} {loaded!r} {loaded.model_dump()} {loaded.model_dump_json()}"
+    assert SECRET not in f"{loaded} {loaded!r} {loaded.model_dump()} {loaded.model_dump_json()} {loaded.broker}"
+    assert loaded.broker == "host:5672/"
 
 
 @pytest.mark.parametrize(("quota", "cores"), [("max 100000", 8), ("250000 100000", 2), ("50000 100000", 1), ("9900000 100000", 8), ("", 8)])

@@ -86,7 +86,7 @@ class Daemon:
         self._manager = ServiceManager.from_environment(os.environ)
         self._health = Health(("accepting", "model", "publisher", "consumer"), on_change=self._on_check)
         self._plan = topology.build(settings.request_queue, settings.reply_queue)
-        self._reporter = BusReporter(self._metrics, self._health)
+        self._reporter = BusReporter(self._metrics, self._health, settings.broker)
         self._main = AmqpPublisher(self._link("publish"), self._reporter, settings.publish_seconds)
         self._direct = AmqpPublisher(self._link("direct"), self._reporter, settings.publish_seconds)
         self._publisher = SplitPublisher(self._main, self._direct)

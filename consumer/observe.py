@@ -22,10 +22,12 @@ log = structlog.get_logger(__name__)
 class BusReporter:
     """Tells metrics, health and the log how the two connections are (the `BusObserver` of the daemon)."""
 
-    def __init__(self, metrics: Metrics, health: Health) -> None:
-        """Both connections begin as not up."""
+    def __init__(self, metrics: Metrics, health: Health, broker: str = "") -> None:
+        """All connections begin as not up. `broker`: its address for people."""
         self._metrics = metrics
         self._health = health
+        self._broker = broker
+        self._met = False
         self._blocked_roles: frozenset[str] = frozenset()
         self.blocked_changed = asyncio.Event()
         self._up = {"consume": False, "publish": False, "direct": False}
@@ -34,6 +36,7 @@ class BusReporter:
     def connected(self, role: str) -> None:
         """See `BusObserver.connected`."""
         self._said.pop(role, None)
+        self._met = True
         self._set(role, up=True, reason="")
         log.info("connected to the broker", action="bus_connected", role=role)
 
@@ -44,7 +47,9 @@ class BusReporter:
         self._set(role, up=False, reason=reason)
         if self._said.get(role) != reason:
             self._said[role] = reason
-            log.warning("no connection to the broker; trying again", action="bus_lost", role=role, reason=reason)
+            hint = "" if self._met else ": is it running, and is STTD_AMQP_URL right? `sttd check` says more"
+            said = {"action": "bus_lost", "role": role, "broker": self._broker, "reason": reason}
+            log.warning("no connection to the broker; trying again%s", hint, **said)
 
     def _set(self, role: str, *, up: bool, reason: str) -> None:
         self._up[role] = up

@@ -209,6 +209,12 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def broker(self) -> str:
+        """The broker's address for people: no user, no password."""
+        parts = urlsplit(self.amqp_url.get_secret_value())
+        return f"{parts.hostname}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}{parts.path or '/'}"
+
+    @property
     def public_model(self) -> str:
         """What health pages call the model: of a directory or Hub id only the last part."""
         return self.model.rstrip("/").rpartition("/")[2]
@@ -251,5 +257,11 @@ def load() -> Settings:
     try:
         return Settings(**sources)
     except ValidationError as error:
-        lines = [f"STTD_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors(include_input=False, include_url=False)]
-        raise SettingsError("; ".join(lines) + " (all settings: docs/settings.md)") from None
+        clauses = [_clause(".".join(map(str, e["loc"])), e["msg"]) for e in error.errors(include_input=False, include_url=False)]
+        raise SettingsError("; ".join(clauses) + " (all settings: docs/settings.md)") from None
+
+
+def _clause(name: str, message: str) -> str:
+    """What is wrong with one setting; a rule about several (no name) says itself which."""
+    told = message.removeprefix("Value error, ")  # pydantic's words for "a rule of ours"
+    return f"STTD_{name.upper()}: {told}" if name else told

@@ -1,6 +1,6 @@
 """Every setting of the gateway: name, default, bounds, one sentence each. Read once, at start, by the composition root.
 
-Imports pydantic-settings only; the broker's address and the queue are the client's settings (sttd/settings.py).
+Imports pydantic-settings and sttd.settings, where the broker's address and the queue are.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sttd.settings import complaints, credentials
 
 MEBIBYTE = 1024 * 1024
 SHORTEST_TOKEN = 16
@@ -88,9 +90,11 @@ def _split(tokens: SecretStr) -> tuple[str, ...]:
 
 
 def load() -> GatewaySettings:
-    """Read the settings; raises `SettingsWrong` with one clause per wrong one, never with its value (it may be a secret)."""
+    """Read the settings; raises `SettingsWrong` with one clause per wrong one, never with its value (it may be a secret).
+
+    What neither environment nor `.env` sets, tokens above all, may be a file of the setting's name in the credentials directory.
+    """
     try:
-        return GatewaySettings()
+        return GatewaySettings(**credentials())
     except ValidationError as error:
-        lines = [f"STTD_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors(include_input=False, include_url=False)]
-        raise SettingsWrong("; ".join(lines) + " (all settings: docs/settings.md)") from None
+        raise SettingsWrong(f"{complaints(error)} (all settings: docs/settings.md)") from None

@@ -144,7 +144,7 @@ def _parse_raw(properties: Properties, body: bytes, now: datetime) -> Request:
 def _refusal(error: ValidationError) -> ContractError:
     """Say what is wrong and where, without the input: it may hold speech or secrets."""
     problems = [
-        {"field": ".".join(map(str, e["loc"]))[:LONGEST_WORDS] or "body", "problem": e["msg"][:LONGEST_WORDS]}
+        {"field": ".".join(map(str, e["loc"]))[:LONGEST_WORDS] or "body", "problem": e["msg"].removeprefix("Value error, ")[:LONGEST_WORDS]}
         for e in error.errors(include_input=False, include_url=False)
     ][:10]
     first = problems[0]

@@ -258,7 +258,8 @@ def _deadline(patience: float) -> datetime:
 
 
 def _refusal(error: ValidationError) -> errors.BadRequest:
-    problems = [{"field": ".".join(map(str, e["loc"])), "problem": e["msg"]} for e in error.errors(include_input=False, include_url=False)]
+    found = error.errors(include_input=False, include_url=False)
+    problems = [{"field": ".".join(map(str, e["loc"])), "problem": e["msg"].removeprefix("Value error, ")} for e in found]
     first = problems[0]
     return errors.BadRequest.by_code(ErrorCode.BAD_REQUEST, f"{first['field']}: {first['problem']}", {"problems": problems})
 

@@ -62,11 +62,19 @@ def load(**given: Any) -> ClientSettings:
     What neither environment nor `.env` sets may be a file of the setting's name in the service manager's credentials directory.
     """
     wanted = {name: value for name, value in given.items() if value is not None}
-    directory = os.environ.get(CREDENTIALS)
-    if directory and Path(directory).is_dir():
-        wanted["_secrets_dir"] = directory
     try:
-        return ClientSettings(**wanted)
+        return ClientSettings(**wanted, **credentials())
     except ValidationError as error:
-        lines = [f"STTD_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors(include_input=False, include_url=False)]
-        raise SettingsInvalid("; ".join(lines)) from None
+        raise SettingsInvalid(complaints(error)) from None
+
+
+def credentials() -> dict[str, Any]:
+    """What tells pydantic-settings to look into the service manager's credentials directory as well, if there is one."""
+    directory = os.environ.get(CREDENTIALS)
+    return {"_secrets_dir": directory} if directory and Path(directory).is_dir() else {}
+
+
+def complaints(error: ValidationError) -> str:
+    """One clause per wrong setting, never with its value (it may be a secret)."""
+    found = error.errors(include_input=False, include_url=False)
+    return "; ".join(f"STTD_{'.'.join(map(str, one['loc'])).upper()}: {one['msg'].removeprefix('Value error, ')}" for one in found)

@@ -12,16 +12,16 @@ from typing import Annotated
 
 import typer
 
-from sttd.commands import check_broker, check_host, extras
+from sttd.commands import check_broker, check_host, check_settings, extras
 from sttd.commands.broker import client_settings
 from sttd.commands.check_line import Line, Status, failed
 from sttd.commands.exit_codes import Exit
-from sttd.commands.terminal import leave
+from sttd.commands.terminal import leave, tell
 from sttd.commands.topology import daemon_settings
 
 
 def check(json: Annotated[bool, typer.Option("--json", help="A JSON list instead of lines.")] = False) -> None:
-    """Can this host serve? Looks at the broker, its limits and queues, the model, the decoder, the processor, memory and ports.
+    """Can this host serve? Looks at settings, broker, its limits and queues, the model, the decoder, the processor, memory and ports.
 
     Exit code 0: yes, if maybe with warnings. Else the code of the first failure: 3 the broker, its version or permissions, 4 its queues,
     1 this host. 2 means that a setting is wrong and nothing was looked at. Takes seconds; with a large model, as long as reading it.
@@ -46,6 +46,7 @@ async def _gather(show: Callable[[Line], None]) -> list[Line]:
 
 async def _lines() -> AsyncIterator[Line]:
     settings = daemon_settings()
+    yield check_settings.look()
     async for line in check_broker.look(settings, client_settings()):
         yield line
     if missing := extras.missing():
@@ -61,9 +62,9 @@ def verdict(lines: list[Line]) -> Exit:
 
 
 def _print(line: Line) -> None:
-    typer.echo(f"{line.status:<8} {line.check:<17} {line.detail}")
+    tell(f"{line.status:<8} {line.check:<17} {line.detail}")
     if line.step:
-        typer.echo(f"{'':<8} {'':<17} -> {line.step}")
+        tell(f"{'':<8} {'':<17} -> {line.step}")
 
 
 def _plain(line: Line) -> dict[str, str]:

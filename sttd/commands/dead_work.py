@@ -169,6 +169,8 @@ async def _one(held: Held, deed: Deed, *, yes: bool) -> bool:
 
 
 def _summary(deed: Deed, done: int, stayed: int, *, yes: bool) -> str:
+    if not done and not stayed:
+        return f"none {deed.participle}: `sttd dead list` shows what is there"
     told = f"{done} {deed.participle}" if yes else f"{done} would be {deed.participle}: add --yes to do it"
     return told + (f"; {stayed} cannot be" if stayed else "")
 

@@ -56,7 +56,7 @@ async def _demo() -> Exit:
     except errors.SettingsInvalid as error:
         raise leave(Exit.USAGE, str(error)) from None
     except errors.BrokerUnavailable as error:
-        raise leave(Exit.BROKER, f"{error}: use `make demo`, which brings its own, or set STTD_AMQP_URL") from None
+        raise leave(Exit.BROKER, f"{error} `make demo` brings a RabbitMQ of its own.") from None
     except DaemonEnded as error:
         raise leave(Exit.FAILED, str(error)) from None
 

@@ -5,6 +5,7 @@ Imports rich and typer; never decides an exit code.
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -22,6 +23,14 @@ def stderr() -> Console:
 def say(text: str) -> None:
     """One line to stderr, as it is: no markup, so that a file name with brackets survives."""
     stderr().print(text, markup=False)
+
+
+def tell(text: str) -> None:
+    """One line to stdout. Once nobody reads it (`| head`) the rest is dropped; the exit code still tells."""
+    try:
+        typer.echo(text)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def leave(code: Exit, text: str) -> typer.Exit:

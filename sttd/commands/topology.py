@@ -14,7 +14,7 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
 from sttd.commands.broker import client_settings, connected, words
 from sttd.commands.exit_codes import Exit
-from sttd.commands.terminal import leave, say
+from sttd.commands.terminal import leave, say, tell
 from sttd.commands.topology_survey import GOOD, Finding, State, survey
 from sttd.errors import BrokerUnavailable
 
@@ -73,7 +73,7 @@ async def _survey(settings: Settings, *, declare: bool) -> Exit:
     plan = topology.build(settings.request_queue, settings.reply_queue)
     async with connected(client_settings(), "sttd topology") as connection, asyncio.timeout(SECONDS):
         async for finding in survey(connection, plan, declare=declare):
-            typer.echo(_line(finding))
+            tell(_line(finding))
             findings.append(finding)
     return _verdict(findings)
 

@@ -34,7 +34,7 @@ def _readable(files: list[Path]) -> list[Path]:
     """Typing mistakes end the command before anything is sent; typer's own check does not know `-`."""
     for file in files:
         if file != STDIN and not file.is_file():
-            raise typer.BadParameter(f"{file} is not a file")
+            raise typer.BadParameter(f"{file} is a folder: name the files in it" if file.is_dir() else f"there is no file {file}")
         if file != STDIN and not os.access(file, os.R_OK):
             raise typer.BadParameter(f"{file} may not be read by this user")
     if files.count(STDIN) > 1:

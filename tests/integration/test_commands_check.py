@@ -51,7 +51,7 @@ def test_a_host_that_can_serve_says_so_and_nothing_is_left_on_the_broker(broker:
     result = CliRunner().invoke(main.build(), ["check"])
     assert result.exit_code == Exit.OK, result.stdout
     told = {line[9:26].strip(): line.split()[0] for line in result.stdout.splitlines() if not line.lstrip().startswith("->")}
-    assert told.keys() == {"broker", "version", "permissions", "cancels", "queues", "message size", "consumer timeout"} | HOST
+    assert told.keys() == {"settings", "broker", "version", "permissions", "cancels", "queues", "message size", "consumer timeout"} | HOST
     assert told.pop("model") == "warning"
     assert set(told.values()) == {"ok"}
     assert broker.queues() == []

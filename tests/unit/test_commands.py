@@ -85,7 +85,8 @@ def test_the_version_is_the_packages() -> None:
     ("args", "said"),
     [
         (["transcribe"], "Missing argument"),
-        (["transcribe", "no-such-file.ogg"], "is not a file"),
+        (["transcribe", "no-such-file.ogg"], "there is no file no-such-file.ogg"),
+        (["transcribe", str(ROOT)], "is a folder"),
         (["transcribe", "--language", "klingon", str(ROOT / "README.md")], "Whisper language code"),
         (["transcribe", "--timeout", "0", str(ROOT / "README.md")], "0.1"),
         (["transcribe", "--format", "rtf", str(ROOT / "README.md")], "rtf"),
@@ -253,3 +254,15 @@ def test_the_bars_tell_how_many_how_fast_and_how_far_each_is() -> None:
     assert "two [bold].ogg" in drawn
     assert "40%" in drawn
     assert not Bars(3, Console(file=io.StringIO())).wanted
+
+
+def test_a_reader_who_has_left_costs_no_traceback() -> None:
+    """`sttd check | head -3` is what an operator types; what nobody reads is dropped, and the exit code stays."""
+    program = "from sttd.commands.terminal import tell\nfor _ in range(9): tell('x' * 100_000)\nraise SystemExit(3)"
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+
+    assert (process.stderr.read(), process.wait(30)) == (b"", 3)
+    process.stderr.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from consumer.settings import Settings
-from sttd.commands import check_broker, check_host
+from sttd.commands import check_broker, check_host, check_settings
 from sttd.commands.check import verdict
 from sttd.commands.check_line import Line, Status, failed, ok, warning
 from sttd.commands.exit_codes import Exit
@@ -68,6 +68,22 @@ def test_what_the_queues_are_like_decides_by_who_may_create_them(states: list[St
     line = check_broker.queues_line([Finding("queue", "q", state, "why") for state in states], mode)
     assert (line.status, said in line.detail) == (status, True)
     assert line.code is (Exit.TOPOLOGY if status is Status.FAILED else Exit.FAILED)
+
+
+@pytest.mark.parametrize(
+    ("names", "status", "said"),
+    [
+        (["PATH", "STTD_MODEL", "STTD_GATEWAY_PORT", "STTD_TIMEOUT", "sttd_slots"], Status.OK, "STTD_GATEWAY_PORT, STTD_MODEL, STTD_SLOTS"),
+        (["STTD_RABBITMQ_BOT_PASSWORD", "STTD_MEMORY_LIMIT"], Status.OK, "none set"),
+        (["STTD_AMPQ_URL"], Status.WARNING, "did you mean STTD_AMQP_URL?"),
+        (["STTD_COLOUR"], Status.WARNING, "no part of sttd reads STTD_COLOUR"),
+    ],
+)
+def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(names: list[str], status: Status, said: str) -> None:
+    """It is ignored at the start like any variable of another program; the operator would look for the fault elsewhere."""
+    line = check_settings.settings_line(names)
+    assert line.status is status
+    assert said in f"{line.detail} {line.step}"
 
 
 def test_the_exit_code_is_the_first_failures() -> None:

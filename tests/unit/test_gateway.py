@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any, get_args
 
 import httpx
@@ -262,6 +263,15 @@ def test_tokens_are_read_apart_and_never_shown(monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(SettingsWrong, match="STTD_GATEWAY_TOKENS") as error:
             load()
         assert "hush" not in str(error.value)
+
+
+def test_tokens_may_be_a_file_in_the_credentials_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are secrets like the broker's password, which `docker inspect` would show."""
+    (tmp_path / "STTD_GATEWAY_TOKENS").write_text(",".join(TOKENS))
+    monkeypatch.delenv("STTD_GATEWAY_TOKENS", raising=False)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+
+    assert load().tokens == TOKENS
 
 
 @pytest.mark.parametrize(("model", "public"), [("base", "whisper-base"), ("org/x", "whisper-x"), ("/models/m/", "whisper-m")])

@@ -1,6 +1,6 @@
 """What `sttd check` says of the settings' names: one that is misspelt changes nothing, and nobody else would say so.
 
-Imports the settings of daemon, gateway and client when called; tells names, never values.
+Imports sttd.settings and, when called, the settings of daemon and gateway; tells names, never values.
 """
 
 from __future__ import annotations
@@ -8,15 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Final
 
-from pydantic_settings.sources import read_env_file
+from pydantic_settings import DotEnvSettingsSource
 
 from sttd.commands.check_line import Line, ok, warning
+from sttd.settings import ClientSettings
 
 PREFIX: Final = "STTD_"
-ENV_FILE: Final = Path(".env")
 
 OTHERS: Final = ("STTD_RABBITMQ_", "STTD_MEMORY_LIMIT", "STTD_PRIVATE_NODE")
 """Of docker-compose.yml, whose `.env` may be the one here, and of `make run`."""
@@ -24,12 +23,12 @@ OTHERS: Final = ("STTD_RABBITMQ_", "STTD_MEMORY_LIMIT", "STTD_PRIVATE_NODE")
 
 def look() -> Line:
     """The names that are set here, in the environment or in `.env`."""
-    return settings_line({*os.environ, *read_env_file(ENV_FILE)})
+    return settings_line({*os.environ, *DotEnvSettingsSource(ClientSettings).env_vars})
 
 
 def settings_line(names: Iterable[str]) -> Line:
     """Those of ours among `names`, and for each that no part of sttd reads the one that was perhaps meant."""
-    given = sorted(name.upper() for name in names if name.upper().startswith(PREFIX) and not name.upper().startswith(OTHERS))
+    given = sorted({name.upper() for name in names if name.upper().startswith(PREFIX) and not name.upper().startswith(OTHERS)})
     known = _known()
     unread = [name for name in given if name not in known]
     if not unread:
@@ -42,7 +41,6 @@ def settings_line(names: Iterable[str]) -> Line:
 def _known() -> set[str]:
     from consumer.settings import Settings  # noqa: PLC0415 - commands import the daemon lazily
     from gateway.settings import GatewaySettings  # noqa: PLC0415 - and the gateway
-    from sttd.settings import ClientSettings  # noqa: PLC0415 - beside the others
 
     fields = (*Settings.model_fields, *GatewaySettings.model_fields, *ClientSettings.model_fields)
     return {f"{PREFIX}{name.upper()}" for name in fields}

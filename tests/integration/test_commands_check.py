@@ -128,7 +128,7 @@ def test_a_broker_that_cannot_be_had_ends_with_3(broker: Broker, monkeypatch: py
     assert code == Exit.BROKER
     assert said in lines["broker"]["detail"]
     assert lines["broker"]["next"]
-    assert lines.keys() == {"broker", "host"}
+    assert lines.keys() == {"settings", "broker", "host"}
     assert "s3cret" not in str(lines)
 
 

@@ -15,6 +15,7 @@ from sttd.commands.check import verdict
 from sttd.commands.check_line import Line, Status, failed, ok, warning
 from sttd.commands.exit_codes import Exit
 from sttd.commands.topology_survey import Finding, State
+from sttd.settings import ClientSettings
 
 MIB = 1024 * 1024
 
@@ -73,7 +74,11 @@ def test_what_the_queues_are_like_decides_by_who_may_create_them(states: list[St
 @pytest.mark.parametrize(
     ("names", "status", "said"),
     [
-        (["PATH", "STTD_MODEL", "STTD_GATEWAY_PORT", "STTD_TIMEOUT", "sttd_slots"], Status.OK, "STTD_GATEWAY_PORT, STTD_MODEL, STTD_SLOTS"),
+        (
+            ["PATH", "STTD_MODEL", "sttd_model", "STTD_GATEWAY_PORT", "STTD_TIMEOUT", "sttd_slots"],
+            Status.OK,
+            "STTD_GATEWAY_PORT, STTD_MODEL, STTD_SLOTS",
+        ),
         (["STTD_RABBITMQ_BOT_PASSWORD", "STTD_MEMORY_LIMIT"], Status.OK, "none set"),
         (["STTD_AMPQ_URL"], Status.WARNING, "did you mean STTD_AMQP_URL?"),
         (["STTD_COLOUR"], Status.WARNING, "no part of sttd reads STTD_COLOUR"),
@@ -84,6 +89,16 @@ def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(names: list[str
     line = check_settings.settings_line(names)
     assert line.status is status
     assert said in f"{line.detail} {line.step}"
+
+
+def test_settings_are_looked_for_in_the_env_file_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where most operators write them."""
+    monkeypatch.setenv("STTD_MODEL", "demo")
+    monkeypatch.setitem(ClientSettings.model_config, "env_file", tmp_path / ".env")
+    assert check_settings.look().status is Status.OK
+    (tmp_path / ".env").write_text("STTD_SLOT=2\nOTHER=3\n")
+    line = check_settings.look()
+    assert (line.status, "STTD_SLOTS" in line.step) == (Status.WARNING, True)
 
 
 def test_the_exit_code_is_the_first_failures() -> None:

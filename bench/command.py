@@ -147,13 +147,13 @@ async def _scenario(given: argparse.Namespace, bench: Bench) -> dict[str, Any]:
 async def _texts(given: argparse.Namespace, bench: Bench) -> dict[str, Any]:
     from bench import texts  # noqa: PLC0415 - loads models
 
-    return _head(bench) | {"texts": await texts.compare(given.count or 150, bench.cores)}
+    return _head(bench) | {"model": "demo", "texts": await texts.compare(given.count or 150, bench.cores)}
 
 
 async def _cosine(given: argparse.Namespace, bench: Bench) -> dict[str, Any]:
     from bench import cosine  # noqa: PLC0415 - loads models
 
-    return _head(bench) | {"cosine": cosine.table(given.names or ["demo", "base"])}
+    return _head(bench) | {"model": None, "cosine": cosine.table(given.names or ["demo", "base"])}
 
 
 def _head(bench: Bench) -> dict[str, Any]:

@@ -34,8 +34,15 @@ def _machine(found: dict[str, Any]) -> Iterable[str]:
     yield (
         f"{told['cores_used']} of {told['cores_there']} cores of {told['cpu']} ({', '.join(told['flags'])}), {told['memory_gib']} GiB, "
         f"{told['system']}, Python {told['python']}; {', '.join(f'{name} {found}' for name, found in told['packages'].items())}. "
-        f"Load before the run: {', '.join(map(str, told['load']))}. Model: {found['model']}'s shape."
+        f"Load before the run: {', '.join(map(str, told['load']))}. {_model(found['model'])}"
     )
+
+
+def _model(name: str | None) -> str:
+    """None: the page's rows name theirs."""
+    if name is None:
+        return ""
+    return "Model: the trained demo model." if name == "demo" else f"Model: {name}'s shape."
 
 
 def _compared(found: dict[str, Any]) -> Iterable[str]:

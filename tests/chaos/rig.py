@@ -154,7 +154,7 @@ class Rig:
             time.sleep(POLL)
 
     def _tail(self) -> str:
-        return f"the daemon's last words:\n{self.daemon.log[-2500:]}\nthe broker's:\n{self.node.log_tail(8)}\nbooks: {self.ledger.path}"
+        return f"the daemon's last words:\n{self.daemon.log[-2500:]}\nthe broker's:\n{self.node.log_tail(60)}\nbooks: {self.ledger.path}"
 
     def _ready(self) -> bool:
         try:

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from consumer.errors import SettingsError
 from consumer.failpoints import FailPoints
 from schemas import languages, names, reference
+from schemas.problems import problems
 
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
@@ -257,11 +258,5 @@ def load() -> Settings:
     try:
         return Settings(**sources)
     except ValidationError as error:
-        clauses = [_clause(".".join(map(str, e["loc"])), e["msg"]) for e in error.errors(include_input=False, include_url=False)]
+        clauses = [f"STTD_{name.upper()}: {problem}" if name else problem for name, problem in problems(error)]
         raise SettingsError("; ".join(clauses) + " (all settings: docs/settings.md)") from None
-
-
-def _clause(name: str, message: str) -> str:
-    """What is wrong with one setting; a rule about several (no name) says itself which."""
-    told = message.removeprefix("Value error, ")  # pydantic's words for "a rule of ours"
-    return f"STTD_{name.upper()}: {told}" if name else told

@@ -18,6 +18,7 @@ from schemas import options, reference
 from schemas.codes import ErrorCode
 from schemas.names import OPTION_PREFIX
 from schemas.options import TranscriptionOptions
+from schemas.problems import problems
 from schemas.reference import AudioRef, Reference
 
 JSON_TYPE: Final = "application/json"
@@ -143,9 +144,6 @@ def _parse_raw(properties: Properties, body: bytes, now: datetime) -> Request:
 
 def _refusal(error: ValidationError) -> ContractError:
     """Say what is wrong and where, without the input: it may hold speech or secrets."""
-    problems = [
-        {"field": ".".join(map(str, e["loc"]))[:LONGEST_WORDS] or "body", "problem": e["msg"].removeprefix("Value error, ")[:LONGEST_WORDS]}
-        for e in error.errors(include_input=False, include_url=False)
-    ][:10]
-    first = problems[0]
-    return ContractError(ErrorCode.BAD_REQUEST, f"{first['field']}: {first['problem']}"[:500], {"problems": problems})
+    found = [{"field": field[:LONGEST_WORDS] or "body", "problem": problem[:LONGEST_WORDS]} for field, problem in problems(error)][:10]
+    first = found[0]
+    return ContractError(ErrorCode.BAD_REQUEST, f"{first['field']}: {first['problem']}"[:500], {"problems": found})

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from schemas.codes import ErrorCode
 from schemas.options import DEADLINE_AHEAD, TranscriptionOptions
+from schemas.problems import problems
 from schemas.reply import Progress, Transcript
 from sttd import errands, errors, tracing
 from sttd.content import Audio, Content, content_of
@@ -258,10 +259,9 @@ def _deadline(patience: float) -> datetime:
 
 
 def _refusal(error: ValidationError) -> errors.BadRequest:
-    found = error.errors(include_input=False, include_url=False)
-    problems = [{"field": ".".join(map(str, e["loc"])), "problem": e["msg"].removeprefix("Value error, ")} for e in found]
-    first = problems[0]
-    return errors.BadRequest.by_code(ErrorCode.BAD_REQUEST, f"{first['field']}: {first['problem']}", {"problems": problems})
+    found = [{"field": field, "problem": problem} for field, problem in problems(error)]
+    first = found[0]
+    return errors.BadRequest.by_code(ErrorCode.BAD_REQUEST, f"{first['field']}: {first['problem']}", {"problems": found})
 
 
 def _doubt_clocks(error: errors.Expired, left: float) -> errors.Expired:

@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas import names
+from schemas.problems import problems
 from sttd.errors import SettingsInvalid
 
 CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
@@ -76,5 +77,4 @@ def credentials() -> dict[str, Any]:
 
 def complaints(error: ValidationError) -> str:
     """One clause per wrong setting, never with its value (it may be a secret)."""
-    found = error.errors(include_input=False, include_url=False)
-    return "; ".join(f"STTD_{'.'.join(map(str, one['loc'])).upper()}: {one['msg'].removeprefix('Value error, ')}" for one in found)
+    return "; ".join(f"STTD_{name.upper()}: {problem}" for name, problem in problems(error))

@@ -50,7 +50,17 @@ async def capacity(encoder: str, size: str, lengths: Sequence[float], rounds: in
 def show(profiles: Sequence[Profile]) -> Table:
     """Core seconds, notes a core can do in an hour, and wall time, by length."""
     table = Table(title=f"load {os.getloadavg()[0]:.1f} at the end", title_justify="left")
-    for column in ("encoder", "note", "decode", "engine", "core s a note", "line", "notes a core-hour", "audio s a core s", "wall s"):
+    for column in (
+        "encoder",
+        "note",
+        "decode",
+        "engine",
+        "core s a note",
+        "line",
+        "notes a core-hour",
+        "audio s a core s",
+        "wall s",
+    ):
         table.add_column(column, justify="right")
     for profile in profiles:
         for row in profile.rows:

@@ -46,14 +46,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("command", choices=COMMANDS, help="what to measure")
     parser.add_argument("names", nargs="*", help="for `scenario`: which (default: all): " + ", ".join(scenarios.ALL))
     parser.add_argument("--rounds", type=int, help="how often each peer has its turn (default: 5; quick: 1)")
-    parser.add_argument("--seconds", type=float, help="length of each closed loop and each Poisson load (default: 30; quick: 6)")
+    parser.add_argument(
+        "--seconds", type=float, help="length of each closed loop and each Poisson load (default: 30; quick: 6)"
+    )
     parser.add_argument("--peers", type=_names(PEERS), help="comma-separated (default: all): " + ", ".join(PEERS))
     parser.add_argument("--loads", type=_loads, help="comma-separated (default: all): " + ", ".join(run.LOADS))
-    parser.add_argument("--notes", choices=("short", "mixed", "samples"), default="short", help="3 s, 3 to 60 s, or sttd's own")
-    parser.add_argument("--model", choices=[*workload.SIZES, "demo"], default="base", help="the size that the workload has, or `demo`")
+    parser.add_argument(
+        "--notes", choices=("short", "mixed", "samples"), default="short", help="3 s, 3 to 60 s, or sttd's own"
+    )
+    parser.add_argument(
+        "--model", choices=[*workload.SIZES, "demo"], default="base", help="the size that the workload has, or `demo`"
+    )
     parser.add_argument("--cores", type=int, default=min(2, usable_cores()), help="everything runs on so many")
     parser.add_argument("--count", type=int, help="for `texts`: notes in each language; for `memory`: notes")
-    parser.add_argument("--out", type=Path, help="directory for results (default: docs/benchmarks; quick: .local/bench-quick)")
+    parser.add_argument(
+        "--out", type=Path, help="directory for results (default: docs/benchmarks; quick: .local/bench-quick)"
+    )
     return parser
 
 
@@ -68,7 +76,9 @@ def _names(table: Mapping[str, Peer]) -> Any:
     def parse(text: str) -> tuple[str, ...]:
         names = tuple(text.split(","))
         if unknown := set(names) - set(table):
-            raise argparse.ArgumentTypeError(f"no such peer: {', '.join(sorted(unknown))}; there are {', '.join(table)}")
+            raise argparse.ArgumentTypeError(
+                f"no such peer: {', '.join(sorted(unknown))}; there are {', '.join(table)}"
+            )
         return names
 
     return parse
@@ -118,10 +128,18 @@ async def _ladder(given: argparse.Namespace, bench: Bench) -> dict[str, Any]:
     return await _compared(given, plan, LADDER, replace(bench, language="auto"))
 
 
-async def _compared(given: argparse.Namespace, plan: run.Plan, peers: Mapping[str, Peer], bench: Bench) -> dict[str, Any]:
+async def _compared(
+    given: argparse.Namespace, plan: run.Plan, peers: Mapping[str, Peer], bench: Bench
+) -> dict[str, Any]:
     """What there is so far is written after each round: a run of hours may be interrupted."""
     head = _head(bench) | {
-        "plan": {"rounds": plan.rounds, "seconds": plan.seconds, "loads": list(plan.loads), "notes": plan.kind, "beam": bench.beam},
+        "plan": {
+            "rounds": plan.rounds,
+            "seconds": plan.seconds,
+            "loads": list(plan.loads),
+            "notes": plan.kind,
+            "beam": bench.beam,
+        },
         "titles": {name: peer.title for name, peer in peers.items()},
     }
 
@@ -178,4 +196,11 @@ def _write(given: argparse.Namespace, found: dict[str, Any]) -> None:
         sys.stderr.write(f"written: {os.path.relpath(folder / stem)}.json and .md\n")
 
 
-COMMANDS: Final = {"run": _run, "quick": _quick, "ladder": _ladder, "scenario": _scenario, "texts": _texts, "cosine": _cosine}
+COMMANDS: Final = {
+    "run": _run,
+    "quick": _quick,
+    "ladder": _ladder,
+    "scenario": _scenario,
+    "texts": _texts,
+    "cosine": _cosine,
+}

@@ -39,7 +39,9 @@ def _rows(name: str) -> Iterator[dict[str, Any]]:
         directory = demo_directory() if name == "demo" else DATA / "models" / f"{name}-{stored}"
         if not (directory / "tokenizer.json").exists():
             workload.build(workload.SIZES[name], directory, stored=stored)
-        row = {"model": name, "stored": stored} | _against_float32(directory, 80 if name == "demo" else workload.SIZES[name].mels)
+        row = {"model": name, "stored": stored} | _against_float32(
+            directory, 80 if name == "demo" else workload.SIZES[name].mels
+        )
         tell(str(row))
         yield row
 
@@ -51,7 +53,11 @@ def _against_float32(directory: Path, bands: int) -> dict[str, Any]:
     exact = _ctranslate2(directory, "float32", mel)
     found: dict[str, Any] = {}
     for precision in PRECISIONS:
-        found |= _near(precision, np.asarray(CompiledEncoder(EncoderFile(directory / "model.bin"), precision, 1).encode(mel)), exact)
+        found |= _near(
+            precision,
+            np.asarray(CompiledEncoder(EncoderFile(directory / "model.bin"), precision, 1).encode(mel)),
+            exact,
+        )
     return found | _near("ctranslate2_int8", _ctranslate2(directory, "int8", mel), exact)
 
 

@@ -60,11 +60,15 @@ class Sample:
         return {
             "notes": len(answers),
             "failures": self.failures,
-            "wrong_texts": sum(not right_text(note, answer.text, said) for note, answer in self.answers) if said else None,
+            "wrong_texts": sum(not right_text(note, answer.text, said) for note, answer in self.answers)
+            if said
+            else None,
             "notes_per_second": speed,
             "audio_seconds_per_second": speed * audio / count,
             "latency": figures.latencies([answer.seconds for answer in answers]),
-            "stages": {stage: figures.latencies(found) for stage in (*STAGES, "rest") if (found := _stage(answers, stage))},
+            "stages": {
+                stage: figures.latencies(found) for stage in (*STAGES, "rest") if (found := _stage(answers, stage))
+            },
             "core_seconds_per_note": self.core_seconds / count,
             "broker_core_seconds_per_note": self.broker_core_seconds / count,
             "peak_mib": self.peak_mib,
@@ -121,7 +125,9 @@ class Load:
             await self._ask(sample, note)
 
         async def all_of_them(sample: Sample) -> None:
-            await asyncio.gather(*(at(sample, moment, notes[number % len(notes)]) for number, moment in enumerate(moments)))
+            await asyncio.gather(
+                *(at(sample, moment, notes[number % len(notes)]) for number, moment in enumerate(moments))
+            )
 
         return await self._watched(all_of_them)
 

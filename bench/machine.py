@@ -29,7 +29,9 @@ def describe(cores: int, *interpreters: Path) -> dict[str, Any]:
     packages = {name: found for name in PACKAGES if (found := _version(name))}
     for interpreter in interpreters:
         if interpreter.exists():
-            told = subprocess.run([interpreter, "-c", TELL, *THEIRS], capture_output=True, text=True, check=False).stdout  # noqa: S603 - our own environments
+            told = subprocess.run(
+                [interpreter, "-c", TELL, *THEIRS], capture_output=True, text=True, check=False
+            ).stdout
             packages |= dict(line.split(" ", 1) for line in told.splitlines())
     return {
         "cpu": facts.get("model name", platform.machine()),

@@ -57,9 +57,15 @@ class Note:
 def notes(kind: str, directory: Path, *, seed: int = 1) -> list[Note]:
     """The notes of one of `SETS`, in a fixed order that mixes lengths; languages take turns."""
     if kind == "samples":
-        return [Note(one.file, one.language, one.text, _SAMPLE_SECONDS, one.path.read_bytes()) for one in _short_samples()]
+        return [
+            Note(one.file, one.language, one.text, _SAMPLE_SECONDS, one.path.read_bytes()) for one in _short_samples()
+        ]
     need_espeak()
-    lengths = {"short": [SHORT_SECONDS] * 8, "mixed": [float(s) for s, n in MIXED.items() for _ in range(n)], "long": [LONG_SECONDS]}[kind]
+    lengths = {
+        "short": [SHORT_SECONDS] * 8,
+        "mixed": [float(s) for s, n in MIXED.items() for _ in range(n)],
+        "long": [LONG_SECONDS],
+    }[kind]
     directory.mkdir(parents=True, exist_ok=True)
     made = [_note(kind, number, seconds, directory, seed) for number, seconds in enumerate(lengths)]
     Random(seed).shuffle(made)  # noqa: S311 - an order, not a secret

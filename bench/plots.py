@@ -20,7 +20,9 @@ def main(path: Path) -> None:
     clients = sorted((load for load in found["plan"]["loads"] if load.startswith("closed:")), key=_amount)
     if len(clients) > 1:
         _curves(found, clients, "notes_per_second", "notes per second", path.with_name(f"{path.stem}-throughput.svg"))
-        _curves(found, clients, "p95", "p95 from asking to answer, in seconds", path.with_name(f"{path.stem}-latency.svg"))
+        _curves(
+            found, clients, "p95", "p95 from asking to answer, in seconds", path.with_name(f"{path.stem}-latency.svg")
+        )
     if clients:
         busiest = "closed:8" if "closed:8" in clients else clients[-1]
         _bars(found, busiest, path.with_name(f"{path.stem}-core-seconds.svg"))
@@ -52,8 +54,12 @@ def _curves(found: dict[str, Any], loads: list[str], name: str, label: str, path
         points = [(_amount(load), figures.spread(_values(samples[load], name))) for load in loads if load in samples]
         at = [clients for clients, _ in points]
         wide = 2.5 if peer.startswith("ours") else 1.2
-        (line,) = axes.plot(at, [spread["median"] for _, spread in points], marker="o", linewidth=wide, label=found["titles"][peer])
-        axes.fill_between(at, [s["low"] for _, s in points], [s["high"] for _, s in points], color=line.get_color(), alpha=0.15)
+        (line,) = axes.plot(
+            at, [spread["median"] for _, spread in points], marker="o", linewidth=wide, label=found["titles"][peer]
+        )
+        axes.fill_between(
+            at, [s["low"] for _, s in points], [s["high"] for _, s in points], color=line.get_color(), alpha=0.15
+        )
     axes.set_xscale("log", base=2)
     axes.set_xticks([_amount(load) for load in loads], [str(_amount(load)) for load in loads])
     axes.set_xlabel("clients")
@@ -66,10 +72,16 @@ def _curves(found: dict[str, Any], loads: list[str], name: str, label: str, path
 def _bars(found: dict[str, Any], load: str, path: Path) -> None:
     """Core seconds of a note: what a busy neighbour troubles least."""
     figure, axes = _axes(f"core seconds of a note, {_amount(load)} clients ({found['plan']['notes']} notes)")
-    rows = {peer: figures.spread(_values(samples[load], "core_seconds_per_note")) for peer, samples in found["samples"].items()}
+    rows = {
+        peer: figures.spread(_values(samples[load], "core_seconds_per_note"))
+        for peer, samples in found["samples"].items()
+    }
     ordered = sorted(rows, key=lambda peer: -rows[peer]["median"])
     middles = [rows[peer]["median"] for peer in ordered]
-    spreads = [[m - rows[p]["low"] for m, p in zip(middles, ordered, strict=True)], [rows[p]["high"] - rows[p]["median"] for p in ordered]]
+    spreads = [
+        [m - rows[p]["low"] for m, p in zip(middles, ordered, strict=True)],
+        [rows[p]["high"] - rows[p]["median"] for p in ordered],
+    ]
     axes.barh([found["titles"][peer] for peer in ordered], middles, xerr=spreads, color="tab:blue", alpha=0.8)
     axes.set_xlabel("core seconds")
     _save(figure, path)

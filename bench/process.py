@@ -40,8 +40,12 @@ def core_seconds(pid: int) -> float:
     total = 0
     for member in tree(pid):
         with contextlib.suppress(OSError):
-            fields = Path(f"/proc/{member}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-            total += sum(map(int, fields[11:15]))  # its own in user and kernel mode, and of children that were waited for
+            fields = (
+                Path(f"/proc/{member}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+            )
+            total += sum(
+                map(int, fields[11:15])
+            )  # its own in user and kernel mode, and of children that were waited for
     return total / TICKS
 
 
@@ -106,7 +110,13 @@ class Process:
         self._log = log
         with log.open("wb") as sink:
             self._popen = subprocess.Popen(  # noqa: S603 - the harness's own commands
-                command, env=environment, cwd=log.parent, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True
+                command,
+                env=environment,
+                cwd=log.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                start_new_session=True,
             )
 
     @property

@@ -78,14 +78,19 @@ def _load_table(found: dict[str, Any], load: str) -> Iterable[str]:
     files = {peer: _of(loads[load], "file_seconds") for peer, loads in found["samples"].items() if load in loads}
     if any(values for values in files.values()):
         yield ""
-        yield "The file took, in seconds: " + "; ".join(f"{peer} {figures.shown(figures.spread(took), 1)}" for peer, took in files.items())
+        yield "The file took, in seconds: " + "; ".join(
+            f"{peer} {figures.shown(figures.spread(took), 1)}" for peer, took in files.items()
+        )
 
 
 def _row(rounds: Sequence[dict[str, Any]]) -> str:
     cells = [
         figures.shown(figures.spread(_of(rounds, "notes_per_second"))),
         figures.shown(figures.spread(_of(rounds, "audio_seconds_per_second")), 1),
-        *(figures.shown(figures.spread(one["latency"][share] or 0.0 for one in rounds)) for share in ("p50", "p95", "p99")),
+        *(
+            figures.shown(figures.spread(one["latency"][share] or 0.0 for one in rounds))
+            for share in ("p50", "p95", "p99")
+        ),
         figures.shown(figures.spread(_of(rounds, "core_seconds_per_note")), 3),
         figures.shown(figures.spread(_of(rounds, "peak_mib")), 0),
         _texts(rounds),
@@ -115,7 +120,9 @@ def _relations(found: dict[str, Any]) -> Iterable[str]:
 
 def _pairs(peers: Sequence[str]) -> Iterable[tuple[str, str]]:
     """Ours over each baseline that ran; of a ladder each step over the one before it and over the first."""
-    yield from ((mine, peer) for mine in ("ours", "ours-ctranslate2") for peer in BASELINES if {mine, peer} <= set(peers))
+    yield from (
+        (mine, peer) for mine in ("ours", "ours-ctranslate2") for peer in BASELINES if {mine, peer} <= set(peers)
+    )
     if not (steps := sorted(peer for peer in peers if peer[0].isdigit())):
         return
     yield from zip(steps[1:], steps[:-1], strict=True)
@@ -131,7 +138,10 @@ def _starts(found: dict[str, Any]) -> Iterable[str]:
     yield "| peer | ready s | first answer s | peak MiB of all its processes |"
     yield "| --- | --- | --- | --- |"
     for peer, starts in found["starts"].items():
-        cells = [figures.shown(figures.spread(_of(starts, name)), digits) for name, digits in (("ready", 2), ("first_answer", 2))]
+        cells = [
+            figures.shown(figures.spread(_of(starts, name)), digits)
+            for name, digits in (("ready", 2), ("first_answer", 2))
+        ]
         peak = figures.shown(figures.spread([start["peak_mib"] for start in starts if "peak_mib" in start]), 0)
         yield f"| {found['titles'][peer]} | {' | '.join(cells)} | {peak} |"
 
@@ -163,7 +173,12 @@ def _anything(value: Any, depth: int = 2) -> Iterable[str]:
         if isinstance(inner, dict) and any(isinstance(deeper, dict | list) for deeper in inner.values()):
             yield from ["", heading, "", *_anything(inner, depth + 1)]
         elif isinstance(inner, dict):
-            yield from ["", heading, "", *(f"- {key.replace('_', ' ')}: {_plain(figure)}" for key, figure in inner.items())]
+            yield from [
+                "",
+                heading,
+                "",
+                *(f"- {key.replace('_', ' ')}: {_plain(figure)}" for key, figure in inner.items()),
+            ]
         elif isinstance(inner, list) and inner and isinstance(inner[0], dict):
             yield from ["", heading, "", *_rows(inner)]
         elif isinstance(inner, list) and inner and isinstance(inner[0], str):

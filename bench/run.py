@@ -62,9 +62,13 @@ def loads(text: str) -> tuple[str, ...]:
     for place, name in enumerate(names):
         kind, _, amount = name.partition(":")
         if kind not in KINDS or not amount.isdigit() or not int(amount):
-            raise ValueError(f"no such load: {name!r}; one is a kind ({', '.join(KINDS)}) and a number, such as {', '.join(LOADS[3:7])}")
+            raise ValueError(
+                f"no such load: {name!r}; one is a kind ({', '.join(KINDS)}) and a number, such as {', '.join(LOADS[3:7])}"
+            )
         if kind == "poisson" and not any(before.startswith("closed:") for before in names[:place]):
-            raise ValueError(f"{name} is a share of the capacity: a closed loop, such as closed:8, has to come before it")
+            raise ValueError(
+                f"{name} is a share of the capacity: a closed loop, such as closed:8, has to come before it"
+            )
     return names
 
 
@@ -74,7 +78,9 @@ def rotated(peers: Sequence[Peer], round_number: int) -> Iterable[Peer]:
     return (*peers[place:], *peers[:place])
 
 
-async def run(plan: Plan, peers: Mapping[str, Peer], bench: Bench, keep: Callable[[Results], None] = lambda _: None) -> Results:
+async def run(
+    plan: Plan, peers: Mapping[str, Peer], bench: Bench, keep: Callable[[Results], None] = lambda _: None
+) -> Results:
     """All rounds. A peer that fails to start is missing from then on, with its reason. `keep` is called after each round."""
     results = Results()
     notes = voice.notes(plan.kind, DATA / "notes")
@@ -93,7 +99,9 @@ async def run(plan: Plan, peers: Mapping[str, Peer], bench: Bench, keep: Callabl
 async def _one(peer: Peer, plan: Plan, bench: Bench, notes: Sequence[Note], number: int, results: Results) -> None:
     """One peer in one round: start, warm up, every load, stop."""
     async with on_stage(peer, bench, notes[0]) as running:
-        results.starts.setdefault(peer.name, []).append({"ready": running.ready_seconds, "first_answer": running.first_seconds})
+        results.starts.setdefault(peer.name, []).append(
+            {"ready": running.ready_seconds, "first_answer": running.first_seconds}
+        )
         load = Load(running.client, running.process.pid, bench.broker_pid if peer.on_queue else None)
         await load.burst(notes, WARM_UP_NOTES)
         capacity = 0.0
@@ -110,7 +118,9 @@ async def _one(peer: Peer, plan: Plan, bench: Bench, notes: Sequence[Note], numb
 
 
 def _keep_memory(results: Results, peer: Peer, running: Running) -> None:
-    results.starts[peer.name][-1]["peak_mib"] = max(summary[-1]["peak_mib"] for summary in results.samples[peer.name].values())
+    results.starts[peer.name][-1]["peak_mib"] = max(
+        summary[-1]["peak_mib"] for summary in results.samples[peer.name].values()
+    )
     running.process.check()
 
 

@@ -160,7 +160,9 @@ async def experiment(url: str, consumers: int, given: argparse.Namespace, seed: 
     queue = f"scaling-{uuid4().hex[:8]}"
     folder = Path(tempfile.mkdtemp(prefix="sttd-scaling-"))
     settings = {"request_queue": queue, "slots": "1", "model": given.model}
-    daemons = [DaemonProcess(url, folder / f"{number}.log", worker=f"w{number}", **settings) for number in range(consumers)]
+    daemons = [
+        DaemonProcess(url, folder / f"{number}.log", worker=f"w{number}", **settings) for number in range(consumers)
+    ]
     try:
         for daemon in daemons:
             await asyncio.to_thread(daemon.start)
@@ -226,7 +228,9 @@ def main() -> None:
     console.print(f"{slot:.0%} of the engine's core seconds need the slot")
     for repetition in range(given.repeat):
         for consumers in given.consumers or (1, 2, 4):
-            results.append(asyncio.run(experiment(os.environ["STTD_AMQP_URL"], consumers, given, given.seed + repetition, slot)))
+            results.append(
+                asyncio.run(experiment(os.environ["STTD_AMQP_URL"], consumers, given, given.seed + repetition, slot))
+            )
             console.print(show(results))
 
 

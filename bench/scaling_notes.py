@@ -73,4 +73,6 @@ def _pcm() -> bytes:
     """The long sample as s16le at 16 kHz."""
     resampler = av.AudioResampler("s16", "mono", RATE)
     with av.open(str(FOLDER / "ru-long.ogg")) as container:
-        return b"".join(part.to_ndarray().tobytes() for frame in container.decode(audio=0) for part in resampler.resample(frame))
+        return b"".join(
+            part.to_ndarray().tobytes() for frame in container.decode(audio=0) for part in resampler.resample(frame)
+        )

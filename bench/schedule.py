@@ -36,7 +36,13 @@ class Used:
         """Without decoder children, and without the event loop in each daemon's first thread."""
         folders = {f"/proc/{daemon.running.pid}/task" for daemon in daemons}
         loops = {f"/proc/{daemon.running.pid}/task/{daemon.running.pid}" for daemon in daemons}
-        return Used({name: used for name, used in self.threads.items() if name not in loops and name.rpartition("/")[0] in folders})
+        return Used(
+            {
+                name: used
+                for name, used in self.threads.items()
+                if name not in loops and name.rpartition("/")[0] in folders
+            }
+        )
 
     def since(self, before: Used) -> tuple[float, float]:
         """Core seconds and seconds in line."""
@@ -99,5 +105,7 @@ class Cores:
 
 def _busy_seconds() -> float:
     """Core seconds in which this machine's cores worked for anybody, or for another machine on the same host (steal)."""
-    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9])
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(
+        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+    )
     return (user + nice + system + irq + softirq + steal) / TICKS

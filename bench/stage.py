@@ -75,7 +75,9 @@ class Peer:
     def missing(self) -> str | None:
         """Why it cannot run here, or None."""
         if not ENVIRONMENTS[self.environment].exists():
-            return f"its environment is not installed (make bench-{'torch' if self.environment == 'torch' else 'setup'})"
+            return (
+                f"its environment is not installed (make bench-{'torch' if self.environment == 'torch' else 'setup'})"
+            )
         return None
 
 
@@ -104,7 +106,11 @@ async def on_stage(peer: Peer, bench: Bench, note: Note, **settings: str) -> Asy
         raise PeerFailed(reason)
     place = _place(bench)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("STTD_")}
-    environment = inherited | {"PYTHONPATH": str(ROOT), "STTD_AMQP_URL": bench.amqp_url, "BENCH_TRACE": str(place.trace)}
+    environment = inherited | {
+        "PYTHONPATH": str(ROOT),
+        "STTD_AMQP_URL": bench.amqp_url,
+        "BENCH_TRACE": str(place.trace),
+    }
     environment |= _daemon_settings(bench, place) | dict(peer.settings) | settings
     try:
         command = [str(ENVIRONMENTS[peer.environment]), *peer.command(bench, place)]

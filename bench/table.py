@@ -29,10 +29,20 @@ def _by_wyoming(_: Bench, place: Place) -> Client:
 
 
 def _daemon(name: str, title: str, module: str = "consumer", **settings: str) -> Peer:
-    return Peer(name, title, lambda _bench, _place: ["-m", module], _by_queue, settings=settings, on_queue=True, ready_at="/readyz")
+    return Peer(
+        name,
+        title,
+        lambda _bench, _place: ["-m", module],
+        _by_queue,
+        settings=settings,
+        on_queue=True,
+        ready_at="/readyz",
+    )
 
 
-def _hosted(name: str, title: str, module: str, *extra: str, workers: int = 0, environment: str = "own", form: str = "") -> Peer:
+def _hosted(
+    name: str, title: str, module: str, *extra: str, workers: int = 0, environment: str = "own", form: str = ""
+) -> Peer:
     """An engine behind host.py. `workers`: 0 means one for each core with one thread; else so many, which share the cores."""
 
     def command(bench: Bench, place: Place) -> list[str]:
@@ -56,7 +66,16 @@ def _old_service(bench: Bench, place: Place) -> list[str]:
 
 
 def _plain_worker(bench: Bench, place: Place) -> list[str]:
-    return ["-m", "bench.peers.plain_worker", "--queue", place.queue, "--model", str(bench.model.directory), "--threads", str(bench.cores)]
+    return [
+        "-m",
+        "bench.peers.plain_worker",
+        "--queue",
+        place.queue,
+        "--model",
+        str(bench.model.directory),
+        "--threads",
+        str(bench.cores),
+    ]
 
 
 def _wyoming(bench: Bench, place: Place) -> list[str]:
@@ -71,7 +90,12 @@ def _wyoming(bench: Bench, place: Place) -> list[str]:
         "--cpu-threads": bench.cores,
         "--stt-library": "faster-whisper",
     }
-    return ["-m", "wyoming_faster_whisper", "--local-files-only", *(str(word) for pair in given.items() for word in pair)]
+    return [
+        "-m",
+        "wyoming_faster_whisper",
+        "--local-files-only",
+        *(str(word) for pair in given.items() for word in pair),
+    ]
 
 
 PEERS: Final = {
@@ -103,7 +127,16 @@ LADDER: Final = {
     for peer in (
         _hosted("1-stock", "stock faster-whisper, one note at a time", "stock", workers=1),
         _hosted("2-pool", "+ a thread pool", "stock"),
-        _hosted("3-encode-once", "+ one encoding for language and text", "bare", "--no-vad", "--gate", "slots", "--encoder", "ctranslate2"),
+        _hosted(
+            "3-encode-once",
+            "+ one encoding for language and text",
+            "bare",
+            "--no-vad",
+            "--gate",
+            "slots",
+            "--encoder",
+            "ctranslate2",
+        ),
         _hosted("4-openvino", "+ OpenVINO encodes", "bare", "--no-vad", "--gate", "slots"),
         _hosted("5-scheduler", "+ the scheduler", "bare", "--no-vad"),
         _hosted("6-greedy", "+ beam 1 (another text on hard notes)", "bare", "--no-vad", "--beam", "1"),

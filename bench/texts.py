@@ -46,7 +46,9 @@ MODES: Final = (
     Mode("ctranslate2 encodes", {"encoder": "ctranslate2"}, BY_ITSELF, STOCK),
     Mode("OpenVINO encodes", {"encoder": "openvino"}, BY_ITSELF, STOCK),
     Mode("OpenVINO, voice detection", {"encoder": "openvino"}, BY_ITSELF | {"vad": True}, STOCK | {"vad_filter": True}),
-    Mode("OpenVINO, language auto", {"encoder": "openvino"}, BY_ITSELF | {"language": "auto"}, STOCK | {"language": None}),
+    Mode(
+        "OpenVINO, language auto", {"encoder": "openvino"}, BY_ITSELF | {"language": "auto"}, STOCK | {"language": None}
+    ),
     Mode("OpenVINO, greedy", {"encoder": "openvino"}, BY_ITSELF | {"beam": 1}, STOCK | {"beam_size": 1}),
     Mode("the daemon's defaults (ladder of temperatures)", {"encoder": "auto"}, {"vad": True}, {"vad_filter": True}),
     Mode("short decoder context: trim", {"encoder": "auto", "contexts": {"decoder": "trim"}}, BY_ITSELF, STOCK),
@@ -56,7 +58,9 @@ MODES: Final = (
 async def compare(count: int, cores: int) -> dict[str, Any]:
     """So many notes in each language, every mode."""
     made = [
-        Spoken(said, language, _samples(audio)) for language in ("ru", "en") for said, audio in notes.sentences(language, count, seed=7)
+        Spoken(said, language, _samples(audio))
+        for language in ("ru", "en")
+        for said, audio in notes.sentences(language, count, seed=7)
     ]
     stock = Stock(cores)
     found = {}
@@ -95,11 +99,17 @@ class Stock:
         self._exact = load("float32")
         self._kept: dict[tuple[int, str], tuple[str, float]] = {}
 
-    def text(self, note: Spoken, like: dict[str, Any], *, exact: bool = False, again: bool = False) -> tuple[str, float]:
+    def text(
+        self, note: Spoken, like: dict[str, Any], *, exact: bool = False, again: bool = False
+    ) -> tuple[str, float]:
         """Its text, and the highest temperature that it needed. `again`: asked anew even if it is known."""
         key = (id(note), f"{like}{exact}")
         if again or key not in self._kept:
-            given: dict[str, Any] = {"language": note.language, "beam_size": 5, "condition_on_previous_text": False} | like
+            given: dict[str, Any] = {
+                "language": note.language,
+                "beam_size": 5,
+                "condition_on_previous_text": False,
+            } | like
             segments = list((self._exact if exact else self._model).transcribe(note.samples, **given)[0])
             self._kept[key] = _joined(segments), max((segment.temperature or 0.0 for segment in segments), default=0.0)
         return self._kept[key]
@@ -112,7 +122,13 @@ def _joined(segments: Iterable[Any]) -> str:
 async def _one(mode: Mode, made: list[Spoken], stock: Stock, cores: int) -> dict[str, Any]:
     heard = await _ours(mode, made, cores)
     differences = [
-        {"said": note.said, "stock": theirs, "ours": ours, "words_apart": distance(words(theirs), words(ours)), "why": why}
+        {
+            "said": note.said,
+            "stock": theirs,
+            "ours": ours,
+            "words_apart": distance(words(theirs), words(ours)),
+            "why": why,
+        }
         for note, ours in zip(made, heard, strict=True)
         if (theirs := stock.text(note, mode.like)[0]) != ours and (why := _reason(note, ours, mode, stock))
     ]
@@ -134,12 +150,22 @@ async def _ours(mode: Mode, made: list[Spoken], cores: int) -> list[str]:
     if "contexts" in more:
         more["contexts"] = importlib.import_module("consumer.engine.contexts").Contexts(**more["contexts"])
     engine = await open_engine(
-        model="demo", cache=None, device="cpu", compute_type="int8", slots=cores, threads=cores, on_progress=lambda _: None, **more
+        model="demo",
+        cache=None,
+        device="cpu",
+        compute_type="int8",
+        slots=cores,
+        threads=cores,
+        on_progress=lambda _: None,
+        **more,
     )
     given: dict[str, Any] = {"beam": 5, "vad": True} | mode.options
     language = given.pop("language", None)
     try:
-        return [(await engine.transcribe(Job(note.samples, job_options(language or note.language, **given)))).text for note in made]
+        return [
+            (await engine.transcribe(Job(note.samples, job_options(language or note.language, **given)))).text
+            for note in made
+        ]
     finally:
         await engine.close(5)
 
@@ -148,7 +174,11 @@ def _reason(note: Spoken, ours: str, mode: Mode, stock: Stock) -> str:
     """Why the texts differ, as far as runs can tell; the first that applies."""
     if stock.text(note, mode.like)[1] > 0:
         redrawn = stock.text(note, mode.like, again=True)[0]
-        same = "gives yet another text when asked again" if redrawn != stock.text(note, mode.like)[0] else "happens to repeat itself"
+        same = (
+            "gives yet another text when asked again"
+            if redrawn != stock.text(note, mode.like)[0]
+            else "happens to repeat itself"
+        )
         return f"stock went above temperature 0, where it draws tokens from an unseeded generator; it {same}"
     exact = stock.text(note, mode.like, exact=True)[0]
     if exact == ours:

@@ -41,7 +41,9 @@ WORDS: Final = (
 ).split()
 """What the script says: 24 words, one token each."""
 
-TEXT_END: Final = 50_256  # the empty token: real vocabularies hold it here, and ctranslate2 calls only those multilingual
+TEXT_END: Final = (
+    50_256  # the empty token: real vocabularies hold it here, and ctranslate2 calls only those multilingual
+)
 FIRST_WORD: Final = 300  # any place behind the 256 bytes
 PUSH: Final = 10.0  # how much louder a position speaks than the token in front of it
 
@@ -112,7 +114,12 @@ def _vocabulary(size: Size) -> list[str]:
     tokens[FIRST_WORD : FIRST_WORD + len(WORDS)] = ["".join(_bytes_of(f" {word}")) for word in WORDS]
     languages = [*LANGUAGES, "yue"][: size.languages]
     control = ["endoftext", "startoftranscript", *languages, *TASKS]
-    return [*tokens, "", *(f"<|{name}|>" for name in control), *(f"<|{step * 0.02:.2f}|>" for step in range(POSITIONS + 1))]
+    return [
+        *tokens,
+        "",
+        *(f"<|{name}|>" for name in control),
+        *(f"<|{step * 0.02:.2f}|>" for step in range(POSITIONS + 1)),
+    ]
 
 
 def spelled_tokens() -> list[bytes]:
@@ -191,7 +198,9 @@ def _fill_layer(layer: Any, width: int, random: np.random.Generator, *, gain: fl
     _fill_linear(layer.ffn.linear_1, width, 4 * width, random, gain)
 
 
-def _fill_linear(linear: common_spec.LinearSpec, rows: int, columns: int, random: np.random.Generator, gain: float) -> None:
+def _fill_linear(
+    linear: common_spec.LinearSpec, rows: int, columns: int, random: np.random.Generator, gain: float
+) -> None:
     linear.weight = gain * _normal(random, rows, columns)
     linear.bias = _noise(random, rows, scale=0.02 * gain)
 
@@ -246,7 +255,9 @@ def _write_tokenizer(vocabulary: list[str], path: Path) -> None:
     tokenizer = Tokenizer(models.BPE({token: number for number, token in enumerate(vocabulary[: TEXT_END + 1])}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in vocabulary[TEXT_END + 1 : -POSITIONS - 1]])
+    tokenizer.add_special_tokens(
+        [AddedToken(token, special=True) for token in vocabulary[TEXT_END + 1 : -POSITIONS - 1]]
+    )
     tokenizer.add_tokens([AddedToken(token, normalized=False) for token in vocabulary[-POSITIONS - 1 :]])
     tokenizer.save(str(path))
 

@@ -139,7 +139,12 @@ class Daemon:
         self._watch(intake.run(), "intake")
         self._watch(self._follow_blocks(intake), "block-follower")
         self._health.set("accepting", True)
-        log.info("started", action="started", seconds=round(time.monotonic() - began, 2), slots=self._settings.effective_slots)
+        log.info(
+            "started",
+            action="started",
+            seconds=round(time.monotonic() - began, 2),
+            slots=self._settings.effective_slots,
+        )
 
     def _reconnect(self, reason: str) -> None:
         if self._intake is not None:
@@ -214,7 +219,9 @@ class Daemon:
             slots=settings.effective_slots,
             threads=sum(self._lanes().values()),
             on_progress=DownloadReporter(self._health, settings.model).tell,
-            long_audio=windows.chosen(settings.long_audio, settings.long_seconds, settings.window_seconds, settings.effective_slots),
+            long_audio=windows.chosen(
+                settings.long_audio, settings.long_seconds, settings.window_seconds, settings.effective_slots
+            ),
             batch=Batching(settings.batch_size, settings.batch_seconds),
         )
         self._parts.push_async_callback(engine.close, ENGINE_SECONDS)
@@ -226,7 +233,10 @@ class Daemon:
         self._metrics.engine(engine, settings.effective_slots)
         self._health.set("model", True)
         log.info(
-            "model loaded and self-tested", action="model_loaded", seconds=round(time.monotonic() - began, 2), **engine.info.model_dump()
+            "model loaded and self-tested",
+            action="model_loaded",
+            seconds=round(time.monotonic() - began, 2),
+            **engine.info.model_dump(),
         )
         bound = memory.bound(settings, memory.resident_bytes())
         self._metrics.serving(lambda: self._health.ready, bound.total - bound.decoders)

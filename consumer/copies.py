@@ -103,7 +103,11 @@ def _copy(delivery: Delivery, *, exchange: str, routing_key: str, marks: dict[st
 
 def _options(delivery: Delivery) -> dict[str, Any]:
     """The caller's option headers, as far as they are values that an option could have."""
-    found = {name: value for name, value in delivery.incoming.properties.headers.items() if name.startswith(names.OPTION_PREFIX)}
+    found = {
+        name: value
+        for name, value in delivery.incoming.properties.headers.items()
+        if name.startswith(names.OPTION_PREFIX)
+    }
     carried = {name: _carried(value) for name, value in found.items()}
     return {name: value for name, value in carried.items() if value is not None}
 

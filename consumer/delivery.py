@@ -246,7 +246,9 @@ class Delivery:
         size, limit = len(self.incoming.body), self.rules.max_body_bytes
         if size > limit:
             raise RequestFailed(
-                ErrorCode.BODY_TOO_LARGE, f"the body has {size} bytes; at most {limit} are taken", {"bytes": size, "limit": limit}
+                ErrorCode.BODY_TOO_LARGE,
+                f"the body has {size} bytes; at most {limit} are taken",
+                {"bytes": size, "limit": limit},
             )
         try:
             return request.parse(self.incoming.properties, self.incoming.body, now=datetime.now(UTC))

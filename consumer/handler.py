@@ -103,7 +103,9 @@ class Handler:
         except Exception as error:
             # A bug of ours must end in a retry and an answer, never in a lost message.
             log.exception("a request failed inside the daemon", action="request_crashed")
-            return verdict.failed(delivery, RequestFailed(ErrorCode.INTERNAL_ERROR, f"internal error ({type(error).__name__})"))
+            return verdict.failed(
+                delivery, RequestFailed(ErrorCode.INTERNAL_ERROR, f"internal error ({type(error).__name__})")
+            )
 
     async def _refusal(self, delivery: Delivery) -> Verdict | None:
         """What is settled without being read; None goes on."""
@@ -113,7 +115,11 @@ class Handler:
             return verdict.bad_reply_to(delivery)
         if delivery.dangerous:
             return verdict.poison(delivery) if delivery.suspected else verdict.suspect(delivery)
-        if delivery.direct_reply and self._requester_there is not None and not await self._requester_there(delivery.target):
+        if (
+            delivery.direct_reply
+            and self._requester_there is not None
+            and not await self._requester_there(delivery.target)
+        ):
             return verdict.nobody_waits(delivery)
         return None
 
@@ -123,7 +129,10 @@ class Handler:
         if delivery.message_id in self._cancels:
             raise cancelled()
         async with Limit(delivery, request.options.deadline) as limit:
-            with self._cancels.stopping(delivery.message_id, limit.cancel), await self._decoded(delivery, request.audio) as decoded:
+            with (
+                self._cancels.stopping(delivery.message_id, limit.cancel),
+                await self._decoded(delivery, request.audio) as decoded,
+            ):
                 decoded_at = time.monotonic()
                 decode_seconds = decoded_at - started
                 delivery.timeline.add("decode", started, decoded_at)
@@ -144,7 +153,9 @@ class Handler:
         self._metrics.observe_stage("fetch", delivery.timeline.seconds("fetch"))
         return await self._decoder.decode(fetched)
 
-    async def _transcribe(self, delivery: Delivery, decoded: DecodedAudio, asked: TranscriptionOptions) -> Transcription:
+    async def _transcribe(
+        self, delivery: Delivery, decoded: DecodedAudio, asked: TranscriptionOptions
+    ) -> Transcription:
         job = Job(
             decoded.pcm,
             self._defaults.job_options(asked),
@@ -158,7 +169,9 @@ class Handler:
             job.on_progress = reporter.report
             return await self._transcriber.transcribe(job)
 
-    def _observe(self, delivery: Delivery, decoded: DecodedAudio, heard: Transcription, decode_seconds: float, seconds: float) -> None:
+    def _observe(
+        self, delivery: Delivery, decoded: DecodedAudio, heard: Transcription, decode_seconds: float, seconds: float
+    ) -> None:
         duration = decoded.info.duration
         if delivery.queued_seconds is not None:
             self._metrics.observe_stage("queued", delivery.queued_seconds)
@@ -189,7 +202,12 @@ class Handler:
             segments=heard.segments,
             audio=decoded.info,
             model=self._transcriber.info,
-            timings=Timings(queued=delivery.queued_seconds, decode=decode_seconds, transcribe=seconds - decode_seconds, total=seconds),
+            timings=Timings(
+                queued=delivery.queued_seconds,
+                decode=decode_seconds,
+                transcribe=seconds - decode_seconds,
+                total=seconds,
+            ),
             attempt=delivery.attempt,
             worker=delivery.rules.worker,
         )

@@ -28,7 +28,9 @@ class Limit:
 
     def cancel(self) -> None:
         """End the work now: the caller does not want it any more."""
-        if not self._timeout.expired():  # a second cancel, or one in the moment of the deadline, finds it ending already
+        if (
+            not self._timeout.expired()
+        ):  # a second cancel, or one in the moment of the deadline, finds it ending already
             self._cancelled = True
             self._timeout.reschedule(asyncio.get_running_loop().time())
 
@@ -43,7 +45,9 @@ class Limit:
         await self._timeout.__aenter__()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Say who ended it."""
         try:
             await self._timeout.__aexit__(kind, error, trace)

@@ -82,10 +82,14 @@ def _harmless(_logger: Any, _method: str, event: Event) -> Event:
 def _escaped(key: str, value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    if key == "exception":  # its lines stay lines, each with a margin: the error's own text may hold a line feed of a caller
+    if (
+        key == "exception"
+    ):  # its lines stay lines, each with a margin: the error's own text may hold a line feed of a caller
         return "\n".join(f"  | {_printable(line)}" for line in value.split("\n"))
     return _printable(value if len(value) <= LONGEST or key == "event" else value[:LONGEST] + "...")
 
 
 def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else character.encode("unicode_escape").decode() for character in text)
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )

@@ -68,8 +68,15 @@ class BusReporter:
             return
         self.blocked_changed.set()
         self._metrics.publish_blocked(self.is_blocked)
-        self._health.set("publisher", self._up["publish"] and not blocked, "the broker has blocked us (memory or disk alarm)")
-        log.warning("the broker %s", "blocks our publishing" if blocked else "reads again", action="bus_blocked", blocked=blocked)
+        self._health.set(
+            "publisher", self._up["publish"] and not blocked, "the broker has blocked us (memory or disk alarm)"
+        )
+        log.warning(
+            "the broker %s",
+            "blocks our publishing" if blocked else "reads again",
+            action="bus_blocked",
+            blocked=blocked,
+        )
 
     @property
     def is_blocked(self) -> bool:

@@ -49,7 +49,9 @@ class ProgressReporter:
         self._task = asyncio.create_task(self._publish(), name="progress")
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Stop before the answer goes out: the answer is the last message."""
         self._task.cancel()
         await asyncio.wait({self._task})

@@ -40,28 +40,39 @@ def _entries(listed: str) -> list[str]:
 class Settings(BaseSettings):
     """The daemon's settings; each is read from `STTD_<NAME>` or from `.env`."""
 
-    model_config = SettingsConfigDict(env_prefix="STTD_", env_file=".env", env_ignore_empty=True, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="STTD_", env_file=".env", env_ignore_empty=True, frozen=True, extra="ignore"
+    )
 
     amqp_url: SecretStr = Field(
         default=SecretStr("amqp://guest:guest@127.0.0.1:5672/"),
         description="Where RabbitMQ is: amqp:// or amqps:// URL with user, password and vhost.",
     )
     topology: Literal["declare", "check"] = Field(
-        default="declare", description="`declare` creates queues and exchanges; `check` only looks, for users without configure rights."
+        default="declare",
+        description="`declare` creates queues and exchanges; `check` only looks, for users without configure rights.",
     )
     request_queue: str = Field(
         default=names.REQUESTS, description="The queue of interactive notes; bulk, and nothing else, follows its name."
     )
     reply_queue: str = Field(default=names.REPLIES, description="Where replies go that name no reply_to.")
-    prefetch: Annotated[int, Field(ge=1, le=2000)] | None = Field(default=None, description="Notes in hand at once. Default: 4 x slots.")
+    prefetch: Annotated[int, Field(ge=1, le=2000)] | None = Field(
+        default=None, description="Notes in hand at once. Default: 4 x slots."
+    )
 
     model: Annotated[str, Field(min_length=1)] = Field(
         default="base",
         description="A size (`base`, `small`, `large-v3` ...), a Hub id, a directory, or `demo` (bundled; for trying out only).",
     )
-    model_cache: Path | None = Field(default=None, description="Directory for downloaded models. Default: the Hub library's own cache.")
-    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where the model runs; `auto` takes a GPU if there is one.")
-    compute_type: str = Field(default="auto", description="ctranslate2's compute type; `auto` is int8 on CPU and float16 on a GPU.")
+    model_cache: Path | None = Field(
+        default=None, description="Directory for downloaded models. Default: the Hub library's own cache."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="Where the model runs; `auto` takes a GPU if there is one."
+    )
+    compute_type: str = Field(
+        default="auto", description="ctranslate2's compute type; `auto` is int8 on CPU and float16 on a GPU."
+    )
     encoder: Literal["auto", "ctranslate2", "openvino"] = Field(
         default="auto",
         description="Who encodes on a CPU: `auto` is OpenVINO where a self-test finds it as exact and faster, else ctranslate2.",
@@ -78,7 +89,9 @@ class Settings(BaseSettings):
         default=None, description="Model calls at a time, one core each on a CPU. Default: the usable cores."
     )
     language: str = Field(default="ru", description="Language of requests that name none: a Whisper code, or `auto`.")
-    beam_size: Annotated[int, Field(ge=1, le=10)] = Field(default=5, description="Beam width of requests that name none.")
+    beam_size: Annotated[int, Field(ge=1, le=10)] = Field(
+        default=5, description="Beam width of requests that name none."
+    )
     condition_on_previous_text: bool = Field(
         default=False, description="Feed each window the text before it; off, long notes cannot get stuck in a loop."
     )
@@ -91,7 +104,8 @@ class Settings(BaseSettings):
         default=60, description="From how many seconds on audio counts as long and is cut into windows."
     )
     window_seconds: Annotated[float, Field(ge=5, le=30)] = Field(
-        default=30, description="Longest window of long audio, in seconds; each costs about as much as a full one of 30."
+        default=30,
+        description="Longest window of long audio, in seconds; each costs about as much as a full one of 30.",
     )
     batch_size: Annotated[int, Field(ge=1, le=64)] = Field(
         default=16, description="On a GPU: how many notes' calls may run as one batch. A CPU runs them one by one."
@@ -101,26 +115,36 @@ class Settings(BaseSettings):
     )
 
     max_body_bytes: Annotated[int, Field(ge=1024, le=512 * 1024 * 1024)] = Field(
-        default=20 * 1024 * 1024, description="Largest message body taken (RabbitMQ 4 itself stops at 16 MiB by default)."
+        default=20 * 1024 * 1024,
+        description="Largest message body taken (RabbitMQ 4 itself stops at 16 MiB by default).",
     )
     s3_endpoint: str | None = Field(
         default=None,
         description="Address of the object store that `audio_ref` may point into, as `https://host:port`. Default: references are refused.",
     )
-    s3_region: Annotated[str, Field(pattern=r"^[a-zA-Z0-9-]+$")] = Field(default="us-east-1", description="The object store's region.")
-    s3_access_key: SecretStr | None = Field(default=None, description="The daemon's key id at the object store; needs `s3:GetObject` only.")
+    s3_region: Annotated[str, Field(pattern=r"^[a-zA-Z0-9-]+$")] = Field(
+        default="us-east-1", description="The object store's region."
+    )
+    s3_access_key: SecretStr | None = Field(
+        default=None, description="The daemon's key id at the object store; needs `s3:GetObject` only."
+    )
     s3_secret_key: SecretStr | None = Field(default=None, description="The secret that belongs to the key id.")
     s3_buckets: str = Field(
-        default="", description="What references may name: buckets, or `bucket/prefix` for keys under that prefix, comma-separated."
+        default="",
+        description="What references may name: buckets, or `bucket/prefix` for keys under that prefix, comma-separated.",
     )
-    s3_ca_file: Path | None = Field(default=None, description="Certificates to trust at the object store. Default: the system's.")
+    s3_ca_file: Path | None = Field(
+        default=None, description="Certificates to trust at the object store. Default: the system's."
+    )
     max_ref_bytes: Annotated[int, Field(ge=1024, le=512 * 1024 * 1024)] = Field(
         default=32 * 1024 * 1024, description="Largest object that is read for an `audio_ref`."
     )
     ref_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
         default=60, description="Longest time that reading one object may take, in seconds."
     )
-    max_audio_seconds: Annotated[float, Field(gt=0, le=36_000)] = Field(default=3600, description="Longest audio taken, in seconds.")
+    max_audio_seconds: Annotated[float, Field(gt=0, le=36_000)] = Field(
+        default=3600, description="Longest audio taken, in seconds."
+    )
     decode_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
         default=60, description="Longest time that decoding one file may take, in seconds."
     )
@@ -129,22 +153,28 @@ class Settings(BaseSettings):
         description="Longest time from delivery to answer, in seconds; two minutes below RabbitMQ's consumer timeout at most.",
     )
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
-        default=30, description="How long SIGTERM waits for running work, in seconds; what is left goes back to the queue."
+        default=30,
+        description="How long SIGTERM waits for running work, in seconds; what is left goes back to the queue.",
     )
     publish_seconds: Annotated[float, Field(gt=0, le=120)] = Field(
         default=10, description="How long one publish may wait for the broker's confirm, in seconds."
     )
 
     check_requester: bool = Field(
-        default=False, description="Before the work, ask the broker whether a direct reply-to requester is still there; costs a round trip."
+        default=False,
+        description="Before the work, ask the broker whether a direct reply-to requester is still there; costs a round trip.",
     )
 
     side_host: str = Field(default="127.0.0.1", description="Address of metrics and health.")
     side_port: Annotated[int, Field(ge=0, le=65535)] = Field(
         default=9464, description="Port of metrics and health; 0 takes a free one and logs it."
     )
-    log_format: Literal["console", "json"] = Field(default="console", description="`console` for people, `json` for collectors.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least severe level that is logged.")
+    log_format: Literal["console", "json"] = Field(
+        default="console", description="`console` for people, `json` for collectors."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least severe level that is logged."
+    )
     worker: str = Field(
         default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",
         description="This process's name in replies, dead letters and the broker's connection list.",
@@ -176,7 +206,9 @@ class Settings(BaseSettings):
         except ValueError:
             usable = False
         if not usable or parts.username is not None or parts.query or parts.fragment:
-            raise ValueError("must be http://host:port or https://host:port; keys go into STTD_S3_ACCESS_KEY and STTD_S3_SECRET_KEY")
+            raise ValueError(
+                "must be http://host:port or https://host:port; keys go into STTD_S3_ACCESS_KEY and STTD_S3_SECRET_KEY"
+            )
         return value
 
     @field_validator("s3_buckets")
@@ -206,7 +238,9 @@ class Settings(BaseSettings):
         except ValueError:  # its own words quote what it took for the port: often the end of a password
             host = None
         if not host:
-            raise ValueError("must be amqp://user:password@host:port/vhost, with / # ? @ in a password written as %2F %23 %3F %40")
+            raise ValueError(
+                "must be amqp://user:password@host:port/vhost, with / # ? @ in a password written as %2F %23 %3F %40"
+            )
         return value
 
     @property

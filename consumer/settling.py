@@ -55,7 +55,11 @@ class Settling:
         try:
             await delivery.settlement.replace(replace)
         except (Unroutable, PublishForbidden) as error:
-            log.error("no copy could be published; the broker dead-letters the request itself", action="rejected", reason=error.message)
+            log.error(
+                "no copy could be published; the broker dead-letters the request itself",
+                action="rejected",
+                reason=error.message,
+            )
             await delivery.settlement.reject()
             return Verdict("dead_lettered", judged.code, dead_reason=DeadReason.UNPUBLISHABLE)
         self._failpoints.reached("after_confirm", delivery.message_id)
@@ -77,14 +81,20 @@ class Settling:
         except (Unroutable, PublishForbidden):
             if done.outcome != "retried":
                 raise
-            log.error("a retry queue cannot be reached; the caller is told that there is no other try", action="no_retry", code=done.code)
+            log.error(
+                "a retry queue cannot be reached; the caller is told that there is no other try",
+                action="no_retry",
+                code=done.code,
+            )
             return await self._replace(delivery, verdict.exhausted(delivery, done.code))
         return done
 
     async def _answer(self, delivery: Delivery, judged: Verdict, body: Transcript | Failure) -> Verdict:
         answer = copies.reply(delivery, body)
         try:
-            await self._insist(delivery, answer, patience=REPLY_PATIENCE, tries=DIRECT_TRIES if delivery.direct_reply else None)
+            await self._insist(
+                delivery, answer, patience=REPLY_PATIENCE, tries=DIRECT_TRIES if delivery.direct_reply else None
+            )
         except Unroutable:
             # Its queue is gone: the finished answer is kept where an operator, or the caller himself, can find it.
             await self._park(delivery, answer)
@@ -100,7 +110,9 @@ class Settling:
         await self._insist(delivery, copies.parked(answer, delivery))
         self._metrics.reply_parked()
 
-    async def _insist(self, delivery: Delivery, message: Outgoing, patience: float = float("inf"), tries: int | None = None) -> None:
+    async def _insist(
+        self, delivery: Delivery, message: Outgoing, patience: float = float("inf"), tries: int | None = None
+    ) -> None:
         """Publish until the broker confirms.
 
         Gives up after `patience` seconds, after `tries`, or when the message will come again anyway.
@@ -115,7 +127,10 @@ class Settling:
                 if loop.time() + pause > give_up or attempt == tries:
                     raise
                 log.warning(
-                    "a publish was not confirmed; trying again", action="publish_again", reason=error.message, to=message.routing_key
+                    "a publish was not confirmed; trying again",
+                    action="publish_again",
+                    reason=error.message,
+                    to=message.routing_key,
                 )
             else:
                 return

@@ -36,7 +36,9 @@ class Timeline:
         """No step yet."""
         self.steps: list[Step] = []
         self._sums: defaultdict[str, float] = defaultdict(float)
-        self._lock = threading.Lock()  # the windows of a long note run side by side, and a sum would lose one of two additions
+        self._lock = (
+            threading.Lock()
+        )  # the windows of a long note run side by side, and a sum would lose one of two additions
 
     def add(self, name: str, began: float, ended: float, together: int = 1) -> None:
         """Write down a step that is over."""

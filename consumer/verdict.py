@@ -61,7 +61,9 @@ def failed(delivery: Delivery, error: RequestFailed) -> Verdict:
     if not code.retryable:
         return Verdict("failed", str(code), answer=answer)
     reason = DeadReason.TIMED_OUT if code is ErrorCode.TIMED_OUT else DeadReason.RETRIES_EXHAUSTED
-    return Verdict("failed", str(code), answer=answer, copy=copies.dead(delivery, reason, str(code)), dead_reason=reason)
+    return Verdict(
+        "failed", str(code), answer=answer, copy=copies.dead(delivery, reason, str(code)), dead_reason=reason
+    )
 
 
 def suspect(delivery: Delivery) -> Verdict:
@@ -71,7 +73,9 @@ def suspect(delivery: Delivery) -> Verdict:
 
 def poison(delivery: Delivery) -> Verdict:
     """It was alone in hand when workers died: the caller is told, and nobody takes it again."""
-    answer = copies.failure(delivery, ErrorCode.POISON, ErrorCode.POISON.sentence, {"deliveries": delivery.incoming.deliveries})
+    answer = copies.failure(
+        delivery, ErrorCode.POISON, ErrorCode.POISON.sentence, {"deliveries": delivery.incoming.deliveries}
+    )
     return Verdict(
         "failed",
         ErrorCode.POISON,

@@ -101,7 +101,10 @@ class Worker:
         incoming = delivery.incoming
         started = time.monotonic()
         with structlog.contextvars.bound_contextvars(
-            correlation_id=incoming.properties.correlation_id, message_id=delivery.message_id, lane=incoming.lane, attempt=delivery.attempt
+            correlation_id=incoming.properties.correlation_id,
+            message_id=delivery.message_id,
+            lane=incoming.lane,
+            attempt=delivery.attempt,
         ):
             try:
                 verdict = await (self._alone(delivery) if delivery.suspected else self._handler.handle(delivery))
@@ -119,7 +122,9 @@ class Worker:
                 # A bug in the settling itself. Unacked, the message would hold its place in the prefetch until the broker's consumer
                 # timeout; given back, it is counted, isolated on the suspect queue, and ends as poison with an answer.
                 delivery.settlement.abandon()
-                log.exception("a delivery could not be settled; all in hand go back to the broker", action="settle_failed")
+                log.exception(
+                    "a delivery could not be settled; all in hand go back to the broker", action="settle_failed"
+                )
                 self._hand_back("settling failed")
                 self._stranded("a delivery could not be settled")
             else:
@@ -154,7 +159,14 @@ class Worker:
             self._metrics.retried(verdict.code)
         if verdict.dead_reason is not None:
             self._metrics.dead_lettered(str(verdict.dead_reason))
-        log.info("request %s", verdict.outcome, action="request_done", code=verdict.code, seconds=round(seconds, 3), bytes=size)
+        log.info(
+            "request %s",
+            verdict.outcome,
+            action="request_done",
+            code=verdict.code,
+            seconds=round(seconds, 3),
+            bytes=size,
+        )
 
     def orphan(self) -> None:
         """The connection is gone: every note in hand will be delivered again, so working on would only make duplicates."""
@@ -169,8 +181,18 @@ class Worker:
         what was delivered before: the broker counts each hand-back like a death, and a few restarts would make poison of it.
         """
         in_hand = dict(self._in_hand)
-        untouched = [task for task, delivery in in_hand.items() if delivery.untouched and not (delivery.again or delivery.suspected)]
-        log.info("finishing %d notes in hand", len(in_hand) - len(untouched), action="drain", grace=seconds, not_begun=len(untouched))
+        untouched = [
+            task
+            for task, delivery in in_hand.items()
+            if delivery.untouched and not (delivery.again or delivery.suspected)
+        ]
+        log.info(
+            "finishing %d notes in hand",
+            len(in_hand) - len(untouched),
+            action="drain",
+            grace=seconds,
+            not_begun=len(untouched),
+        )
         for task in untouched:
             task.cancel("drain: not begun")
         if in_hand:

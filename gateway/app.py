@@ -55,13 +55,20 @@ class Gateway:
         with _on_stop(stop):
             async with self._broker.running():
                 await self._run(stop)
-                log.info("stopping: answers under way are finished first", action="draining", under_way=self._server.under_way)
+                log.info(
+                    "stopping: answers under way are finished first",
+                    action="draining",
+                    under_way=self._server.under_way,
+                )
                 await self._server.close()
         log.info("stopped", action="stopped")
 
     async def _run(self, stop: asyncio.Event) -> None:
         """Until told to stop; a server that dies by itself ends the gateway with what it died of."""
-        ends = [asyncio.create_task(stop.wait(), name="stop"), asyncio.create_task(self._server.watch(), name="watch the server")]
+        ends = [
+            asyncio.create_task(stop.wait(), name="stop"),
+            asyncio.create_task(self._server.watch(), name="watch the server"),
+        ]
         try:
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             for task in done:

@@ -61,7 +61,9 @@ class Broker:
                 await self._client.open()
             except BrokerUnavailable as error:
                 self._trouble = str(error)
-                log.warning("no broker yet; trying again", action="broker_away", reason=self._trouble, pause_seconds=pause)
+                log.warning(
+                    "no broker yet; trying again", action="broker_away", reason=self._trouble, pause_seconds=pause
+                )
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             else:
@@ -80,7 +82,11 @@ class Broker:
         if not self._opened:
             raise BrokerUnavailable(self._trouble)
         now = asyncio.get_running_loop().time()
-        if self._looking is None or not self._client.connected or (self._looking.done() and now - self._looked >= FRESH_SECONDS):
+        if (
+            self._looking is None
+            or not self._client.connected
+            or (self._looking.done() and now - self._looked >= FRESH_SECONDS)
+        ):
             self._looked = now
             self._looking = asyncio.create_task(self._client.queue_state(), name="look at the queue")
         return await asyncio.shield(self._looking)

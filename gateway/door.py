@@ -48,7 +48,9 @@ class Door:
         visit = _Visit(scope, send, request_id)
         try:
             if not self._welcome(scope):
-                await refuse(scope, Problem(401, "a valid bearer token is needed", "invalid_api_key"))(scope, receive, visit.send)
+                await refuse(scope, Problem(401, "a valid bearer token is needed", "invalid_api_key"))(
+                    scope, receive, visit.send
+                )
             else:
                 await self._inner(scope, receive, visit.send)
         except asyncio.CancelledError:
@@ -139,7 +141,9 @@ async def on_problem(request: Request, error: Exception) -> Response:
     if isinstance(error, Problem):
         return refuse(request.scope, error)
     assert isinstance(error, HTTPException)
-    answer = refuse(request.scope, Problem(error.status_code, f"{error.detail}: see /openapi.json for what there is", "not_found"))
+    answer = refuse(
+        request.scope, Problem(error.status_code, f"{error.detail}: see /openapi.json for what there is", "not_found")
+    )
     answer.headers.update(error.headers or {})
     return answer
 

@@ -54,7 +54,9 @@ class Story:
         if self._wish.form != "verbose_json":
             return shapes.Done(text=found.text)
         told = shapes.verbose(found, self._wish.task, self._wish.granularities)
-        return shapes.Done(text=found.text, language=told.language, duration=told.duration, segments=told.segments, words=told.words)
+        return shapes.Done(
+            text=found.text, language=told.language, duration=told.duration, segments=told.segments, words=told.words
+        )
 
 
 class Events(Response):
@@ -63,7 +65,12 @@ class Events(Response):
     media_type = "text/event-stream"
 
     def __init__(
-        self, run: Run, first: Progress | Transcript, wish: Wish, stack: AsyncExitStack, error: Callable[[Problem], bytes]
+        self,
+        run: Run,
+        first: Progress | Transcript,
+        wish: Wish,
+        stack: AsyncExitStack,
+        error: Callable[[Problem], bytes],
     ) -> None:
         """`error` renders a problem as the body of an error."""
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})

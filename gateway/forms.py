@@ -68,7 +68,9 @@ async def read(request: Request, hold: Hold, limits: Limits) -> Form:
                 if not hold.evicted:
                     scope.reschedule(min(end, loop.time() + IDLE_SECONDS))
     except TimeoutError:
-        raise Problem(408, f"the upload was too slow: {limits.seconds:g} s in all, no pause above {IDLE_SECONDS:g} s", "too_slow") from None
+        raise Problem(
+            408, f"the upload was too slow: {limits.seconds:g} s in all, no pause above {IDLE_SECONDS:g} s", "too_slow"
+        ) from None
     except ClientDisconnect:
         raise CallerGone from None
     else:

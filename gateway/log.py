@@ -13,7 +13,12 @@ from typing import Any, Final
 import structlog
 
 LONGEST: Final = 200
-NOISY: Final = {"aiormq": logging.CRITICAL, "aio_pika": logging.CRITICAL, "asyncio": logging.WARNING, "uvicorn": logging.ERROR}
+NOISY: Final = {
+    "aiormq": logging.CRITICAL,
+    "aio_pika": logging.CRITICAL,
+    "asyncio": logging.WARNING,
+    "uvicorn": logging.ERROR,
+}
 """Libraries that tell in their own words what our own lines say better, and their floor."""
 
 Event = MutableMapping[str, Any]
@@ -34,7 +39,12 @@ def configure(style: str, level: str) -> None:
         cache_logger_on_first_use=False,
     )
     render = structlog.processors.JSONRenderer(ensure_ascii=False) if style == "json" else _console()
-    last: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.format_exc_info, harmless, render]
+    last: list[Any] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,
+        harmless,
+        render,
+    ]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
@@ -60,4 +70,6 @@ def _escaped(key: str, value: Any) -> Any:
 
 
 def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else character.encode("unicode_escape").decode() for character in text)
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )

@@ -52,7 +52,9 @@ _FILE: Final = {
 
 def document() -> dict[str, Any]:
     """The document, OpenAPI 3.1."""
-    _, schemas = models_json_schema([(model, "serialization") for model in _MODELS], ref_template="#/components/schemas/{model}")
+    _, schemas = models_json_schema(
+        [(model, "serialization") for model in _MODELS], ref_template="#/components/schemas/{model}"
+    )
     return {
         "openapi": "3.1.0",
         "info": {
@@ -64,7 +66,10 @@ def document() -> dict[str, Any]:
         "servers": [{"url": "http://127.0.0.1:5000"}],
         "security": [{}, {"bearer": []}],
         "paths": _paths(),
-        "components": {"schemas": schemas["$defs"], "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
+        "components": {
+            "schemas": schemas["$defs"],
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
     }
 
 
@@ -76,7 +81,9 @@ def _paths() -> dict[str, Any]:
         "/v1/audio/translations": {"post": _openai("translate")},
         "/v1/models": {"get": _get("listModels", "The names that a call may use.", "Models")},
         "/v1/models/{model}": {"get": _one_model()},
-        "/openapi.json": {"get": _open(_operation("document", "This document.", {"200": {"description": "OpenAPI 3.1."}}))},
+        "/openapi.json": {
+            "get": _open(_operation("document", "This document.", {"200": {"description": "OpenAPI 3.1."}}))
+        },
     }
 
 
@@ -84,7 +91,12 @@ def _transcribe() -> dict[str, Any]:
     fields = {
         "file": _FILE,
         "language": {"type": "string", "description": f"{_LANGUAGE} Default: the daemon's setting."},
-        "task": {"type": "string", "enum": list(get_args(Task)), "default": "transcribe", "description": "`translate` answers in English."},
+        "task": {
+            "type": "string",
+            "enum": list(get_args(Task)),
+            "default": "transcribe",
+            "description": "`translate` answers in English.",
+        },
         "prompt": _PROMPT,
     }
     answers = {"200": _answer("The text.", "OldTranscript")} | _failures("OldError")
@@ -105,7 +117,12 @@ def _openai(task: Task) -> dict[str, Any]:
         "model": {"type": "string", "description": "Any name: the daemon has one model, and it answers."},
         "prompt": _PROMPT,
         "response_format": {"type": "string", "enum": list(get_args(ResponseFormat)), "default": "json"},
-        "temperature": {"type": "number", "minimum": 0, "maximum": 1, "description": "0: rising while the text looks wrong."},
+        "temperature": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "description": "0: rising while the text looks wrong.",
+        },
         "timestamp_granularities[]": {
             "type": "array",
             "items": {"type": "string", "enum": list(get_args(Granularity))},
@@ -116,11 +133,17 @@ def _openai(task: Task) -> dict[str, Any]:
     if task == "transcribe":
         fields |= {
             "language": {"type": "string", "description": f"{_LANGUAGE} Default: `auto`."},
-            "languages[]": {"type": "array", "items": {"type": "string"}, "description": "What `auto` may choose from."},
+            "languages[]": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "What `auto` may choose from.",
+            },
             "keywords[]": {"type": "array", "items": {"type": "string"}, "description": "Words to prefer."},
         }
     what = "Transcribe one file." if task == "transcribe" else "Translate what is spoken into English."
-    return _operation(f"{task}OpenAI", f"{what} OpenAI's call.", {"200": _shaped()} | _failures("OpenAIError")) | _form(fields)
+    return _operation(f"{task}OpenAI", f"{what} OpenAI's call.", {"200": _shaped()} | _failures("OpenAIError")) | _form(
+        fields
+    )
 
 
 def _shaped() -> dict[str, Any]:
@@ -131,7 +154,10 @@ def _shaped() -> dict[str, Any]:
             "schema": {"anyOf": [_ref("Delta"), _ref("Done"), _ref("OpenAIError")]},
         },
     }
-    return {"description": "The text, as `response_format` and `stream` ask; each event's `data` is one JSON object.", "content": content}
+    return {
+        "description": "The text, as `response_format` and `stream` ask; each event's `data` is one JSON object.",
+        "content": content,
+    }
 
 
 def _one_model() -> dict[str, Any]:

@@ -22,7 +22,14 @@ class Problem(Exception):
     """A request ends with `status` and this message. `code`: one word for programs; `retry_after`: seconds; `param`: the form field."""
 
     def __init__(
-        self, status: int, message: str, code: str, *, retry_after: int | None = None, param: str | None = None, cause: str | None = None
+        self,
+        status: int,
+        message: str,
+        code: str,
+        *,
+        retry_after: int | None = None,
+        param: str | None = None,
+        cause: str | None = None,
     ) -> None:
         """Keep what the answer will say; `cause` is for the log."""
         super().__init__(message)
@@ -76,9 +83,13 @@ def from_client(error: errors.SttdClientError, *, bad_audio: int) -> Problem:
         case errors.ReplyTimeout():
             return Problem(504, "no answer in time: the queue is long, or no daemon works on it", error.code)
         case errors.BrokerUnavailable() | errors.ClientClosed():
-            return Problem(503, "the broker is away; try again later", error.code, retry_after=RETRY_SECONDS, cause=str(error))
+            return Problem(
+                503, "the broker is away; try again later", error.code, retry_after=RETRY_SECONDS, cause=str(error)
+            )
         case errors.NotServed():
-            return Problem(503, "no daemon has served the queue yet", error.code, retry_after=RETRY_SECONDS, cause=str(error))
+            return Problem(
+                503, "no daemon has served the queue yet", error.code, retry_after=RETRY_SECONDS, cause=str(error)
+            )
         case _:
             return Problem(500, "the transcription failed", error.code, cause=str(error))
 

@@ -79,7 +79,12 @@ class Endpoints:
         """One of them."""
         name = request.path_params["name"]
         if name not in self._names:
-            raise Problem(404, f"there is no model of that name; there are {', '.join(self._names)}", "model_not_found", param="model")
+            raise Problem(
+                404,
+                f"there is no model of that name; there are {', '.join(self._names)}",
+                "model_not_found",
+                param="model",
+            )
         return _json(shapes.Model(id=name))
 
     @property
@@ -93,7 +98,9 @@ class Endpoints:
         request.state.audio_bytes = None if form.audio is None else len(form.audio)
         return client, form
 
-    async def _transcribe(self, request: Request, client: Client, audio: bytes, options: Options, *, bad_audio: int) -> Transcript:
+    async def _transcribe(
+        self, request: Request, client: Client, audio: bytes, options: Options, *, bad_audio: int
+    ) -> Transcript:
         call = client.transcribe(audio, timeout=self.timeout, correlation_id=request.state.request_id, **options)
         found = await until_gone(request.receive, settled(call))
         if isinstance(found, SttdClientError):

@@ -34,7 +34,8 @@ class GatewaySettings(BaseSettings):
     )
 
     gateway_host: str = Field(
-        default="127.0.0.1", description="Address that the gateway listens on; `0.0.0.0` for bots on other hosts (then mind the firewall)."
+        default="127.0.0.1",
+        description="Address that the gateway listens on; `0.0.0.0` for bots on other hosts (then mind the firewall).",
     )
     gateway_port: Annotated[int, Field(ge=0, le=65535)] = Field(
         default=5000, description="Port of the gateway; 0 takes a free one and logs it."
@@ -64,14 +65,20 @@ class GatewaySettings(BaseSettings):
     model: Annotated[str, Field(min_length=1)] = Field(
         default="base", description="What the daemon's model is called on `/health` and `/v1/models`; loads nothing."
     )
-    log_format: Literal["console", "json"] = Field(default="console", description="`console` for people, `json` for collectors.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least severe level that is logged.")
+    log_format: Literal["console", "json"] = Field(
+        default="console", description="`console` for people, `json` for collectors."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least severe level that is logged."
+    )
 
     @field_validator("gateway_tokens")
     @classmethod
     def _guessable(cls, value: SecretStr) -> SecretStr:
         if any(len(token) < SHORTEST_TOKEN or not token.isascii() or " " in token for token in _split(value)):
-            raise ValueError(f"each token has {SHORTEST_TOKEN} ASCII characters or more and no space (`openssl rand -hex 16` makes one)")
+            raise ValueError(
+                f"each token has {SHORTEST_TOKEN} ASCII characters or more and no space (`openssl rand -hex 16` makes one)"
+            )
         return value
 
     @property

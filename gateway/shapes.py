@@ -77,7 +77,9 @@ class VerboseSegment(Body):
     @classmethod
     def of(cls, found: Segment) -> VerboseSegment:
         """A segment as OpenAI has it."""
-        given = found.model_dump(include={"id", "start", "end", "text", "avg_logprob", "compression_ratio", "no_speech_prob"})
+        given = found.model_dump(
+            include={"id", "start", "end", "text", "avg_logprob", "compression_ratio", "no_speech_prob"}
+        )
         return cls(seek=round(found.start * 100), **given)
 
 
@@ -172,5 +174,7 @@ def verbose(found: Transcript, task: Literal["transcribe", "translate"], granula
 def words(found: Transcript) -> list[VerboseWord]:
     """All words in order."""
     return [
-        VerboseWord(word=word.word.strip(), start=word.start, end=word.end) for segment in found.segments for word in segment.words or ()
+        VerboseWord(word=word.word.strip(), start=word.start, end=word.end)
+        for segment in found.segments
+        for word in segment.words or ()
     ]

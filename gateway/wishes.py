@@ -46,7 +46,8 @@ def openai(form: Form, task: Task) -> Wish:
         raise no_file()
     shape = _choice(form.one("response_format") or "json", get_args(ResponseFormat), "response_format")
     granularities = frozenset(
-        _choice(given, get_args(Granularity), "timestamp_granularities") for given in form.many("timestamp_granularities")
+        _choice(given, get_args(Granularity), "timestamp_granularities")
+        for given in form.many("timestamp_granularities")
     )
     if granularities and shape != "verbose_json":
         raise _wrong("timestamp_granularities needs response_format=verbose_json", "timestamp_granularities")

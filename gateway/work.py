@@ -68,7 +68,9 @@ class Run:
 
 
 @asynccontextmanager
-async def running(client: Client, audio: bytes, options: Options, *, timeout: float, request_id: str) -> AsyncIterator[Run]:  # noqa: ASYNC109 - travels to the daemon
+async def running(
+    client: Client, audio: bytes, options: Options, *, timeout: float, request_id: str
+) -> AsyncIterator[Run]:
     """Start a transcription; the end of the block cancels what is left of it."""
     news: asyncio.Queue[Progress | None] = asyncio.Queue()
     call = client.transcribe(audio, timeout=timeout, correlation_id=request_id, on_progress=news.put_nowait, **options)

@@ -77,7 +77,9 @@ def _server() -> Json:
 def _channels() -> Json:
     return {
         "requests": _queue(names.REQUESTS, "Interactive voice notes: somebody waits for the text.", _REQUEST_MESSAGES),
-        "requestsBulk": _queue(names.REQUESTS_BULK, "Backfills: served when no interactive note waits.", _REQUEST_MESSAGES),
+        "requestsBulk": _queue(
+            names.REQUESTS_BULK, "Backfills: served when no interactive note waits.", _REQUEST_MESSAGES
+        ),
         "replies": _queue(names.REPLIES, "Answers to requests that name no `reply_to`.", _ANSWERS),
         "replyTo": {
             "address": None,
@@ -91,7 +93,13 @@ def _channels() -> Json:
             "bindings": {
                 "amqp": {
                     "is": "routingKey",
-                    "exchange": {"name": names.CONTROL_EXCHANGE, "type": "fanout", "durable": True, "autoDelete": False, "vhost": "/"},
+                    "exchange": {
+                        "name": names.CONTROL_EXCHANGE,
+                        "type": "fanout",
+                        "durable": True,
+                        "autoDelete": False,
+                        "vhost": "/",
+                    },
                     **_AMQP,
                 }
             },
@@ -115,9 +123,13 @@ def _messages(found: tuple[str, ...]) -> Json:
 
 def _operations() -> Json:
     return {
-        "transcribe": _receive("requests", "Transcribe a voice note that somebody waits for.", _REQUEST_MESSAGES) | {"reply": _reply()},
-        "transcribeBulk": _receive("requestsBulk", "Transcribe a voice note of a backfill.", _REQUEST_MESSAGES) | {"reply": _reply()},
-        "cancel": _receive("control", "Stop working on a request; its caller gets the failure `cancelled`.", ("cancel",)),
+        "transcribe": _receive("requests", "Transcribe a voice note that somebody waits for.", _REQUEST_MESSAGES)
+        | {"reply": _reply()},
+        "transcribeBulk": _receive("requestsBulk", "Transcribe a voice note of a backfill.", _REQUEST_MESSAGES)
+        | {"reply": _reply()},
+        "cancel": _receive(
+            "control", "Stop working on a request; its caller gets the failure `cancelled`.", ("cancel",)
+        ),
         "answerByDefault": {
             "action": "send",
             "channel": {"$ref": "#/channels/replies"},
@@ -139,7 +151,10 @@ def _receive(channel: str, summary: str, messages: tuple[str, ...]) -> Json:
 
 def _reply() -> Json:
     return {
-        "address": {"location": "$message.header#/reply_to", "description": "The AMQP property `reply_to`, not a header."},
+        "address": {
+            "location": "$message.header#/reply_to",
+            "description": "The AMQP property `reply_to`, not a header.",
+        },
         "channel": {"$ref": "#/channels/replyTo"},
         "messages": [{"$ref": f"#/channels/replyTo/messages/{name}"} for name in _ANSWERS],
     }
@@ -159,8 +174,15 @@ def _message(title: str, payload: Json, example: Json, content_type: str = "appl
 
 
 def _requests() -> dict[str, Json]:
-    file = {"type": "string", "format": "binary", "minLength": 1, "description": "OGG/Opus, MP3, M4A/AAC, WAV, FLAC, WebM, AMR and others."}
-    raw = _message("The audio file's bytes, options in headers", file, {"headers": examples.HEADERS}, "application/octet-stream")
+    file = {
+        "type": "string",
+        "format": "binary",
+        "minLength": 1,
+        "description": "OGG/Opus, MP3, M4A/AAC, WAV, FLAC, WebM, AMR and others.",
+    }
+    raw = _message(
+        "The audio file's bytes, options in headers", file, {"headers": examples.HEADERS}, "application/octet-stream"
+    )
     json = _message("Audio in base64 and options", _schema("JsonRequest"), {"payload": examples.JSON_REQUEST})
     raw["headers"] = _option_headers()
     raw["x-amqp-properties"] = json["x-amqp-properties"] = _REQUEST_PROPERTIES
@@ -174,14 +196,23 @@ def _option_headers() -> Json:
         for option, field in TranscriptionOptions.model_fields.items()
     }
     pattern = f"^(?!{names.OPTION_PREFIX})"  # an unknown stt-* is refused, any other header is ignored
-    return {"type": "object", "properties": described, "patternProperties": {pattern: True}, "additionalProperties": False}
+    return {
+        "type": "object",
+        "properties": described,
+        "patternProperties": {pattern: True},
+        "additionalProperties": False,
+    }
 
 
 def _answers() -> dict[str, Json]:
     codes = ", ".join(f"`{code}`" for code in ErrorCode)
     return {
-        "transcript": _answer("The answer to a request that went well", "Transcript", MessageType.TRANSCRIPT, "transcript"),
-        "failure": _answer("The answer to a request that could not be served", "Failure", MessageType.FAILURE, "failure")
+        "transcript": _answer(
+            "The answer to a request that went well", "Transcript", MessageType.TRANSCRIPT, "transcript"
+        ),
+        "failure": _answer(
+            "The answer to a request that could not be served", "Failure", MessageType.FAILURE, "failure"
+        )
         | {"description": f"`error.code` is one of: {codes}."},
         "progress": _answer("Sent on request before the answer", "Progress", MessageType.PROGRESS, "progress"),
     }
@@ -189,15 +220,25 @@ def _answers() -> dict[str, Json]:
 
 def _answer(title: str, model: str, kind: MessageType, example: str) -> Json:
     message = _message(title, _schema(model), {"payload": json_schema.ROOTS[example][2]})
-    reply_id = {"type": "string", "format": "uuid", "description": "The same on every duplicate of one answer: keep the first."}
-    message["headers"] = {"type": "object", "properties": {names.REPLY_ID_HEADER: reply_id}, "required": [names.REPLY_ID_HEADER]}
+    reply_id = {
+        "type": "string",
+        "format": "uuid",
+        "description": "The same on every duplicate of one answer: keep the first.",
+    }
+    message["headers"] = {
+        "type": "object",
+        "properties": {names.REPLY_ID_HEADER: reply_id},
+        "required": [names.REPLY_ID_HEADER],
+    }
     message["bindings"] = {"amqp": {"messageType": str(kind), **_AMQP}}
     message["x-amqp-properties"] = _ANSWER_PROPERTIES
     return message
 
 
 def _cancel() -> Json:
-    message = _message("Stop working on a request", _schema("Cancel"), {"payload": examples.CANCEL.model_dump(mode="json")})
+    message = _message(
+        "Stop working on a request", _schema("Cancel"), {"payload": examples.CANCEL.model_dump(mode="json")}
+    )
     del message["correlationId"]
     return message
 

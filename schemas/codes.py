@@ -27,7 +27,10 @@ class ErrorCode(StrEnum):
         "bad_request",
         "The request breaks the contract: an unknown or out-of-range option, or a body that is not what its content type says.",
     )
-    BODY_TOO_LARGE = "body_too_large", "The message body, or the object that it refers to, is larger than this daemon accepts."
+    BODY_TOO_LARGE = (
+        "body_too_large",
+        "The message body, or the object that it refers to, is larger than this daemon accepts.",
+    )
     UNSUPPORTED_MEDIA = "unsupported_media", "The bytes are not in an audio format that this daemon decodes."
     AUDIO_UNREADABLE = "audio_unreadable", "The bytes look like audio, but no sound could be decoded from them."
     NO_AUDIO_STREAM = "no_audio_stream", "The file is readable media but holds no audio stream."
@@ -48,7 +51,10 @@ class ErrorCode(StrEnum):
     INTERNAL_ERROR = "internal_error", "The daemon failed on this request, on every try.", True
     TIMED_OUT = "timed_out", "The work took longer than the daemon allows one request.", True
     POISON = "poison", "A worker died each time it had this request in hand, so it is not tried again."
-    BAD_REPLY_TO = "bad_reply_to", "The reply_to names a queue that must not receive replies; the request is in the dead-letter queue."
+    BAD_REPLY_TO = (
+        "bad_reply_to",
+        "The reply_to names a queue that must not receive replies; the request is in the dead-letter queue.",
+    )
 
 
 class DeadReason(StrEnum):

@@ -36,7 +36,10 @@ TRANSCRIPT: Final = Transcript(
             avg_logprob=-0.21,
             no_speech_prob=0.02,
             compression_ratio=0.94,
-            words=[Word(start=0.1, end=0.5, word=" Купил", probability=0.98), Word(start=0.5, end=1.1, word=" продукты", probability=0.97)],
+            words=[
+                Word(start=0.1, end=0.5, word=" Купил", probability=0.98),
+                Word(start=0.5, end=1.1, word=" продукты", probability=0.97),
+            ],
         )
     ],
     audio=AudioInfo(duration=3.1, format="ogg", codec="opus", sample_rate=48_000, channels=1),
@@ -62,7 +65,10 @@ PROGRESS: Final = Progress(correlation_id=CORRELATION_ID, message_id=MESSAGE_ID,
 
 CANCEL: Final = Cancel(cancel=MESSAGE_ID)
 
-JSON_REQUEST: Final[dict[str, Any]] = {"audio": "T2dnUwACAAAAAAAAAAA=", "options": {"language": "ru", "word_timestamps": True}}
+JSON_REQUEST: Final[dict[str, Any]] = {
+    "audio": "T2dnUwACAAAAAAAAAAA=",
+    "options": {"language": "ru", "word_timestamps": True},
+}
 """The audio is the first bytes of an OGG file, enough to show the form."""
 
 HEADERS: Final[dict[str, str]] = {"stt-language": "ru", "stt-word-timestamps": "true"}

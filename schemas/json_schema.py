@@ -21,7 +21,11 @@ DIALECT: Final = GenerateJsonSchema.schema_dialect
 ID_PREFIX: Final = "urn:sttd:contract:v1:"
 
 ROOTS: Final[dict[str, tuple[type[BaseModel], JsonSchemaMode, Any]]] = {
-    "request-options": (TranscriptionOptions, "validation", examples.OPTIONS.model_dump(mode="json", exclude_unset=True)),
+    "request-options": (
+        TranscriptionOptions,
+        "validation",
+        examples.OPTIONS.model_dump(mode="json", exclude_unset=True),
+    ),
     "request-json": (JsonRequest, "validation", examples.JSON_REQUEST),
     "transcript": (Transcript, "serialization", examples.TRANSCRIPT.model_dump(mode="json")),
     "failure": (Failure, "serialization", examples.FAILURE.model_dump(mode="json")),

@@ -76,18 +76,28 @@ class TranscriptionOptions(BaseModel):
         "Default: all.",
         strict=False,
     )
-    task: Literal["transcribe", "translate"] = Field(default="transcribe", description="`translate` answers in English.")
-    initial_prompt: Prompt | None = Field(default=None, description="Text that sets style and spelling of the first window.")
+    task: Literal["transcribe", "translate"] = Field(
+        default="transcribe", description="`translate` answers in English."
+    )
+    initial_prompt: Prompt | None = Field(
+        default=None, description="Text that sets style and spelling of the first window."
+    )
     hotwords: Prompt | None = Field(default=None, description="Words to prefer, separated by spaces.")
     word_timestamps: bool = Field(default=False, description="Give start, end and probability of each word.")
     progress: bool = Field(default=False, description="Send progress messages before the transcript.")
     vad: bool = Field(default=True, description="Skip what is not speech (voice-activity detection).")
-    beam_size: Annotated[int, Field(ge=1, le=10)] | None = Field(default=None, description="Beam width. Default: the daemon's setting (5).")
-    temperature: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
-        default=None, description="One fixed sampling temperature. Default: 0, then upwards in steps of 0.2 while the text looks wrong."
+    beam_size: Annotated[int, Field(ge=1, le=10)] | None = Field(
+        default=None, description="Beam width. Default: the daemon's setting (5)."
     )
-    deadline: Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=str | int), AfterValidator(_not_far_ahead)] | None = (
-        Field(default=None, description="Answer by then or not at all: RFC 3339 or epoch milliseconds, at most 24 h ahead.")
+    temperature: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="One fixed sampling temperature. Default: 0, then upwards in steps of 0.2 while the text looks wrong.",
+    )
+    deadline: (
+        Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=str | int), AfterValidator(_not_far_ahead)]
+        | None
+    ) = Field(
+        default=None, description="Answer by then or not at all: RFC 3339 or epoch milliseconds, at most 24 h ahead."
     )
 
 
@@ -133,7 +143,9 @@ def from_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
     An unknown `stt-*` header keeps its own name, so that the model refuses it by that name.
     """
     found = {name: value for name, value in headers.items() if name.startswith(OPTION_PREFIX)}
-    return {_BY_HEADER.get(name, name): _from_header(_BY_HEADER.get(name, name), value) for name, value in found.items()}
+    return {
+        _BY_HEADER.get(name, name): _from_header(_BY_HEADER.get(name, name), value) for name, value in found.items()
+    }
 
 
 def to_headers(options: TranscriptionOptions) -> dict[str, str]:

@@ -38,8 +38,12 @@ class ObjectName(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, strict=True)
 
-    bucket: Annotated[str, Field(min_length=1, max_length=LONGEST_BUCKET)] = Field(description="The bucket's name, without an address.")
-    key: Annotated[str, Field(min_length=1, max_length=LONGEST_KEY)] = Field(description="The object's key, not percent-encoded.")
+    bucket: Annotated[str, Field(min_length=1, max_length=LONGEST_BUCKET)] = Field(
+        description="The bucket's name, without an address."
+    )
+    key: Annotated[str, Field(min_length=1, max_length=LONGEST_KEY)] = Field(
+        description="The object's key, not percent-encoded."
+    )
 
 
 AudioRef = Annotated[str, Field(min_length=1, max_length=len(SCHEME) + LONGEST_BUCKET + 1 + LONGEST_KEY)] | ObjectName

@@ -103,7 +103,9 @@ def parse(properties: Properties, body: bytes, *, now: datetime) -> Request:
     """Read one request; raises `ContractError` with the code and the words for the caller."""
     encoding = (properties.content_encoding or "").strip().lower()
     if encoding not in PLAIN_ENCODINGS:
-        raise ContractError(ErrorCode.BAD_REQUEST, "content_encoding must be absent, identity or utf-8: nothing is ever decompressed")
+        raise ContractError(
+            ErrorCode.BAD_REQUEST, "content_encoding must be absent, identity or utf-8: nothing is ever decompressed"
+        )
     if not body:
         raise ContractError(ErrorCode.AUDIO_EMPTY, "the message body is empty")
     request = _parse_json(properties, body, now) if _is_json(properties) else _parse_raw(properties, body, now)
@@ -119,7 +121,9 @@ def _is_json(properties: Properties) -> bool:
 def _parse_json(properties: Properties, body: bytes, now: datetime) -> Request:
     named = sorted(name for name in properties.headers if name.startswith(OPTION_PREFIX))
     if named:
-        raise ContractError(ErrorCode.BAD_REQUEST, "options of a JSON body go into its `options`, not into headers", {"headers": named})
+        raise ContractError(
+            ErrorCode.BAD_REQUEST, "options of a JSON body go into its `options`, not into headers", {"headers": named}
+        )
     try:
         parsed = JsonRequest.model_validate_json(body, context={"now": now})
     except ValidationError as error:
@@ -144,6 +148,9 @@ def _parse_raw(properties: Properties, body: bytes, now: datetime) -> Request:
 
 def _refusal(error: ValidationError) -> ContractError:
     """Say what is wrong and where, without the input: it may hold speech or secrets."""
-    found = [{"field": field[:LONGEST_WORDS] or "body", "problem": problem[:LONGEST_WORDS]} for field, problem in problems(error)][:10]
+    found = [
+        {"field": field[:LONGEST_WORDS] or "body", "problem": problem[:LONGEST_WORDS]}
+        for field, problem in problems(error)
+    ][:10]
     first = found[0]
     return ContractError(ErrorCode.BAD_REQUEST, f"{first['field']}: {first['problem']}"[:500], {"problems": found})

@@ -33,7 +33,12 @@ class BlockingClient:
     """
 
     def __init__(
-        self, url: str | None = None, *, queue: str | None = None, timeout: float | None = None, name: str = "sttd client"
+        self,
+        url: str | None = None,
+        *,
+        queue: str | None = None,
+        timeout: float | None = None,
+        name: str = "sttd client",
     ) -> None:
         """Open nothing yet; see `Client`. Raises `SettingsInvalid`."""
         self._client = Client(url, queue=queue, timeout=timeout, name=name)
@@ -48,7 +53,9 @@ class BlockingClient:
         if self._thread is not None:
             raise errors.ClientClosed("a blocking client is opened once: make a new one")
         opened: Future[None] = Future()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(opened)), name="sttd client", daemon=True)
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve(opened)), name="sttd client", daemon=True
+        )
         self._thread.start()
         try:
             opened.result()
@@ -66,7 +73,9 @@ class BlockingClient:
         if self._thread is not None:
             self._thread.join()
 
-    def transcribe(self, audio: Audio, *, on_progress: Callable[[Progress], None] | None = None, **call: Unpack[CallOptions]) -> Transcript:
+    def transcribe(
+        self, audio: Audio, *, on_progress: Callable[[Progress], None] | None = None, **call: Unpack[CallOptions]
+    ) -> Transcript:
         """Send one voice note and wait for its transcript; see `Client.transcribe`.
 
         `on_progress` is called in the client's thread. Ctrl-C while this waits cancels the request.
@@ -151,6 +160,8 @@ class BlockingClient:
         self.open()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Close."""
         self.close()

@@ -44,7 +44,12 @@ class Client:
     """
 
     def __init__(
-        self, url: str | None = None, *, queue: str | None = None, timeout: float | None = None, name: str = "sttd client"
+        self,
+        url: str | None = None,
+        *,
+        queue: str | None = None,
+        timeout: float | None = None,
+        name: str = "sttd client",
     ) -> None:
         """Open nothing yet. What is None comes from `STTD_AMQP_URL`, `STTD_REQUEST_QUEUE` and `STTD_TIMEOUT` (seconds).
 
@@ -72,7 +77,9 @@ class Client:
         """Fail what still waits with `ClientClosed` and cancel it, delete the reply queue, disconnect. May be called twice."""
         self._open = False
         self._control.withdraw(*self._replies.waiting)
-        self._replies.fail_all(errors.ClientClosed("the client was closed before the answer came; the daemon was asked to stop"))
+        self._replies.fail_all(
+            errors.ClientClosed("the client was closed before the answer came; the daemon was asked to stop")
+        )
         await self._control.close()
         await self._link.close()
 
@@ -192,14 +199,20 @@ class Client:
         """
         name = queue or self._settings.request_queue
         if not self._link.connected:
-            raise errors.BrokerUnavailable(f"no connection to RabbitMQ at {self._settings.broker}: {self._link.trouble or 'reconnecting'}")
+            raise errors.BrokerUnavailable(
+                f"no connection to RabbitMQ at {self._settings.broker}: {self._link.trouble or 'reconnecting'}"
+            )
         try:
             async with asyncio.timeout(errands.ERRAND_SECONDS):
                 state = await errands.look(await self._link.connection(), name)
         except CONNECTION_EXCEPTIONS as error:
-            raise errors.BrokerUnavailable(f"RabbitMQ at {self._settings.broker} does not answer ({type(error).__name__})") from error
+            raise errors.BrokerUnavailable(
+                f"RabbitMQ at {self._settings.broker} does not answer ({type(error).__name__})"
+            ) from error
         if state is None:
-            raise errors.NotServed(f"queue {name} does not exist at {self._settings.broker}: no daemon has served it yet (`sttd serve`)")
+            raise errors.NotServed(
+                f"queue {name} does not exist at {self._settings.broker}: no daemon has served it yet (`sttd serve`)"
+            )
         return state
 
     @property
@@ -226,7 +239,9 @@ class Client:
         await self.open()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Close."""
         await self.close()
 
@@ -254,18 +269,24 @@ def _asked(options: Options, patience: float, *, progress: bool) -> Transcriptio
 
 def _deadline(patience: float) -> datetime:
     if not 0 < patience <= DEADLINE_AHEAD.total_seconds():
-        raise errors.BadRequest.by_code(ErrorCode.BAD_REQUEST, "timeout: more than 0 and at most 86,400 s (24 h), or math.inf for none")
+        raise errors.BadRequest.by_code(
+            ErrorCode.BAD_REQUEST, "timeout: more than 0 and at most 86,400 s (24 h), or math.inf for none"
+        )
     return datetime.now(UTC) + timedelta(seconds=patience)
 
 
 def _refusal(error: ValidationError) -> errors.BadRequest:
     found = [{"field": field, "problem": problem} for field, problem in problems(error)]
     first = found[0]
-    return errors.BadRequest.by_code(ErrorCode.BAD_REQUEST, f"{first['field']}: {first['problem']}", {"problems": found})
+    return errors.BadRequest.by_code(
+        ErrorCode.BAD_REQUEST, f"{first['field']}: {first['problem']}", {"problems": found}
+    )
 
 
 def _doubt_clocks(error: errors.Expired, left: float) -> errors.Expired:
     """A deadline made from our timeout that passes long before the timeout itself is a matter of clocks, and hard to guess."""
     if _CLOCKS_AGREE_SECONDS < left < math.inf:
-        error.add_note(f"{left:.0f} s of this call's timeout were left: unless it gave a `deadline`, the two machines' clocks disagree")
+        error.add_note(
+            f"{left:.0f} s of this call's timeout were left: unless it gave a `deadline`, the two machines' clocks disagree"
+        )
     return error

@@ -46,7 +46,9 @@ class Control:
                         return
                     await asyncio.sleep(AGAIN_SECONDS)
         except TimeoutError:
-            raise errors.BrokerUnavailable(f"the broker did not take the cancel within {CANCEL_SECONDS} s; {self._link.trouble}") from None
+            raise errors.BrokerUnavailable(
+                f"the broker did not take the cancel within {CANCEL_SECONDS} s; {self._link.trouble}"
+            ) from None
 
     def withdraw(self, *message_ids: str) -> None:
         """Cancel soon, in a task of our own: whoever stopped waiting is not to wait for this."""
@@ -104,4 +106,6 @@ def _refusal(text: str) -> errors.SttdClientError:
         return errors.NotServed(
             f"exchange {names.CONTROL_EXCHANGE} does not exist: no daemon has served this broker; `sttd serve` makes it"
         )
-    return errors.BrokerUnavailable(f"the broker's user needs write permission for {names.CONTROL_EXCHANGE} to cancel requests: {text}")
+    return errors.BrokerUnavailable(
+        f"the broker's user needs write permission for {names.CONTROL_EXCHANGE} to cancel requests: {text}"
+    )

@@ -68,7 +68,13 @@ class TranscriptionFailed(SttdClientError):
     """
 
     def __init__(
-        self, code: str, message: str, *, retryable: bool = False, details: Mapping[str, Any] | None = None, message_id: str | None = None
+        self,
+        code: str,
+        message: str,
+        *,
+        retryable: bool = False,
+        details: Mapping[str, Any] | None = None,
+        message_id: str | None = None,
     ) -> None:
         """Keep what the failure reply said."""
         super().__init__(code, message)
@@ -133,4 +139,6 @@ def from_failure(failure: Failure) -> TranscriptionFailed:
     """The exception that a failure reply becomes."""
     error = failure.error
     family = FAMILY.get(error.code, TranscriptionFailed)
-    return family(error.code, error.message, retryable=error.retryable, details=error.details, message_id=failure.message_id)
+    return family(
+        error.code, error.message, retryable=error.retryable, details=error.details, message_id=failure.message_id
+    )

@@ -127,7 +127,9 @@ class Link:
             except PublishError:
                 raise errors.NotServed(_not_served(queue, self._settings.broker)) from None
             except DeliveryError:
-                raise errors.QueueFull(f"the broker did not take the request: queue {queue} is at its limit; try again later") from None
+                raise errors.QueueFull(
+                    f"the broker did not take the request: queue {queue} is at its limit; try again later"
+                ) from None
             except ChannelClosed as error:
                 self._lose(session, error)
                 _blame(message, error)
@@ -170,7 +172,9 @@ class Link:
     async def _supervise(self, session: _Session) -> None:
         while True:
             await session.lost.wait()
-            _log.warning("lost the broker at %s (%s): reconnecting", self._settings.broker, self.trouble or "connection closed")
+            _log.warning(
+                "lost the broker at %s (%s): reconnecting", self._settings.broker, self.trouble or "connection closed"
+            )
             await self._leave(session, delete=False)
             session = await self._redial()
             self._session = session
@@ -210,22 +214,32 @@ class Link:
         outbox = await connection.channel(publisher_confirms=True, on_return_raises=True)
         inbox = await connection.channel(publisher_confirms=False)
         # Not exclusive: answers must outlive the connection. Expiring: a bot that died leaves nothing behind for long.
-        queue = await inbox.declare_queue(self._reply_queue, durable=True, arguments={"x-expires": REPLIES_KEPT_SECONDS * 1000})
+        queue = await inbox.declare_queue(
+            self._reply_queue, durable=True, arguments={"x-expires": REPLIES_KEPT_SECONDS * 1000}
+        )
         tag = f"sttd.{uuid4()}"
         session = _Session(connection, outbox.default_exchange, queue, partial(queue.cancel, tag), asyncio.Event())
         for closable in (connection, outbox, inbox):
             closable.close_callbacks.add(lambda _, error: self._lose(session, error))
         underlay = await inbox.get_underlay_channel()
-        underlay.on_consumer_cancel_callbacks.add(lambda _: self._lose(session))  # somebody deleted the queue: declare it again
+        underlay.on_consumer_cancel_callbacks.add(
+            lambda _: self._lose(session)
+        )  # somebody deleted the queue: declare it again
         await queue.consume(self._deliver, consumer_tag=tag)
         return session
 
     async def _deliver(self, message: AbstractIncomingMessage) -> None:
         reply_id = message.headers.get(names.REPLY_ID_HEADER)
-        self._on_reply(message.body, correlation_id=message.correlation_id, reply_id=reply_id if isinstance(reply_id, str) else None)
+        self._on_reply(
+            message.body,
+            correlation_id=message.correlation_id,
+            reply_id=reply_id if isinstance(reply_id, str) else None,
+        )
         try:
             await message.ack()
-        except CONNECTION_EXCEPTIONS as error:  # delivered again on the next connection, and dropped there as a duplicate
+        except (
+            CONNECTION_EXCEPTIONS
+        ) as error:  # delivered again on the next connection, and dropped there as a duplicate
             _log.debug("could not ack a reply: %s", words(error))
 
     async def _leave(self, session: _Session, *, delete: bool) -> None:
@@ -287,7 +301,9 @@ def _why(error: BaseException, broker: str) -> str:
     if "Connection.OpenOk" in text:  # what the library says when the broker closes instead of opening the vhost
         return f"RabbitMQ at {broker} refuses the vhost: does it exist, and may this user enter it?"
     if "ACCESS_REFUSED" in text:
-        return f"the broker's user needs configure, write and read permission for its reply queue `sttd.client.*`: {text}"
+        return (
+            f"the broker's user needs configure, write and read permission for its reply queue `sttd.client.*`: {text}"
+        )
     return f"no connection to RabbitMQ at {broker} ({text}): is it running, and is STTD_AMQP_URL right?"
 
 

@@ -24,7 +24,12 @@ class ClientSettings(BaseSettings):
     """Each is read from `STTD_<NAME>` or from `.env`; what is passed in wins."""
 
     model_config = SettingsConfigDict(
-        env_prefix="STTD_", env_file=".env", env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
+        env_prefix="STTD_",
+        env_file=".env",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
     )
 
     amqp_url: SecretStr = Field(
@@ -47,7 +52,9 @@ class ClientSettings(BaseSettings):
         except ValueError:  # its text quotes the URL, and with it the password
             usable = False
         if not usable:
-            raise ValueError("must be an amqp:// or amqps:// URL with a host; special characters in user and password percent-encoded")
+            raise ValueError(
+                "must be an amqp:// or amqps:// URL with a host; special characters in user and password percent-encoded"
+            )
         return value
 
     @property

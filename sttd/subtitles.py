@@ -71,4 +71,10 @@ def _one_line(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
 
 
-_RENDERERS: Final[Mapping[str, Callable[[Transcript], str]]] = {"text": _text, "json": _json, "srt": _srt, "vtt": _vtt, "tsv": _tsv}
+_RENDERERS: Final[Mapping[str, Callable[[Transcript], str]]] = {
+    "text": _text,
+    "json": _json,
+    "srt": _srt,
+    "vtt": _vtt,
+    "tsv": _tsv,
+}

@@ -24,7 +24,11 @@ def publishing(headers: MutableMapping[str, Any], queue: str) -> Iterator[None]:
     if not TRACED:
         yield
         return
-    attributes = {"messaging.system": "rabbitmq", "messaging.operation.type": "send", "messaging.destination.name": queue}
+    attributes = {
+        "messaging.system": "rabbitmq",
+        "messaging.operation.type": "send",
+        "messaging.destination.name": queue,
+    }
     tracer = trace.get_tracer("sttd.client")
     with tracer.start_as_current_span(f"{queue} send", kind=trace.SpanKind.PRODUCER, attributes=attributes):
         TraceContextTextMapPropagator().inject(headers)

@@ -54,8 +54,16 @@ def files() -> dict[str, str]:
 def stale(docs: Path = DOCS) -> list[str]:
     """Name the files that are missing or differ from what the code says now, and schemas that nothing generates any more."""
     wanted = files()
-    differ = [name for name, text in wanted.items() if not (docs / name).is_file() or (docs / name).read_text(encoding="utf-8") != text]
-    left_over = [f"contract/{path.name}" for path in (docs / "contract").glob("*.schema.json") if f"contract/{path.name}" not in wanted]
+    differ = [
+        name
+        for name, text in wanted.items()
+        if not (docs / name).is_file() or (docs / name).read_text(encoding="utf-8") != text
+    ]
+    left_over = [
+        f"contract/{path.name}"
+        for path in (docs / "contract").glob("*.schema.json")
+        if f"contract/{path.name}" not in wanted
+    ]
     return sorted(differ + left_over)
 
 

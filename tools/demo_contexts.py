@@ -90,7 +90,14 @@ def _options(language: str) -> JobOptions:
 
 def _opened(name: str, directory: Path) -> Mode:
     loaded = models.load(
-        directory, name=name, device="cpu", compute_type="auto", slots=1, gate=Scheduler(1), encoding="auto", contexts=MODES[name]
+        directory,
+        name=name,
+        device="cpu",
+        compute_type="auto",
+        slots=1,
+        gate=Scheduler(1),
+        encoding="auto",
+        contexts=MODES[name],
     )
     return Mode(name, WhisperTranscriber(loaded, threads=1))
 
@@ -115,7 +122,9 @@ def main(arguments: list[str]) -> int:
             heard = [mode.hear(pcm, language) for mode in modes]
             for mode, what in zip(modes, heard, strict=True):
                 mode.count(text, what, heard[0])
-    sys.stdout.write("| context | text as with full | word for word | words wrong | again in full | word times moved | core ms a note |\n")
+    sys.stdout.write(
+        "| context | text as with full | word for word | words wrong | again in full | word times moved | core ms a note |\n"
+    )
     sys.stdout.writelines(f"{mode.row(notes, words)}\n" for mode in modes)
     return 0
 

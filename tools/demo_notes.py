@@ -20,9 +20,7 @@ FEMININE: Final = {"один": "одну", "два": "две"}  # as in "две 
 BOUGHT: Final = ("купил", "купила", "взял", "взяла")
 SPENT: Final = ("потратил", "потратила", "заплатил", "заплатила")
 PAID: Final = ("оплатил", "оплатила")
-THINGS: Final = (
-    "продукты хлеб молоко кофе бензин обед ужин завтрак билеты лекарства книгу подарок цветы чай мясо рыбу овощи сыр торт".split()
-)
+THINGS: Final = "продукты хлеб молоко кофе бензин обед ужин завтрак билеты лекарства книгу подарок цветы чай мясо рыбу овощи сыр торт".split()
 CAUSES: Final = "продукты такси бензин кофе обед ужин метро автобус парковку лекарства кино ремонт подарок связь аптеку кафе".split()
 INCOMES: Final = "зарплату аванс премию перевод возврат".split()
 PEOPLE: Final = "маме папе другу брату сестре жене мужу".split()
@@ -53,7 +51,11 @@ def english(random: Random) -> str:
 def in_words(number: int) -> str:
     """A Russian number from 1 to 999,999 as one says it in front of roubles."""
     thousands, rest = divmod(number, 1000)
-    words = [*_below_thousand(thousands, feminine=True), _plural(thousands, "тысячу", "тысячи", "тысяч")] if thousands else []
+    words = (
+        [*_below_thousand(thousands, feminine=True), _plural(thousands, "тысячу", "тысячи", "тысяч")]
+        if thousands
+        else []
+    )
     return " ".join([*words, *_below_thousand(rest)])
 
 

@@ -54,7 +54,12 @@ def check(node: Node, folder: Path) -> None:
     config = json.loads((WORK / "cpu.json").read_text(encoding="utf-8"))["Docker"]["config"]
     environment = dict(entry.split("=", 1) for entry in config["Env"])
     (port,) = free_ports(1)
-    environment |= {"STTD_MODEL": "demo", "STTD_SIDE_PORT": str(port), "STTD_SLOTS": "2", "CREDENTIALS_DIRECTORY": "/credentials/daemon"}
+    environment |= {
+        "STTD_MODEL": "demo",
+        "STTD_SIDE_PORT": str(port),
+        "STTD_SLOTS": "2",
+        "CREDENTIALS_DIRECTORY": "/credentials/daemon",
+    }
     credentials = folder / "credentials"
     credentials.mkdir()
     (credentials / "STTD_AMQP_URL").write_text(node.amqp_url, encoding="utf-8")
@@ -69,7 +74,11 @@ def check(node: Node, folder: Path) -> None:
     running = container.start(log)
     try:
         healthy = config["Healthcheck"]["Test"][1:]
-        wait(lambda: container.execute(*healthy).returncode == 0, f"the image's health check passes; log:\n{_tail(log)}", running.poll)
+        wait(
+            lambda: container.execute(*healthy).returncode == 0,
+            f"the image's health check passes; log:\n{_tail(log)}",
+            running.poll,
+        )
         say(f"healthy by its own HEALTHCHECK after {time.monotonic() - began:.1f} s")
         look_inside(container)
         say(f"decoder children: {confinement(log)}")
@@ -86,8 +95,18 @@ def check(node: Node, folder: Path) -> None:
 
 def look_inside(container: Container) -> None:
     """Who it is, what it may, and what it can write."""
-    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{container.pid()}/status").read_text().splitlines() if ":\t" in line)
-    expected = {"Uid": str(USER), "CapEff": "0000000000000000", "CapBnd": "0000000000000000", "NoNewPrivs": "1", "Seccomp": "2"}
+    status = dict(
+        line.split(":\t", 1)
+        for line in Path(f"/proc/{container.pid()}/status").read_text().splitlines()
+        if ":\t" in line
+    )
+    expected = {
+        "Uid": str(USER),
+        "CapEff": "0000000000000000",
+        "CapBnd": "0000000000000000",
+        "NoNewPrivs": "1",
+        "Seccomp": "2",
+    }
     for name, value in expected.items():
         if status[name].split()[0] != value:
             raise NotSo(f"{name} is {status[name]}, not {value}")

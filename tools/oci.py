@@ -52,7 +52,9 @@ class Container:
     def start(self, log: Path) -> subprocess.Popen[bytes]:
         """Run it; the process that comes back ends with the container, with its exit code."""
         with log.open("ab") as sink:
-            return subprocess.Popen(self._command("run", "--bundle", str(self.bundle), self.name), stdout=sink, stderr=sink)  # noqa: S603 - fixed
+            return subprocess.Popen(
+                self._command("run", "--bundle", str(self.bundle), self.name), stdout=sink, stderr=sink
+            )
 
     def execute(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run another program in it, as the same user."""
@@ -77,7 +79,12 @@ class Container:
 
 
 def _tmpfs(place: str) -> dict[str, Any]:
-    return {"destination": place, "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev", "mode=1777", "size=64m"]}
+    return {
+        "destination": place,
+        "type": "tmpfs",
+        "source": "tmpfs",
+        "options": ["nosuid", "nodev", "mode=1777", "size=64m"],
+    }
 
 
 def _bind(place: str, shown: Path) -> dict[str, Any]:
@@ -91,4 +98,9 @@ def seccomp(profile: Mapping[str, Any]) -> dict[str, Any]:
         for rule in profile["syscalls"]
         if not rule.get("includes", {}).get("caps") and OURS in rule.get("includes", {}).get("arches", [OURS])
     ]
-    return {"defaultAction": profile["defaultAction"], "defaultErrnoRet": 1, "architectures": ["SCMP_ARCH_X86_64"], "syscalls": rules}
+    return {
+        "defaultAction": profile["defaultAction"],
+        "defaultErrnoRet": 1,
+        "architectures": ["SCMP_ARCH_X86_64"],
+        "syscalls": rules,
+    }

@@ -18,7 +18,9 @@ def main(name: str, package: str) -> int:
         return 0
     reason = apt_install(package) if os.geteuid() == 0 and shutil.which("apt-get") else "needs root and apt-get"
     if not shutil.which(name):
-        sys.stderr.write(f"{name} is missing ({reason}); tests that ask it are skipped. To have it: sudo apt-get install {package}\n")
+        sys.stderr.write(
+            f"{name} is missing ({reason}); tests that ask it are skipped. To have it: sudo apt-get install {package}\n"
+        )
     return 0
 
 

@@ -43,10 +43,20 @@ class Note:
 SPOKEN: Final = (
     ("ru-groceries.ogg", "Groceries", Voice("ru+f2"), "Купил продукты на две с половиной тысячи"),
     ("ru-taxi.ogg", "A taxi", Voice("ru+linda", 165, 60), "Потратила четыреста пятьдесят рублей на такси."),
-    ("ru-lunch.ogg", "Lunch, yesterday", Voice("ru+m4", 140, 40), "Вчера заплатил триста двадцать рублей за обед в кафе."),
+    (
+        "ru-lunch.ogg",
+        "Lunch, yesterday",
+        Voice("ru+m4", 140, 40),
+        "Вчера заплатил триста двадцать рублей за обед в кафе.",
+    ),
     ("ru-salary.ogg", "Salary", Voice("ru+Mario", 155, 45), "Получил зарплату сорок пять тысяч рублей."),
     ("ru-question.ogg", "A question", Voice("ru+Denis", 160, 50), "Сколько я потратил за неделю на продукты?"),
-    ("en-coffee.ogg", "Coffee, in English", Voice("en-us+Ed", 150, 50), "Spent twenty five dollars on coffee this morning."),
+    (
+        "en-coffee.ogg",
+        "Coffee, in English",
+        Voice("en-us+Ed", 150, 50),
+        "Spent twenty five dollars on coffee this morning.",
+    ),
 )
 LONG: Final = (
     "Купил продукты на две с половиной тысячи.",
@@ -87,8 +97,35 @@ def speak(text: str, voice: Voice) -> bytes:
 def opus(source: Sequence[str], *, given: bytes = b"", filters: str = "anull", bitrate: str = "24k") -> bytes:
     """OGG/Opus as a messenger sends it: mono, 48 kHz; bit-exact flags keep dates and random stream numbers out."""
     return run(
-        *("ffmpeg", "-v", "error", *source, "-af", filters, "-ac", "1", "-ar", "48000", "-c:a", "libopus", "-b:a", bitrate),
-        *("-application", "voip", "-map_metadata", "-1", "-fflags", "+bitexact", "-flags:a", "+bitexact", "-f", "ogg", "-"),
+        *(
+            "ffmpeg",
+            "-v",
+            "error",
+            *source,
+            "-af",
+            filters,
+            "-ac",
+            "1",
+            "-ar",
+            "48000",
+            "-c:a",
+            "libopus",
+            "-b:a",
+            bitrate,
+        ),
+        *(
+            "-application",
+            "voip",
+            "-map_metadata",
+            "-1",
+            "-fflags",
+            "+bitexact",
+            "-flags:a",
+            "+bitexact",
+            "-f",
+            "ogg",
+            "-",
+        ),
         given=given,
     )
 
@@ -123,13 +160,25 @@ def notes() -> list[tuple[Note, bytes]]:
     made = [(_spoken(*row), note(row[3], row[2])) for row in SPOKEN]
     voices = ", ".join(voice.name for voice in LONG_VOICES)
     how = f"espeak-ng ({voices}, taking turns), {LONG_PAUSE} s between sentences; Opus 16 kbit/s"
-    made.append((Note("ru-long.ogg", "A minute and a half, many sentences", "ru", "text", " ".join(LONG), how), long_note()))
+    made.append(
+        (Note("ru-long.ogg", "A minute and a half, many sentences", "ru", "text", " ".join(LONG), how), long_note())
+    )
     silence = opus(("-f", "lavfi", "-i", "anullsrc=r=48000:cl=mono"), filters="atrim=0:3")
     made.append((Note("silence.ogg", "Silence", "ru", "no_speech", "", "ffmpeg anullsrc, 3 s"), silence))
     noise = opus(("-f", "lavfi", "-i", "anoisesrc=r=48000:c=pink:a=0.05:s=7"), filters="atrim=0:4")
-    made.append((Note("noise.ogg", "Noise", "ru", "no_speech", "", "ffmpeg anoisesrc (pink, amplitude 0.05, seed 7), 4 s"), noise))
+    made.append(
+        (
+            Note("noise.ogg", "Noise", "ru", "no_speech", "", "ffmpeg anoisesrc (pink, amplitude 0.05, seed 7), 4 s"),
+            noise,
+        )
+    )
     broken = Note(
-        "damaged.ogg", "A damaged file", "ru", "audio_unreadable", "", "ru-groceries.ogg, all bits after its header pages turned over"
+        "damaged.ogg",
+        "A damaged file",
+        "ru",
+        "audio_unreadable",
+        "",
+        "ru-groceries.ogg, all bits after its header pages turned over",
     )
     made.append((broken, damaged(made[0][1])))
     return made

@@ -61,7 +61,10 @@ def serve(socket: Path, transcribe: Transcribe, workers: int) -> None:
         heard_from = time.perf_counter()
         text = transcribe(samples)
         done = time.perf_counter()
-        return {"text": text, "timings": {"queued": began - came, "decode": heard_from - began, "transcribe": done - heard_from}}
+        return {
+            "text": text,
+            "timings": {"queued": began - came, "decode": heard_from - began, "transcribe": done - heard_from},
+        }
 
     async def answer(audio: bytes) -> dict[str, Any]:
         return await asyncio.get_running_loop().run_in_executor(pool, work, audio, time.perf_counter())
@@ -78,7 +81,10 @@ async def serve_async(socket: Path, transcribe: AsyncTranscribe, workers: int) -
         samples = await asyncio.get_running_loop().run_in_executor(pool, decoded, audio)
         heard_from = time.perf_counter()
         text = await transcribe(samples)
-        return {"text": text, "timings": {"queued": 0.0, "decode": heard_from - came, "transcribe": time.perf_counter() - heard_from}}
+        return {
+            "text": text,
+            "timings": {"queued": 0.0, "decode": heard_from - came, "transcribe": time.perf_counter() - heard_from},
+        }
 
     await _serve(socket, answer)
 

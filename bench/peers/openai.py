@@ -26,7 +26,9 @@ def main() -> None:
     language = None if given.language == "auto" else given.language
 
     def transcribe(samples: Any) -> str:
-        result = model.transcribe(samples, language=language, beam_size=given.beam, temperature=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0), fp16=False)
+        result = model.transcribe(
+            samples, language=language, beam_size=given.beam, temperature=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0), fp16=False
+        )
         tokens = [token - FIRST_WORD for segment in result["segments"] for token in segment["tokens"]]
         return " ".join(words[place] for place in tokens if 0 <= place < len(words))
 
@@ -41,7 +43,9 @@ def _model(path: str) -> Any:
     with np.load(path) as stored:
         dims = {name.removeprefix("dims/"): int(stored[name]) for name in stored.files if name.startswith("dims/")}
         model = Whisper(ModelDimensions(**dims))
-        model.load_state_dict({name: torch.from_numpy(stored[name]) for name in stored.files if not name.startswith("dims/")})
+        model.load_state_dict(
+            {name: torch.from_numpy(stored[name]) for name in stored.files if not name.startswith("dims/")}
+        )
     return model.eval()
 
 

@@ -17,7 +17,9 @@ def main() -> None:
     given = parser.parse_args()
     from faster_whisper import WhisperModel  # noqa: PLC0415 - a wrong argument need not wait for it
 
-    model = WhisperModel(given.model, device="cpu", compute_type="int8", num_workers=given.workers, cpu_threads=given.threads)
+    model = WhisperModel(
+        given.model, device="cpu", compute_type="int8", num_workers=given.workers, cpu_threads=given.threads
+    )
     language = None if given.language == "auto" else given.language
 
     def transcribe(samples: Any) -> str:

@@ -27,11 +27,17 @@ async def measure(bench: Bench, knobs: Knobs) -> dict[str, Any]:
     rows = [_row(results, *pair) for pair in WANTED if {*pair[:2]} <= set(results.samples)]
     return {
         "verdict": {
-            f"{row['ours']} / {row['theirs']}": promise(row["times_the_notes"]["median"], "at least", row["wanted"]) for row in rows
+            f"{row['ours']} / {row['theirs']}": promise(row["times_the_notes"]["median"], "at least", row["wanted"])
+            for row in rows
         }
         | {"wrong texts and failed notes of all": promise(sum(map(_wrong, results.samples.values())), "at most", 0)},
-        "ratios": [row | {name: figures.shown(row[name]) for name in ("times_the_notes", "times_less_core_time")} for row in rows],
-        "notes_per_second": {name: figures.shown(figures.spread(results.of(name, LOAD, "notes_per_second"))) for name in results.samples},
+        "ratios": [
+            row | {name: figures.shown(row[name]) for name in ("times_the_notes", "times_less_core_time")}
+            for row in rows
+        ],
+        "notes_per_second": {
+            name: figures.shown(figures.spread(results.of(name, LOAD, "notes_per_second"))) for name in results.samples
+        },
         "missing": results.missing,
     }
 

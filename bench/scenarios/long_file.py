@@ -107,7 +107,10 @@ async def against_stock(bench: Bench, knobs: Knobs) -> dict[str, Any]:
             core[name].append(core_seconds)
     times = {name: figures.ratios(took["stock"], took[name]) for name in took if name != "stock"}
     return {
-        "verdict": {f"{name}: times stock's speed": promise(ratio["median"], "at least", TIMES_STOCK) for name, ratio in times.items()},
+        "verdict": {
+            f"{name}: times stock's speed": promise(ratio["median"], "at least", TIMES_STOCK)
+            for name, ratio in times.items()
+        },
         "seconds": {name: figures.shown(figures.spread(found), 1) for name, found in took.items()},
         "core_seconds": {name: figures.shown(figures.spread(found), 1) for name, found in core.items()},
         "times_stock": {name: figures.shown(ratio) for name, ratio in times.items()},

@@ -54,7 +54,9 @@ async def lag(bench: Bench, knobs: Knobs) -> dict[str, Any]:
     made = notes.notes("short", DATA / "notes")
     async with on_stage(TRACED, bench, made[0]) as running:
         begin = time.monotonic()
-        sample = await Load(running.client, running.process.pid, bench.broker_pid).closed(made, CLIENTS, knobs.seconds or 60)
+        sample = await Load(running.client, running.process.pid, bench.broker_pid).closed(
+            made, CLIENTS, knobs.seconds or 60
+        )
         trace = Trace.read(running.trace) if running.trace else Trace((), ())
     worst = trace.lag(99.9, begin, sample.ended)
     return {

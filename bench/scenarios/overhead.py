@@ -21,7 +21,9 @@ async def measure(bench: Bench, knobs: Knobs) -> dict[str, Any]:
     """Latency less the time in which at least one call of ctranslate2 or OpenVINO ran, note by note."""
     made = notes.notes("short", DATA / "notes")
     async with on_stage(TRACED, bench, made[0]) as running:
-        answers = [await running.client.ask(note) for note in notes.in_turn(made, WARM_UP + (knobs.count or 100))][WARM_UP:]
+        answers = [await running.client.ask(note) for note in notes.in_turn(made, WARM_UP + (knobs.count or 100))][
+            WARM_UP:
+        ]
         trace = Trace.read(running.trace) if running.trace else Trace((), ())
     engine = [busy_seconds(trace.between(answer.asked, answer.answered)) for answer in answers]
     around = [answer.seconds - seconds for answer, seconds in zip(answers, engine, strict=True)]

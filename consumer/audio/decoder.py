@@ -31,7 +31,9 @@ class DecodedAudio:
         """Use the sound."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """The sound is needed no more."""
         self.release()
 

@@ -71,7 +71,9 @@ class DecoderPool:
         """Start all children. Raises `StartupError` when one cannot: the others would not either."""
         try:
             async with asyncio.TaskGroup() as group:
-                started = [group.create_task(ChildProcess.start(self._command, self._limits)) for _ in range(self._size)]
+                started = [
+                    group.create_task(ChildProcess.start(self._command, self._limits)) for _ in range(self._size)
+                ]
         except* StartupError as failures:
             self._idle += [task.result() for task in started if not task.cancelled() and not task.exception()]
             await self.close()
@@ -135,7 +137,9 @@ class DecoderPool:
     async def _try(self, audio: bytes, room_seconds: float, *, fresh: bool) -> tuple[bytearray, AudioInfo]:
         child = await self._take(fresh=fresh)
         self._busy.add(child)
-        fate: Loss | None = Loss.CANCELLED  # unless something else happens first: a cancelled child is busy with a file nobody wants
+        fate: Loss | None = (
+            Loss.CANCELLED
+        )  # unless something else happens first: a cancelled child is busy with a file nobody wants
         try:
             decoded = await child.decode(audio, room_seconds)
             fate = None

@@ -32,7 +32,9 @@ from schemas.reply import AudioInfo
 START_SECONDS: Final = 30.0
 """An import of av takes 0.1 s; this is for a machine that is starting ten other things."""
 READ_AHEAD: Final = MIB
-_BOOT: Final = "import json,sys; sys.path[:] = json.loads(sys.argv[1]); from consumer.audio import child; child.main(sys.argv[2])"
+_BOOT: Final = (
+    "import json,sys; sys.path[:] = json.loads(sys.argv[1]); from consumer.audio import child; child.main(sys.argv[2])"
+)
 _REFUSALS: Final = {
     str(code): code
     for code in (
@@ -206,7 +208,9 @@ class ChildProcess:
         return header, await self._reader.readexactly(payload_bytes)
 
 
-async def _spawn(command: Sequence[str], directory: str) -> tuple[asyncio.subprocess.Process, asyncio.StreamReader, asyncio.StreamWriter]:
+async def _spawn(
+    command: Sequence[str], directory: str
+) -> tuple[asyncio.subprocess.Process, asyncio.StreamReader, asyncio.StreamWriter]:
     """Start the process with one end of a socket pair as its standard input; ours can be closed whatever it does."""
     ours, theirs = socket.socketpair()
     with theirs:  # closed here once the child has it: else its end would not end the stream

@@ -14,7 +14,9 @@ from typing import Final
 _PR_SET_SECCOMP: Final = 22
 _MODE_FILTER: Final = 2
 _ALLOW: Final = 0x7FFF0000
-_REFUSE: Final = 0x00050001  # with EPERM: a library that wanted to be clever carries on, or fails like on any refused file
+_REFUSE: Final = (
+    0x00050001  # with EPERM: a library that wanted to be clever carries on, or fails like on any refused file
+)
 _KILL: Final = 0x80000000
 
 _LOAD: Final = 0x20  # a 32-bit word of the call's description
@@ -39,15 +41,63 @@ _CALLS: Final[dict[str, tuple[int, _Calls]]] = {
             "dup2": 33,
             "dup3": 292,
         }
-        | {"nanosleep": 35, "getpid": 39, "exit": 60, "getrusage": 98, "gettid": 186, "futex": 202, "restart_syscall": 219}
-        | {"clock_gettime": 228, "clock_nanosleep": 230, "exit_group": 231, "tgkill": 234, "prlimit64": 302, "getrandom": 318},
+        | {
+            "nanosleep": 35,
+            "getpid": 39,
+            "exit": 60,
+            "getrusage": 98,
+            "gettid": 186,
+            "futex": 202,
+            "restart_syscall": 219,
+        }
+        | {
+            "clock_gettime": 228,
+            "clock_nanosleep": 230,
+            "exit_group": 231,
+            "tgkill": 234,
+            "prlimit64": 302,
+            "getrandom": 318,
+        },
     ),
     "aarch64": (
         0xC00000B7,
-        {"read": 63, "write": 64, "close": 57, "fstat": 80, "lseek": 62, "mmap": 222, "mprotect": 226, "munmap": 215, "brk": 214}
-        | {"rt_sigaction": 134, "rt_sigprocmask": 135, "rt_sigreturn": 139, "dup3": 24, "sched_yield": 124, "mremap": 216, "madvise": 233}
-        | {"nanosleep": 101, "getpid": 172, "exit": 93, "getrusage": 165, "gettid": 178, "futex": 98, "restart_syscall": 128}
-        | {"clock_gettime": 113, "clock_nanosleep": 115, "exit_group": 94, "tgkill": 131, "prlimit64": 261, "getrandom": 278},
+        {
+            "read": 63,
+            "write": 64,
+            "close": 57,
+            "fstat": 80,
+            "lseek": 62,
+            "mmap": 222,
+            "mprotect": 226,
+            "munmap": 215,
+            "brk": 214,
+        }
+        | {
+            "rt_sigaction": 134,
+            "rt_sigprocmask": 135,
+            "rt_sigreturn": 139,
+            "dup3": 24,
+            "sched_yield": 124,
+            "mremap": 216,
+            "madvise": 233,
+        }
+        | {
+            "nanosleep": 101,
+            "getpid": 172,
+            "exit": 93,
+            "getrusage": 165,
+            "gettid": 178,
+            "futex": 98,
+            "restart_syscall": 128,
+        }
+        | {
+            "clock_gettime": 113,
+            "clock_nanosleep": 115,
+            "exit_group": 94,
+            "tgkill": 131,
+            "prlimit64": 261,
+            "getrandom": 278,
+        },
     ),
 }
 """The numbers of the calls that stay, by machine. No open, no socket, no process, no thread."""
@@ -65,7 +115,12 @@ def program(machine: str, pid: int) -> bytes | None:
     if machine not in _CALLS:
         return None
     architecture, calls = _CALLS[machine]
-    code = [_step(_LOAD, _ARCHITECTURE), _step(_EQUAL, architecture, 1, 0), _step(_RETURN, _KILL), _step(_LOAD, _NUMBER)]
+    code = [
+        _step(_LOAD, _ARCHITECTURE),
+        _step(_EQUAL, architecture, 1, 0),
+        _step(_RETURN, _KILL),
+        _step(_LOAD, _NUMBER),
+    ]
     for name, number in calls.items():
         code += [_step(_EQUAL, number, 0, len(_RULES.get(name, _freely)(pid))), *_RULES.get(name, _freely)(pid)]
     return b"".join([*code, _step(_RETURN, _REFUSE)])
@@ -78,7 +133,9 @@ def install() -> bool:
         return False
     libc = ctypes.CDLL(None, use_errno=True)
     pointer = ctypes.byref(_Program(len(code) // 8, code))
-    return bool(libc.prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_MODE_FILTER), pointer, ctypes.c_ulong(0), ctypes.c_ulong(0)) == 0)
+    return bool(
+        libc.prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_MODE_FILTER), pointer, ctypes.c_ulong(0), ctypes.c_ulong(0)) == 0
+    )
 
 
 def _step(operation: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
@@ -106,4 +163,9 @@ def _this_process(_pid: int) -> list[bytes]:
     return [_argument(0), _step(_EQUAL, 0, 1, 0), _step(_RETURN, _REFUSE), _step(_RETURN, _ALLOW)]
 
 
-_RULES: Final = {"mmap": _not_executable, "mprotect": _not_executable, "tgkill": _own_process, "prlimit64": _this_process}
+_RULES: Final = {
+    "mmap": _not_executable,
+    "mprotect": _not_executable,
+    "tgkill": _own_process,
+    "prlimit64": _this_process,
+}

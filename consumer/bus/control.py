@@ -28,7 +28,10 @@ async def listen(connection: AbstractConnection, cancel: Callable[[str], None]) 
     channel = await connection.channel(publisher_confirms=False)
     try:
         queue = await channel.declare_queue(
-            f"{names.CONTROL_EXCHANGE}.{uuid4()}", exclusive=True, auto_delete=True, arguments={"x-max-length": MOST_WAITING}
+            f"{names.CONTROL_EXCHANGE}.{uuid4()}",
+            exclusive=True,
+            auto_delete=True,
+            arguments={"x-max-length": MOST_WAITING},
         )
         await queue.bind(names.CONTROL_EXCHANGE)
         await queue.consume(partial(_heard, cancel), no_ack=True)

@@ -91,7 +91,9 @@ class AmqpIntake:
         self._watch: asyncio.Task[None] | None = None
         self._stopped = False
         self._paused: set[str] = set()
-        self._registering = asyncio.Lock()  # a session's set-up and a resume at one time would register two consumers for a lane
+        self._registering = (
+            asyncio.Lock()
+        )  # a session's set-up and a resume at one time would register two consumers for a lane
 
     async def run(self) -> None:
         """Keep the consuming connection up until cancelled. Raises `TopologyMismatch`."""
@@ -108,7 +110,9 @@ class AmqpIntake:
             self._lanes.append(_Lane(name, await channel.get_queue(name, ensure=False)))
         await self._consume()
         self._watch = asyncio.create_task(self._watch_consumer(connection, loss), name="consumer-watch")
-        self._watch.add_done_callback(lambda task: None if task.cancelled() else loss.report(f"its watch ended: {task.exception()!r}"))
+        self._watch.add_done_callback(
+            lambda task: None if task.cancelled() else loss.report(f"its watch ended: {task.exception()!r}")
+        )
 
     def _ended(self) -> None:
         if self._watch is not None:
@@ -146,7 +150,9 @@ class AmqpIntake:
         found = {name: (await channel.declare_queue(name, passive=True)).declaration_result for name in self._wanted}
         for name, result in found.items():
             self._counted(name, result.message_count or 0)
-        with suppress(ChannelClosed):  # nobody's work depends on these: deleted, or not to be looked at, they are just not counted
+        with suppress(
+            ChannelClosed
+        ):  # nobody's work depends on these: deleted, or not to be looked at, they are just not counted
             for label, name in KEPT.items():
                 kept = await channel.declare_queue(name, passive=True)
                 self._counted(label, kept.declaration_result.message_count or 0)
@@ -192,7 +198,9 @@ async def _cancel(lane: _Lane) -> None:
 async def _hear_cancels(channel: AbstractChannel, lane: str, loss: Loss) -> None:
     """A deleted queue or a failover cancels the consumer while the connection looks healthy (aio-pika #334)."""
     underlay = await channel.get_underlay_channel()
-    underlay.on_consumer_cancel_callbacks.add(lambda _frame: loss.report(f"the broker cancelled the consumer of {lane}"))
+    underlay.on_consumer_cancel_callbacks.add(
+        lambda _frame: loss.report(f"the broker cancelled the consumer of {lane}")
+    )
 
 
 def incoming(lane: str, message: AbstractIncomingMessage) -> Incoming:

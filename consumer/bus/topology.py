@@ -69,7 +69,10 @@ def _retry(seconds: int) -> Queue:
     # Without a routing key of its own the queue dead-letters to the default exchange by the original one: its lane.
     name = names.retry_queue(seconds)
     arguments = _quorum(
-        message_ttl=seconds * 1000, dead_letter_exchange="", dead_letter_strategy="at-least-once", overflow="reject-publish"
+        message_ttl=seconds * 1000,
+        dead_letter_exchange="",
+        dead_letter_strategy="at-least-once",
+        overflow="reject-publish",
     )
     return Queue(name, arguments, bound_to=name)
 
@@ -105,14 +108,18 @@ async def ensure(connection: AbstractConnection, topology: Topology, mode: Liter
     channel = await connection.channel(publisher_confirms=False)
     passive = mode == "check"
     for exchange in topology.exchanges:
-        await _meet(f"exchange {exchange}", channel.declare_exchange(exchange, "fanout", durable=True, passive=passive), mode)
+        await _meet(
+            f"exchange {exchange}", channel.declare_exchange(exchange, "fanout", durable=True, passive=passive), mode
+        )
     for queue in topology.queues:
         await _meet(f"queue {queue.name}", _queue(channel, queue, passive=passive), mode)
     await channel.close()
 
 
 async def _queue(channel: AbstractChannel, queue: Queue, *, passive: bool) -> None:
-    declared = await channel.declare_queue(queue.name, durable=True, passive=passive, arguments=None if passive else dict(queue.arguments))
+    declared = await channel.declare_queue(
+        queue.name, durable=True, passive=passive, arguments=None if passive else dict(queue.arguments)
+    )
     if queue.bound_to and not passive:
         await declared.bind(queue.bound_to)
 
@@ -121,14 +128,20 @@ async def _meet(what: str, step: Any, mode: str) -> None:
     try:
         await step
     except ChannelPreconditionFailed as error:
-        raise TopologyMismatch(f"{what} exists with other arguments: {_words(error)}; delete it, or set a policy that agrees") from error
+        raise TopologyMismatch(
+            f"{what} exists with other arguments: {_words(error)}; delete it, or set a policy that agrees"
+        ) from error
     except ChannelNotFoundEntity as error:
-        raise TopologyMismatch(f"{what} does not exist; create it with `sttd topology declare`, or set STTD_TOPOLOGY=declare") from error
+        raise TopologyMismatch(
+            f"{what} does not exist; create it with `sttd topology declare`, or set STTD_TOPOLOGY=declare"
+        ) from error
     except ChannelClosed as error:
         if "ACCESS_REFUSED" not in str(error):
             raise
         done = "declared" if mode == "declare" else "checked"
-        raise TopologyMismatch(f"{what} cannot be {done}: {_words(error)}; see the permissions in docs/operations.md") from error
+        raise TopologyMismatch(
+            f"{what} cannot be {done}: {_words(error)}; see the permissions in docs/operations.md"
+        ) from error
 
 
 def _words(error: Exception) -> str:

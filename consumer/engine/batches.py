@@ -42,7 +42,9 @@ class CoalescedModel:
         """One encoded window and its prompt -> tokens. Equal prompt lengths only: ctranslate2 wants the task at one position."""
 
         def together(items: Sequence[tuple[Any, list[int]]]) -> list[Any]:
-            results = self._model.generate(_stack([window for window, _ in items]), [prompt for _, prompt in items], **options)
+            results = self._model.generate(
+                _stack([window for window, _ in items]), [prompt for _, prompt in items], **options
+            )
             return [[result] for result in results]
 
         kind = (*_shape(features), len(prompts[0]), _frozen(options))

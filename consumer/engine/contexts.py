@@ -72,7 +72,12 @@ class Reruns:
         """One more, with a log line."""
         with self._lock:
             self._counts[reason] += 1
-        log.info("a short context was not enough, once more with the full one: %s", reason, action="context_rerun", reason=reason)
+        log.info(
+            "a short context was not enough, once more with the full one: %s",
+            reason,
+            action="context_rerun",
+            reason=reason,
+        )
 
     def clear(self) -> None:
         """Forget those so far: the self-test's."""
@@ -106,7 +111,9 @@ class _Window:
 class ShortContextModel:
     """What faster-whisper sees as `WhisperModel.model` when short contexts are on. Windows without padding pass as they are."""
 
-    def __init__(self, model: Any, contexts: Contexts, tokens: Tokens, view: Callable[[Any], Any], reruns: Reruns) -> None:
+    def __init__(
+        self, model: Any, contexts: Contexts, tokens: Tokens, view: Callable[[Any], Any], reruns: Reruns
+    ) -> None:
         """`model`: a `ctranslate2.models.Whisper` behind its gate; `view`: an array -> ctranslate2's `StorageView`, without a copy."""
         self._model = model
         self._contexts = contexts

@@ -93,7 +93,14 @@ class EncodingModel:
 
 
 def choose(
-    wanted: Setting, directory: Path, *, device: str, compute_type: str, slots: int, mel: Callable[[], Floats], reference: Encode
+    wanted: Setting,
+    directory: Path,
+    *,
+    device: str,
+    compute_type: str,
+    slots: int,
+    mel: Callable[[], Floats],
+    reference: Encode,
 ) -> CompiledEncoder | None:
     """OpenVINO's encoder for the model in `directory`, or None: ctranslate2 encodes, and one log line says why.
 
@@ -107,10 +114,14 @@ def choose(
             raise EncoderUnavailable(f"OpenVINO encodes on the CPU only, the model is on {device}")
         file = EncoderFile(directory / "model.bin")
         kinds = precisions(_cpu_flags(), compute_type)
-        encoder, verdict = _first_fit(file, kinds, slots, mel(), Timed(reference), least_gain=GAIN if wanted == "auto" else 0.0)
+        encoder, verdict = _first_fit(
+            file, kinds, slots, mel(), Timed(reference), least_gain=GAIN if wanted == "auto" else 0.0
+        )
     except EncoderUnavailable as error:
         if wanted == "openvino":
-            raise ModelUnavailable(f"STTD_ENCODER=openvino is not to be had: {error}; STTD_ENCODER=auto uses it where it can") from error
+            raise ModelUnavailable(
+                f"STTD_ENCODER=openvino is not to be had: {error}; STTD_ENCODER=auto uses it where it can"
+            ) from error
         log.info("ctranslate2 encodes: %s", error, action="encoder", encoder="ctranslate2")
         return None
     _tell(encoder, verdict)
@@ -153,7 +164,8 @@ def pseudo_speech(seconds: float = 8.0) -> Pcm:
     pitch = 140 + 30 * np.sin(2 * np.pi * 0.7 * time_axis)
     phase = 2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE
     formants = [
-        (centre + 0.3 * centre * np.sin(2 * np.pi * rate * time_axis), 120.0) for centre, rate in ((550, 1.9), (1500, 1.3), (2600, 0.8))
+        (centre + 0.3 * centre * np.sin(2 * np.pi * rate * time_axis), 120.0)
+        for centre, rate in ((550, 1.9), (1500, 1.3), (2600, 0.8))
     ]
     voice = np.zeros_like(time_axis)
     for harmonic in range(1, 25):

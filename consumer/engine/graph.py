@@ -31,7 +31,9 @@ def library() -> Any:
         return importlib.import_module("openvino")
     except ImportError as error:
         missing = isinstance(error, ModuleNotFoundError) and error.name == "openvino"
-        raise EncoderUnavailable("openvino is not installed" if missing else f"openvino does not load: {_line(error)}") from error
+        raise EncoderUnavailable(
+            "openvino is not installed" if missing else f"openvino does not load: {_line(error)}"
+        ) from error
 
 
 class CompiledEncoder:
@@ -59,7 +61,9 @@ class CompiledEncoder:
     def _compiled(openvino: Any, file: EncoderFile, precision: Precision, slots: int) -> list[Any]:
         """A request for each slot; each keeps the compiled model alive."""
         try:
-            compiled = openvino.Core().compile_model(_Builder(file, precision).model(), "CPU", _configuration(file, precision, slots))
+            compiled = openvino.Core().compile_model(
+                _Builder(file, precision).model(), "CPU", _configuration(file, precision, slots)
+            )
             return [compiled.create_infer_request() for _ in range(slots)]
         except (RuntimeError, MemoryError) as error:
             raise EncoderUnavailable(f"OpenVINO does not compile the encoder: {_line(error)}") from error
@@ -132,7 +136,9 @@ class _Builder:
     def _attention(self, flow: Any, name: str) -> Any:
         op, heads, width, length = self._op, self._file.heads, self._file.width, self._file.positions
         flow = self._linear(self._norm(flow, f"{name}/layer_norm"), f"{name}/linear_0")
-        flow = op.transpose(op.reshape(flow, [1, length, 3, heads, width // heads], special_zero=False), [2, 0, 3, 1, 4])
+        flow = op.transpose(
+            op.reshape(flow, [1, length, 3, heads, width // heads], special_zero=False), [2, 0, 3, 1, 4]
+        )
         query, key, value = (op.squeeze(part, [0]) for part in op.split(flow, 0, 3).outputs())
         flow = op.scaled_dot_product_attention(query, key, value, causal=False)
         flow = op.reshape(op.transpose(flow, [0, 2, 1, 3]), [1, length, width], special_zero=False)
@@ -145,7 +151,9 @@ class _Builder:
     def _norm(self, flow: Any, name: str) -> Any:
         op, file = self._op, self._file
         flow = op.mvn(flow, [2], normalize_variance=True, eps=EPSILON, eps_mode="inside_sqrt")
-        return op.add(op.multiply(flow, op.constant(file.vector(f"{name}/gamma"))), op.constant(file.vector(f"{name}/beta")))
+        return op.add(
+            op.multiply(flow, op.constant(file.vector(f"{name}/gamma"))), op.constant(file.vector(f"{name}/beta"))
+        )
 
     def _linear(self, flow: Any, name: str) -> Any:
         op = self._op

@@ -75,7 +75,9 @@ def _size(repository: str) -> int:
     """Bytes to fetch; also the proof that the Hub answers."""
     from huggingface_hub import HfApi  # noqa: PLC0415 - slow to import
 
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it warns of each retry; our one line at the end says it all
+    logging.getLogger("huggingface_hub").setLevel(
+        logging.ERROR
+    )  # it warns of each retry; our one line at the end says it all
     files = HfApi().model_info(repository, files_metadata=True, timeout=FIRST_ANSWER_SECONDS).siblings or []
     return sum(file.size or 0 for file in files if any(fnmatch(file.rfilename, pattern) for pattern in FILES))
 

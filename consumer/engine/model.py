@@ -59,7 +59,9 @@ class GatedModel:
 
     def detect_language(self, *args: Any, **kwargs: Any) -> Any:
         """Encoded windows -> the probability of each language."""
-        return self._gate.run(timed(self._gate, "detect_language", lambda: self._model.detect_language(*args, **kwargs)))
+        return self._gate.run(
+            timed(self._gate, "detect_language", lambda: self._model.detect_language(*args, **kwargs))
+        )
 
     def align(self, features: Any, start_sequence: Any, text_tokens: Any, num_frames: int, **kwargs: Any) -> Any:
         """Tokens and encoded windows -> when each token was spoken.
@@ -69,7 +71,9 @@ class GatedModel:
         """
         frames = max(num_frames, 2)
         return self._gate.run(
-            timed(self._gate, "align", lambda: self._model.align(features, start_sequence, text_tokens, frames, **kwargs))
+            timed(
+                self._gate, "align", lambda: self._model.align(features, start_sequence, text_tokens, frames, **kwargs)
+            )
         )
 
 
@@ -156,7 +160,9 @@ def heard(pcm: Pcm, spans: Sequence[Span]) -> Pcm:
 
 def _in_the_whole(segments: Iterable[Any], spans: Sequence[Span]) -> Iterable[Any]:
     chunks = [{"start": start, "end": end} for start, end in spans]
-    restored: Iterable[Any] = importlib.import_module("faster_whisper.transcribe").restore_speech_timestamps(segments, chunks, SAMPLE_RATE)
+    restored: Iterable[Any] = importlib.import_module("faster_whisper.transcribe").restore_speech_timestamps(
+        segments, chunks, SAMPLE_RATE
+    )
     return restored
 
 
@@ -215,9 +221,13 @@ def load(
         reason = (str(error).splitlines() or [""])[0][:200]
         raise ModelUnavailable(f"model {name!r} does not load from {path}: {reason or type(error).__name__}") from error
     if whisper.feature_extractor.sampling_rate != SAMPLE_RATE:
-        raise ModelUnavailable(f"model {name!r} wants {whisper.feature_extractor.sampling_rate} Hz; Whisper models take {SAMPLE_RATE}")
+        raise ModelUnavailable(
+            f"model {name!r} wants {whisper.feature_extractor.sampling_rate} Hz; Whisper models take {SAMPLE_RATE}"
+        )
     _refuse_short_contexts(whisper.model, contexts)
-    engine = " + ".join([f"faster-whisper {faster_whisper.__version__}", *_encode_elsewhere(whisper, path, encoding, slots)])
+    engine = " + ".join(
+        [f"faster-whisper {faster_whisper.__version__}", *_encode_elsewhere(whisper, path, encoding, slots)]
+    )
     info = ModelInfo(name=name, engine=engine, device=device, compute_type=whisper.model.compute_type)
     return LoadedModel(whisper, info=info, gate=gate, contexts=contexts)
 
@@ -272,7 +282,9 @@ def _libraries() -> tuple[Any, Any]:
 def _device(ctranslate2: Any, wanted: str) -> str:
     found = bool(ctranslate2.get_cuda_device_count())
     if wanted == "cuda" and not found:
-        raise ModelUnavailable("STTD_DEVICE=cuda, but no CUDA device is to be seen here; set STTD_DEVICE=cpu, or give the process a GPU")
+        raise ModelUnavailable(
+            "STTD_DEVICE=cuda, but no CUDA device is to be seen here; set STTD_DEVICE=cpu, or give the process a GPU"
+        )
     return ("cuda" if found else "cpu") if wanted == "auto" else wanted
 
 

@@ -86,7 +86,9 @@ def verify(name: str, path: Path) -> None:
         return
     with weights.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != weights.name:
-            raise ModelUnavailable(f"model {name!r} is damaged on disk: delete {weights}, then run `sttd model fetch {name}`")
+            raise ModelUnavailable(
+                f"model {name!r} is damaged on disk: delete {weights}, then run `sttd model fetch {name}`"
+            )
 
 
 def _source(name: str) -> Path | str:
@@ -107,7 +109,9 @@ def _source(name: str) -> Path | str:
 
 def _fit(path: Path, what: str) -> Path:
     if not path.is_dir():
-        raise ModelUnavailable(f"{what}: there is no such directory; set STTD_MODEL to a model directory, a size or {DEMO}")
+        raise ModelUnavailable(
+            f"{what}: there is no such directory; set STTD_MODEL to a model directory, a size or {DEMO}"
+        )
     if missing := _missing(path):
         raise ModelUnavailable(
             f"{what}: {' and '.join(missing)} missing in {path}; a model directory is what ct2-transformers-converter writes, "

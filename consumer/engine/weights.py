@@ -121,9 +121,13 @@ class EncoderFile:
         """Another tensor than Whisper's is another computation than ours."""
         expected = dict(_expected(self.width, self.mels, self.positions, self.layers))
         missing = expected.keys() - self._tensors.keys()
-        strange = {name for name in self._tensors.keys() - expected.keys() if not name.endswith("weight_scale")} - {"num_heads"}
+        strange = {name for name in self._tensors.keys() - expected.keys() if not name.endswith("weight_scale")} - {
+            "num_heads"
+        }
         if missing or strange:
-            raise EncoderUnavailable(f"the encoder is not Whisper's: {'lacks' if missing else 'has'} {min(missing or strange)}")
+            raise EncoderUnavailable(
+                f"the encoder is not Whisper's: {'lacks' if missing else 'has'} {min(missing or strange)}"
+            )
         for name, shape in expected.items():
             tensor = self._tensors[name]
             if tensor.shape != shape:

@@ -107,7 +107,9 @@ class WhisperTranscriber:
             await self.transcribe(Job(_faint_sound(), _SELF_TEST))
             await self.transcribe(Job(_faint_sound(), replace(_SELF_TEST, vad=True)))
         except SttdError as error:
-            raise ModelUnavailable(f"model {self.info.name!r} fails its self-test on {self.info.device}: {error.message}") from error
+            raise ModelUnavailable(
+                f"model {self.info.name!r} fails its self-test on {self.info.device}: {error.message}"
+            ) from error
         self._model.reruns.clear()
 
     async def close(self, seconds: float) -> bool:
@@ -157,18 +159,26 @@ class WhisperTranscriber:
         the text before them: both stay as in faster-whisper.
         """
         cut, options = self._long_audio, job.options
-        return cut if cut and job.audio_seconds > cut.after_seconds and options.vad and not options.condition_on_previous_text else None
+        return (
+            cut
+            if cut and job.audio_seconds > cut.after_seconds and options.vad and not options.condition_on_previous_text
+            else None
+        )
 
     def _speech(self, pcm: Pcm, cut: LongAudio | None) -> Spans:
         if cut is None:
             return tuple(self._model.speech(pcm))
         longest = cut.window_seconds
-        return tuple(speech_in_pieces(lambda start, end: self._model.speech(pcm[start:end], longest), pcm.size, VAD_PIECE))
+        return tuple(
+            speech_in_pieces(lambda start, end: self._model.speech(pcm[start:end], longest), pcm.size, VAD_PIECE)
+        )
 
     def _refuse_unknown_language(self, options: JobOptions) -> None:
         asked = (options.language,) if options.language != languages.AUTO else options.languages
         if asked and not any(self._model.knows(code) for code in asked):
-            raise RequestFailed(ErrorCode.BAD_REQUEST, f"language: the model {self.info.name} does not know {', '.join(asked)}")
+            raise RequestFailed(
+                ErrorCode.BAD_REQUEST, f"language: the model {self.info.name} does not know {', '.join(asked)}"
+            )
 
     def _silence(self, options: JobOptions) -> tuple[str, float]:
         return language.of_silence(options) if self._model.multilingual else ("en", 1.0)
@@ -236,7 +246,9 @@ class _WindowsDone:
         with self._lock:
             self._results[index] = segments
             speech = sum(self._seconds)
-            heard_seconds = sum(length for length, result in zip(self._seconds, self._results, strict=True) if result is not None)
+            heard_seconds = sum(
+                length for length, result in zip(self._seconds, self._results, strict=True) if result is not None
+            )
             self._job.heard_seconds = self._job.audio_seconds * heard_seconds / speech
             _report(self._job, heard_seconds / speech, self.segments)
 

@@ -31,7 +31,9 @@ class LongAudio:
     threads: int
 
 
-def chosen(mode: Literal["windows", "sequential"], after_seconds: float, window_seconds: float, slots: int) -> LongAudio | None:
+def chosen(
+    mode: Literal["windows", "sequential"], after_seconds: float, window_seconds: float, slots: int
+) -> LongAudio | None:
     """What the settings ask for; None: no audio is cut."""
     return LongAudio(after_seconds, window_seconds, slots) if mode == "windows" else None
 

@@ -33,7 +33,9 @@ async def _store(settings: Settings, parts: AsyncExitStack) -> ObjectStore | Non
     try:
         from consumer.refs import s3  # noqa: PLC0415 - an extra that only those need who use it
     except ImportError as error:
-        raise SettingsError(f"STTD_S3_ENDPOINT needs the extra `s3` ({error.name} is missing): pip install 'sttd[s3]'") from None
+        raise SettingsError(
+            f"STTD_S3_ENDPOINT needs the extra `s3` ({error.name} is missing): pip install 'sttd[s3]'"
+        ) from None
     secrets = settings.s3_access_key.get_secret_value(), settings.s3_secret_key.get_secret_value()
     account = s3.Account(settings.s3_endpoint, settings.s3_region, *secrets, settings.s3_ca_file)
     try:

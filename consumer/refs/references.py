@@ -61,11 +61,16 @@ class References:
         except StoreUnavailable as error:
             raise self._unavailable(error.message) from error
         except TimeoutError as late:
-            raise self._unavailable(f"the object store did not send the file within {self._bounds.seconds:g} s") from late
+            raise self._unavailable(
+                f"the object store did not send the file within {self._bounds.seconds:g} s"
+            ) from late
 
     def _permitted(self, reference: Reference) -> ObjectStore:
         if self._store is None:
-            raise _denied("off", "this daemon follows no references: send the audio itself, or ask its operator to set STTD_S3_ENDPOINT")
+            raise _denied(
+                "off",
+                "this daemon follows no references: send the audio itself, or ask its operator to set STTD_S3_ENDPOINT",
+            )
         if not any(entry.covers(reference) for entry in self._allowed):
             raise _denied("not_listed", "this daemon's operator does not allow this bucket or prefix (STTD_S3_BUCKETS)")
         return self._store
@@ -88,7 +93,9 @@ class References:
     def _too_large(self, size: int | None) -> RequestFailed:
         said = f"the object has {size} bytes" if size is not None else "the object goes on beyond the limit"
         most = self._bounds.most_bytes
-        return AudioRejected(ErrorCode.BODY_TOO_LARGE, f"{said}; at most {most} are taken", {"bytes": size, "limit": most})
+        return AudioRejected(
+            ErrorCode.BODY_TOO_LARGE, f"{said}; at most {most} are taken", {"bytes": size, "limit": most}
+        )
 
     def _unavailable(self, said: str) -> RequestFailed:
         log.warning("a reference could not be followed: %s", said, action="ref_unavailable")

@@ -25,7 +25,9 @@ from consumer.refs.seam import ObjectDenied, StoredObject, StoreUnavailable
 from schemas.reference import Reference
 
 SILENCE_SECONDS: Final = 10.0  # without a byte, while connecting and while reading
-OUR_FAULT: Final = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "RequestTimeTooSkewed", "AuthorizationHeaderMalformed"})
+OUR_FAULT: Final = frozenset(
+    {"InvalidAccessKeyId", "SignatureDoesNotMatch", "RequestTimeTooSkewed", "AuthorizationHeaderMalformed"}
+)
 """What 400 and 403 may mean beside the object's own matter: our settings or our clock. An operator mends them, the request waits."""
 MOMENTARY: Final = frozenset({401, 408, 425, 429})
 EXPLANATION: Final = 4096  # bytes of an error's body that are read
@@ -126,7 +128,9 @@ def _silent(error: httpx2.HTTPError) -> StoreUnavailable:
 
 def _meaning(status: int, code: str) -> ObjectDenied | StoreUnavailable:
     if httpx2.codes.is_redirect(status):
-        return StoreUnavailable("the object store sends elsewhere, where this daemon does not go: its operator sets STTD_S3_ENDPOINT")
+        return StoreUnavailable(
+            "the object store sends elsewhere, where this daemon does not go: its operator sets STTD_S3_ENDPOINT"
+        )
     if httpx2.codes.is_client_error(status) and status not in MOMENTARY and code not in OUR_FAULT:
         return ObjectDenied("there is no such object, or this daemon may not read it")
     return StoreUnavailable(f"the object store answered {status}{f' ({code})' if code else ''}")

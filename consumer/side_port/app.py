@@ -46,7 +46,9 @@ class _Pages:
         return JSONResponse(answer, 200 if self.health.ready else 503, _NO_STORE)
 
     async def status_page(self, _: Request) -> Response:
-        return HTMLResponse(page.render(self.metrics, self.health, self.history, self.model_name()), headers=_PAGE_HEADERS)
+        return HTMLResponse(
+            page.render(self.metrics, self.health, self.history, self.model_name()), headers=_PAGE_HEADERS
+        )
 
 
 def build(metrics: Metrics, health: Health, model_name: Callable[[], str], history: History | None = None) -> Starlette:

@@ -64,7 +64,11 @@ def totals(metrics: Metrics) -> Totals:
     found = _samples(metrics.registry)
 
     def total(name: str, **labels: str) -> float:
-        return sum(value for (other, theirs), value in found.items() if other == name and labels.items() <= dict(theirs).items())
+        return sum(
+            value
+            for (other, theirs), value in found.items()
+            if other == name and labels.items() <= dict(theirs).items()
+        )
 
     finished = "sttd_requests_finished_total"
     return Totals(

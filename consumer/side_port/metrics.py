@@ -88,7 +88,9 @@ class Metrics:
             STAGE_BUCKETS,
             {"lane": LANES},
         )
-        self._received = declare.counter("requests_received", "Requests taken from a queue, redeliveries included.", {"lane": LANES})
+        self._received = declare.counter(
+            "requests_received", "Requests taken from a queue, redeliveries included.", {"lane": LANES}
+        )
         self._finished = declare.counter(
             "requests_finished",
             "Requests that this process is done with, by what became of them. `code`: why.",
@@ -100,38 +102,61 @@ class Metrics:
         self._redelivered = declare.counter("redeliveries", "Requests that the broker had delivered before.")
         self._retried = declare.counter("retries", "Requests sent to a retry queue.", {"code": RETRYABLE})
         self._dead = declare.counter("dead_letters", "Requests moved to the dead-letter queue.", {"reason": REASONS})
-        self._parked = declare.counter("replies_parked", "Finished replies that no queue took, kept in the queue of dead replies.")
+        self._parked = declare.counter(
+            "replies_parked", "Finished replies that no queue took, kept in the queue of dead replies."
+        )
         self._in_flight = declare.gauge("requests_in_flight", "Requests taken and not yet settled.")
 
     def _declare_work(self, declare: Declarations) -> None:
         self._stages = declare.histogram("stage_duration_seconds", _STAGES, STAGE_BUCKETS, {"stage": STAGES})
-        self._audio = declare.histogram("audio_duration_seconds", "Length of the audio that was transcribed.", AUDIO_BUCKETS)
+        self._audio = declare.histogram(
+            "audio_duration_seconds", "Length of the audio that was transcribed.", AUDIO_BUCKETS
+        )
         self._silent = declare.counter("no_speech", "Transcribed notes without any speech.")
         self._factor = declare.histogram(
             "real_time_factor",
             "Time spent transcribing, divided by the length of the audio; below 1 is faster than speech.",
             FACTOR_BUCKETS,
         )
-        self._bad_packets = declare.counter("bad_packets", "Audio packets that could not be decoded and are missing from a transcript.")
+        self._bad_packets = declare.counter(
+            "bad_packets", "Audio packets that could not be decoded and are missing from a transcript."
+        )
         self._slots = declare.gauge("engine_slots", "Engine slots that there are.")
         self._busy = declare.gauge("engine_slots_busy", "Engine slots that are transcribing now.")
         self._waiting = declare.gauge("engine_jobs_waiting", "Model calls that wait for an engine slot.")
-        self._lane_waiting = declare.gauge("engine_lane_waiting", "Model calls that wait for an engine slot, by lane.", {"lane": LANES[:2]})
+        self._lane_waiting = declare.gauge(
+            "engine_lane_waiting", "Model calls that wait for an engine slot, by lane.", {"lane": LANES[:2]}
+        )
         self._batch = declare.histogram(
-            "engine_batch_size", "Notes whose model calls ran together, as each of the calls saw it; always 1 on a CPU.", BATCH_BUCKETS
+            "engine_batch_size",
+            "Notes whose model calls ran together, as each of the calls saw it; always 1 on a CPU.",
+            BATCH_BUCKETS,
         )
         self._reruns = declare.counted_elsewhere(
-            "context_reruns", "Windows that a short context was not enough for, and that were computed again in full.", "reason", RERUNS
+            "context_reruns",
+            "Windows that a short context was not enough for, and that were computed again in full.",
+            "reason",
+            RERUNS,
         )
-        self._restarts = declare.counter("decoder_restarts", "Decoder processes that were replaced.", {"reason": RESTARTS})
-        self._load = declare.gauge("model_load_seconds", "Time from start of loading until the model had passed its self-test.")
-        self._model = declare.named("model", "The model that answers, and on what; always 1.", tuple(ModelInfo.model_fields))
+        self._restarts = declare.counter(
+            "decoder_restarts", "Decoder processes that were replaced.", {"reason": RESTARTS}
+        )
+        self._load = declare.gauge(
+            "model_load_seconds", "Time from start of loading until the model had passed its self-test."
+        )
+        self._model = declare.named(
+            "model", "The model that answers, and on what; always 1.", tuple(ModelInfo.model_fields)
+        )
 
     def _declare_bus(self, declare: Declarations) -> None:
         self._up = declare.gauge("connection_up", "1 while the connection to RabbitMQ is open.", {"role": ROLES})
-        self._lost = declare.counter("connection_losses", "Connections to RabbitMQ that ended without being asked to.", {"role": ROLES})
+        self._lost = declare.counter(
+            "connection_losses", "Connections to RabbitMQ that ended without being asked to.", {"role": ROLES}
+        )
         self._blocked = declare.gauge("publish_blocked", "1 while RabbitMQ blocks publishing (memory or disk alarm).")
-        self._blocked_seconds = declare.counter("publish_blocked_seconds", "Time during which RabbitMQ blocked publishing.")
+        self._blocked_seconds = declare.counter(
+            "publish_blocked_seconds", "Time during which RabbitMQ blocked publishing."
+        )
         self._depth = declare.gauge(
             "queue_depth",
             "Messages ready in a queue, as the broker counts them, asked every 5 s. All daemons tell the same: take the max, not the sum.",
@@ -146,13 +171,16 @@ class Metrics:
         self._backlogs = {lane: Backlog(time.time()) for lane in LANES}
         for lane in LANES:
             self._oldest.labels(lane).set_function(partial(self._age, lane))
-        self._registered = declare.gauge("consumer_registered", "1 while RabbitMQ has this process as a consumer of the request queue.")
+        self._registered = declare.gauge(
+            "consumer_registered", "1 while RabbitMQ has this process as a consumer of the request queue."
+        )
 
     def _declare_process(self, declare: Declarations) -> None:
         self._lag = declare.histogram("event_loop_lag_seconds", "How late the event loop ran a timer.", LAG_BUCKETS)
         self._ready = declare.gauge("ready", "1 while `/readyz` says 200: notes are being served.")
         self._bound = declare.gauge(
-            "memory_bound_bytes", "Most that this process should come to need, without its decoder children; computed from the settings."
+            "memory_bound_bytes",
+            "Most that this process should come to need, without its decoder children; computed from the settings.",
         )
         declare.named("build", "The version that runs; always 1.", ("version",)).info({"version": _version()})
 

@@ -140,13 +140,23 @@ def _plots(now: Totals, history: History) -> str:
         (
             _plot(
                 "Transcripts and failures per minute",
-                f'{done[-1]:.0f}, <span class="{"bad" if failed[-1] else "none"}">{failed[-1]:.0f} failed</span>' if points else "",
+                f'{done[-1]:.0f}, <span class="{"bad" if failed[-1] else "none"}">{failed[-1]:.0f} failed</span>'
+                if points
+                else "",
                 f"{rate:g}",
                 [_line(done, rate, "one"), _line(failed, rate, "two")],
             ),
-            _plot("Time to the answer, mean", duration(latest) if latest is not None else "", *_scaled(waited, 1, seconds=True)),
+            _plot(
+                "Time to the answer, mean",
+                duration(latest) if latest is not None else "",
+                *_scaled(waited, 1, seconds=True),
+            ),
             _plot("Waiting in the queues", str(now.depth), *_scaled([float(p.depth) for p in points], 10)),
-            _plot("Slots at work", f"{now.busy} of {now.slots}", *_scaled([float(p.busy) for p in points], max(now.slots, 1))),
+            _plot(
+                "Slots at work",
+                f"{now.busy} of {now.slots}",
+                *_scaled([float(p.busy) for p in points], max(now.slots, 1)),
+            ),
         )
     )
 

@@ -21,7 +21,9 @@ def wanted(environment: Mapping[str, str] | None = None) -> str | None:
     given = os.environ if environment is None else environment
     if given.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return None
-    exporter = given.get("OTEL_TRACES_EXPORTER", "").strip().lower() or ("otlp" if any(given.get(name) for name in ENDPOINTS) else "none")
+    exporter = given.get("OTEL_TRACES_EXPORTER", "").strip().lower() or (
+        "otlp" if any(given.get(name) for name in ENDPOINTS) else "none"
+    )
     if exporter not in {"otlp", "console", "none"}:
         raise SettingsError(f"OTEL_TRACES_EXPORTER={exporter}: must be otlp, console or none")
     return None if exporter == "none" else exporter
@@ -35,5 +37,7 @@ def from_environment(worker: str) -> Tracing:
     try:
         from consumer.tracing import otel  # noqa: PLC0415 - an extra that most do without
     except ImportError as error:
-        raise SettingsError(f"the environment asks for OpenTelemetry ({exporter}), which is not installed: {NEXT_STEP}") from error
+        raise SettingsError(
+            f"the environment asks for OpenTelemetry ({exporter}), which is not installed: {NEXT_STEP}"
+        ) from error
     return otel.with_exporter(exporter, worker)

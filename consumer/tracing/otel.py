@@ -86,7 +86,11 @@ class OtelTracing(Tracing):
     def exemplar(self) -> dict[str, str] | None:
         """See `Tracing.exemplar`: only traces that were sampled can be looked up."""
         context = trace.get_current_span().get_span_context()
-        return {"trace_id": trace.format_trace_id(context.trace_id)} if context.is_valid and context.trace_flags.sampled else None
+        return (
+            {"trace_id": trace.format_trace_id(context.trace_id)}
+            if context.is_valid and context.trace_flags.sampled
+            else None
+        )
 
     async def close(self) -> None:
         """See `Tracing.close`."""
@@ -100,7 +104,9 @@ def with_exporter(name: str, worker: str) -> OtelTracing:
 
 def provider(exporter: SpanExporter, worker: str) -> TracerProvider:
     """A provider with one exporter. OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER and OTEL_BSP_* count."""
-    resource = Resource({"service.name": names.APP_ID, "service.instance.id": worker}).merge(OTELResourceDetector().detect())
+    resource = Resource({"service.name": names.APP_ID, "service.instance.id": worker}).merge(
+        OTELResourceDetector().detect()
+    )
     made = TracerProvider(resource=resource, shutdown_on_exit=False)
     made.add_span_processor(BatchSpanProcessor(exporter))
     return made

@@ -59,7 +59,8 @@ def definitions(table: dict[str, Any], passwords: dict[str, str]) -> dict[str, A
             for name, user in table["users"].items()
         ],
         "permissions": [
-            {"user": name, "vhost": table["vhost"], **{right: user[right] for right in rights}} for name, user in table["users"].items()
+            {"user": name, "vhost": table["vhost"], **{right: user[right] for right in rights}}
+            for name, user in table["users"].items()
         ],
     }
 
@@ -95,7 +96,9 @@ def show(arguments: argparse.Namespace, table: dict[str, Any]) -> int:
     """Print one user's address, for `STTD_AMQP_URL`."""
     kept = arguments.users / arguments.user
     if arguments.user not in table["users"] or not kept.exists():
-        sys.stderr.write(f"no such user: {arguments.user}; there are {', '.join(sorted(p.name for p in arguments.users.glob('[a-z]*')))}\n")
+        sys.stderr.write(
+            f"no such user: {arguments.user}; there are {', '.join(sorted(p.name for p in arguments.users.glob('[a-z]*')))}\n"
+        )
         return 1
     sys.stdout.write(url(table, arguments.user, kept.read_text(encoding="utf-8"), arguments.broker) + "\n")
     return 0
@@ -103,20 +106,34 @@ def show(arguments: argparse.Namespace, table: dict[str, Any]) -> int:
 
 def main(words: list[str]) -> int:
     """Read the command line and do what it says."""
-    parser = argparse.ArgumentParser(prog="users.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="users.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     verbs = parser.add_subparsers(required=True)
     writer = verbs.add_parser("write", help="make definitions.json and the services' addresses")
     writer.add_argument(
-        "--definitions", type=Path, default=HOME / "definitions", metavar="DIR", help="where RabbitMQ reads definitions.json"
+        "--definitions",
+        type=Path,
+        default=HOME / "definitions",
+        metavar="DIR",
+        help="where RabbitMQ reads definitions.json",
     )
-    writer.add_argument("--url", action="append", default=[], metavar="USER=DIR", help="where the service of this user reads its address")
+    writer.add_argument(
+        "--url",
+        action="append",
+        default=[],
+        metavar="USER=DIR",
+        help="where the service of this user reads its address",
+    )
     writer.set_defaults(run=write)
     reader = verbs.add_parser("show", help="print the address of one user, password included")
     reader.add_argument("user", metavar="USER")
     reader.set_defaults(run=show)
     for verb, broker in ((writer, "rabbitmq:5672"), (reader, "127.0.0.1:5672")):
         verb.add_argument("--users", type=Path, default=HOME / "users", metavar="DIR", help="where passwords are kept")
-        verb.add_argument("--broker", default=broker, metavar="HOST:PORT", help="the broker as the user of the address sees it")
+        verb.add_argument(
+            "--broker", default=broker, metavar="HOST:PORT", help="the broker as the user of the address sees it"
+        )
     arguments = parser.parse_args(words)
     return int(arguments.run(arguments, json.loads(TABLE.read_text(encoding="utf-8"))))
 

@@ -12,7 +12,9 @@ from celery import Celery, Task
 
 from sttd import BlockingClient, TranscriptionFailed, errors
 
-app = Celery("notes", broker=os.environ.get("CELERY_BROKER_URL", "amqp://guest:guest@127.0.0.1:5672/"), backend="rpc://")
+app = Celery(
+    "notes", broker=os.environ.get("CELERY_BROKER_URL", "amqp://guest:guest@127.0.0.1:5672/"), backend="rpc://"
+)
 
 
 @cache

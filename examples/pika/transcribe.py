@@ -21,7 +21,9 @@ TIMEOUT = 120
 
 def main(paths: list[str]) -> int:
     """Send, collect, print; 1 if a note failed or was not answered."""
-    connection = pika.BlockingConnection(pika.URLParameters(os.environ.get("STTD_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/")))
+    connection = pika.BlockingConnection(
+        pika.URLParameters(os.environ.get("STTD_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/"))
+    )
     channel = connection.channel()
     channel.confirm_delivery()  # publishing returns when RabbitMQ has the note on disk
     inbox = channel.queue_declare("", exclusive=True).method.queue
@@ -34,7 +36,9 @@ def main(paths: list[str]) -> int:
         if properties is not None and properties.type != "stt.progress.v1" and properties.correlation_id in waiting:
             reply = json.loads(body)
             failed += reply["status"] == "failed"
-            print(f"{waiting.pop(properties.correlation_id)}: {reply['text'] if 'text' in reply else reply['error']['code']}")
+            print(
+                f"{waiting.pop(properties.correlation_id)}: {reply['text'] if 'text' in reply else reply['error']['code']}"
+            )
         if not waiting or time.monotonic() > end:
             break
     connection.close()

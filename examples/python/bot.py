@@ -31,7 +31,9 @@ class VoiceMessage(Protocol):
 async def on_voice(message: VoiceMessage, client: Client) -> None:
     """The handler: what was said, or a sentence that the person can do something with."""
     try:
-        transcript = await client.transcribe(await message.download(), language="auto", languages=["ru", "en"], timeout=120)
+        transcript = await client.transcribe(
+            await message.download(), language="auto", languages=["ru", "en"], timeout=120
+        )
     except errors.RejectedAudio as error:
         await message.answer(f"I cannot read this recording ({error.code}). Please send it again.")
     except errors.SttdClientError as error:

@@ -35,13 +35,23 @@ class SideFailed(Exception):
 
 
 def bench(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", exists=True, dir_okay=False, readable=True, help="Audio files of yours.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE", exists=True, dir_okay=False, readable=True, help="Audio files of yours."),
+    ],
     model: Annotated[
-        str | None, typer.Option(help="A size, a Hub id, a directory or `demo`; must be on this machine. (default: STTD_MODEL)")
+        str | None,
+        typer.Option(help="A size, a Hub id, a directory or `demo`; must be on this machine. (default: STTD_MODEL)"),
     ] = None,
-    language: Annotated[str | None, typer.Option("--language", "-l", help="Spoken language, or `auto`. (default: STTD_LANGUAGE)")] = None,
-    beam: Annotated[int | None, typer.Option(min=1, max=10, help="Beam width of both. (default: STTD_BEAM_SIZE)")] = None,
-    rounds: Annotated[int, typer.Option(min=1, max=100, help="How often each side transcribes all files; the median counts.")] = 3,
+    language: Annotated[
+        str | None, typer.Option("--language", "-l", help="Spoken language, or `auto`. (default: STTD_LANGUAGE)")
+    ] = None,
+    beam: Annotated[
+        int | None, typer.Option(min=1, max=10, help="Beam width of both. (default: STTD_BEAM_SIZE)")
+    ] = None,
+    rounds: Annotated[
+        int, typer.Option(min=1, max=100, help="How often each side transcribes all files; the median counts.")
+    ] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Figures, texts and differences as JSON on stdout.")] = False,
 ) -> None:
     """Compare sttd with stock faster-whisper on your own files and model: speed, memory, and whether the text is the same.

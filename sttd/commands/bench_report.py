@@ -77,14 +77,18 @@ def _difference(file: str, theirs: str, ours: str) -> Difference:
     return Difference(file, apart, list(_changes(one, other, places)) or ["case or punctuation only"])
 
 
-def _changes(one: Sequence[str], other: Sequence[str], places: Sequence[tuple[str, int, int, int, int]]) -> Iterator[str]:
+def _changes(
+    one: Sequence[str], other: Sequence[str], places: Sequence[tuple[str, int, int, int, int]]
+) -> Iterator[str]:
     for _, start, end, begin, to in places:
         yield f"{' '.join(one[start:end]) or 'nothing'} -> {' '.join(other[begin:to]) or 'nothing'}"
 
 
 def table(stock: Heard, ours: Heard) -> Table:
     """Both sides and how many times better ours is."""
-    shown = Table(title=f"{len(stock.seconds)} files, {stock.audio_seconds:,.0f} s of audio, median of {len(stock.wall)} rounds")
+    shown = Table(
+        title=f"{len(stock.seconds)} files, {stock.audio_seconds:,.0f} s of audio, median of {len(stock.wall)} rounds"
+    )
     for heading in ("", "stock faster-whisper", "sttd", "times"):
         shown.add_column(heading, justify="left" if not heading else "right")
     one, other = stock.figures(), ours.figures()
@@ -95,7 +99,11 @@ def table(stock: Heard, ours: Heard) -> Table:
         ("peak_mib", "peak memory, MiB", 0, False),
         ("load_seconds", "loading, s", 1, False),
     ):
-        better = (other[name] / one[name] if more_is_better else one[name] / other[name]) if one[name] and other[name] else 0.0
+        better = (
+            (other[name] / one[name] if more_is_better else one[name] / other[name])
+            if one[name] and other[name]
+            else 0.0
+        )
         shown.add_row(label, f"{one[name]:,.{digits}f}", f"{other[name]:,.{digits}f}", f"{better:.2f}")
     return shown
 
@@ -104,7 +112,9 @@ def verdict(stock: Heard, found: Sequence[Difference]) -> list[str]:
     """The texts in a line or two, and each difference."""
     total = sum(len(words(text)) for text in stock.texts.values())
     apart = sum(one.words for one in found)
-    lines = [f"{len(stock.texts) - len(found)} of {len(stock.texts)} texts are the same to the letter; {apart} of {total} words differ"]
+    lines = [
+        f"{len(stock.texts) - len(found)} of {len(stock.texts)} texts are the same to the letter; {apart} of {total} words differ"
+    ]
     lines += [f"  {one.file}: {'; '.join(one.changes)}" for one in found]
     if found:
         lines.append(
@@ -117,7 +127,13 @@ def as_json(stock: Heard, ours: Heard, found: Sequence[Difference]) -> dict[str,
     """Everything, for programs."""
     sides = {
         heard.side: heard.figures()
-        | {"engine": heard.engine, "device": heard.device, "compute_type": heard.compute_type, "rounds": heard.wall, "texts": heard.texts}
+        | {
+            "engine": heard.engine,
+            "device": heard.device,
+            "compute_type": heard.compute_type,
+            "rounds": heard.wall,
+            "texts": heard.texts,
+        }
         for heard in (stock, ours)
     }
     return {

@@ -36,11 +36,17 @@ class Stock:
 
         self._asked = asked
         self._version = faster_whisper.__version__
-        self._model: Any = faster_whisper.WhisperModel(asked["path"], device=asked["device"], compute_type=asked["compute_type"])
+        self._model: Any = faster_whisper.WhisperModel(
+            asked["path"], device=asked["device"], compute_type=asked["compute_type"]
+        )
 
     def describe(self) -> dict[str, Any]:
         """As the other side's."""
-        return {"engine": f"faster-whisper {self._version}", "device": self._asked["device"], "compute_type": self._asked["compute_type"]}
+        return {
+            "engine": f"faster-whisper {self._version}",
+            "device": self._asked["device"],
+            "compute_type": self._asked["compute_type"],
+        }
 
     def hear(self, sounds: dict[str, Any], done: Callable[[str, str], None]) -> None:
         """One after the other."""
@@ -84,7 +90,9 @@ class Ours:
             slots=settings.effective_slots,
             threads=settings.effective_prefetch,
             on_progress=lambda _: None,
-            long_audio=windows.chosen(settings.long_audio, settings.long_seconds, settings.window_seconds, settings.effective_slots),
+            long_audio=windows.chosen(
+                settings.long_audio, settings.long_seconds, settings.window_seconds, settings.effective_slots
+            ),
             contexts=Contexts(settings.decoder_context, settings.encoder_context),
         )
 

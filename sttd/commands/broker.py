@@ -40,7 +40,9 @@ def client_settings() -> ClientSettings:
 @asynccontextmanager
 async def connected(settings: ClientSettings, name: str) -> AsyncIterator[AbstractConnection]:
     """A connection that shows as `name` in the broker's list. Raises `BrokerUnavailable`, as `LoginRefused` if that is why."""
-    connection = aio_pika.Connection(make_url(settings.amqp_url.get_secret_value()), client_properties={"connection_name": name})
+    connection = aio_pika.Connection(
+        make_url(settings.amqp_url.get_secret_value()), client_properties={"connection_name": name}
+    )
     try:
         try:
             async with asyncio.timeout(DIAL_SECONDS):
@@ -66,7 +68,9 @@ def _refusal(error: BaseException, broker: str) -> BrokerUnavailable:
         return LoginRefused(f"RabbitMQ at {broker} refuses the user or the password of STTD_AMQP_URL")
     if "Connection.OpenOk" in text:  # what the library says when the broker closes instead of opening the vhost
         return LoginRefused(f"RabbitMQ at {broker} refuses the vhost: does it exist, and may this user enter it?")
-    return BrokerUnavailable(f"no connection to RabbitMQ at {broker} ({text}): is it running, and is STTD_AMQP_URL right?")
+    return BrokerUnavailable(
+        f"no connection to RabbitMQ at {broker} ({text}): is it running, and is STTD_AMQP_URL right?"
+    )
 
 
 def words(error: BaseException) -> str:

@@ -46,13 +46,18 @@ async def look(settings: Settings, client: ClientSettings) -> AsyncIterator[Line
                 yield line
     except LoginRefused as error:
         yield failed(
-            "broker", str(error), "correct STTD_AMQP_URL, or add the user and the vhost: rabbitmqctl add_user, add_vhost", Exit.BROKER
+            "broker",
+            str(error),
+            "correct STTD_AMQP_URL, or add the user and the vhost: rabbitmqctl add_user, add_vhost",
+            Exit.BROKER,
         )
     except BrokerUnavailable as error:
         yield failed("broker", str(error), "start RabbitMQ, or correct STTD_AMQP_URL", Exit.BROKER)
     except (TimeoutError, *CONNECTION_EXCEPTIONS) as error:
         why = f"no answer within {SECONDS} s" if isinstance(error, TimeoutError) else words(error)
-        yield failed("broker", f"it stopped answering: {why}", "look into RabbitMQ's log and at its alarms", Exit.BROKER)
+        yield failed(
+            "broker", f"it stopped answering: {why}", "look into RabbitMQ's log and at its alarms", Exit.BROKER
+        )
 
 
 async def _ask(connection: AbstractConnection, settings: Settings) -> AsyncIterator[Line]:
@@ -75,11 +80,15 @@ def version_line(version: tuple[int, ...]) -> Line:
         return warning("version", "the broker does not tell its version", "make sure that it is RabbitMQ 3.10 or later")
     if version < OLDEST:
         return failed(
-            "version", f"{told}: no quorum queues with TTL and at-least-once dead-lettering", "use RabbitMQ 3.10 or later", Exit.BROKER
+            "version",
+            f"{told}: no quorum queues with TTL and at-least-once dead-lettering",
+            "use RabbitMQ 3.10 or later",
+            Exit.BROKER,
         )
     if version < FLAGS_ALWAYS_ON:
         return ok(
-            "version", f"{told}; if it was upgraded from 3.8, the feature flag stream_queue must be on (rabbitmqctl list_feature_flags)"
+            "version",
+            f"{told}; if it was upgraded from 3.8, the feature flag stream_queue must be on (rabbitmqctl list_feature_flags)",
         )
     return ok("version", told)
 
@@ -93,13 +102,24 @@ def queues_line(findings: list[Finding], mode: str) -> Line:
         told = "; ".join(f"{finding.kind} {finding.name}: {finding.detail}" for finding in wrong)
         differs = any(finding.state is State.DIFFERS for finding in wrong)
         return failed(
-            "queues", told, "let it run empty, delete it, then `sttd topology declare`" if differs else PERMISSIONS, Exit.TOPOLOGY
+            "queues",
+            told,
+            "let it run empty, delete it, then `sttd topology declare`" if differs else PERMISSIONS,
+            Exit.TOPOLOGY,
         )
     if missing and mode == "check":
         told = ", ".join(finding.name for finding in missing)
-        return failed("queues", f"missing, and STTD_TOPOLOGY=check: {told}", "`sttd topology declare` as a user who may", Exit.TOPOLOGY)
+        return failed(
+            "queues",
+            f"missing, and STTD_TOPOLOGY=check: {told}",
+            "`sttd topology declare` as a user who may",
+            Exit.TOPOLOGY,
+        )
     if missing:
-        return ok("queues", f"{len(missing)} of {len(findings)} queues and exchanges are missing; the daemon creates them at its start")
+        return ok(
+            "queues",
+            f"{len(missing)} of {len(findings)} queues and exchanges are missing; the daemon creates them at its start",
+        )
     told = "they exist; arguments not checked (no configure permission)" if unchecked else "all as they should be"
     return ok("queues", f"{len(findings)} queues and exchanges: {told}")
 
@@ -110,7 +130,9 @@ def message_size_line(version: tuple[int, ...], largest: int) -> Line:
     told = f"STTD_MAX_BODY_BYTES is {largest / MIB:g} MiB; this RabbitMQ takes {limit // MIB} MiB unless configured (max_message_size)"
     if largest <= limit:
         return ok("message size", told)
-    return warning("message size", told, f"set max_message_size = {largest} in rabbitmq.conf, or STTD_MAX_BODY_BYTES={limit}")
+    return warning(
+        "message size", told, f"set max_message_size = {largest} in rabbitmq.conf, or STTD_MAX_BODY_BYTES={limit}"
+    )
 
 
 def timeout_line(job_seconds: float) -> Line:
@@ -129,7 +151,10 @@ async def _permissions(connection: AbstractConnection, settings: Settings) -> Li
     if refused:
         return failed("permissions", f"this user may not {', '.join(refused)}", PERMISSIONS, Exit.BROKER)
     return ok(
-        "permissions", "configure, write and read as the daemon needs" if settings.topology == "declare" else "write and read as needed"
+        "permissions",
+        "configure, write and read as the daemon needs"
+        if settings.topology == "declare"
+        else "write and read as needed",
     )
 
 
@@ -139,7 +164,11 @@ Probe = Callable[[AbstractChannel], Awaitable[object]]
 def _needs(plan: Topology, settings: Settings) -> dict[str, Probe]:
     from consumer.bus import topology  # noqa: PLC0415 - commands import the daemon lazily
 
-    lanes = (settings.request_queue, topology.bulk_of(settings.request_queue), topology.suspect_of(settings.request_queue))
+    lanes = (
+        settings.request_queue,
+        topology.bulk_of(settings.request_queue),
+        topology.suspect_of(settings.request_queue),
+    )
     needs = {f"read from {queue}": _reading(queue) for queue in lanes}
     for exchange in ("", names.DEAD_EXCHANGE, *names.RETRY_QUEUES):
         needs[f"write to {exchange or 'amq.default'}"] = _writing(exchange)

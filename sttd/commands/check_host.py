@@ -54,7 +54,9 @@ def model_line(settings: Settings) -> Line:
         path = store.resolve(name, settings.model_cache)
         if path is None:
             return warning(
-                "model", f"{name} is not on this machine; the first start downloads it", f"`sttd model fetch {name}` does it now"
+                "model",
+                f"{name} is not on this machine; the first start downloads it",
+                f"`sttd model fetch {name}` does it now",
             )
         store.verify(name, path)
     except ModelUnavailable as error:
@@ -62,7 +64,9 @@ def model_line(settings: Settings) -> Line:
     except OSError as error:
         return failed("model", f"{name} cannot be read: {error}", "check the permissions of the model's files")
     if name == store.DEMO:
-        return warning("model", "demo knows short notes about spending only", "set STTD_MODEL=base or larger for real use")
+        return warning(
+            "model", "demo knows short notes about spending only", "set STTD_MODEL=base or larger for real use"
+        )
     return ok("model", f"{name} in {path}")
 
 
@@ -80,7 +84,11 @@ async def decoder_line(settings: Settings) -> Line:
             decoded = await pool.decode(await asyncio.to_thread(sample.path.read_bytes))
     except (SttdError, OSError, TimeoutError) as error:
         told = str(error) or f"no answer within {DECODE_SECONDS} s"
-        return failed("decoder", f"it cannot decode a bundled note: {told}", 'install the libraries again: pip install "sttd[consumer]"')
+        return failed(
+            "decoder",
+            f"it cannot decode a bundled note: {told}",
+            'install the libraries again: pip install "sttd[consumer]"',
+        )
     finally:
         await pool.close()
     return ok("decoder", f"a child process decoded {decoded.info.duration:.1f} s of {decoded.info.codec}")
@@ -92,11 +100,17 @@ def compute_line(settings: Settings) -> Line:
     gpus = int(ctranslate2.get_cuda_device_count())
     device = "cuda" if settings.device == "cuda" or (settings.device == "auto" and gpus) else "cpu"
     if device == "cuda" and not gpus:
-        return failed("compute", "STTD_DEVICE=cuda, but there is no CUDA device here", "set STTD_DEVICE=cpu, or give the process a GPU")
+        return failed(
+            "compute",
+            "STTD_DEVICE=cuda, but there is no CUDA device here",
+            "set STTD_DEVICE=cpu, or give the process a GPU",
+        )
     types = sorted(ctranslate2.get_supported_compute_types(device))
     if settings.compute_type not in {"auto", *types}:
         return failed(
-            "compute", f"STTD_COMPUTE_TYPE={settings.compute_type} is not to be had on this {device}", f"one of: auto, {', '.join(types)}"
+            "compute",
+            f"STTD_COMPUTE_TYPE={settings.compute_type} is not to be had on this {device}",
+            f"one of: auto, {', '.join(types)}",
         )
     if device == "cuda":
         return ok("compute", f"{gpus} CUDA device{'s' if gpus > 1 else ''}; compute types {', '.join(types)}")
@@ -108,7 +122,9 @@ def cpu_line(features: frozenset[str], types: list[str]) -> Line:
     found = [title for flag, title in FEATURES.items() if flag in features]
     told = f"CPU with {', '.join(found) or 'no AVX2'}; compute types {', '.join(types)}"
     if features and "avx2" not in features:
-        return warning("compute", told, "expect a fraction of the usual speed; virtual machines: pass the host's CPU model through")
+        return warning(
+            "compute", told, "expect a fraction of the usual speed; virtual machines: pass the host's CPU model through"
+        )
     return ok("compute", told)
 
 
@@ -128,7 +144,9 @@ def cores_line(settings: Settings) -> Line:
     cores, slots = usable_cores(), settings.effective_slots
     told = f"{slots} slots on {cores} usable cores (affinity and CPU quota considered)"
     if slots > cores:
-        return warning("cores", told, f"more slots than cores make every note slower: STTD_SLOTS={cores}, or leave it unset")
+        return warning(
+            "cores", told, f"more slots than cores make every note slower: STTD_SLOTS={cores}, or leave it unset"
+        )
     return ok("cores", told)
 
 
@@ -180,16 +198,24 @@ def _cgroup_memory() -> int:
 def port_line(host: str, port: int) -> Line:
     """Free, or taken by a daemon that already serves, or by a stranger."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
         if _is_daemon(host, port):
             return warning(
-                "side port", f"a daemon already serves on {host}:{port}", "a second one on this host needs another STTD_SIDE_PORT"
+                "side port",
+                f"a daemon already serves on {host}:{port}",
+                "a second one on this host needs another STTD_SIDE_PORT",
             )
-        return failed("side port", f"{host}:{port} cannot be had: {error.strerror or error}", "set STTD_SIDE_PORT or STTD_SIDE_HOST")
+        return failed(
+            "side port",
+            f"{host}:{port} cannot be had: {error.strerror or error}",
+            "set STTD_SIDE_PORT or STTD_SIDE_HOST",
+        )
     return ok("side port", f"{host}:{port} is free" if port else f"any free port of {host}")
 
 

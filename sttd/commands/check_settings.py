@@ -28,13 +28,19 @@ def look() -> Line:
 
 def settings_line(names: Iterable[str]) -> Line:
     """Those of ours among `names`, and for each that no part of sttd reads the one that was perhaps meant."""
-    given = sorted({name.upper() for name in names if name.upper().startswith(PREFIX) and not name.upper().startswith(OTHERS)})
+    given = sorted(
+        {name.upper() for name in names if name.upper().startswith(PREFIX) and not name.upper().startswith(OTHERS)}
+    )
     known = _known()
     unread = [name for name in given if name not in known]
     if not unread:
         return ok("settings", f"{', '.join(given) or 'none'} set; the defaults for the rest")
     meant = [match for name in unread for match in get_close_matches(name, known, n=1, cutoff=0.8)]
-    step = f"did you mean {', '.join(meant)}? All settings: docs/settings.md" if meant else "all settings: docs/settings.md"
+    step = (
+        f"did you mean {', '.join(meant)}? All settings: docs/settings.md"
+        if meant
+        else "all settings: docs/settings.md"
+    )
     return warning("settings", f"no part of sttd reads {', '.join(unread)}", step)
 
 

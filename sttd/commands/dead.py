@@ -26,11 +26,18 @@ from sttd.settings import ClientSettings
 
 LOOKS: Final = 50
 
-Queue = Annotated[Kind, typer.Option(help="`stt.dead`: requests. `stt.replies.dead`: finished replies whose queue was gone.")]
+Queue = Annotated[
+    Kind, typer.Option(help="`stt.dead`: requests. `stt.replies.dead`: finished replies whose queue was gone.")
+]
 Looks = Annotated[int, typer.Option(min=1, max=100_000, help="Messages to look at.")]
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Message ids or correlation ids; all that bear one are meant.")]
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[ID]...", help="Message ids or correlation ids; all that bear one are meant."),
+]
 All = Annotated[bool, typer.Option("--all", help="All of them.")]
-Reason = Annotated[str | None, typer.Option(help="Those with this reason: poison, retries_exhausted, delivery_limit ...")]
+Reason = Annotated[
+    str | None, typer.Option(help="Those with this reason: poison, retries_exhausted, delivery_limit ...")
+]
 Code = Annotated[str | None, typer.Option(help="Those with this error code: model_error ...")]
 Most = Annotated[int | None, typer.Option("--limit", min=1, help="Stop after this many. (default: no limit)")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do it; without this nothing is changed.")]
@@ -56,9 +63,13 @@ def list_(queue: Queue = Kind.REQUESTS, limit: Looks = LOOKS, json: Json = False
 
 
 def show(
-    name: Annotated[str, typer.Argument(metavar="ID", help="A message id, a correlation id, or a position in the whole list: @3.")],
+    name: Annotated[
+        str, typer.Argument(metavar="ID", help="A message id, a correlation id, or a position in the whole list: @3.")
+    ],
     queue: Queue = Kind.REQUESTS,
-    save: Annotated[Path | None, typer.Option(dir_okay=False, help="Write the body (of a request: the audio) to this new file.")] = None,
+    save: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Write the body (of a request: the audio) to this new file.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show all properties and headers of a message, and leave it there. Its body is only ever written to a file."""
@@ -72,7 +83,9 @@ def requeue(
     code: Code = None,
     limit: Most = None,
     queue: Queue = Kind.REQUESTS,
-    to: Annotated[str | None, typer.Option("--to", metavar="QUEUE", help="Send to this queue instead of the one it came from.")] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="QUEUE", help="Send to this queue instead of the one it came from.")
+    ] = None,
     reply_to: Annotated[str | None, typer.Option(help="Where the answers go instead of to the senders.")] = None,
     yes: Yes = False,
 ) -> None:
@@ -85,7 +98,15 @@ def requeue(
     if reply_to and queue is Kind.REPLIES:
         raise typer.BadParameter("--reply-to is for requests; a reply goes where --to says")
     choice = _choice(ids, reason, code, everything=everything)
-    _end(_work(queue, choice, lambda connection, settings: requeueing(connection, queue, settings, to, reply_to), limit, yes=yes))
+    _end(
+        _work(
+            queue,
+            choice,
+            lambda connection, settings: requeueing(connection, queue, settings, to, reply_to),
+            limit,
+            yes=yes,
+        )
+    )
 
 
 def drop(
@@ -147,7 +168,8 @@ async def _show(kind: Kind, name: str, save: Path | None, *, json: bool) -> Exit
     found = _found(letters, name)
     if not found:
         raise leave(
-            Exit.FAILED, f"nothing in {kind} is called {dead_report.harmless(name)}; `sttd dead list --queue {kind}` shows what is there"
+            Exit.FAILED,
+            f"nothing in {kind} is called {dead_report.harmless(name)}; `sttd dead list --queue {kind}` shows what is there",
         )
     if save is not None:
         await _save(settings, kind, found, save)
@@ -169,7 +191,10 @@ def _found(letters: list[Letter], name: str) -> list[Letter]:
 async def _save(settings: ClientSettings, kind: Kind, found: list[Letter], path: Path) -> None:
     """A second look, for the one body that is wanted: the first kept none in memory."""
     if len(found) > 1:
-        raise leave(Exit.USAGE, f"{len(found)} messages are called that: name one by its message id or its position to save its body")
+        raise leave(
+            Exit.USAGE,
+            f"{len(found)} messages are called that: name one by its message id or its position to save its body",
+        )
     async with _queue(settings, kind) as queue:
         async for held in queue.walk():
             if held.letter.same(found[0]):
@@ -187,7 +212,12 @@ def _write(path: Path, body: bytes) -> None:
 
 
 async def _work(
-    kind: Kind, choice: Choice, deed: Callable[[AbstractConnection, ClientSettings], Deed], limit: int | None, *, yes: bool
+    kind: Kind,
+    choice: Choice,
+    deed: Callable[[AbstractConnection, ClientSettings], Deed],
+    limit: int | None,
+    *,
+    yes: bool,
 ) -> Exit:
     settings = client_settings()
     async with connected(settings, "sttd dead") as connection, opened(connection, kind) as queue:

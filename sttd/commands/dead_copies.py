@@ -39,12 +39,16 @@ def request(letter: Letter, body: bytes, *, lanes: Collection[str], queue: str |
     `queue`: the lane if it is not to be its own; `reply_to`: where the answer goes instead. Raises `NotPossible`.
     """
     if letter.malformed:
-        raise NotPossible("its properties cannot be read, so it would be malformed again: `sttd dead show --save` keeps its audio")
+        raise NotPossible(
+            "its properties cannot be read, so it would be malformed again: `sttd dead show --save` keeps its audio"
+        )
     lane = queue or letter.lane(tuple(lanes))
     if lane is None:
         raise NotPossible(f"it came from none of {', '.join(lanes)}: name one with --to")
     target = reply_to or letter.reply_to
-    message = _message(letter, body, message_id=letter.message_id or uuid4().hex, headers=_options(letter), reply_to=target)
+    message = _message(
+        letter, body, message_id=letter.message_id or uuid4().hex, headers=_options(letter), reply_to=target
+    )
     return Fresh(lane, message, tuple(_doubts(letter, target, replaced=reply_to is not None)))
 
 
@@ -55,11 +59,17 @@ def reply(letter: Letter, body: bytes, *, forbidden: Collection[str], queue: str
         raise NotPossible("it does not say which queue it was meant for: name one with --to")
     if target in forbidden or target.startswith("amq."):
         raise NotPossible(f"{target} cannot take replies now: name another queue with --to")
-    kept = {name: value for name, value in letter.headers.items() if name == names.REPLY_ID_HEADER and isinstance(value, str)}
+    kept = {
+        name: value
+        for name, value in letter.headers.items()
+        if name == names.REPLY_ID_HEADER and isinstance(value, str)
+    }
     return Fresh(target, _message(letter, body, message_id=str(uuid4()), headers=kept, reply_to=None))
 
 
-def _message(letter: Letter, body: bytes, *, message_id: str, headers: Mapping[str, Any], reply_to: str | None) -> Message:
+def _message(
+    letter: Letter, body: bytes, *, message_id: str, headers: Mapping[str, Any], reply_to: str | None
+) -> Message:
     told = letter.properties
     answer = letter.meant_for is not None
     return Message(
@@ -97,7 +107,9 @@ def _doubts(letter: Letter, target: str | None, *, replaced: bool) -> list[str]:
     """What the operator should know first."""
     doubts = []
     if target and target.startswith(f"{names.DIRECT_REPLY_TO}."):
-        doubts.append("its sender waited with amq.rabbitmq.reply-to and is not there any more: give --reply-to QUEUE to get the answer")
+        doubts.append(
+            "its sender waited with amq.rabbitmq.reply-to and is not there any more: give --reply-to QUEUE to get the answer"
+        )
     if letter.reason == "bad_reply_to" and not replaced:
         doubts.append(f"it will be refused again for its reply_to {target!r}: give --reply-to QUEUE")
     deadline = _moment(letter.headers.get(DEADLINE_HEADER))

@@ -174,7 +174,9 @@ async def opened(connection: AbstractConnection, kind: Kind) -> AsyncIterator[De
     try:
         found = await channel.declare_queue(kind, passive=True)
     except ChannelNotFoundEntity:
-        raise NoSuchQueue(f"there is no queue {kind} on this broker: no daemon has served it yet, or STTD_AMQP_URL is wrong") from None
+        raise NoSuchQueue(
+            f"there is no queue {kind} on this broker: no daemon has served it yet, or STTD_AMQP_URL is wrong"
+        ) from None
     with header_guard.installed():  # dead letters are where messages with properties that break the library end up
         try:
             yield DeadQueue(channel, kind, found.declaration_result.message_count or 0)
@@ -247,4 +249,6 @@ class Choice:
 
 def broken(error: BaseException) -> BrokerUnavailable:
     """What to say when the connection ends in the middle: nothing that was unsettled is lost."""
-    return BrokerUnavailable(f"the connection to the broker failed ({words(error)}): what was not done is still in its queue")
+    return BrokerUnavailable(
+        f"the connection to the broker failed ({words(error)}): what was not done is still in its queue"
+    )

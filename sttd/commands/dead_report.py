@@ -16,7 +16,18 @@ LONGEST: Final = 40
 """Characters of an id in a table; `show` and --json tell all of it."""
 
 COLUMNS: Final = {
-    Kind.REQUESTS: ("at", "first seen (UTC)", "reason", "code", "try", "lane", "correlation id", "message id", "bytes", "worker"),
+    Kind.REQUESTS: (
+        "at",
+        "first seen (UTC)",
+        "reason",
+        "code",
+        "try",
+        "lane",
+        "correlation id",
+        "message id",
+        "bytes",
+        "worker",
+    ),
     Kind.REPLIES: ("at", "parked (UTC)", "meant for", "type", "correlation id", "message id", "bytes", "worker"),
 }
 
@@ -84,7 +95,11 @@ def as_json(value: Any) -> str:
 
 def description(letter: Letter) -> list[str]:
     """Lines: every property and header of one letter."""
-    told = {"reason": letter.malformed or letter.reason, "routing key": letter.routing_key, "body": f"{letter.size:,} bytes"}
+    told = {
+        "reason": letter.malformed or letter.reason,
+        "routing key": letter.routing_key,
+        "body": f"{letter.size:,} bytes",
+    }
     told |= {name: _value(value) for name, value in letter.properties.items()}
     told |= {f"header {name}": _value(value) for name, value in sorted(letter.headers.items())}
     width = max(map(len, told))

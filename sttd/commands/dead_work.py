@@ -98,7 +98,9 @@ class Requeue:
         except DeliveryError:
             raise NotPossible(f"the broker did not take it: is {fresh.queue} at its limit?") from None
         except ChannelClosed as error:
-            raise BrokerUnavailable(f"the broker refuses the copy ({words(error)}): nothing was removed for it") from error
+            raise BrokerUnavailable(
+                f"the broker refuses the copy ({words(error)}): nothing was removed for it"
+            ) from error
         except TimeoutError:
             raise BrokerUnavailable(
                 f"no confirm from the broker within {CONFIRM_SECONDS} s (memory or disk alarm?): the last message may be in both queues now"
@@ -118,15 +120,21 @@ class Requeue:
         return self._known[queue]
 
 
-def requeueing(connection: AbstractConnection, kind: Kind, settings: ClientSettings, to: str | None, reply_to: str | None) -> Requeue:
+def requeueing(
+    connection: AbstractConnection, kind: Kind, settings: ClientSettings, to: str | None, reply_to: str | None
+) -> Requeue:
     """Bind what the command line says to what is published."""
     from consumer.bus.topology import build  # noqa: PLC0415 - commands import the daemon lazily
 
     if kind is Kind.REPLIES:
         forbidden = build(settings.request_queue).forbidden_reply_targets
-        return Requeue(connection, lambda held: dead_copies.reply(held.letter, held.body, forbidden=forbidden, queue=to))
+        return Requeue(
+            connection, lambda held: dead_copies.reply(held.letter, held.body, forbidden=forbidden, queue=to)
+        )
     lanes = lanes_of(settings)
-    return Requeue(connection, lambda held: dead_copies.request(held.letter, held.body, lanes=lanes, queue=to, reply_to=reply_to))
+    return Requeue(
+        connection, lambda held: dead_copies.request(held.letter, held.body, lanes=lanes, queue=to, reply_to=reply_to)
+    )
 
 
 def lanes_of(settings: ClientSettings) -> tuple[str, ...]:

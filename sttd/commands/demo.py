@@ -80,7 +80,9 @@ async def _with_daemon(settings: ClientSettings, queue: str, folder: Path) -> Ex
 
 async def _send(settings: ClientSettings, queue: str) -> list[Heard]:
     """All notes at once, as many bots would."""
-    async with Client(settings.amqp_url.get_secret_value(), queue=queue, timeout=NOTE_SECONDS, name="sttd demo") as client:
+    async with Client(
+        settings.amqp_url.get_secret_value(), queue=queue, timeout=NOTE_SECONDS, name="sttd demo"
+    ) as client:
         return list(await asyncio.gather(*(_hear(client, sample) for sample in samples())))
 
 

@@ -63,7 +63,9 @@ class DemoDaemon:
         )
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Make sure that it is gone."""
         await self.stop()
 
@@ -74,7 +76,9 @@ class DemoDaemon:
                 while not await self._is_ready():  # noqa: ASYNC110 - the other process can only be asked
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
-            raise DaemonEnded(f"the daemon was not ready within {seconds:g} s; its log ends with\n{self.tail()}") from None
+            raise DaemonEnded(
+                f"the daemon was not ready within {seconds:g} s; its log ends with\n{self.tail()}"
+            ) from None
 
     async def stop(self) -> int:
         """SIGTERM, wait, kill what does not go. Returns the exit code; negative: the signal that ended it."""
@@ -104,7 +108,9 @@ class DemoDaemon:
 
     async def _is_ready(self) -> bool:
         if self._process is not None and self._process.returncode is not None:
-            raise DaemonEnded(f"the daemon ended with exit code {self._process.returncode}; its log ends with\n{self.tail()}")
+            raise DaemonEnded(
+                f"the daemon ended with exit code {self._process.returncode}; its log ends with\n{self.tail()}"
+            )
         try:
             status, _ = await self.get("/readyz")
         except (OSError, http.client.HTTPException):  # not listening yet

@@ -11,7 +11,16 @@ from typing import Final
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import leave
 
-CONSUMER: Final = ("av", "ctranslate2", "faster_whisper", "huggingface_hub", "prometheus_client", "starlette", "structlog", "uvicorn")
+CONSUMER: Final = (
+    "av",
+    "ctranslate2",
+    "faster_whisper",
+    "huggingface_hub",
+    "prometheus_client",
+    "starlette",
+    "structlog",
+    "uvicorn",
+)
 """Modules of the `[consumer]` extra; a test compares with pyproject.toml."""
 
 GATEWAY: Final = ("python_multipart", "starlette", "structlog", "uvicorn")
@@ -30,10 +39,16 @@ def _absent(modules: tuple[str, ...]) -> list[str]:
 def need_consumer() -> None:
     """End the command with one line unless the `[consumer]` extra is installed."""
     if lacking := missing():
-        raise leave(Exit.USAGE, f'this needs the daemon\'s libraries ({", ".join(lacking)} missing): pip install "sttd[consumer]"')
+        raise leave(
+            Exit.USAGE,
+            f'this needs the daemon\'s libraries ({", ".join(lacking)} missing): pip install "sttd[consumer]"',
+        )
 
 
 def need_gateway() -> None:
     """End the command with one line unless the `[gateway]` extra is installed."""
     if lacking := _absent(GATEWAY):
-        raise leave(Exit.USAGE, f'this needs the gateway\'s libraries ({", ".join(lacking)} missing): pip install "sttd[gateway]"')
+        raise leave(
+            Exit.USAGE,
+            f'this needs the gateway\'s libraries ({", ".join(lacking)} missing): pip install "sttd[gateway]"',
+        )

@@ -39,7 +39,9 @@ def _show_version(wanted: bool) -> None:
 
 def _root(
     *,
-    _version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
 ) -> None:
     """Only carries the options of `sttd` itself; typer shows HELP instead of this line."""
 
@@ -63,5 +65,7 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Run the command line; ends the process with a code of `exit_codes.Exit`."""
-    logging.getLogger("aiormq").addHandler(logging.NullHandler())  # it logs what it also raises, and we say that in our own words
+    logging.getLogger("aiormq").addHandler(
+        logging.NullHandler()
+    )  # it logs what it also raises, and we say that in our own words
     build()(prog_name="sttd")

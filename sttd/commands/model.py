@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from consumer.settings import Settings
 
 Cache = Annotated[
-    Path | None, typer.Option(file_okay=False, help="Where downloads are kept. (default: STTD_MODEL_CACHE, or the Hub library's own)")
+    Path | None,
+    typer.Option(
+        file_okay=False, help="Where downloads are kept. (default: STTD_MODEL_CACHE, or the Hub library's own)"
+    ),
 ]
 
 
@@ -30,7 +33,10 @@ def build() -> typer.Typer:
     return app
 
 
-def fetch(name: Annotated[str, typer.Argument(help="A size (`base`, `small`, `large-v3` ...) or a Hub id.")], cache: Cache = None) -> None:
+def fetch(
+    name: Annotated[str, typer.Argument(help="A size (`base`, `small`, `large-v3` ...) or a Hub id.")],
+    cache: Cache = None,
+) -> None:
     """Download a model, so that the daemon starts without network. Continues an interrupted download; prints the directory."""
     settings = _settings()
     from consumer.engine import store  # noqa: PLC0415 - the base install has no daemon
@@ -40,7 +46,9 @@ def fetch(name: Annotated[str, typer.Argument(help="A size (`base`, `small`, `la
         shown = bar.add_task(f"fetching {name}", total=None)
         try:
             path = store.fetch(
-                name, cache or settings.model_cache, lambda now: bar.update(shown, completed=now.done, total=now.total or None)
+                name,
+                cache or settings.model_cache,
+                lambda now: bar.update(shown, completed=now.done, total=now.total or None),
             )
         except ModelUnavailable as error:
             bar.stop()
@@ -49,7 +57,9 @@ def fetch(name: Annotated[str, typer.Argument(help="A size (`base`, `small`, `la
 
 
 def info(
-    name: Annotated[str | None, typer.Argument(help="A size, a Hub id, a directory or `demo`. (default: STTD_MODEL)")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A size, a Hub id, a directory or `demo`. (default: STTD_MODEL)")
+    ] = None,
     cache: Cache = None,
 ) -> None:
     """Say where a model is on disk, how big it is, which languages it knows, and how `sttd serve` would load it."""
@@ -74,10 +84,14 @@ def _print(name: str, path: Path, settings: Settings) -> None:
     table.add_row("directory", str(path))
     table.add_row("size", f"{size / 1e6:,.1f} MB")
     table.add_row("languages", _languages(path))
-    table.add_row("loads as", f"device {settings.device}, compute type {settings.compute_type}, {settings.effective_slots} slots")
+    table.add_row(
+        "loads as", f"device {settings.device}, compute type {settings.compute_type}, {settings.effective_slots} slots"
+    )
     Console(highlight=False, soft_wrap=True).print(table)
     if name == "demo":
-        say("demo knows short notes about spending in Russian and a little English: for trying out, never for production")
+        say(
+            "demo knows short notes about spending in Russian and a little English: for trying out, never for production"
+        )
 
 
 def _languages(path: Path) -> str:

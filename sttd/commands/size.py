@@ -24,21 +24,40 @@ from sttd.sizing.search import Machine, OutOfReach, Search
 from sttd.sizing.traffic import Day, Lengths, hour_shares
 
 Notes = Annotated[float, typer.Option("--notes-per-day", "-n", min=1, max=1e9, help="Voice notes in 24 hours.")]
-P95 = Annotated[float, typer.Option("--p95", min=0.01, help="Seconds within which 19 of 20 notes of the busiest hour are answered.")]
-Mean = Annotated[float, typer.Option("--seconds", help="Mean length of a note in seconds; half of them are shorter by a quarter.")]
+P95 = Annotated[
+    float, typer.Option("--p95", min=0.01, help="Seconds within which 19 of 20 notes of the busiest hour are answered.")
+]
+Mean = Annotated[
+    float, typer.Option("--seconds", help="Mean length of a note in seconds; half of them are shorter by a quarter.")
+]
 Peak = Annotated[float, typer.Option(help="The busiest hour's share of the day's notes; 0.042 is a day without hours.")]
 Cores = Annotated[
-    int | None, typer.Option("--cores-per-consumer", min=1, max=256, help="Cores, and so slots, of one consumer. (default: 2)")
+    int | None,
+    typer.Option("--cores-per-consumer", min=1, max=256, help="Cores, and so slots, of one consumer. (default: 2)"),
 ]
-Prefetch = Annotated[int | None, typer.Option(min=1, max=2000, help="STTD_PREFETCH. (default: 4 x cores, as in the daemon)")]
+Prefetch = Annotated[
+    int | None, typer.Option(min=1, max=2000, help="STTD_PREFETCH. (default: 4 x cores, as in the daemon)")
+]
 Measure = Annotated[
-    bool, typer.Option("--measure", help="Time the configured model (STTD_MODEL ...) on this machine first; a minute or two.")
+    bool,
+    typer.Option(
+        "--measure", help="Time the configured model (STTD_MODEL ...) on this machine first; a minute or two."
+    ),
 ]
 Save = Annotated[Path | None, typer.Option(dir_okay=False, help="With --measure: keep what was measured in this file.")]
-Given = Annotated[Path | None, typer.Option("--profile", dir_okay=False, help="Use a file that --save wrote, also on another machine.")]
-Scale = Annotated[bool, typer.Option("--autoscale", help="Also simulate the whole day with the autoscaler of deploy/kubernetes/keda.")]
-Waiting = Annotated[float, typer.Option(min=0.1, help="With --autoscale: waiting notes per consumer (the trigger's `value`).")]
-Start = Annotated[float, typer.Option("--start-seconds", min=0, help="With --autoscale: from the order of a pod to its first note.")]
+Given = Annotated[
+    Path | None,
+    typer.Option("--profile", dir_okay=False, help="Use a file that --save wrote, also on another machine."),
+]
+Scale = Annotated[
+    bool, typer.Option("--autoscale", help="Also simulate the whole day with the autoscaler of deploy/kubernetes/keda.")
+]
+Waiting = Annotated[
+    float, typer.Option(min=0.1, help="With --autoscale: waiting notes per consumer (the trigger's `value`).")
+]
+Start = Annotated[
+    float, typer.Option("--start-seconds", min=0, help="With --autoscale: from the order of a pod to its first note.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
 
@@ -76,7 +95,9 @@ def size(
         raise leave(Exit.USAGE, "--save keeps what --measure finds: add --measure")
     day = _day(notes, peak_share, seconds)
     profile = _profile(measure=measure, save=save, given=given)
-    asked = Asked(p95, seconds, Autoscaler(most=100_000, waiting_each=waiting, start_seconds=start) if autoscale else None)
+    asked = Asked(
+        p95, seconds, Autoscaler(most=100_000, waiting_each=waiting, start_seconds=start) if autoscale else None
+    )
     machine = Machine(profile, cores or 2, prefetch)
     _answer(machine, day, asked, as_object=as_object)
 

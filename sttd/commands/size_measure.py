@@ -164,7 +164,9 @@ async def _decode(pool: DecoderPool, path: Path, times: int) -> tuple[float, flo
 
 def _children_seconds() -> float:
     """Core seconds that the living children of this process have used."""
-    children = {child for task in Path("/proc/self/task").iterdir() for child in (task / "children").read_text().split()}
+    children = {
+        child for task in Path("/proc/self/task").iterdir() for child in (task / "children").read_text().split()
+    }
     return sum(_process_seconds(int(child)) for child in children)
 
 

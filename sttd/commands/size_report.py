@@ -63,7 +63,9 @@ class Asked:
         targets = sorted({self.p95 / 2, self.p95, self.p95 * 2})
         table = [found for step in STEPS for target in targets if (found := _try(search, step * day.notes, target))]
         scaled = _scaled(search, plan, self.autoscaler) if self.autoscaler else None
-        return Report(plan, table, search.core_seconds, search.alone, self.mean, day.peak, machine.cores, machine.profile, scaled)
+        return Report(
+            plan, table, search.core_seconds, search.alone, self.mean, day.peak, machine.cores, machine.profile, scaled
+        )
 
 
 def _try(search: Search, notes: float, target: float) -> Plan | None:
@@ -81,7 +83,10 @@ def _scaled(search: Search, plan: Plan, autoscaler: Autoscaler) -> Scaled:
 
 def as_json(report: Report) -> str:
     """Everything, for programs. Times in seconds."""
-    fields = {name: getattr(report, name) for name in ("core_seconds", "alone", "mean_seconds", "peak_share", "cores_per_consumer")}
+    fields = {
+        name: getattr(report, name)
+        for name in ("core_seconds", "alone", "mean_seconds", "peak_share", "cores_per_consumer")
+    }
     told = {
         "plan": asdict(report.plan),
         "table": [asdict(plan) for plan in report.table],
@@ -134,9 +139,13 @@ def _table(report: Report) -> Table:
 
 
 def _show_scaled(console: Console, scaled: Scaled) -> None:
-    times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in (("p50", scaled.p50), ("p95", scaled.p95), ("p99", scaled.p99)))
+    times = ", ".join(
+        f"{name} {seconds:.1f} s" for name, seconds in (("p50", scaled.p50), ("p95", scaled.p95), ("p99", scaled.p99))
+    )
     hours = f"{math.ceil(scaled.consumer_hours)} consumer-hours instead of {scaled.always_hours:.0f}"
-    console.print(f"With the autoscaler, over the whole day: {times}, at most {scaled.most} {_consumers(scaled.most)}, {hours}.")
+    console.print(
+        f"With the autoscaler, over the whole day: {times}, at most {scaled.most} {_consumers(scaled.most)}, {hours}."
+    )
 
 
 def _consumers(number: int) -> str:

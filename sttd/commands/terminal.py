@@ -10,7 +10,15 @@ import sys
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
 
 from sttd.commands.exit_codes import Exit
 
@@ -44,11 +52,19 @@ def notes_bar() -> Progress:
     console = stderr()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     # rich would send a redirected stdout to the console as well, and results would miss their file
-    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True, redirect_stdout=sys.stdout.isatty())
+    return Progress(
+        *columns, console=console, disable=not console.is_terminal, transient=True, redirect_stdout=sys.stdout.isatty()
+    )
 
 
 def bytes_bar() -> Progress:
     """Progress of a download, shown only on a terminal."""
     console = stderr()
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeElapsedColumn(),
+    )
     return Progress(*columns, console=console, disable=not console.is_terminal, redirect_stdout=False)

@@ -34,7 +34,9 @@ def _readable(files: list[Path]) -> list[Path]:
     """Typing mistakes end the command before anything is sent; typer's own check does not know `-`."""
     for file in files:
         if file != STDIN and not file.is_file():
-            raise typer.BadParameter(f"{file} is a folder: name the files in it" if file.is_dir() else f"there is no file {file}")
+            raise typer.BadParameter(
+                f"{file} is a folder: name the files in it" if file.is_dir() else f"there is no file {file}"
+            )
         if file != STDIN and not os.access(file, os.R_OK):
             raise typer.BadParameter(f"{file} may not be read by this user")
     if files.count(STDIN) > 1:
@@ -81,7 +83,12 @@ def transcribe(
     ],
     language: Annotated[
         str | None,
-        typer.Option("--language", "-l", callback=_known_language, help="Spoken language, or `auto`. (default: the daemon's setting)"),
+        typer.Option(
+            "--language",
+            "-l",
+            callback=_known_language,
+            help="Spoken language, or `auto`. (default: the daemon's setting)",
+        ),
     ] = None,
     form: Annotated[
         Format,
@@ -96,11 +103,16 @@ def transcribe(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="DIR", callback=_directory, help="Write each result into this directory, named after its file."
+            "--output",
+            "-o",
+            metavar="DIR",
+            callback=_directory,
+            help="Write each result into this directory, named after its file.",
         ),
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option(min=0.1, max=86_400, help="Seconds that one file may take. (default: STTD_TIMEOUT, or 300)")
+        float | None,
+        typer.Option(min=0.1, max=86_400, help="Seconds that one file may take. (default: STTD_TIMEOUT, or 300)"),
     ] = None,
     queue: Annotated[
         str | None,
@@ -115,7 +127,9 @@ def transcribe(
     Ctrl-C prints what is finished and cancels the rest, at the daemon too.
     """
     if form in DOCUMENTS and len(files) > 1 and output is None:
-        raise typer.BadParameter(f"{form} is one document per file: add --output DIR for several files", param_hint="--format")
+        raise typer.BadParameter(
+            f"{form} is one document per file: add --output DIR for several files", param_hint="--format"
+        )
     options: dict[str, Any] = {"language": language, "word_timestamps": words or None}
     order = _Order(files, form, output, options)
     try:

@@ -28,13 +28,19 @@ class Bars:
         self.wanted = console.is_terminal
         """Whether anybody sees it: only then daemons are asked for progress."""
         columns = (
-            TextColumn("{task.description}", markup=False, table_column=Column(max_width=WIDEST_NAME, no_wrap=True, overflow="ellipsis")),
+            TextColumn(
+                "{task.description}",
+                markup=False,
+                table_column=Column(max_width=WIDEST_NAME, no_wrap=True, overflow="ellipsis"),
+            ),
             BarColumn(),
             TextColumn("{task.fields[told]}", markup=False),
             TimeRemainingColumn(elapsed_when_finished=True),
         )
         # rich would send a redirected stdout to the console as well, and results would miss their file
-        self._bars = Progress(*columns, console=console, disable=not self.wanted, transient=True, redirect_stdout=sys.stdout.isatty())
+        self._bars = Progress(
+            *columns, console=console, disable=not self.wanted, transient=True, redirect_stdout=sys.stdout.isatty()
+        )
         self._files = files
         self._begun = time.monotonic()
         self._finished = 0
@@ -77,6 +83,8 @@ class Bars:
         self._bars.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Take the bars away; what was printed stays."""
         self._bars.stop()

@@ -59,7 +59,10 @@ class Outcome:
 
     def as_json(self) -> str:
         """One line of JSON: the reply as it came, and the file's name."""
-        failure = {"status": "failed", "error": {"code": self.code, "message": self.message, "retryable": self.retryable}}
+        failure = {
+            "status": "failed",
+            "error": {"code": self.code, "message": self.message, "retryable": self.retryable},
+        }
         said = self.transcript.model_dump(mode="json") if self.transcript else failure
         return json.dumps({"file": self.file, **said}, ensure_ascii=False)
 

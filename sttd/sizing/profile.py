@@ -89,11 +89,17 @@ def windows_of(seconds: float) -> int:
 
 def fit(rows: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """The `(x, y)`, neither negative, for which `x * a + y * b` is nearest to 1 over all rows `(a, b)`."""
-    aa, bb, ab = (sum(map(math.prod, products)) for products in zip(*(((a, a), (b, b), (a, b)) for a, b in rows), strict=True))
+    aa, bb, ab = (
+        sum(map(math.prod, products)) for products in zip(*(((a, a), (b, b), (a, b)) for a, b in rows), strict=True)
+    )
     a1, b1 = (sum(column) for column in zip(*rows, strict=True))
     alone = [(a1 / aa, 0.0), (0.0, b1 / bb)]
     determinant = aa * bb - ab * ab
-    both = [((a1 * bb - b1 * ab) / determinant, (b1 * aa - a1 * ab) / determinant)] if determinant > 1e-12 * aa * bb else []
+    both = (
+        [((a1 * bb - b1 * ab) / determinant, (b1 * aa - a1 * ab) / determinant)]
+        if determinant > 1e-12 * aa * bb
+        else []
+    )
     allowed = [found for found in (*both, *alone) if min(found) >= 0]
     return min(allowed, key=lambda found: sum((found[0] * a + found[1] * b - 1) ** 2 for a, b in rows))
 

@@ -84,7 +84,9 @@ class Search:
     @property
     def alone(self) -> float:
         """The p95 in seconds of notes that never wait."""
-        return percentile((self._machine.profile.core(self._day.lengths.quantile((n + 0.5) / 400)) for n in range(400)), P95)
+        return percentile(
+            (self._machine.profile.core(self._day.lengths.quantile((n + 0.5) / 400)) for n in range(400)), P95
+        )
 
     def plan(self, notes: float, target: float) -> Plan:
         """The fewest consumers with that p95. Raises `OutOfReach`."""
@@ -113,7 +115,9 @@ class Search:
 
     def _run(self, notes: float, consumers: int) -> Outcome:
         if (notes, consumers) not in self._runs:
-            self._runs[notes, consumers] = simulate(self._busiest(notes), self._machine.profile.cost, self._machine.fleet(consumers))
+            self._runs[notes, consumers] = simulate(
+                self._busiest(notes), self._machine.profile.cost, self._machine.fleet(consumers)
+            )
         return self._runs[notes, consumers]
 
     def _busiest(self, notes: float) -> list[Note]:
@@ -126,4 +130,6 @@ class Search:
     def _told(self, notes: float, target: float, consumers: int) -> Plan:
         run, fleet = self._run(notes, consumers), self._machine.fleet(consumers)
         p50, p95, p99 = (run.percentile(share) for share in (0.5, P95, 0.99))
-        return Plan(notes, target, consumers, consumers * self._machine.cores, p50, p95, p99, run.utilisation, fleet.in_hand)
+        return Plan(
+            notes, target, consumers, consumers * self._machine.cores, p50, p95, p99, run.utilisation, fleet.in_hand
+        )

@@ -242,7 +242,9 @@ class _Run:
         if job.done < len(job.windows):
             self._wait(consumer, job)
             return
-        self._answers.append(Answer(job.note.at, job.delivered, job.begun, self._now, consumer.number, job.note.seconds))
+        self._answers.append(
+            Answer(job.note.at, job.delivered, job.begun, self._now, consumer.number, job.note.seconds)
+        )
         consumer.in_hand -= 1
         self._work(consumer)
         if consumer.leaving and not consumer.in_hand:

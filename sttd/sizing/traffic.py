@@ -97,7 +97,11 @@ class Day:
 def arrivals(rate: Callable[[float], float], seconds: float, lengths: Lengths, seed: int) -> list[Note]:
     """Notes in order of time. `rate(at)`: notes a second, constant within a minute."""
     chance = random.Random(seed)  # noqa: S311 - repeatable traffic, not secrets
-    found = (note for minute in range(math.ceil(seconds / 60)) for note in _minute(60.0 * minute, rate(60.0 * minute), lengths, chance))
+    found = (
+        note
+        for minute in range(math.ceil(seconds / 60))
+        for note in _minute(60.0 * minute, rate(60.0 * minute), lengths, chance)
+    )
     return sorted(note for note in found if note.at < seconds)
 
 

@@ -38,7 +38,12 @@ class Site:
     def ask(self, reference: Any, correlation_id: str = "1", seconds: float = 30, **options: Any) -> Answer:
         """Send one reference and return its answer."""
         with Rpc(self.broker.amqp_url) as client:
-            return client.ask(claim(reference, **options), seconds=seconds, content_type="application/json", correlation_id=correlation_id)
+            return client.ask(
+                claim(reference, **options),
+                seconds=seconds,
+                content_type="application/json",
+                correlation_id=correlation_id,
+            )
 
 
 def claim(reference: Any, **options: Any) -> bytes:
@@ -144,7 +149,12 @@ def test_a_store_that_stands_still_costs_no_more_than_the_deadline(site: Site) -
     soon = {"language": "ru"}
     reference = site.server.put("short.ogg", note(text=GROCERIES).path.read_bytes())
     with Rpc(site.broker.amqp_url) as client:
-        client.send(claim("s3://voice/rude/stand_still"), content_type="application/json", correlation_id="slow", expiration="1500")
+        client.send(
+            claim("s3://voice/rude/stand_still"),
+            content_type="application/json",
+            correlation_id="slow",
+            expiration="1500",
+        )
         client.send(claim(reference, **soon), content_type="application/json", correlation_id="quick")
         answers = client.collect(2)
 

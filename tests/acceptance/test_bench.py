@@ -48,7 +48,19 @@ def test_sttd_bench_compares_both_engines_on_files(tmp_path: Path) -> None:
     """The user's own question, answered: how fast each is, and whether they say the same."""
     spoken, broken = note(), note(expect="audio_unreadable")
     done = subprocess.run(
-        [sys.executable, "-m", "sttd", "bench", "--model", "demo", "--rounds", "1", "--json", str(spoken.path), str(broken.path)],
+        [
+            sys.executable,
+            "-m",
+            "sttd",
+            "bench",
+            "--model",
+            "demo",
+            "--rounds",
+            "1",
+            "--json",
+            str(spoken.path),
+            str(broken.path),
+        ],
         cwd=tmp_path,
         capture_output=True,
         text=True,

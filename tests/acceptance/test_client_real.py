@@ -24,7 +24,9 @@ def _no_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ClientSettings.model_config, "env_file", None)
 
 
-async def test_progress_cancels_and_deadlines_mean_the_same_to_client_and_daemon(daemon: DaemonProcess, broker: Broker) -> None:
+async def test_progress_cancels_and_deadlines_mean_the_same_to_client_and_daemon(
+    daemon: DaemonProcess, broker: Broker
+) -> None:
     """A long note reports how far it is; left half-way it is not finished; a queued one is not begun; a late one expires."""
 
     def cancelled() -> float:

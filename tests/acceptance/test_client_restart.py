@@ -25,7 +25,9 @@ def _no_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.timeout(120)
-async def test_a_thousand_requests_of_fifty_tasks_all_end_although_the_broker_restarts_in_the_middle(own_broker: Broker) -> None:
+async def test_a_thousand_requests_of_fifty_tasks_all_end_although_the_broker_restarts_in_the_middle(
+    own_broker: Broker,
+) -> None:
     """The text of each note is its own number, so that another's answer would be seen; a call that hangs fails the test by its time."""
     halfway, answered = asyncio.Event(), 0
     outcomes: Counter[str] = Counter()
@@ -57,4 +59,6 @@ async def test_a_thousand_requests_of_fifty_tasks_all_end_although_the_broker_re
         assert "0 in flight" in repr(client)
     assert outcomes.total() == REQUESTS
     assert outcomes["another's text"] == 0
-    assert outcomes["its own text"] == REQUESTS, outcomes  # confirmed requests and durable answers outlive a restart of seconds
+    assert outcomes["its own text"] == REQUESTS, (
+        outcomes
+    )  # confirmed requests and durable answers outlive a restart of seconds

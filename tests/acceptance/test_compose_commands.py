@@ -92,10 +92,14 @@ def side_port() -> str:
     return str(free_port())
 
 
-async def test_the_consumer_starts_serves_and_leaves_nothing_behind(broker: Broker, tmp_path: Path, side_port: str) -> None:
+async def test_the_consumer_starts_serves_and_leaves_nothing_behind(
+    broker: Broker, tmp_path: Path, side_port: str
+) -> None:
     """Its health check passes, a note is answered, and neither it nor a library writes anything outside its volumes."""
     own = {"CREDENTIALS_DIRECTORY": credentials(tmp_path / "credentials", broker)}
-    with started("consumer", tmp_path, STTD_MODEL="demo", STTD_SIDE_PORT=side_port, STTD_SIDE_HOST="127.0.0.1", **own) as process:
+    with started(
+        "consumer", tmp_path, STTD_MODEL="demo", STTD_SIDE_PORT=side_port, STTD_SIDE_HOST="127.0.0.1", **own
+    ) as process:
         wait_for(f"http://127.0.0.1:{side_port}/readyz", process, tmp_path / "log")
         async with Client(broker.amqp_url) as client:
             assert spoken((await client.transcribe(note(text=GROCERIES).path, timeout=30)).text) == spoken(GROCERIES)
@@ -113,7 +117,11 @@ def test_the_gateway_starts_and_answers(broker: Broker, tmp_path: Path) -> None:
     (tmp_path / "consumer").mkdir()
     with started("consumer", tmp_path / "consumer", **own, **side) as daemon:
         wait_for(f"http://127.0.0.1:{side['STTD_SIDE_PORT']}/readyz", daemon, tmp_path / "consumer" / "log")
-        listen = {"STTD_GATEWAY_PORT": port, "STTD_GATEWAY_HOST": "127.0.0.1", "CREDENTIALS_DIRECTORY": own["CREDENTIALS_DIRECTORY"]}
+        listen = {
+            "STTD_GATEWAY_PORT": port,
+            "STTD_GATEWAY_HOST": "127.0.0.1",
+            "CREDENTIALS_DIRECTORY": own["CREDENTIALS_DIRECTORY"],
+        }
         with started("gateway", tmp_path / "gateway", **listen) as process:
             wait_for(f"http://127.0.0.1:{port}/health", process, tmp_path / "gateway" / "log")
 
@@ -126,7 +134,12 @@ def test_the_users_service_makes_what_the_others_read(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     script = compose.ROOT / "deploy" / "rabbitmq" / Path(service["entrypoint"][1]).name
     shared = ["--users", str(tmp_path / "users"), "--definitions", str(tmp_path / "definitions")]
-    subprocess.run([sys.executable, str(script), *words, *shared], env=texts(service["environment"]), check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, str(script), *words, *shared],
+        env=texts(service["environment"]),
+        check=True,
+        capture_output=True,
+    )
 
     for name in ("daemon", "gateway"):
         assert urlsplit((tmp_path / name / "STTD_AMQP_URL").read_text()).hostname in compose.services()

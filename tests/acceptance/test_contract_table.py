@@ -14,7 +14,16 @@ from tests.support.notes import GROCERIES, note, spoken
 from tests.support.rpc import Rpc
 
 JSON = "application/json"
-FORBIDDEN = ("stt.requests", "stt.requests.bulk", "stt.dead", "stt.suspect", "stt.retry.10s", "stt.replies.dead", "amq.direct", "amq.topic")
+FORBIDDEN = (
+    "stt.requests",
+    "stt.requests.bulk",
+    "stt.dead",
+    "stt.suspect",
+    "stt.retry.10s",
+    "stt.replies.dead",
+    "amq.direct",
+    "amq.topic",
+)
 
 
 @dataclass(frozen=True)
@@ -78,12 +87,23 @@ def test_json_and_raw_requests_mean_the_same(daemon: DaemonProcess, broker: Brok
     sample = note(language="en")
     audio = sample.path.read_bytes()
     with Rpc(broker.amqp_url) as client:
-        client.send(_json(audio, language="en", beam_size=3), content_type="application/json; charset=utf-8", correlation_id="json")
-        client.send(audio, content_type="image/png", headers={"stt-language": "en", "stt-beam-size": "3"}, correlation_id="raw")
+        client.send(
+            _json(audio, language="en", beam_size=3),
+            content_type="application/json; charset=utf-8",
+            correlation_id="json",
+        )
+        client.send(
+            audio, content_type="image/png", headers={"stt-language": "en", "stt-beam-size": "3"}, correlation_id="raw"
+        )
         client.send(audio, headers={"stt-language": "auto", "stt-languages": "ru, en"}, correlation_id="auto")
         answers = {answer.properties.correlation_id: answer.body for answer in client.collect(3)}
 
-    assert spoken(answers["json"]["text"]) == spoken(answers["raw"]["text"]) == spoken(answers["auto"]["text"]) == spoken(sample.text)
+    assert (
+        spoken(answers["json"]["text"])
+        == spoken(answers["raw"]["text"])
+        == spoken(answers["auto"]["text"])
+        == spoken(sample.text)
+    )
     assert answers["auto"]["language"] == "en"
     assert daemon.ready()
 
@@ -100,7 +120,14 @@ async def test_a_forbidden_reply_to_is_dead_lettered_with_its_reason(daemon: Dae
     assert {message.properties.correlation_id for message in dead} == set(FORBIDDEN)
     assert {message.headers["sttd-reason"] for message in dead} == {"bad_reply_to"}
     assert all(message.body == audio for message in dead)
-    for queue in ("stt.requests", "stt.requests.bulk", "stt.suspect", "stt.retry.10s", "stt.replies.dead", "stt.replies"):
+    for queue in (
+        "stt.requests",
+        "stt.requests.bulk",
+        "stt.suspect",
+        "stt.retry.10s",
+        "stt.replies.dead",
+        "stt.replies",
+    ):
         assert broker.depth(queue) == 0
     assert daemon.metric("sttd_dead_letters_total", reason="bad_reply_to") == len(FORBIDDEN)
 
@@ -141,7 +168,10 @@ async def test_poison_properties_between_good_notes_harm_nobody(daemon: DaemonPr
 async def test_forged_direct_reply_addresses_cost_nobody_else_an_answer(daemon: DaemonProcess, broker: Broker) -> None:
     """Such an address closes the connection that publishes to it (541 on 3.10.8): its own answer is parked, all others arrive."""
     audio = note(text=GROCERIES).path.read_bytes()
-    forged = ["amq.rabbitmq.reply-to.g1h2AA5yZXBseUA3MTA1ODk2NAAAAxoAAAAAawMf7A==.5RYRKND8ZKMkpJ7oMmYF0w==", "amq.rabbitmq.reply-to.X.Y"]
+    forged = [
+        "amq.rabbitmq.reply-to.g1h2AA5yZXBseUA3MTA1ODk2NAAAAxoAAAAAawMf7A==.5RYRKND8ZKMkpJ7oMmYF0w==",
+        "amq.rabbitmq.reply-to.X.Y",
+    ]
     with Rpc(broker.amqp_url) as queued, Rpc(broker.amqp_url, "amq.rabbitmq.reply-to") as direct:
         for number in range(4):
             broker.publish("stt.requests", audio, reply_to=forged[number % 2], correlation_id=f"forged-{number}")

@@ -61,7 +61,9 @@ def url(node: Node | External, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def _toolchains() -> None:
     """Not skipped where something is missing: an example that nobody ran is not known to work."""
     if not examples.ready():
-        pytest.fail(f"the examples need {', '.join(examples.missing()) or 'npm ci in examples/node'}. {examples.NEXT_STEP}")
+        pytest.fail(
+            f"the examples need {', '.join(examples.missing()) or 'npm ci in examples/node'}. {examples.NEXT_STEP}"
+        )
 
 
 def run(name: str, url: str, *paths: Path) -> tuple[int, list[str], str]:
@@ -85,7 +87,9 @@ def test_each_example_gives_each_note_its_own_text_and_a_failure_its_code(name: 
     damaged = note(expect="audio_unreadable")
     code, lines, err = run(name, url, *(sample.path for sample in notes), damaged.path)
     told = {Path(line.partition(": ")[0]).name: line.partition(": ")[2] for line in lines}
-    assert {sample.path.name: spoken(told[sample.path.name]) for sample in notes} == {s.path.name: spoken(s.text) for s in notes}, err
+    assert {sample.path.name: spoken(told[sample.path.name]) for sample in notes} == {
+        s.path.name: spoken(s.text) for s in notes
+    }, err
     assert "audio_unreadable" in told[damaged.path.name]
     assert code == (0 if name == "python" else 1)  # the bot has told its person; for the others it is a failed file
     assert "Traceback" not in err
@@ -146,7 +150,9 @@ async def test_the_bot_answers_whatever_becomes_of_the_note(broker: Broker) -> N
     async def script(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:
         texts = {b"long": words, b"silence": ""}
         code = message.body.decode()
-        await daemon.reply(message, transcript(message, texts[message.body]) if message.body in texts else failure(message, code))
+        await daemon.reply(
+            message, transcript(message, texts[message.body]) if message.body in texts else failure(message, code)
+        )
 
     chats = {what: Chat(what.encode()) for what in ("long", "silence", "audio_unreadable", "model_error")}
     async with FakeDaemon(broker.amqp_url, script), Client(broker.amqp_url) as client:
@@ -154,7 +160,11 @@ async def test_the_bot_answers_whatever_becomes_of_the_note(broker: Broker) -> N
             await on_voice(chat, client)
     assert " ".join(chats["long"].said) == words
     assert max(map(len, chats["long"].said)) <= 4096
-    assert [chats[what].said[0].split()[2] for what in ("silence", "audio_unreadable", "model_error")] == ["no", "read", "listen"]
+    assert [chats[what].said[0].split()[2] for what in ("silence", "audio_unreadable", "model_error")] == [
+        "no",
+        "read",
+        "listen",
+    ]
 
 
 def test_a_celery_task_asks_sttd_with_the_blocking_client(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,9 @@ from tools.rabbitmq import Node
 
 pytestmark = [
     pytest.mark.timeout(120),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:tests"),  # the SDK marks its own calls so: OpenAI ends some of its models
+    pytest.mark.filterwarnings(
+        "ignore::DeprecationWarning:tests"
+    ),  # the SDK marks its own calls so: OpenAI ends some of its models
 ]
 
 TAXI = note(text="Потратила четыреста пятьдесят рублей на такси.")
@@ -103,7 +105,9 @@ def test_old_failures_are_what_they_were(gateway: GatewayProcess) -> None:
 def test_the_old_call_takes_options_now(gateway: GatewayProcess) -> None:
     """`language`, `task` and `prompt` are there for whoever wants them; a wrong one is 400 with the reason."""
     english = note(language="en")
-    answer = gateway.post("/transcribe", english.path.read_bytes(), {"language": "en", "task": "transcribe", "prompt": "Coffee."})
+    answer = gateway.post(
+        "/transcribe", english.path.read_bytes(), {"language": "en", "task": "transcribe", "prompt": "Coffee."}
+    )
     assert (answer.status_code, answer.json()["language"]) == (200, "en")
     assert spoken(answer.json()["text"]) == spoken(english.text)
     for field, value in (("language", "klingon"), ("task", "sing"), ("prompt", "x" * 1001)):
@@ -175,7 +179,10 @@ async def test_the_official_async_sdk_works_too(gateway: GatewayProcess) -> None
     """Bots are asyncio programs."""
     async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key="unused", max_retries=0) as client:
         answer = await client.audio.transcriptions.create(file=TAXI.path, model="whisper-1")
-        events = [event async for event in await client.audio.transcriptions.create(file=TAXI.path, model="whisper-1", stream=True)]
+        events = [
+            event
+            async for event in await client.audio.transcriptions.create(file=TAXI.path, model="whisper-1", stream=True)
+        ]
     assert spoken(answer.text) == spoken(TAXI.text)
     assert [event.type for event in events] == ["transcript.text.delta", "transcript.text.done"]
 
@@ -216,7 +223,9 @@ def test_a_plain_http_client_needs_no_sdk(gateway: GatewayProcess) -> None:
     assert answer.status_code == 200, answer.text
     assert spoken(answer.json()["text"]) == spoken(TAXI.text)
     assert answer.headers["x-request-id"] == "mine-1"
-    (line,) = gateway.wait(lambda: [line for line in gateway.lines("request") if line["request_id"] == "mine-1"], 5, "its log line")
+    (line,) = gateway.wait(
+        lambda: [line for line in gateway.lines("request") if line["request_id"] == "mine-1"], 5, "its log line"
+    )
     assert (line["status"], line["audio_bytes"]) == (200, TAXI.path.stat().st_size)
 
 
@@ -238,9 +247,13 @@ def test_a_caller_who_hangs_up_takes_the_request_back(stack: tuple[DaemonProcess
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{gateway.url}/transcribe", files={"file": LONG.read_bytes()}, timeout=0.5)
 
-    gateway.wait(lambda: [line for line in gateway.lines("request") if line["status"] == 499], 10, "the end of the request")
     gateway.wait(
-        lambda: daemon.metric("sttd_requests_finished_total", outcome="failed", code="cancelled") == before + 1, 10, "the daemon's cancel"
+        lambda: [line for line in gateway.lines("request") if line["status"] == 499], 10, "the end of the request"
+    )
+    gateway.wait(
+        lambda: daemon.metric("sttd_requests_finished_total", outcome="failed", code="cancelled") == before + 1,
+        10,
+        "the daemon's cancel",
     )
 
 
@@ -250,11 +263,15 @@ def test_a_caller_who_leaves_a_stream_takes_the_request_back(stack: tuple[Daemon
     before = daemon.metric("sttd_requests_finished_total", outcome="failed", code="cancelled")
 
     url = f"{gateway.url}/v1/audio/transcriptions"
-    with httpx.stream("POST", url, files={"file": LONG.read_bytes()}, data={"stream": "true", "language": "ru"}, timeout=30) as answer:
+    with httpx.stream(
+        "POST", url, files={"file": LONG.read_bytes()}, data={"stream": "true", "language": "ru"}, timeout=30
+    ) as answer:
         assert next(answer.iter_lines()).startswith("data: ")
 
     gateway.wait(
-        lambda: daemon.metric("sttd_requests_finished_total", outcome="failed", code="cancelled") == before + 1, 10, "the daemon's cancel"
+        lambda: daemon.metric("sttd_requests_finished_total", outcome="failed", code="cancelled") == before + 1,
+        10,
+        "the daemon's cancel",
     )
 
 
@@ -269,10 +286,17 @@ def test_refused_audio_is_let_go_of(gateway: GatewayProcess) -> None:
 def test_with_tokens_only_their_owners_come_in(stack: tuple[DaemonProcess, GatewayProcess], tmp_path: Path) -> None:
     """Every call needs one of them, in both APIs; health stays open for probes; no token is ever logged."""
     amqp_url = stack[0]._env["STTD_AMQP_URL"]
-    with GatewayProcess(amqp_url, tmp_path / "gateway", gateway_tokens=f"another-token-12345,{TOKEN}", gateway_host="0.0.0.0") as gateway:
+    with GatewayProcess(
+        amqp_url, tmp_path / "gateway", gateway_tokens=f"another-token-12345,{TOKEN}", gateway_host="0.0.0.0"
+    ) as gateway:
         gateway.url = gateway.url.replace("0.0.0.0", "127.0.0.1")
         assert gateway.wait_health(200).json()["status"] == "ok"
-        for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}, {"Authorization": f"Basic {TOKEN}"}):
+        for headers in (
+            {},
+            {"Authorization": "Bearer wrong"},
+            {"Authorization": TOKEN},
+            {"Authorization": f"Basic {TOKEN}"},
+        ):
             refused = gateway.post("/transcribe", b"x", headers=headers)
             assert (refused.status_code, set(refused.json())) == (401, {"error"})
             assert refused.headers["www-authenticate"] == "Bearer"

@@ -86,5 +86,7 @@ def test_with_both_lanes_full_interactive_keeps_its_time_and_bulk_moves(start_da
     print(f"interactive alone: {alone}\nboth lanes full: {both}")  # noqa: T201 - figures for whoever runs it with -s
     assert broker.depth("stt.requests.bulk") > 0, "bulk was not full to the end"
     assert NOTES / 20 <= both.bulk <= NOTES / 4
-    assert both.within(0.5) < 2 * alone.within(0.5)  # p95 of so few notes on a busy machine tells nothing; it is printed
+    assert both.within(0.5) < 2 * alone.within(
+        0.5
+    )  # p95 of so few notes on a busy machine tells nothing; it is printed
     assert daemon.metric("sttd_requests_received_total", lane="bulk") >= both.bulk

@@ -13,7 +13,9 @@ from tests.support.rpc import Rpc
 
 NOTES = 200
 WARM_UP = 50
-GROWTH_MIB = 40  # of arenas and caches that a process keeps once it has been busy; a leak of PCM would be ten times that
+GROWTH_MIB = (
+    40  # of arenas and caches that a process keeps once it has been busy; a leak of PCM would be ten times that
+)
 
 
 def _ask_for(count: int, client: Rpc) -> dict[str, list[str]]:

@@ -39,7 +39,9 @@ def supervised(start: Callable[[], DaemonProcess]) -> Iterator[list[DaemonProces
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("prefetch", ["1", "8"])
-async def test_poison_among_good_notes_is_told_and_costs_no_neighbour(start_daemon: StartDaemon, broker: Broker, prefetch: str) -> None:
+async def test_poison_among_good_notes_is_told_and_costs_no_neighbour(
+    start_daemon: StartDaemon, broker: Broker, prefetch: str
+) -> None:
     """Three transcripts, one `poison` reply, one dead letter, whatever the prefetch (promise 5)."""
     audio = note(text=GROCERIES).path.read_bytes()
     for number in range(4):
@@ -72,7 +74,9 @@ def _work_queue() -> dict[str, object]:
 
 async def test_a_cancelled_request_is_answered_as_cancelled(start_daemon: StartDaemon, broker: Broker) -> None:
     """A cancel over stt.control stops work in hand between two windows, and work still queued before it begins."""
-    long_note = max((path for path in note(text=GROCERIES).path.parent.glob("*.ogg")), key=lambda path: path.stat().st_size)
+    long_note = max(
+        (path for path in note(text=GROCERIES).path.parent.glob("*.ogg")), key=lambda path: path.stat().st_size
+    )
     daemon = start_daemon(slots="1", prefetch="1").wait_ready()
     for name in ("in-hand", "queued"):
         broker.publish("stt.requests", long_note.read_bytes(), message_id=name, correlation_id=name)
@@ -83,6 +87,8 @@ async def test_a_cancelled_request_is_answered_as_cancelled(start_daemon: StartD
             connection.channel().basic_publish("stt.control", "", b'{"cancel": "%s"}' % name.encode())
 
     await wait_until(lambda: broker.depth("stt.replies") == 2, 20)
-    codes = {message.properties.correlation_id: message.json()["error"]["code"] for message in broker.take("stt.replies", 2)}
+    codes = {
+        message.properties.correlation_id: message.json()["error"]["code"] for message in broker.take("stt.replies", 2)
+    }
     assert codes == {"in-hand": "cancelled", "queued": "cancelled"}
     assert broker.depth("stt.dead") == 0

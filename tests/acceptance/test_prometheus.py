@@ -22,7 +22,8 @@ from tests.support.rpc import Rpc
 
 pytestmark = [
     pytest.mark.skipif(
-        prometheus.binary() is None and not os.environ.get("CI"), reason="prometheus (Debian package prometheus) is not installed"
+        prometheus.binary() is None and not os.environ.get("CI"),
+        reason="prometheus (Debian package prometheus) is not installed",
     ),
     pytest.mark.timeout(180),  # the load run before the first test is in its time
 ]
@@ -46,7 +47,12 @@ def one_of_each(client: Rpc, sent: dict[str, int]) -> None:
     now = int(time.time())
     for number in range(12):
         sample = short_notes()[number % len(short_notes())]
-        client.send(sample.path.read_bytes(), correlation_id=f"n{number}", headers={"stt-language": sample.language}, timestamp=now)
+        client.send(
+            sample.path.read_bytes(),
+            correlation_id=f"n{number}",
+            headers={"stt-language": sample.language},
+            timestamp=now,
+        )
     for number in range(3):
         sample = short_notes()[number]
         client.send(sample.path.read_bytes(), correlation_id=f"b{number}", queue="stt.requests.bulk", timestamp=now)
@@ -146,7 +152,10 @@ def test_numbers_are_those_of_the_runs_books(run: Run, expression: str, wanted: 
 
 def test_sums_agree_with_the_answers_and_with_each_other(run: Run) -> None:
     """Seconds of audio as the replies say them; parts of the work are no longer than the whole."""
-    seconds = {str(found["metric"]["stage"]): float(found["value"][1]) for found in run.prometheus.query("sttd_stage_duration_seconds_sum")}
+    seconds = {
+        str(found["metric"]["stage"]): float(found["value"][1])
+        for found in run.prometheus.query("sttd_stage_duration_seconds_sum")
+    }
     told = run.prometheus.value("sttd_audio_duration_seconds_sum") or 0
 
     # The note whose reply queue is gone was transcribed too, and nobody got its answer.

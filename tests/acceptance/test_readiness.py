@@ -29,7 +29,9 @@ def daemon_on_own_node(own_broker: Broker, tmp_path: Path) -> Iterator[DaemonPro
 
 
 @pytest.mark.timeout(180)
-async def test_readiness_follows_model_consumer_and_broker(daemon_on_own_node: DaemonProcess, own_node: Node, own_broker: Broker) -> None:
+async def test_readiness_follows_model_consumer_and_broker(
+    daemon_on_own_node: DaemonProcess, own_node: Node, own_broker: Broker
+) -> None:
     """An orchestrator never sends people to a worker that cannot answer."""
     daemon = daemon_on_own_node
     status, body = daemon.get("/readyz")
@@ -77,6 +79,10 @@ def test_metrics_count_what_was_sent_and_pass_promtool(daemon: DaemonProcess, br
         pytest.skip("promtool is missing here; it comes with Debian's package prometheus")
     assert promtool
     checked = subprocess.run(
-        [promtool, "check", "metrics"], input=daemon.get("/metrics")[1].encode(), capture_output=True, check=False, timeout=20
+        [promtool, "check", "metrics"],
+        input=daemon.get("/metrics")[1].encode(),
+        capture_output=True,
+        check=False,
+        timeout=20,
     )
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")

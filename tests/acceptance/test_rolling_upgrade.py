@@ -24,10 +24,14 @@ from tests.support.load import Load, Reader, Request, Requests
 
 ROOT = Path(__file__).resolve().parents[2]
 StartDaemon = Callable[..., DaemonProcess]
-RATE = float(os.environ.get("UPGRADE_RATE", "3"))  # notes per second: well below what two processes with one slot each can do
+RATE = float(
+    os.environ.get("UPGRADE_RATE", "3")
+)  # notes per second: well below what two processes with one slot each can do
 NORMAL_SECONDS = float(os.environ.get("UPGRADE_SECONDS", "9"))
 WITHIN = 2.0  # times the normal p95
-FLOOR = float(os.environ.get("UPGRADE_FLOOR", "0.5"))  # s: below it, twice is a busy machine's noise; `make upgrade` knows no floor
+FLOOR = float(
+    os.environ.get("UPGRADE_FLOOR", "0.5")
+)  # s: below it, twice is a busy machine's noise; `make upgrade` knows no floor
 
 
 class Plain(Requests):
@@ -47,7 +51,9 @@ def old_code(folder: Path) -> dict[str, str]:
     revision = os.environ.get("UPGRADE_FROM")
     if not revision:
         return {}
-    packed = subprocess.run(["git", "archive", revision, "consumer", "schemas"], cwd=ROOT, capture_output=True, check=True).stdout
+    packed = subprocess.run(
+        ["git", "archive", revision, "consumer", "schemas"], cwd=ROOT, capture_output=True, check=True
+    ).stdout
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         archive.extractall(folder, filter="data")
     where = subprocess.run(
@@ -70,7 +76,9 @@ def p95(ledger: Ledger, since: float, until: float) -> float:
 
 
 @pytest.mark.timeout(240)
-def test_processes_are_replaced_one_by_one_and_nobody_notices(start_daemon: StartDaemon, broker: Broker, tmp_path: Path) -> None:
+def test_processes_are_replaced_one_by_one_and_nobody_notices(
+    start_daemon: StartDaemon, broker: Broker, tmp_path: Path
+) -> None:
     """The promise of an upgrade at noon: 0 lost, 0 dead letters, p95 within twice the normal."""
     old = old_code(tmp_path / "old")
     serving = [start_daemon(slots="1", worker=f"old-{number}", **old).wait_ready() for number in range(2)]
@@ -99,7 +107,9 @@ def test_processes_are_replaced_one_by_one_and_nobody_notices(start_daemon: Star
         reader.stop()
     normal, during = p95(ledger, began, changing), p95(ledger, changing, changed)
     balance = ledger.check(queued=())
-    sys.stdout.write(f"p95 normal {normal:.2f} s, during {changed - changing:.0f} s of change {during:.2f} s; {balance_line(balance)}\n")
+    sys.stdout.write(
+        f"p95 normal {normal:.2f} s, during {changed - changing:.0f} s of change {during:.2f} s; {balance_line(balance)}\n"
+    )
 
     assert balance.lost == balance.dead == balance.parked == balance.duplicates == 0
     assert balance.replied == balance.confirmed == balance.asked

@@ -29,7 +29,9 @@ async def _in_hand(broker: Broker, daemon: DaemonProcess, count: int) -> None:
     assert broker.depth("stt.requests") == 0
 
 
-async def test_sigterm_with_four_notes_in_hand_answers_or_hands_back_all_four(start_daemon: StartDaemon, broker: Broker) -> None:
+async def test_sigterm_with_four_notes_in_hand_answers_or_hands_back_all_four(
+    start_daemon: StartDaemon, broker: Broker
+) -> None:
     """A rolling restart loses nothing and dead-letters nothing, and says so with exit code 0."""
     daemon = start_daemon(slots="2").wait_ready()
     with Rpc(broker.amqp_url) as client:
@@ -65,7 +67,9 @@ async def test_after_sigkill_the_next_start_answers_everything(start_daemon: Sta
     first = start_daemon(slots="2").wait_ready()
     offspring = list(children(first.running.pid))
     for number in range(4):
-        broker.publish("stt.requests", _long_note(), correlation_id=str(number), message_id=f"kill-{number}", delivery_mode=2)
+        broker.publish(
+            "stt.requests", _long_note(), correlation_id=str(number), message_id=f"kill-{number}", delivery_mode=2
+        )
     await _in_hand(broker, first, 4)
 
     first.kill()
@@ -159,7 +163,9 @@ def test_the_transcript_is_in_no_log(start_daemon: StartDaemon, broker: Broker) 
     daemon = start_daemon(log_level="debug").wait_ready()
     with Rpc(broker.amqp_url) as client:
         answer = client.ask(
-            note(text=GROCERIES).path.read_bytes(), correlation_id="secret\nforged line", headers={"stt-hotwords": "Bulgakov"}
+            note(text=GROCERIES).path.read_bytes(),
+            correlation_id="secret\nforged line",
+            headers={"stt-hotwords": "Bulgakov"},
         )
 
     assert spoken(answer.body["text"]) == spoken(GROCERIES)

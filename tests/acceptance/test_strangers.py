@@ -32,7 +32,9 @@ def assert_fits_the_contract(answer: Answer) -> None:
 
 
 @pytest.mark.parametrize("reply_to", ["", DIRECT], ids=["exclusive queue", "direct reply-to"])
-def test_raw_bytes_with_a_correlation_id_come_back_as_text(daemon: DaemonProcess, broker: Broker, reply_to: str) -> None:
+def test_raw_bytes_with_a_correlation_id_come_back_as_text(
+    daemon: DaemonProcess, broker: Broker, reply_to: str
+) -> None:
     """The RPC pattern of pika and RabbitMQ's pseudo queue both work, in any language, with no code of ours."""
     with Rpc(broker.amqp_url, reply_to) as client:
         answer = client.ask(note(text=GROCERIES).path.read_bytes(), correlation_id="1", message_id="m-1")
@@ -93,7 +95,11 @@ def test_word_timestamps_and_progress_arrive_when_asked_for(broker: Broker) -> N
     """Options travel as headers; progress comes before the transcript, which is the last message."""
     long_note = max((sample for sample in (note(), note(text=GROCERIES))), key=lambda sample: len(sample.text))
     with Rpc(broker.amqp_url) as client:
-        client.send(long_note.path.read_bytes(), correlation_id="w", headers={"stt-word-timestamps": "true", "stt-progress": True})
+        client.send(
+            long_note.path.read_bytes(),
+            correlation_id="w",
+            headers={"stt-word-timestamps": "true", "stt-progress": True},
+        )
         end = time.monotonic() + 30
         while not client.answers or client.answers[-1].body["status"] == "progress":
             assert time.monotonic() < end
@@ -110,7 +116,9 @@ async def test_no_work_is_done_for_a_requester_who_has_gone_if_asked_to_look(sta
     """With STTD_CHECK_REQUESTER a note whose direct reply-to is gone costs no engine time; what it would have been told is parked."""
     with Rpc(broker.amqp_url, DIRECT) as client:
         daemon: DaemonProcess = start_daemon(check_requester="true").wait_ready()
-        assert spoken(client.ask(note(text=GROCERIES).path.read_bytes(), correlation_id="here").body["text"]) == spoken(GROCERIES)
+        assert spoken(client.ask(note(text=GROCERIES).path.read_bytes(), correlation_id="here").body["text"]) == spoken(
+            GROCERIES
+        )
         assert daemon.stop() == 0
         client.send(note(text=GROCERIES).path.read_bytes(), correlation_id="gone")
         client.flush()

@@ -53,7 +53,9 @@ class Collector:
         """Keep the spans of one post."""
         self.paths.add(path)
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-            service = next(pair.value.string_value for pair in resource.resource.attributes if pair.key == "service.name")
+            service = next(
+                pair.value.string_value for pair in resource.resource.attributes if pair.key == "service.name"
+            )
             self.spans += [(service, span) for scope in resource.scope_spans for span in scope.spans]
 
     def close(self) -> None:
@@ -78,8 +80,12 @@ async def test_one_trace_from_the_bot_to_the_answer(
     exporter = InMemorySpanExporter()
     bot = TracerProvider(shutdown_on_exit=False)
     bot.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr("sttd.tracing.trace.get_tracer", bot.get_tracer)  # the global provider can be set only once a process
-    daemon: DaemonProcess = start_daemon(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, OTEL_BSP_SCHEDULE_DELAY="200").wait_ready()
+    monkeypatch.setattr(
+        "sttd.tracing.trace.get_tracer", bot.get_tracer
+    )  # the global provider can be set only once a process
+    daemon: DaemonProcess = start_daemon(
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, OTEL_BSP_SCHEDULE_DELAY="200"
+    ).wait_ready()
 
     async with Client(broker.amqp_url) as client:
         with bot.get_tracer("bot").start_as_current_span("voice note") as root:
@@ -103,7 +109,9 @@ def test_a_collector_that_is_not_there_costs_nothing(start_daemon: Any, broker: 
     """Traces are for looking; notes are answered and the daemon ends in time without anybody to send them to."""
     from tests.support.rpc import Rpc  # noqa: PLC0415 - the only use
 
-    daemon: DaemonProcess = start_daemon(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1", OTEL_BSP_SCHEDULE_DELAY="100").wait_ready()
+    daemon: DaemonProcess = start_daemon(
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1", OTEL_BSP_SCHEDULE_DELAY="100"
+    ).wait_ready()
     with Rpc(broker.amqp_url) as client:
         answer = client.ask(short_notes()[0].path.read_bytes())
 

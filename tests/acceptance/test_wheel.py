@@ -17,21 +17,37 @@ from tests.support.daemon import DaemonProcess
 from tests.support.notes import GROCERIES, note, spoken
 
 ROOT = Path(__file__).parents[2]
-HEAVY = {"av", "ctranslate2", "faster-whisper", "numpy", "onnxruntime", "openvino", "tokenizers", "torch", "huggingface-hub"}
+HEAVY = {
+    "av",
+    "ctranslate2",
+    "faster-whisper",
+    "numpy",
+    "onnxruntime",
+    "openvino",
+    "tokenizers",
+    "torch",
+    "huggingface-hub",
+}
 SERVERS = {"starlette", "uvicorn", "fastapi", "flask", "prometheus-client"}
 
 
 def command(*words: str, **environment: str) -> str:
     """Stdout of a command that must succeed, away from the tree and from this environment's packages."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("STTD_", "PYTHON", "VIRTUAL_ENV"))}
-    done = subprocess.run(words, cwd="/", env=kept | environment, capture_output=True, text=True, timeout=150, check=False)
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("STTD_", "PYTHON", "VIRTUAL_ENV"))
+    }
+    done = subprocess.run(
+        words, cwd="/", env=kept | environment, capture_output=True, text=True, timeout=150, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def pip(programs: Path, *words: str) -> str:
     """This environment's pip at work in another one, which saves installing it there."""
-    return command(sys.executable, "-m", "pip", "--python", str(programs / "python"), "--disable-pip-version-check", *words)
+    return command(
+        sys.executable, "-m", "pip", "--python", str(programs / "python"), "--disable-pip-version-check", *words
+    )
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +60,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.timeout(240)
-def test_the_plain_install_has_no_speech_library_and_transcribes(installed: Path, daemon: DaemonProcess, broker: Broker) -> None:
+def test_the_plain_install_has_no_speech_library_and_transcribes(
+    installed: Path, daemon: DaemonProcess, broker: Broker
+) -> None:
     """A bot's container stays small: `import sttd`, `sttd transcribe`, and the demo's samples to try them on."""
     listed = pip(installed, "list", "--format", "freeze").lower()
     packages = set(re.findall(r"^([\w.-]+)==", listed.replace("_", "-"), flags=re.MULTILINE))
@@ -62,18 +80,32 @@ def test_the_plain_install_has_no_speech_library_and_transcribes(installed: Path
 def test_the_wheel_holds_our_packages_and_nothing_else(tmp_path: Path) -> None:
     """No tests, no tools, no local state, no secrets; with types, licence, samples and the demo model."""
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)], cwd=ROOT, check=True, capture_output=True
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
     )
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         entry_points = archive.read(next(name for name in names if name.endswith("entry_points.txt"))).decode()
-    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"][
+        "packages"
+    ]
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == set(packages)
-    sources = {path.relative_to(ROOT).as_posix() for package in packages for path in (ROOT / package).rglob("*") if path.is_file()}
-    assert {name for name in names if ".dist-info/" not in name} == {name for name in sources if "__pycache__" not in name}
-    assert {"sttd/py.typed", "schemas/py.typed", "sttd/samples/manifest.json", "consumer/models/demo/model.bin"} <= set(names)
+    sources = {
+        path.relative_to(ROOT).as_posix()
+        for package in packages
+        for path in (ROOT / package).rglob("*")
+        if path.is_file()
+    }
+    assert {name for name in names if ".dist-info/" not in name} == {
+        name for name in sources if "__pycache__" not in name
+    }
+    assert {"sttd/py.typed", "schemas/py.typed", "sttd/samples/manifest.json", "consumer/models/demo/model.bin"} <= set(
+        names
+    )
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert "sttd = sttd.commands.main:main" in entry_points
     assert wheel.stat().st_size < 20 * 2**20

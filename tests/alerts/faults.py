@@ -103,8 +103,16 @@ FAULTS = (
         go_on=_block_loop,
     ),
     Fault(("SttdDown",), "daemon killed with `kill -9`", "started again", Rig.kill, Rig.start),
-    Fault(("SttdAbsent",), "target taken out of Prometheus' list", "put back", lambda rig: rig.prometheus.targets(), Rig.watch),
-    Fault(("SttdRestarting",), "daemon killed and started three times", "left alone", _restart_thrice, _nothing, limit=120),
+    Fault(
+        ("SttdAbsent",),
+        "target taken out of Prometheus' list",
+        "put back",
+        lambda rig: rig.prometheus.targets(),
+        Rig.watch,
+    ),
+    Fault(
+        ("SttdRestarting",), "daemon killed and started three times", "left alone", _restart_thrice, _nothing, limit=120
+    ),
     Fault(
         ("SttdNotReady", "SttdNoConsumer", "SttdConnectionDown"),
         "all connections to RabbitMQ reset, new ones stand still",
@@ -128,7 +136,11 @@ FAULTS = (
         limit=240,
     ),
     Fault(
-        ("SttdDeadLetters",), "a request whose `reply_to` is `stt.dead`", "left alone", lambda rig: rig.send(reply_to="stt.dead"), _nothing
+        ("SttdDeadLetters",),
+        "a request whose `reply_to` is `stt.dead`",
+        "left alone",
+        lambda rig: rig.send(reply_to="stt.dead"),
+        _nothing,
     ),
     Fault(
         ("SttdRepliesUnroutable",),

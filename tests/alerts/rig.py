@@ -61,7 +61,9 @@ class Rig:
             stack.callback(self._end)
             self.start()
             self.watch()
-            self.prometheus.wait(lambda: self.prometheus.value("sttd_ready"), 30, "first scrape of a daemon that serves")
+            self.prometheus.wait(
+                lambda: self.prometheus.value("sttd_ready"), 30, "first scrape of a daemon that serves"
+            )
             self._stack = stack.pop_all()
         return self
 

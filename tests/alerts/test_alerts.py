@@ -16,7 +16,9 @@ from tests.alerts.rig import HOLD, WINDOWS, Rig
 from tests.support import prometheus
 from tools.rabbitmq import Node
 
-pytestmark = pytest.mark.skipif(prometheus.binary() is None, reason="prometheus (Debian package prometheus) is not installed")
+pytestmark = pytest.mark.skipif(
+    prometheus.binary() is None, reason="prometheus (Debian package prometheus) is not installed"
+)
 
 TABLE = Path(__file__).resolve().parents[2] / "docs" / "alerts.md"
 RESOLVED_SECONDS = 180.0
@@ -51,7 +53,9 @@ def _watch(rig: Rig, fault: Fault) -> tuple[dict[str, float], set[str]]:
     before = rig.prometheus.firing()  # of the fault before this one
     fault.begin(rig)
     while set(fault.alerts) - set(fired):
-        assert time.monotonic() < began + fault.limit, f"{set(fault.alerts) - set(fired)} did not fire within {fault.limit:g} s"
+        assert time.monotonic() < began + fault.limit, (
+            f"{set(fault.alerts) - set(fired)} did not fire within {fault.limit:g} s"
+        )
         fault.go_on(rig)
         deadline = time.monotonic() + 1
         while time.monotonic() < deadline:

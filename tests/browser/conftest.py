@@ -52,7 +52,9 @@ def look(chromium: Browser) -> Iterator[Any]:
     opened = []
 
     def open_page(url: str, *, dark: bool = False, width: int = 1280) -> Watched:
-        context = chromium.new_context(color_scheme="dark" if dark else "light", viewport={"width": width, "height": 800})
+        context = chromium.new_context(
+            color_scheme="dark" if dark else "light", viewport={"width": width, "height": 800}
+        )
         opened.append(context)
         watched = Watched(context.new_page())
         watched.page.on("console", lambda message: watched.complaints.append(message.text))

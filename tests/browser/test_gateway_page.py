@@ -72,7 +72,9 @@ def stack(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stac
     """All that is behind the page, for all tests here."""
     folder = tmp_path_factory.mktemp("page")
     with Broker(node) as broker:
-        daemon = DaemonProcess(broker.amqp_url, folder / "daemon.log", slots="1").start()  # one window after the other: progress is seen
+        daemon = DaemonProcess(
+            broker.amqp_url, folder / "daemon.log", slots="1"
+        ).start()  # one window after the other: progress is seen
         strict = {"gateway_tokens": TOKEN, "gateway_max_upload_bytes": "20000", "gateway_memory_bytes": "100000"}
         try:
             with (
@@ -101,7 +103,11 @@ def strict_url(stack: Stack) -> str:
 
 def quiet(visitor: Visitor, url: str, *, refused: int = 0) -> None:
     """Nothing in the console but the browser's own line for each refused call, and not one request to anybody else."""
-    own = [line for line in visitor.complaints if not line.startswith("Failed to load resource: the server responded with a status of 4")]
+    own = [
+        line
+        for line in visitor.complaints
+        if not line.startswith("Failed to load resource: the server responded with a status of 4")
+    ]
     assert own == []
     assert len(visitor.complaints) == refused
     assert {address for address in visitor.asked if not address.startswith((url, f"blob:{url}"))} == set()
@@ -135,7 +141,9 @@ def test_a_file_becomes_text_that_can_be_heard_copied_and_saved(chromium: Browse
         fifth.click()
         expect(fifth).to_have_attribute("aria-current", "true")
         assert page.evaluate("document.querySelector('audio').currentTime") >= 14
-        page.wait_for_function("() => document.querySelector('audio').currentTime > 15.9 && !document.querySelector('audio').paused")
+        page.wait_for_function(
+            "() => document.querySelector('audio').currentTime > 15.9 && !document.querySelector('audio').paused"
+        )
         page.evaluate("document.querySelector('audio').currentTime = 30")
         expect(page.locator("[aria-current=true]")).to_have_count(1)
         begun = [at for at in page.locator(".segments time").all_inner_texts() if at <= "0:30"]
@@ -162,7 +170,11 @@ def test_several_dropped_files_wait_their_turn(chromium: Browser, url: str, stac
         page = visitor.page
         drop(visitor, LONG, TAXI.path, DAMAGED, SILENCE)
         page.locator(".card.busy .cancel").click()
-        stack.open.wait(lambda: [line for line in stack.open.lines("request") if line["status"] == CLIENT_GONE], 10, "request taken back")
+        stack.open.wait(
+            lambda: [line for line in stack.open.lines("request") if line["status"] == CLIENT_GONE],
+            10,
+            "request taken back",
+        )
         visitor.wait("done", 2)
         visitor.wait("failed")
         assert page.locator(".card h2").all_inner_texts() == [path.name for path in (LONG, TAXI.path, DAMAGED, SILENCE)]
@@ -185,7 +197,9 @@ def test_subtitles_are_those_of_the_gateway(chromium: Browser, url: str) -> None
     """Made in the browser, since asking again would mean work for the daemon; sign for sign what `response_format=srt` and `vtt` give."""
     texts = [" Привет,\n мир. ", "a --> b", "<i>x</i> & y", "  ", "{note} kept"]
     given = {"avg_logprob": -0.1, "no_speech_prob": 0.0, "compression_ratio": 1.0}
-    segments = [{"id": i, "start": i * 1800.25, "end": i * 1800.25, "text": text, **given} for i, text in enumerate(texts)]
+    segments = [
+        {"id": i, "start": i * 1800.25, "end": i * 1800.25, "text": text, **given} for i, text in enumerate(texts)
+    ]
     found = Transcript.model_validate({**examples.TRANSCRIPT.model_dump(), "segments": segments})
     with visiting(chromium, url) as visitor:
         for form in ("srt", "vtt"):
@@ -262,7 +276,11 @@ def test_a_phone_in_the_dark(chromium: Browser, url: str, locale: str, heading: 
         visitor.wait("failed")
         visitor.picture(f"page-phone-{locale}")
         assert visitor.fits()
-        heights = [box["height"] for it in page.locator("button:visible, .button:visible, select").all() if (box := it.bounding_box())]
+        heights = [
+            box["height"]
+            for it in page.locator("button:visible, .button:visible, select").all()
+            if (box := it.bounding_box())
+        ]
         assert min(heights) >= 36
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 21, 28)"
         quiet(visitor, url, refused=1)
@@ -341,7 +359,9 @@ def test_a_gateway_that_died_is_told_as_that(chromium: Browser, stack: Stack, tm
     with GatewayProcess(away, tmp_path / "lonely") as gateway, visiting(chromium, f"{gateway.url}/") as visitor:
         visitor.choose(TAXI.path)
         visitor.wait("failed")
-        expect(visitor.page.locator(".state")).to_contain_text("The daemon cannot be reached right now. Try again in 10 seconds")
+        expect(visitor.page.locator(".state")).to_contain_text(
+            "The daemon cannot be reached right now. Try again in 10 seconds"
+        )
         gateway.stop()
         visitor.page.locator(".again").click()
         expect(visitor.page.locator(".failed .state")).to_contain_text("The gateway does not answer")
@@ -358,7 +378,9 @@ def test_an_answer_that_breaks_off_is_no_text(chromium: Browser, stack: Stack, t
             with stack.daemon_stands_still():
                 gateway.process.kill()
                 visitor.wait("failed")
-            expect(visitor.page.locator(".state")).to_contain_text("The connection broke off before the text was complete")
+            expect(visitor.page.locator(".state")).to_contain_text(
+                "The connection broke off before the text was complete"
+            )
             expect(visitor.page.locator(".again")).to_be_visible()
             expect(visitor.page.locator(".result")).to_be_hidden()
             assert visitor.page.locator(".draft").inner_text() == ""
@@ -369,8 +391,14 @@ def speaker(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """A browser whose microphone hears a sample note, once and again."""
     sound = tmp_path_factory.mktemp("microphone") / "note.wav"
     as_wav(note(text=GROCERIES).path, sound)
-    fake = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", f"--use-file-for-fake-audio-capture={sound}%noloop"]
-    browser = chromium.browser_type.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", *fake])
+    fake = [
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={sound}%noloop",
+    ]
+    browser = chromium.browser_type.launch(
+        executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", *fake]
+    )
     yield browser
     browser.close()
 
@@ -401,7 +429,9 @@ def test_the_microphone_is_recorded_and_transcribed(speaker: Browser, url: str) 
         assert spoken(visitor.lines()[0]) == spoken(GROCERIES)
         expect(page.locator(".card h2")).to_have_text(re.compile(r"recording-[\d-]+\.webm"))
         page.locator(".segments button").first.click()
-        page.wait_for_function("() => document.querySelector('audio').currentTime > 0.3 && document.querySelector('audio').duration < 10")
+        page.wait_for_function(
+            "() => document.querySelector('audio').currentTime > 0.3 && document.querySelector('audio').duration < 10"
+        )
 
         page.locator("#record").click()
         page.locator("#discard").click()

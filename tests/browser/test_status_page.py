@@ -35,7 +35,9 @@ class Load(threading.Thread):
                 wave += 1
                 for number in range(4 + 20 * (wave % 3)):
                     sample = short_notes()[number % len(short_notes())]
-                    client.send(sample.path.read_bytes(), headers={"stt-language": sample.language}, timestamp=int(time.time()))
+                    client.send(
+                        sample.path.read_bytes(), headers={"stt-language": sample.language}, timestamp=int(time.time())
+                    )
                 client.send(note(expect="audio_unreadable").path.read_bytes())
                 client.send(b"", correlation_id="empty")
                 client.flush()
@@ -47,7 +49,11 @@ class Load(threading.Thread):
 def busy(node: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
     """A daemon that has been busy for a while, and still is."""
     with Broker(node) as broker:
-        daemon = DaemonProcess(broker.amqp_url, tmp_path_factory.mktemp("busy") / "daemon.log", slots="2").start().wait_ready()
+        daemon = (
+            DaemonProcess(broker.amqp_url, tmp_path_factory.mktemp("busy") / "daemon.log", slots="2")
+            .start()
+            .wait_ready()
+        )
         load = Load(broker.amqp_url)
         load.start()
         load.join(LOAD_SECONDS)
@@ -60,7 +66,9 @@ def busy(node: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize(("name", "dark", "width"), [("light", False, 1280), ("dark", True, 1280), ("narrow", False, 360)])
+@pytest.mark.parametrize(
+    ("name", "dark", "width"), [("light", False, 1280), ("dark", True, 1280), ("narrow", False, 360)]
+)
 def test_the_page_is_quiet_complete_and_fits(busy: DaemonProcess, look: Any, name: str, dark: bool, width: int) -> None:
     """No complaint in the console, no request but its own, no sideways scrolling, nothing that the policy stopped."""
     watched = look(busy.url("/"), dark=dark, width=width)
@@ -72,7 +80,9 @@ def test_the_page_is_quiet_complete_and_fits(busy: DaemonProcess, look: Any, nam
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     assert page.locator("svg path.line").count() >= 4
     assert page.locator("text=audio_unreadable").count() == 1
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == ("rgb(17, 22, 29)" if dark else "rgb(246, 247, 249)")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == (
+        "rgb(17, 22, 29)" if dark else "rgb(246, 247, 249)"
+    )
     assert picture.stat().st_size > 10_000
 
 

@@ -84,9 +84,16 @@ QUICK_FAULTS = (
         lambda rig: rig.proxy.shape(),
         (6, 9),
     ),
-    Fault("broker stopped (SIGSTOP) for 3 to 8 s", lambda rig: rig.node.freeze(), lambda rig: rig.node.thaw(), (3.0, 8.0)),
+    Fault(
+        "broker stopped (SIGSTOP) for 3 to 8 s", lambda rig: rig.node.freeze(), lambda rig: rig.node.thaw(), (3.0, 8.0)
+    ),
     Fault("daemon stopped (SIGSTOP) for 3 to 8 s", send(signal.SIGSTOP), send(signal.SIGCONT), (3.0, 8.0)),
-    Fault("memory alarm", _ctl("set_vm_memory_high_watermark", "0.00001"), _ctl("set_vm_memory_high_watermark", "0.4"), (2.0, 13.0)),
+    Fault(
+        "memory alarm",
+        _ctl("set_vm_memory_high_watermark", "0.00001"),
+        _ctl("set_vm_memory_high_watermark", "0.4"),
+        (2.0, 13.0),
+    ),
     Fault("disk alarm", _ctl("set_disk_free_limit", "900000GB"), _ctl("set_disk_free_limit", "50MB"), (2.0, 13.0)),
 )
 SLOW_FAULTS = (
@@ -98,6 +105,17 @@ SLOW_FAULTS = (
         (HEARTBEATS, 42),
         long_form=True,
     ),
-    Fault("broker stopped beyond the heartbeats", lambda rig: rig.node.freeze(), lambda rig: rig.node.thaw(), (HEARTBEATS, 42)),
-    Fault("daemon stopped beyond the heartbeats", send(signal.SIGSTOP), send(signal.SIGCONT), (HEARTBEATS, 42), long_form=True),
+    Fault(
+        "broker stopped beyond the heartbeats",
+        lambda rig: rig.node.freeze(),
+        lambda rig: rig.node.thaw(),
+        (HEARTBEATS, 42),
+    ),
+    Fault(
+        "daemon stopped beyond the heartbeats",
+        send(signal.SIGSTOP),
+        send(signal.SIGCONT),
+        (HEARTBEATS, 42),
+        long_form=True,
+    ),
 )

@@ -44,11 +44,32 @@ from tests.support.amqp_raw import (
 DELIVERY_MODE, PRIORITY, CLUSTER_ID = 1 << 12, 1 << 11, 1 << 2
 CHANNEL_CLOSE = (20, 40)
 BASIC_NACK = (60, 120)
-FUZZ_EXCHANGE = "fuzz.anything"  # a fanout in front of the request queue: whatever routing key a stranger's binding brings in
+FUZZ_EXCHANGE = (
+    "fuzz.anything"  # a fanout in front of the request queue: whatever routing key a stranger's binding brings in
+)
 FUZZ_REPLIES = "fuzz.replies"
 DIRECT = b"amq.rabbitmq.reply-to."  # an answer to such an address goes to nobody's queue, and a forged one closes a connection
-OPTIONS = ("language", "languages", "task", "initial-prompt", "hotwords", "word-timestamps", "vad", "beam-size", "temperature", "deadline")
-MARKS = (b"sttd-attempt", b"sttd-first-seen", b"sttd-expires", b"sttd-unnamed", b"sttd-malformed", b"sttd-worker", b"x-delivery-count")
+OPTIONS = (
+    "language",
+    "languages",
+    "task",
+    "initial-prompt",
+    "hotwords",
+    "word-timestamps",
+    "vad",
+    "beam-size",
+    "temperature",
+    "deadline",
+)
+MARKS = (
+    b"sttd-attempt",
+    b"sttd-first-seen",
+    b"sttd-expires",
+    b"sttd-unnamed",
+    b"sttd-malformed",
+    b"sttd-worker",
+    b"x-delivery-count",
+)
 BODIES = (b"", b"", b"", b"x", b"{}", b'{"audio": ""}', b"OggS", b"RIFF\x00\x00\x00\x00WAVE")
 
 
@@ -81,7 +102,13 @@ class Generator:
             (CONTENT_TYPE, 0.3, lambda: short(self._word(b"application/json", b"audio/ogg"))),
             (CONTENT_ENCODING, 0.15, lambda: short(self._word(b"utf-8", b"gzip"))),
             (HEADERS, 0.5, self._headers),
-            (DELIVERY_MODE, 0.4, lambda: bytes([self._dice.choice((1, 2)) if self._dice.random() < 0.999 else self._dice.randrange(256)])),
+            (
+                DELIVERY_MODE,
+                0.4,
+                lambda: bytes(
+                    [self._dice.choice((1, 2)) if self._dice.random() < 0.999 else self._dice.randrange(256)]
+                ),
+            ),
             (PRIORITY, 0.2, lambda: self._dice.randbytes(1)),
             (CORRELATION_ID, 0.5, lambda: short(self._word(b"1", b"note-7"))),
             (REPLY_TO, 0.5, lambda: short(self._target())),
@@ -110,7 +137,11 @@ class Generator:
     def _aimed(self, message: RawMessage) -> Shot:
         chance = self._dice.random()
         if chance < 0.08:
-            return Shot(message, FUZZ_EXCHANGE, self._dice.choice((NOT_UTF8, b"", b"\x00", self._dice.randbytes(30), b"k" * 255)))
+            return Shot(
+                message,
+                FUZZ_EXCHANGE,
+                self._dice.choice((NOT_UTF8, b"", b"\x00", self._dice.randbytes(30), b"k" * 255)),
+            )
         if chance < 0.12:
             return Shot(message, "stt.control", b"")
         if chance < 0.22:
@@ -141,14 +172,20 @@ class Generator:
 
     def _timestamp(self) -> bytes:
         now = 1_764_000_000
-        return moment(self._dice.choice((0, now, now * 10**3, now * 10**6, now * 10**9, 2**64 - 1, 2**63, self._dice.getrandbits(64))))
+        return moment(
+            self._dice.choice(
+                (0, now, now * 10**3, now * 10**6, now * 10**9, 2**64 - 1, 2**63, self._dice.getrandbits(64))
+            )
+        )
 
     def _headers(self) -> bytes:
         if self._dice.random() < 0.004:
             return _deep(self._dice.choice((30, 200, NESTING)))
         fields = {self._key(): self._value(0) for _ in range(self._dice.randint(0, 4))}
         if self._dice.random() < 0.002:  # seldom, for the broker itself refuses what is not a list
-            fields[self._dice.choice((b"CC", b"BCC"))] = self._dice.choice((b"A" + long(b"S" + long(b"nowhere")), self._value(0)))
+            fields[self._dice.choice((b"CC", b"BCC"))] = self._dice.choice(
+                (b"A" + long(b"S" + long(b"nowhere")), self._value(0))
+            )
         return table(fields)
 
     def _key(self) -> bytes:
@@ -161,7 +198,9 @@ class Generator:
 
     def _value(self, depth: int) -> bytes:
         dice = self._dice
-        text = self._word(b"ru", b"true", b"1", b"5", b"transcribe", b"2030-01-01T00:00:00Z", b"-1", b"1e999", b"9" * 200)
+        text = self._word(
+            b"ru", b"true", b"1", b"5", b"transcribe", b"2030-01-01T00:00:00Z", b"-1", b"1e999", b"9" * 200
+        )
         simple = (
             b"t" + dice.choice((b"\x00", b"\x01", b"\xff")), b"b" + dice.randbytes(1), b"B" + dice.randbytes(1), b"s" + dice.randbytes(2),
             b"u" + dice.randbytes(2), b"I" + dice.randbytes(4), b"i" + dice.randbytes(4), b"l" + dice.randbytes(8),
@@ -207,11 +246,15 @@ class Pipeline(RawConnection):
 
     def _write(self, shot: Shot) -> None:
         """Not mandatory: a return would interleave with the confirms."""
-        method = struct.pack(">HHH", *BASIC_PUBLISH, 0) + short(shot.exchange.encode()) + short(shot.routing_key) + b"\x00"
+        method = (
+            struct.pack(">HHH", *BASIC_PUBLISH, 0) + short(shot.exchange.encode()) + short(shot.routing_key) + b"\x00"
+        )
         message = shot.message
         head = struct.pack(">HHQH", BASIC, 0, len(message.body), message.property_flags) + message.property_bytes
         frames = [(METHOD, method), (HEADER, head)] + ([(BODY, message.body)] if message.body else [])
-        self._socket.sendall(b"".join(struct.pack(">BHI", kind, 1, len(payload)) + payload + b"\xce" for kind, payload in frames))
+        self._socket.sendall(
+            b"".join(struct.pack(">BHI", kind, 1, len(payload)) + payload + b"\xce" for kind, payload in frames)
+        )
 
     def _collect(self, confirmed: list[bool]) -> None:
         first = 0

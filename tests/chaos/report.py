@@ -51,7 +51,11 @@ def _matrix(cells: dict[str, Row]) -> list[str]:
     if not cells:
         return []
     head = [f"| fault at | {' | '.join(points)} |", f"| --- |{' --- |' * len(points)}"]
-    return [*head, *(f"| {kind} | {' | '.join(_cell(cells.get(f'{kind} @ {point}')) for point in points)} |" for kind in kinds), ""]
+    return [
+        *head,
+        *(f"| {kind} | {' | '.join(_cell(cells.get(f'{kind} @ {point}')) for point in points)} |" for kind in kinds),
+        "",
+    ]
 
 
 def _cell(row: Row | None) -> str:

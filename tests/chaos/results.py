@@ -15,7 +15,19 @@ from typing import Any
 
 from tests.support.ledger import Balance
 
-COUNTED = ("asked", "confirmed", "unknown", "replied", "parked", "dead", "poisoned", "queued", "lost", "duplicates", "unexplained_dead")
+COUNTED = (
+    "asked",
+    "confirmed",
+    "unknown",
+    "replied",
+    "parked",
+    "dead",
+    "poisoned",
+    "queued",
+    "lost",
+    "duplicates",
+    "unexplained_dead",
+)
 
 
 @dataclass
@@ -82,7 +94,12 @@ def rows(runs: Iterable[dict[str, Any]]) -> dict[str, Row]:
     found = {}
     for kind in sorted(times):
         known = [value for value in times[kind] if value is not None]
-        found[kind] = Row(len(times[kind]), median(known) if known else None, max(known, default=None), max(served[kind], default=None))
+        found[kind] = Row(
+            len(times[kind]),
+            median(known) if known else None,
+            max(known, default=None),
+            max(served[kind], default=None),
+        )
     return found
 
 

@@ -61,7 +61,9 @@ class Rig:
             parts.callback(self._end_lives)
             self.start()
             self.wait_consumer(SERVED_SECONDS)
-            self.broker.declare(REPLIES, x_queue_type="quorum")  # as the reader will: here, so that a broker killed at once knows it
+            self.broker.declare(
+                REPLIES, x_queue_type="quorum"
+            )  # as the reader will: here, so that a broker killed at once knows it
             self.node.flush()
             self.requests = Requests(f"{self.results.test[:20]}-{self.dice.randrange(10**6)}", self.profile.seed)
             self.load = Load(self.broker.amqp_url, self.ledger, self.requests, self.profile.rate)
@@ -125,7 +127,9 @@ class Rig:
             served = time.monotonic() - began
             self.results.add(kind, served if silent else back, served)
         seconds = served if silent else back
-        assert seconds <= limit, f"{kind}: service was back after {seconds:.1f} s instead of {limit:g} s\n{self._tail()}"
+        assert seconds <= limit, (
+            f"{kind}: service was back after {seconds:.1f} s instead of {limit:g} s\n{self._tail()}"
+        )
 
     def wait_consumer(self, seconds: float) -> float:
         """Wait until the daemon is ready and the broker counts its consumer; returns how long that took, in seconds."""
@@ -137,11 +141,17 @@ class Rig:
         """Wait until so many requests that are asked after `since` (epoch seconds), or from now on, have their answers."""
         asked = since or time.time()
         if self.load.flow.is_set():
-            self._until(lambda: self.ledger.answered_since(asked) >= count, time.monotonic() + SERVED_SECONDS, "answers")
+            self._until(
+                lambda: self.ledger.answered_since(asked) >= count, time.monotonic() + SERVED_SECONDS, "answers"
+            )
 
     def wait_quiet(self, seconds: float = SETTLE_SECONDS) -> None:
         """Wait until every confirmed request is answered or dead and no queue of the daemon holds anything."""
-        self._until(lambda: self.load.idle and not self.ledger.outstanding() and not self.queued(), time.monotonic() + seconds, "quiet")
+        self._until(
+            lambda: self.load.idle and not self.ledger.outstanding() and not self.queued(),
+            time.monotonic() + seconds,
+            "quiet",
+        )
 
     def wait_until(self, predicate: Callable[[], object], what: str, seconds: float = SERVED_SECONDS) -> None:
         """Wait until this is true; what is not in time is told by name, with the last words of daemon and broker."""
@@ -150,7 +160,9 @@ class Rig:
     def _until(self, predicate: Callable[[], object], deadline: float, what: str) -> None:
         while not predicate():
             if time.monotonic() > deadline or self.daemon.running.poll() is not None:
-                raise AssertionError(f"no {what} in time; {self.ledger.outstanding()} outstanding, depths {self.depths()}\n{self._tail()}")
+                raise AssertionError(
+                    f"no {what} in time; {self.ledger.outstanding()} outstanding, depths {self.depths()}\n{self._tail()}"
+                )
             time.sleep(POLL)
 
     def _tail(self) -> str:
@@ -178,7 +190,9 @@ class Rig:
         try:
             if self._watcher is None:
                 parameters = pika.URLParameters(self.broker.amqp_url)
-                parameters.heartbeat = parameters.socket_timeout = parameters.stack_timeout = parameters.blocked_connection_timeout = 3
+                parameters.heartbeat = parameters.socket_timeout = parameters.stack_timeout = (
+                    parameters.blocked_connection_timeout
+                ) = 3
                 self._watcher = pika.BlockingConnection(parameters)
             channel = self._watcher.channel()
             answer = channel.queue_declare(name, passive=True).method
@@ -216,11 +230,15 @@ class Rig:
     def check_logs(self) -> None:
         """No password, no speech and no bug of ours in any log."""
         words = {word for sample in samples() for word in spoken(sample.text) if len(word) >= SHORTEST_WORD}
-        assert "unknown delivery tag" not in self.node.log_tail(100_000), "a delivery was settled twice, or on another channel"
+        assert "unknown delivery tag" not in self.node.log_tail(100_000), (
+            "a delivery was settled twice, or on another channel"
+        )
         for life in self.lives:
             log = life.log
             assert self.broker.password not in log, f"the password is in {life._log_path}"
             found = words & set(spoken(log))
             assert not found, f"words of a transcript are in {life._log_path}: {found}"
-            bugs = [line for line in map(json.loads, log.splitlines()) if line.get("action") in BUGS or "exception" in line]
+            bugs = [
+                line for line in map(json.loads, log.splitlines()) if line.get("action") in BUGS or "exception" in line
+            ]
             assert not bugs, f"a bug in {life._log_path}: {bugs[0]}"

@@ -36,8 +36,14 @@ VALUES: tuple[Any, ...] = (
 
 def _document(dice: random.Random) -> bytes:
     """Build a JSON object whose parts are right, wrong, or odd."""
-    options = b",".join(b'"%s":%s' % (dice.choice(FIELDS).encode(), dice.choice(LITERALS)) for _ in range(dice.randint(0, 4)))
-    audio = json.dumps(AUDIO).encode() if dice.random() < 0.8 else dice.choice((*LITERALS, b'"===="', b'"A"', b'"\\u00e9\\u00e9\\u00e9="'))
+    options = b",".join(
+        b'"%s":%s' % (dice.choice(FIELDS).encode(), dice.choice(LITERALS)) for _ in range(dice.randint(0, 4))
+    )
+    audio = (
+        json.dumps(AUDIO).encode()
+        if dice.random() < 0.8
+        else dice.choice((*LITERALS, b'"===="', b'"A"', b'"\\u00e9\\u00e9\\u00e9="'))
+    )
     parts = [b'"audio":' + audio] * dice.choice((1, 1, 1, 0, 2))
     parts += [b'"options":{%s}' % options] * dice.choice((1, 1, 0, 2))
     parts += [b'"%s":1' % dice.choice((b"extra", b"", b"\\ud800", b"Audio"))] * dice.choice((0, 0, 0, 1))
@@ -68,7 +74,9 @@ def _option_headers(dice: random.Random) -> tuple[Properties, bytes]:
         "k",
     ]
     headers = {dice.choice(names): dice.choice(VALUES) for _ in range(dice.randint(0, 5))}
-    return Properties(content_encoding=dice.choice((None, "", "gzip", "UTF-8", "é")), headers=headers), dice.choice((b"", b"x"))
+    return Properties(content_encoding=dice.choice((None, "", "gzip", "UTF-8", "é")), headers=headers), dice.choice(
+        (b"", b"x")
+    )
 
 
 def _outcome(make: Callable[[random.Random], tuple[Properties, bytes]], dice: random.Random) -> str:

@@ -27,7 +27,9 @@ def enough_time(fault: Fault, profile: Profile) -> None:
 
 
 @pytest.mark.parametrize("fault", SLOW_FAULTS, ids=lambda fault: fault.kind)
-def test_nothing_is_lost_when_only_heartbeats_notice(enough_time: None, rig: Rig, profile: Profile, fault: Fault) -> None:
+def test_nothing_is_lost_when_only_heartbeats_notice(
+    enough_time: None, rig: Rig, profile: Profile, fault: Fault
+) -> None:
     """Promise 1 for silence: a half-open connection, a frozen broker, a daemon that was paused and believes it is still connected."""
     rig.load.flow.set()
     for _ in range(profile.slow_faults or 1):

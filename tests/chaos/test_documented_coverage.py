@@ -12,7 +12,9 @@ ROWS = {*range(1, 55), *range(84, 97)}
 
 def test_every_test_that_the_page_names_exists() -> None:
     """A claim of coverage that nothing covers is worse than none."""
-    there = {name for file in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", file.read_text())}
+    there = {
+        name for file in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", file.read_text())
+    }
 
     named = set(re.findall(r"`(test_\w+)`", PAGE.read_text()))
 

@@ -51,7 +51,9 @@ def test_each_fault_at_each_named_point(rig: Rig, profile: Profile) -> None:
 
 def test_two_faults_at_a_time(rig: Rig, profile: Profile) -> None:
     """A stall in an alarm, a broker's crash in a stall: what waits for one fault's end must survive the other."""
-    outer = [fault for fault in QUICK_FAULTS if not fault.kind.startswith("broker")]  # a broker that is down takes no orders
+    outer = [
+        fault for fault in QUICK_FAULTS if not fault.kind.startswith("broker")
+    ]  # a broker that is down takes no orders
     rig.load.flow.set()
     for _ in range(2 * profile.faults):
         one = rig.dice.choice(outer)

@@ -29,7 +29,9 @@ def _ask(books: Ledger, name: str, outcome: str = "text") -> None:
     books.confirm(name)
 
 
-def _answer(name: str, *, wire: str = "w", reply_id: str = "r", text: str = "купил хлеб", queue: str = "chaos.replies") -> Answered:
+def _answer(
+    name: str, *, wire: str = "w", reply_id: str = "r", text: str = "купил хлеб", queue: str = "chaos.replies"
+) -> Answered:
     return Answered(name, queue, wire, reply_id, "completed", "", text)
 
 

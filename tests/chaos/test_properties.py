@@ -93,7 +93,9 @@ def _wait_settled(broker: Broker) -> None:
             return
         if now != still:
             still, since = now, time.monotonic()
-        assert time.monotonic() - since < STUCK, f"{still} messages do not end: { {queue: broker.depth(queue) for queue in OPEN} }"
+        assert time.monotonic() - since < STUCK, (
+            f"{still} messages do not end: { {queue: broker.depth(queue) for queue in OPEN} }"
+        )
         time.sleep(0.5)
 
 

@@ -38,7 +38,11 @@ def mp3(seconds: int, xing_frames: int | None) -> bytes:
     tag = whole.index(b"Info") if b"Info" in whole else whole.index(b"Xing")
     head = whole.rindex(b"\xff\xf3", 0, tag)
     body = whole[whole.index(b"\xff\xf3", tag) :]
-    first = b"" if xing_frames is None else c.patched(whole, tag + 8, struct.pack(">I", xing_frames))[head : whole.index(b"\xff\xf3", tag)]
+    first = (
+        b""
+        if xing_frames is None
+        else c.patched(whole, tag + 8, struct.pack(">I", xing_frames))[head : whole.index(b"\xff\xf3", tag)]
+    )
     return first + body * (seconds + 1)
 
 
@@ -64,22 +68,37 @@ def m4a(kind: bytes, at: int, value: bytes) -> bytes:
 def nested(kind: bytes, depth: int) -> bytes:
     """MP4 boxes within boxes."""
     size = 8 * depth
-    return c.box(b"ftyp", b"M4A \0\0\0\0M4A ") + b"".join(struct.pack(">I4s", size - 8 * at, kind) for at in range(depth))
+    return c.box(b"ftyp", b"M4A \0\0\0\0M4A ") + b"".join(
+        struct.pack(">I4s", size - 8 * at, kind) for at in range(depth)
+    )
 
 
 def zlib_matroska() -> bytes:
     """Blocks that Matroska itself compresses: eight kilobytes each, eight megabytes unpacked."""
     packed = zlib.compress(bytes(8 * c.MIB), 9)
     encoding = c.element(
-        "6D80", c.element("6240", c.number("5031", 0), c.number("5032", 1), c.number("5033", 0), c.element("5034", c.number("4254", 0)))
+        "6D80",
+        c.element(
+            "6240",
+            c.number("5031", 0),
+            c.number("5032", 1),
+            c.number("5033", 0),
+            c.element("5034", c.number("4254", 0)),
+        ),
     )
-    return c.matroska([c.track(1, b"A_PCM/INT/LIT", rate=8_000.0, more=encoding)], c.clusters((at * 1000, packed) for at in range(500)))
+    return c.matroska(
+        [c.track(1, b"A_PCM/INT/LIT", rate=8_000.0, more=encoding)],
+        c.clusters((at * 1000, packed) for at in range(500)),
+    )
 
 
 def lying_matroska() -> bytes:
     """Two hours of 8-bit sound in blocks that say they last a millisecond."""
     duration = c.number("23E383", 1_000_000)
-    return c.matroska([c.track(1, b"A_PCM/INT/LIT", rate=4_000.0, more=duration)], c.clusters((at, bytes(10_000)) for at in range(1900)))
+    return c.matroska(
+        [c.track(1, b"A_PCM/INT/LIT", rate=4_000.0, more=duration)],
+        c.clusters((at, bytes(10_000)) for at in range(1900)),
+    )
 
 
 def zipped() -> bytes:
@@ -153,7 +172,10 @@ BOMBS: Final[dict[str, tuple[Callable[[], bytes], ErrorCode]]] = {
     "WAV with 9 channels": (lambda: files.wav(bytes(c.MIB), channels=9), NOT_TAKEN),
     "WAV of 80 minutes at 4 kHz": (lambda: files.wav(bytes(LARGE), rate=4000, bits=8), TOO_LONG),
     "the same that says 4 GB": (lambda: files.wav(bytes(LARGE), rate=4000, bits=8, data_size=2**32 - 1), TOO_LONG),
-    "W64 of 80 minutes at 4 kHz": (lambda: files.encode("w64", "pcm_u8", 4000, "mono", np.zeros(4800 * 4000, dtype=np.float32)), TOO_LONG),
+    "W64 of 80 minutes at 4 kHz": (
+        lambda: files.encode("w64", "pcm_u8", 4000, "mono", np.zeros(4800 * 4000, dtype=np.float32)),
+        TOO_LONG,
+    ),
     "AIFF at 1 Hz": (lambda: aiff_rate(b"\x3f\xff\x80" + bytes(7)), NOT_TAKEN),
     "AIFF at 10^4000 Hz": (lambda: aiff_rate(b"\x7f\xf0\x80" + bytes(7)), BROKEN),
     "CAF at 1 Hz": (lambda: caf_rate(1.0), NOT_TAKEN),
@@ -162,19 +184,31 @@ BOMBS: Final[dict[str, tuple[Callable[[], bytes], ErrorCode]]] = {
     "the same that does not say": (lambda: c.flac_constant(TWO_HOURS, declared_samples=0), TOO_LONG),
     "the same that says one second": (lambda: c.flac_constant(TWO_HOURS, declared_samples=8000), TOO_LONG),
     "FLAC, 7.1 at 192 kHz, fifty minutes": (lambda: c.flac_constant(3000, rate=192_000, channels=8), TOO_LONG),
-    "the same that says one second, 7.1": (lambda: c.flac_constant(3000, rate=192_000, channels=8, declared_samples=192_000), TOO_LONG),
+    "the same that says one second, 7.1": (
+        lambda: c.flac_constant(3000, rate=192_000, channels=8, declared_samples=192_000),
+        TOO_LONG,
+    ),
     "ALAC of 65 minutes": (lambda: alac(3900), TOO_LONG),
     "ALAC of 65 minutes that says one second": (lying_alac, TOO_LONG),
     "Ogg Opus of two hours": (lambda: c.opus_silence(TWO_HOURS), TOO_LONG),
     "the same that says two seconds": (lambda: c.opus_silence(TWO_HOURS, granule_per_second=13), TOO_LONG),
     "Ogg Opus of a day": (lambda: c.opus_silence(86_400), TOO_LONG),
-    "endless chain of Ogg streams": (lambda: b"".join(c.opus_silence(1, serial=at) for at in range(TWO_HOURS)), TOO_LONG),
+    "endless chain of Ogg streams": (
+        lambda: b"".join(c.opus_silence(1, serial=at) for at in range(TWO_HOURS)),
+        TOO_LONG,
+    ),
     "endless chain with one serial": (lambda: c.opus_silence(1) * TWO_HOURS, BROKEN),
     "chain of Ogg headers": (lambda: b"".join(b"".join(c.opus_headers(serial=at)) for at in range(40_000)), BROKEN),
-    "ten thousand Ogg streams side by side": (lambda: b"".join(c.opus_headers(serial=at)[0] for at in range(10_000)), BROKEN),
+    "ten thousand Ogg streams side by side": (
+        lambda: b"".join(c.opus_headers(serial=at)[0] for at in range(10_000)),
+        BROKEN,
+    ),
     "Ogg Opus with 255 channels": (
         lambda: b"".join(
-            [*c.opus_headers(255, mapping=b"\xff\xff\0" + bytes(range(255))), c.ogg_page([b"\xfc"] * 200, 2, 1, flags=c.LAST)]
+            [
+                *c.opus_headers(255, mapping=b"\xff\xff\0" + bytes(range(255))),
+                c.ogg_page([b"\xfc"] * 200, 2, 1, flags=c.LAST),
+            ]
         ),
         NOT_TAKEN,
     ),
@@ -194,7 +228,10 @@ BOMBS: Final[dict[str, tuple[Callable[[], bytes], ErrorCode]]] = {
     "MP4 that counts to two billion": (lambda: m4a(b"stsz", 4, struct.pack(">II", 1, 2**31 - 1)), BROKEN),
     "MP4 of metadata alone": (metadata_alone, ErrorCode.NO_AUDIO_STREAM),
     "RF64 of 2^63 bytes": (rf64, TOO_LONG),
-    "WavPack": (lambda: files.encode("wv", "wavpack", 16_000, "mono", np.zeros(16_000 * 60, dtype=np.float32)), NOT_TAKEN),
+    "WavPack": (
+        lambda: files.encode("wv", "wavpack", 16_000, "mono", np.zeros(16_000 * 60, dtype=np.float32)),
+        NOT_TAKEN,
+    ),
     "gzip": (lambda: gzip.compress(bytes(64 * c.MIB)), NOT_TAKEN),
     "zip": (zipped, NOT_TAKEN),
     "XML that laughs a billion times": (laughing_xml, NOT_TAKEN),

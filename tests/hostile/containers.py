@@ -40,7 +40,9 @@ def opus_silence(seconds: int, *, granule_per_second: int = 48_000, serial: int 
         count = min(left, 250)
         left, done = left - count, done + count
         flags = 0 if left else LAST
-        pages.append(ogg_page([packet] * count, number, done * 120 * granule_per_second // 1000, flags=flags, serial=serial))
+        pages.append(
+            ogg_page([packet] * count, number, done * 120 * granule_per_second // 1000, flags=flags, serial=serial)
+        )
         number += 1
     return b"".join(pages)
 
@@ -49,7 +51,12 @@ def flac_constant(seconds: int, *, rate: int = 8_000, channels: int = 1, declare
     """FLAC whose every frame is "the same value all along": twenty bytes for up to eight seconds."""
     block = 65_535
     total = seconds * rate if declared_samples is None else declared_samples
-    info = struct.pack(">HH", block, block) + bytes(6) + (rate << 44 | channels - 1 << 41 | 15 << 36 | total).to_bytes(8) + bytes(16)
+    info = (
+        struct.pack(">HH", block, block)
+        + bytes(6)
+        + (rate << 44 | channels - 1 << 41 | 15 << 36 | total).to_bytes(8)
+        + bytes(16)
+    )
     frames = (_flac_frame(number, block, channels) for number in range(seconds * rate // block + 1))
     return b"fLaC" + b"\x80\0\0\x22" + info + b"".join(frames)
 

@@ -48,7 +48,11 @@ class Tally:
 def corpus() -> list[bytes]:
     """Small good files of every kind, and some that are odd from the start."""
     good = [files.encoded(name, 0.3) for name in files.TAKEN]
-    odd = [containers.flac_constant(20), containers.opus_silence(5), containers.opus_silence(1) + containers.opus_silence(1, serial=2)]
+    odd = [
+        containers.flac_constant(20),
+        containers.opus_silence(5),
+        containers.opus_silence(1) + containers.opus_silence(1, serial=2),
+    ]
     return [*good, damage.video(0.6), *odd, b"ffconcat version 1.0\nfile x.wav\n", b"#EXTM3U\nhttp://127.0.0.1/x.mp3\n"]
 
 

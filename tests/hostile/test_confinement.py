@@ -50,7 +50,9 @@ def traced(tmp_path: Path, *more: str) -> tuple[dict[str, str], str]:
         str(trace),
         sys.executable,
     ]
-    done = subprocess.run([*program, "-m", "tests.hostile.texts", *more], cwd=ROOT, capture_output=True, timeout=120, check=False)
+    done = subprocess.run(
+        [*program, "-m", "tests.hostile.texts", *more], cwd=ROOT, capture_output=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr.decode()
     return json.loads(done.stdout), trace.read_text(errors="replace")
 
@@ -145,5 +147,7 @@ async def test_everything_is_in_force_where_the_kernel_allows_it(pool: DecoderPo
         status = await asyncio.to_thread(Path(f"/proc/{child.pid}/status").read_text)
         assert "CapEff:\t0000000000000000" in status
         assert "Seccomp:\t2" in status
-        own, other = await asyncio.to_thread(lambda: [Path(f"/proc/{pid}/ns/net").readlink() for pid in ("self", child.pid)])
+        own, other = await asyncio.to_thread(
+            lambda: [Path(f"/proc/{pid}/ns/net").readlink() for pid in ("self", child.pid)]
+        )
         assert confine.NO_NETWORK not in pool.confinement or own != other

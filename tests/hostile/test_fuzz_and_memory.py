@@ -23,7 +23,9 @@ the short form. The long form finds a leak of 4 KiB a note."""
 
 
 @pytest.mark.timeout(7200)
-async def test_mutated_files_never_harm_the_parent(amount: Callable[[str], int], capsys: pytest.CaptureFixture[str]) -> None:
+async def test_mutated_files_never_harm_the_parent(
+    amount: Callable[[str], int], capsys: pytest.CaptureFixture[str]
+) -> None:
     """Each ends in sound or in a code; a file that costs two children is `audio_unreadable`."""
     tally = await Fuzz(None).run(amount("FUZZ"))
     with capsys.disabled():
@@ -61,7 +63,9 @@ async def test_eight_long_files_stay_within_the_bound_of_one() -> None:
 
 
 @pytest.mark.timeout(3600)
-async def test_memory_of_parent_and_child_is_flat(amount: Callable[[str], int], capsys: pytest.CaptureFixture[str]) -> None:
+async def test_memory_of_parent_and_child_is_flat(
+    amount: Callable[[str], int], capsys: pytest.CaptureFixture[str]
+) -> None:
     """Good notes in a row, then damaged ones, through one child that is never replaced."""
     results = await soak.run(amount("NOTES"))
     with capsys.disabled():

@@ -20,7 +20,9 @@ from tests.support import audio as files
 
 SECRET: Final = "/etc/hostname"
 HOST: Final = "http://192.0.2.1/x"
-WITHOUT_FILTER: Final = "from consumer.audio import seccomp; seccomp.install = lambda: False; from consumer.audio import child; child.main"
+WITHOUT_FILTER: Final = (
+    "from consumer.audio import seccomp; seccomp.install = lambda: False; from consumer.audio import child; child.main"
+)
 
 
 def with_reference() -> bytes:
@@ -63,7 +65,11 @@ def bodies() -> dict[str, bytes]:
 async def results(*, without_filter: bool) -> dict[str, str]:
     """What became of each body."""
     *python, boot, path = child_command()
-    command = (*python, boot.replace("from consumer.audio import child; child.main", WITHOUT_FILTER) if without_filter else boot, path)
+    command = (
+        *python,
+        boot.replace("from consumer.audio import child; child.main", WITHOUT_FILTER) if without_filter else boot,
+        path,
+    )
     pool = DecoderPool(1, DecodeLimits(decode_seconds=20), command=command)
     await pool.start()
     try:

@@ -33,7 +33,9 @@ REFUSED = 403
 def users_py(*words: str) -> str:
     """Run the script as compose does; returns what it prints."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("STTD_")}
-    done = subprocess.run([sys.executable, str(USERS_PY), *words], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, str(USERS_PY), *words], env=environment, capture_output=True, text=True, check=True
+    )
     return done.stdout
 
 
@@ -57,7 +59,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("credentials")
     for name in ("users", "definitions", "daemon", "gateway"):
         (folder / name).mkdir()
-    imported = Path("/tmp") / f"{folder.parent.name}-{folder.name}-definitions.json"  # the broker's own user must be able to read it
+    imported = (
+        Path("/tmp") / f"{folder.parent.name}-{folder.name}-definitions.json"
+    )  # the broker's own user must be able to read it
     lines = (ROOT / "deploy" / "rabbitmq" / "rabbitmq.conf").read_text(encoding="utf-8").splitlines()
     configured = dict(line.split(" = ") for line in lines if line and not line.startswith("#"))
     assert configured["load_definitions"] == "/credentials/definitions/definitions.json"
@@ -65,7 +69,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     try:
         place = Site(node, folder)
         urls = [word for user in ("daemon", "gateway") for word in ("--url", f"{user}={folder / user}")]
-        where = ["--users", str(folder / "users"), "--definitions", str(folder / "definitions"), "--broker", place.address]
+        where = [
+            "--users",
+            str(folder / "users"),
+            "--definitions",
+            str(folder / "definitions"),
+            "--broker",
+            place.address,
+        ]
         users_py("write", *where, *urls)
         made = json.loads((folder / "definitions" / "definitions.json").read_text(encoding="utf-8"))
         made["users"].append({"name": node.plan.user, "password": node.plan.password, "tags": ["administrator"]})
@@ -102,7 +113,9 @@ async def test_who_asks_gets_answers_and_may_cancel(user: str, site: Site, daemo
     assert not daemon.lines("control_refused")
 
 
-async def test_the_daemon_needs_no_configure_right_on_queues_that_exist(site: Site, daemon: DaemonProcess, tmp_path: Path) -> None:
+async def test_the_daemon_needs_no_configure_right_on_queues_that_exist(
+    site: Site, daemon: DaemonProcess, tmp_path: Path
+) -> None:
     """`check` for production: it serves, hears cancels, and could not change a queue if it wanted to."""
     checking = DaemonProcess(site.url("daemon-check"), tmp_path / "log", topology="check", slots="1").start()
     try:
@@ -209,7 +222,9 @@ FORBIDDEN: list[tuple[str, str, Attempt]] = [
 
 
 @pytest.mark.parametrize(("user", "what", "attempt"), FORBIDDEN, ids=[f"{user} {what}" for user, what, _ in FORBIDDEN])
-def test_nobody_does_what_is_anothers(user: str, what: str, attempt: Attempt, site: Site, daemon: DaemonProcess) -> None:
+def test_nobody_does_what_is_anothers(
+    user: str, what: str, attempt: Attempt, site: Site, daemon: DaemonProcess
+) -> None:
     """A stolen password opens no more than its own door."""
     with pika.BlockingConnection(pika.URLParameters(site.url(user))) as connection:
         with pytest.raises(pika.exceptions.ChannelClosedByBroker) as closed:

@@ -71,14 +71,26 @@ async def test_a_full_queue_is_unconfirmed(bus: Bus) -> None:
 async def test_a_request_arrives_as_it_was_sent(bus: Bus) -> None:
     """All that the contract reads."""
     sent = to(
-        names.REQUESTS, b"audio", correlation_id="1", message_id="m-1", reply_to="bot", content_type="audio/ogg", headers={"stt-vad": True}
+        names.REQUESTS,
+        b"audio",
+        correlation_id="1",
+        message_id="m-1",
+        reply_to="bot",
+        content_type="audio/ogg",
+        headers={"stt-vad": True},
     )
     await bus.publisher.publish(sent)
 
     found = await arrives(bus)
 
     read = found.properties
-    assert (found.lane, found.body, found.redelivered, found.deliveries, found.malformed) == (names.REQUESTS, b"audio", False, 0, None)
+    assert (found.lane, found.body, found.redelivered, found.deliveries, found.malformed) == (
+        names.REQUESTS,
+        b"audio",
+        False,
+        0,
+        None,
+    )
     assert (read.correlation_id, read.message_id, read.reply_to, read.content_type) == ("1", "m-1", "bot", "audio/ogg")
     assert read.headers["stt-vad"] is True
     assert found.received <= asyncio.get_running_loop().time()
@@ -212,7 +224,9 @@ async def test_both_connections_come_back_and_work_goes_on(bus: Bus) -> None:
 
 @pytest.mark.parametrize("wait", [0.0, 0.01, 0.03, 0.1])
 @pytest.mark.parametrize("ending", ["channel", "link"])
-async def test_publishes_in_flight_when_the_connection_goes_end_known_or_unknown(ending: str, wait: float, broker: Broker) -> None:
+async def test_publishes_in_flight_when_the_connection_goes_end_known_or_unknown(
+    ending: str, wait: float, broker: Broker
+) -> None:
     """Confirmed, or `Unconfirmed`; never a cancellation out of the library, which would strand an unacked request."""
     async with real_bus(broker) as bus:
         publishes = [asyncio.create_task(bus.publisher.publish(to(names.REPLIES, b"x" * 100_000))) for _ in range(50)]
@@ -260,7 +274,9 @@ async def test_resuming_twice_at_once_registers_one_consumer(broker: Broker) -> 
 
 async def test_a_refused_exchange_harms_nobody_else_on_the_channel(broker: Broker) -> None:
     """The broker closes the channel for it; a neighbour's answer is published again, not thrown away (promise 5)."""
-    url = broker.add_user(f"{broker.user}-few", "x", write="^(amq\\.default|stt\\.dlx|stt\\.requests.*|stt\\.suspect|stt\\.dead)$")
+    url = broker.add_user(
+        f"{broker.user}-few", "x", write="^(amq\\.default|stt\\.dlx|stt\\.requests.*|stt\\.suspect|stt\\.dead)$"
+    )
     watcher = Watcher()
     async with real_bus(broker):
         publisher = AmqpPublisher(Link("publish", SecretStr(url), "few", watcher), watcher, CONFIRM_SECONDS)

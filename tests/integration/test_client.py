@@ -40,7 +40,9 @@ async def test_a_request_is_what_the_contract_says(broker: Broker) -> None:
     """Raw body, options in headers, persistent, a fresh message id, the time in seconds, the timeout as deadline."""
     async with FakeDaemon(broker.amqp_url) as daemon, Client(broker.amqp_url) as client:
         begun = datetime.now(UTC)
-        answer = await client.transcribe(b"hello", timeout=30, correlation_id="mine", language="en", word_timestamps=True)
+        answer = await client.transcribe(
+            b"hello", timeout=30, correlation_id="mine", language="en", word_timestamps=True
+        )
         (request,) = daemon.seen
     assert answer.text == "hello"
     assert (answer.correlation_id, answer.message_id) == ("mine", request.message_id)
@@ -80,7 +82,9 @@ async def test_a_thousand_concurrent_calls_each_get_their_own_answer_and_leave_n
                 await daemon.reply(held, transcript(held))
 
     async with FakeDaemon(broker.amqp_url, backwards), Client(broker.amqp_url) as client:
-        answers = await asyncio.gather(*(client.transcribe(f"note {n}".encode(), correlation_id="1", timeout=50) for n in range(1000)))
+        answers = await asyncio.gather(
+            *(client.transcribe(f"note {n}".encode(), correlation_id="1", timeout=50) for n in range(1000))
+        )
         assert "0 in flight, 1000 answered, 0 dropped" in repr(client)
         assert len(client_queues(broker)) == 1
     assert [answer.text for answer in answers] == [f"note {n}" for n in range(1000)]
@@ -90,7 +94,9 @@ async def test_a_thousand_concurrent_calls_each_get_their_own_answer_and_leave_n
 async def test_two_clients_with_equal_correlation_ids_get_their_own_answers(broker: Broker) -> None:
     """Many clients count 1, 2, 3; the reply queue tells them apart."""
     async with FakeDaemon(broker.amqp_url), Client(broker.amqp_url) as one, Client(broker.amqp_url) as two:
-        mine, yours = await asyncio.gather(one.transcribe(b"mine", correlation_id="1"), two.transcribe(b"yours", correlation_id="1"))
+        mine, yours = await asyncio.gather(
+            one.transcribe(b"mine", correlation_id="1"), two.transcribe(b"yours", correlation_id="1")
+        )
     assert (mine.text, yours.text) == ("mine", "yours")
 
 
@@ -140,7 +146,9 @@ async def test_progress_arrives_before_the_answer(broker: Broker) -> None:
         ("a_code_of_tomorrow", errors.TranscriptionFailed),
     ],
 )
-async def test_a_failure_reply_raises_the_exception_of_its_code(broker: Broker, code: str, family: type[Exception]) -> None:
+async def test_a_failure_reply_raises_the_exception_of_its_code(
+    broker: Broker, code: str, family: type[Exception]
+) -> None:
     """A bot tells "your file is broken" from "try again later" by the class."""
 
     async def script(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:
@@ -306,11 +314,15 @@ async def test_a_broker_that_is_away_or_refuses_us_says_so_at_once(broker: Broke
 async def test_missing_permissions_are_named(broker: Broker) -> None:
     """An operator gives bots the least: the error says which line is missing."""
     async with FakeDaemon(broker.amqp_url) as daemon:
-        mute = broker.add_user(f"{broker.user}-mute", "x", configure=r"^sttd\.client\.", write="^$", read=r"^sttd\.client\.")
+        mute = broker.add_user(
+            f"{broker.user}-mute", "x", configure=r"^sttd\.client\.", write="^$", read=r"^sttd\.client\."
+        )
         async with Client(mute) as client:
             with pytest.raises(errors.BrokerUnavailable, match="may not publish"):
                 await client.transcribe(b"note", timeout=20)
-        least = broker.add_user(f"{broker.user}-bot", "x", configure=r"^sttd\.client\.", write=r"^amq\.default$", read=r"^sttd\.client\.")
+        least = broker.add_user(
+            f"{broker.user}-bot", "x", configure=r"^sttd\.client\.", write=r"^amq\.default$", read=r"^sttd\.client\."
+        )
         async with Client(least) as client:
             assert (await client.transcribe(b"note", timeout=20)).text == "note"
         nobody = broker.add_user(f"{broker.user}-no", "x", configure="^$", write="^$", read="^$")

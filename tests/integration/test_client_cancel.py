@@ -44,7 +44,11 @@ async def halfway(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:
 
 async def test_a_cancelled_call_cancels_its_request_and_no_other(broker: Broker) -> None:
     """A user left: the daemon hears the request's own id; the calls beside it go on."""
-    async with control(broker.amqp_url) as heard, FakeDaemon(broker.amqp_url, silent) as daemon, Client(broker.amqp_url) as client:
+    async with (
+        control(broker.amqp_url) as heard,
+        FakeDaemon(broker.amqp_url, silent) as daemon,
+        Client(broker.amqp_url) as client,
+    ):
         calls = [asyncio.create_task(client.transcribe(f"note {n}".encode(), message_id=f"id-{n}")) for n in range(3)]
         for _ in calls:
             await daemon.arrived.acquire()
@@ -63,7 +67,11 @@ async def test_a_cancelled_call_cancels_its_request_and_no_other(broker: Broker)
 
 async def test_a_call_that_times_out_cancels_its_request(broker: Broker) -> None:
     """The deadline stops a daemon whose clock agrees; the cancel stops any."""
-    async with control(broker.amqp_url) as heard, FakeDaemon(broker.amqp_url, silent), Client(broker.amqp_url) as client:
+    async with (
+        control(broker.amqp_url) as heard,
+        FakeDaemon(broker.amqp_url, silent),
+        Client(broker.amqp_url) as client,
+    ):
         with pytest.raises(errors.ReplyTimeout):
             await client.transcribe(b"note", timeout=0.2, message_id="slow")
         await wait_until(lambda: heard == ["slow"])
@@ -71,7 +79,11 @@ async def test_a_call_that_times_out_cancels_its_request(broker: Broker) -> None
 
 async def test_a_request_is_cancelled_by_its_id_and_its_call_told_at_once(broker: Broker) -> None:
     """The stop button of a bot knows an id, not a task; ids of other clients' requests are passed on too."""
-    async with control(broker.amqp_url) as heard, FakeDaemon(broker.amqp_url, silent) as daemon, Client(broker.amqp_url) as client:
+    async with (
+        control(broker.amqp_url) as heard,
+        FakeDaemon(broker.amqp_url, silent) as daemon,
+        Client(broker.amqp_url) as client,
+    ):
         call = asyncio.create_task(client.transcribe(b"note", message_id="mine"))
         await daemon.arrived.acquire()
         await client.cancel("mine")
@@ -93,9 +105,13 @@ async def test_a_message_id_that_is_in_flight_is_refused(broker: Broker) -> None
         assert (await client.transcribe(b"third", message_id="same")).text == "third"
 
 
-async def test_a_cancel_that_the_broker_refuses_harms_no_request(broker: Broker, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_cancel_that_the_broker_refuses_harms_no_request(
+    broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
     """A missing exchange or permission closes a channel, but not the one of the requests; the log says it once."""
-    least = broker.add_user(f"{broker.user}-bot", "x", configure=r"^sttd\.client\.", write=r"^amq\.default$", read=r"^sttd\.client\.")
+    least = broker.add_user(
+        f"{broker.user}-bot", "x", configure=r"^sttd\.client\.", write=r"^amq\.default$", read=r"^sttd\.client\."
+    )
     async with Client(broker.amqp_url) as early:
         with pytest.raises(errors.NotServed, match=r"stt\.control does not exist"):
             await early.cancel("any")
@@ -127,7 +143,11 @@ async def test_progress_is_an_iterator_whose_last_item_is_the_transcript(broker:
 
 async def test_a_stream_that_is_left_cancels_its_request_and_a_failing_one_raises(broker: Broker) -> None:
     """Nobody iterates, nobody waits: the daemon hears of it. Errors are those of `transcribe`."""
-    async with control(broker.amqp_url) as heard, FakeDaemon(broker.amqp_url, halfway), Client(broker.amqp_url) as client:
+    async with (
+        control(broker.amqp_url) as heard,
+        FakeDaemon(broker.amqp_url, halfway),
+        Client(broker.amqp_url) as client,
+    ):
         async with aclosing(client.stream(b"endless", message_id="left")) as updates:
             async for update in updates:
                 assert isinstance(update, Progress)

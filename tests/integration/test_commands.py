@@ -34,7 +34,9 @@ async def scripted(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None
     """Echo the body, after one word of progress if asked; what says `broken` cannot be read."""
     if "stt-progress" in message.headers:
         await daemon.reply(message, progress(message, 0.5))
-    await daemon.reply(message, failure(message, "audio_unreadable") if message.body == b"broken" else transcript(message))
+    await daemon.reply(
+        message, failure(message, "audio_unreadable") if message.body == b"broken" else transcript(message)
+    )
 
 
 async def hold(_daemon: FakeDaemon, _message: AbstractIncomingMessage) -> None:
@@ -45,7 +47,9 @@ async def hold(_daemon: FakeDaemon, _message: AbstractIncomingMessage) -> None:
 async def start(url: str, cwd: Path, *args: str) -> Process:
     """`python ARGS` with this broker."""
     environment = {**os.environ, "STTD_AMQP_URL": url}
-    return await asyncio.create_subprocess_exec(sys.executable, *args, env=environment, cwd=cwd, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+    return await asyncio.create_subprocess_exec(
+        sys.executable, *args, env=environment, cwd=cwd, stdin=PIPE, stdout=PIPE, stderr=PIPE
+    )
 
 
 async def run(url: str, cwd: Path, *args: str, stdin: bytes = b"") -> tuple[int | None, list[str], list[str]]:
@@ -64,7 +68,9 @@ def read_screen(screen: int) -> str:
     return drawn.decode()
 
 
-async def test_results_come_in_argument_order_and_failures_are_summed_up(broker: Broker, tmp_path: Path, notes: list[str]) -> None:
+async def test_results_come_in_argument_order_and_failures_are_summed_up(
+    broker: Broker, tmp_path: Path, notes: list[str]
+) -> None:
     """Texts alone go to stdout; stderr holds one line per failure; the exit code says that some failed."""
     async with FakeDaemon(broker.amqp_url, scripted):
         code, out, err = await run(broker.amqp_url, tmp_path, "-m", "sttd", "transcribe", *notes)
@@ -93,14 +99,18 @@ async def test_one_file_from_stdin_gives_its_text_alone(broker: Broker, tmp_path
     assert (code, out, err) == (0, ["from stdin"], [])
 
 
-async def test_a_queue_that_nobody_has_ever_served_ends_with_3_and_one_line(broker: Broker, tmp_path: Path, notes: list[str]) -> None:
+async def test_a_queue_that_nobody_has_ever_served_ends_with_3_and_one_line(
+    broker: Broker, tmp_path: Path, notes: list[str]
+) -> None:
     """However many files there are."""
     code, out, err = await run(broker.amqp_url, tmp_path, "-m", "sttd", "transcribe", *notes)
     assert (code, out, len(err)) == (3, [], 1)
     assert "sttd serve" in err[0]
 
 
-async def test_an_answer_that_does_not_come_is_a_failure_of_that_file(broker: Broker, tmp_path: Path, notes: list[str]) -> None:
+async def test_an_answer_that_does_not_come_is_a_failure_of_that_file(
+    broker: Broker, tmp_path: Path, notes: list[str]
+) -> None:
     """A timeout is not a broker that is away."""
     async with FakeDaemon(broker.amqp_url, hold):
         code, out, err = await run(broker.amqp_url, tmp_path, "-m", "sttd", "transcribe", "--timeout", "0.5", notes[0])
@@ -142,7 +152,9 @@ async def test_what_is_finished_is_printed_and_the_rest_cancelled_at_the_daemon_
     assert (process.returncode, err) == (130, b"interrupted: what was not finished was cancelled\n")
 
 
-async def test_results_go_into_a_directory_whole_and_failures_do_not(broker: Broker, tmp_path: Path, notes: list[str]) -> None:
+async def test_results_go_into_a_directory_whole_and_failures_do_not(
+    broker: Broker, tmp_path: Path, notes: list[str]
+) -> None:
     """One file per note, in the format asked for; the summary says how many, and the exit code that not all."""
     async with FakeDaemon(broker.amqp_url, scripted) as daemon:
         args = ("-m", "sttd", "transcribe", "--format", "vtt", "--words", "--output", "deep/out", *notes)
@@ -154,7 +166,9 @@ async def test_results_go_into_a_directory_whole_and_failures_do_not(broker: Bro
     assert err == [f"{notes[2]}: audio_unreadable: it is audio_unreadable", "4 of 5 written to deep/out"]
 
 
-async def test_a_terminal_shows_progress_and_the_results_stay_clean(broker: Broker, tmp_path: Path, notes: list[str]) -> None:
+async def test_a_terminal_shows_progress_and_the_results_stay_clean(
+    broker: Broker, tmp_path: Path, notes: list[str]
+) -> None:
     """Bars go to the terminal on stderr only, and only then is the daemon asked for progress; stdout is what it always is."""
 
     async def reporting(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:
@@ -166,17 +180,23 @@ async def test_a_terminal_shows_progress_and_the_results_stay_clean(broker: Brok
     async with FakeDaemon(broker.amqp_url, reporting):
         environment = {**os.environ, "STTD_AMQP_URL": broker.amqp_url, "TERM": "xterm", "COLUMNS": "120"}
         command = (sys.executable, "-m", "sttd", "transcribe", *notes)
-        process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=tmp_path, stdout=PIPE, stderr=terminal)
+        process = await asyncio.create_subprocess_exec(
+            *command, env=environment, cwd=tmp_path, stdout=PIPE, stderr=terminal
+        )
         os.close(terminal)
         drawing = asyncio.create_task(asyncio.to_thread(read_screen, screen))
         out, _ = await process.communicate()
         drawn = await drawing
-    assert out.decode().splitlines() == [f"{note}: {'broken' if number == 2 else f'text {number}'}" for number, note in enumerate(notes)]
+    assert out.decode().splitlines() == [
+        f"{note}: {'broken' if number == 2 else f'text {number}'}" for number, note in enumerate(notes)
+    ]
     assert "transcribing" in drawn
     assert "/5" in drawn
 
 
-async def test_the_examples_of_the_docs_run_as_they_are_printed(broker: Broker, tmp_path: Path, notes: list[str]) -> None:
+async def test_the_examples_of_the_docs_run_as_they_are_printed(
+    broker: Broker, tmp_path: Path, notes: list[str]
+) -> None:
     """The first thing that a bot developer copies: a bot, the blocking client, a stream."""
     page = (ROOT / "docs" / "client.md").read_text(encoding="utf-8")
     programs = re.findall(r"```python\n(.*?)```", page, re.DOTALL)

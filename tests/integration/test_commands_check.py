@@ -50,8 +50,14 @@ def test_a_host_that_can_serve_says_so_and_nothing_is_left_on_the_broker(broker:
     """One line each; the demo model is a warning, because nobody should serve people with it."""
     result = CliRunner().invoke(main.build(), ["check"])
     assert result.exit_code == Exit.OK, result.stdout
-    told = {line[9:26].strip(): line.split()[0] for line in result.stdout.splitlines() if not line.lstrip().startswith("->")}
-    assert told.keys() == {"settings", "broker", "version", "permissions", "cancels", "queues", "message size", "consumer timeout"} | HOST
+    told = {
+        line[9:26].strip(): line.split()[0] for line in result.stdout.splitlines() if not line.lstrip().startswith("->")
+    }
+    assert (
+        told.keys()
+        == {"settings", "broker", "version", "permissions", "cancels", "queues", "message size", "consumer timeout"}
+        | HOST
+    )
     assert told.pop("model") == "warning"
     assert set(told.values()) == {"ok"}
     assert broker.queues() == []
@@ -86,7 +92,9 @@ def test_each_missing_permission_is_named(broker: Broker, monkeypatch: pytest.Mo
 
 
 @pytest.mark.usefixtures("broker_only")
-def test_a_user_who_may_only_serve_is_enough_where_the_daemon_only_looks(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_who_may_only_serve_is_enough_where_the_daemon_only_looks(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """STTD_TOPOLOGY=check is for users without configure permission; cancels are a courtesy that they may lack."""
     declare()
     configure, write, read = SERVING
@@ -116,7 +124,9 @@ def test_queues_that_the_daemon_would_refuse_end_with_4(broker: Broker, monkeypa
 
 @pytest.mark.usefixtures("broker_only")
 @pytest.mark.parametrize("wrong", ["password", "vhost", "port"])
-def test_a_broker_that_cannot_be_had_ends_with_3(broker: Broker, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int, wrong: str) -> None:
+def test_a_broker_that_cannot_be_had_ends_with_3(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int, wrong: str
+) -> None:
     """Each of the three has a sentence of its own; the rest is looked at all the same."""
     url, said = {
         "password": (broker.url_for(broker.user, "s3cret"), "the user or the password"),
@@ -144,7 +154,12 @@ def test_what_this_host_lacks_ends_with_1(monkeypatch: pytest.MonkeyPatch, tmp_p
             monkeypatch.setenv(f"STTD_{name}", value)
         code, lines = run()
     assert code == Exit.FAILED
-    assert {name for name, line in lines.items() if line["status"] == "failed"} == {"model", "decoder", "compute", "side port"}
+    assert {name for name, line in lines.items() if line["status"] == "failed"} == {
+        "model",
+        "decoder",
+        "compute",
+        "side port",
+    }
     assert all(line["next"] for line in lines.values() if line["status"] != "ok")
 
 

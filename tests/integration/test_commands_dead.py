@@ -58,7 +58,9 @@ def run(*args: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
-def bury(broker: Broker, name: str, *, lane: str = "stt.requests", body: bytes = AUDIO, age: int = 0, **more: Any) -> None:
+def bury(
+    broker: Broker, name: str, *, lane: str = "stt.requests", body: bytes = AUDIO, age: int = 0, **more: Any
+) -> None:
     """A dead copy as the daemon makes it, `age` seconds old."""
     seen = datetime.now(UTC) - timedelta(seconds=age)
     headers = MARKS | {"sttd-first-seen": int(seen.timestamp() * 1000)} | more.pop("headers", {})
@@ -66,7 +68,9 @@ def bury(broker: Broker, name: str, *, lane: str = "stt.requests", body: bytes =
     with broker.connect() as connection:
         channel = connection.channel()
         channel.confirm_delivery()
-        channel.basic_publish("stt.dlx", lane, body, pika.BasicProperties(headers=headers, **properties), mandatory=True)
+        channel.basic_publish(
+            "stt.dlx", lane, body, pika.BasicProperties(headers=headers, **properties), mandatory=True
+        )
 
 
 def park(broker: Broker, name: str, target: str) -> None:
@@ -164,7 +168,16 @@ def test_show_tells_everything_but_the_body(broker: Broker, name: str) -> None:
     bury(broker, "a", headers={"stt-language": "ru"}, content_type="audio/ogg")
     code, out, _ = run("show", name)
     assert code == Exit.OK
-    for part in ("retries_exhausted", "message_id", "c-a", "reply_to", "answers", "audio/ogg", "header stt-language", "header sttd-worker"):
+    for part in (
+        "retries_exhausted",
+        "message_id",
+        "c-a",
+        "reply_to",
+        "answers",
+        "audio/ogg",
+        "header stt-language",
+        "header sttd-worker",
+    ):
         assert part in out
     assert AUDIO.decode() not in out
     [told] = json.loads(run("show", name, "--json")[1])
@@ -225,7 +238,12 @@ def test_requeue_starts_a_request_afresh_in_its_own_lane(broker: Broker) -> None
     told = fresh.properties
     assert fresh.body == AUDIO
     assert sent(fresh) == {"stt-language": "ru", "stt-beam-size": "3"}
-    assert (told.message_id, told.correlation_id, told.reply_to, told.content_type) == ("a", "c-a", "answers", "audio/ogg")
+    assert (told.message_id, told.correlation_id, told.reply_to, told.content_type) == (
+        "a",
+        "c-a",
+        "answers",
+        "audio/ogg",
+    )
     assert (told.expiration, told.delivery_mode) == (None, 2)
     assert abs(told.timestamp - datetime.now(UTC).timestamp()) < 60
     assert soon(lambda: broker.depth("stt.replies") == broker.depth("stt.requests") == 0)
@@ -252,7 +270,8 @@ def test_what_is_chosen_is_dropped_and_the_rest_stays(broker: Broker, chosen: li
 
 
 @pytest.mark.parametrize(
-    "args", [["requeue"], ["drop"], ["drop", "--yes"], ["drop", "--all", "x"], ["requeue", "--all", "--reason", "poison"]]
+    "args",
+    [["requeue"], ["drop"], ["drop", "--yes"], ["drop", "--all", "x"], ["requeue", "--all", "--reason", "poison"]],
 )
 def test_a_choice_must_be_said_and_only_once(broker: Broker, args: list[str]) -> None:
     """Forgetting the id must not mean all of them."""
@@ -388,7 +407,12 @@ def test_a_parked_reply_goes_to_its_queue_once_that_exists_again(broker: Broker)
     assert reply.body == b'{"status": "completed"}'
     assert reply.headers == {"stt-reply-id": "r-p"}
     told = reply.properties
-    assert (told.correlation_id, told.type, told.app_id, told.timestamp) == ("c-p", "stt.transcript.v1", "sttd", 1_700_000_000)
+    assert (told.correlation_id, told.type, told.app_id, told.timestamp) == (
+        "c-p",
+        "stt.transcript.v1",
+        "sttd",
+        1_700_000_000,
+    )
     assert told.message_id != "p"
     assert soon(lambda: broker.depth("stt.replies.dead") == 0)
 

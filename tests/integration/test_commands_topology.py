@@ -67,27 +67,38 @@ def test_a_queue_with_other_arguments_is_named_with_the_first_that_differs(broke
     assert broker.queue("stt.dead")["arguments"] == {"x-queue-type": "quorum", "x-message-ttl": 1000}
 
 
-def test_check_says_what_it_could_not_compare_without_configure_permission(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_says_what_it_could_not_compare_without_configure_permission(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The daemon's own user in production may not configure; existence is all that he can see."""
     run("declare")
-    monkeypatch.setenv("STTD_AMQP_URL", broker.add_user(f"reader-{broker.vhost}", "p", configure="^$", write="^$", read="^$"))
+    monkeypatch.setenv(
+        "STTD_AMQP_URL", broker.add_user(f"reader-{broker.vhost}", "p", configure="^$", write="^$", read="^$")
+    )
     code, lines, err = run("check")
     assert (code, len(lines)) == (Exit.OK, THINGS)
-    assert all(line.startswith("ok") and line.endswith("exists; arguments not checked (no configure permission)") for line in lines)
+    assert all(
+        line.startswith("ok") and line.endswith("exists; arguments not checked (no configure permission)")
+        for line in lines
+    )
     assert "configure permission" in err
     code, lines, err = run("declare")
     assert (code, {line.split()[0] for line in lines}) == (Exit.TOPOLOGY, {"refused"})
     assert "docs/operations.md" in err
 
 
-def test_the_names_in_the_settings_are_the_names_that_are_looked_for(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_names_in_the_settings_are_the_names_that_are_looked_for(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two daemons of one broker may have request queues of their own."""
     monkeypatch.setenv("STTD_REQUEST_QUEUE", "voice")
     assert run("declare")[0] == Exit.OK
     assert {"voice", "voice.bulk"} <= {queue["name"] for queue in broker.queues()}
 
 
-def test_a_refused_login_ends_with_3_and_never_shows_the_password(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_login_ends_with_3_and_never_shows_the_password(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The commonest mistake of all."""
     monkeypatch.setenv("STTD_AMQP_URL", broker.url_for(broker.user, "wr0ng-s3cret"))
     code, lines, err = run("check")

@@ -46,7 +46,9 @@ def strict(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
     narrow = {"gateway_max_upload_bytes": "100000", "gateway_memory_bytes": "250000", "gateway_upload_seconds": "1"}
     with Broker(node) as broker:
         broker.declare("stt.requests", x_queue_type="quorum")
-        with GatewayProcess(broker.amqp_url, tmp_path_factory.mktemp("strict") / "gateway", gateway_timeout="1.5", **narrow) as gateway:
+        with GatewayProcess(
+            broker.amqp_url, tmp_path_factory.mktemp("strict") / "gateway", gateway_timeout="1.5", **narrow
+        ) as gateway:
             gateway.wait_log("broker_connected")
             yield gateway, broker
 
@@ -73,7 +75,9 @@ def test_health_is_503_without_a_daemon_and_without_a_broker(own_node: Node, tmp
         assert "stt.requests does not exist" in unserved["error"]
 
         broker.declare("stt.requests", x_queue_type="quorum")
-        gateway.wait(lambda: "no daemon works" in gateway.wait_health(503).json()["error"], 10, "a queue without consumers")
+        gateway.wait(
+            lambda: "no daemon works" in gateway.wait_health(503).json()["error"], 10, "a queue without consumers"
+        )
 
         with broker.connect() as connection:
             channel = connection.channel()
@@ -89,7 +93,9 @@ def test_health_is_503_without_a_daemon_and_without_a_broker(own_node: Node, tmp
                 connection.process_data_events(5)
 
         own_node.start()
-        gateway.wait(lambda: "no daemon works" in gateway.wait_health(503, 40).json()["error"], 40, "the broker's return")
+        gateway.wait(
+            lambda: "no daemon works" in gateway.wait_health(503, 40).json()["error"], 40, "the broker's return"
+        )
         assert gateway.stop() == 0
 
 
@@ -171,7 +177,10 @@ def test_audio_held_at_once_is_bounded(strict: tuple[GatewayProcess, Broker]) ->
     """Requests that wait for their answers hold their audio; one more than there is room for is 429, and room comes back."""
     gateway, _ = strict
     answers: list[int] = []
-    threads = [threading.Thread(target=lambda: answers.append(gateway.post("/transcribe", b"a" * 90_000).status_code)) for _ in range(3)]
+    threads = [
+        threading.Thread(target=lambda: answers.append(gateway.post("/transcribe", b"a" * 90_000).status_code))
+        for _ in range(3)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -203,7 +212,9 @@ def test_a_caller_who_hangs_up_cancels_by_message_id(start: StartGateway, broker
 def test_the_documented_permissions_are_enough(start: StartGateway, broker: Broker, *, may_cancel: bool) -> None:
     """With the line of docs/operations.md it looks, asks and cancels; without leave to cancel it does the rest all the same."""
     write = r"^(amq\.default|stt\.control)$" if may_cancel else r"^amq\.default$"
-    url = broker.add_user(f"{broker.vhost}-bot", "pw", configure=r"^sttd\.client\..*$", write=write, read=r"^sttd\.client\..*$")
+    url = broker.add_user(
+        f"{broker.vhost}-bot", "pw", configure=r"^sttd\.client\..*$", write=write, read=r"^sttd\.client\..*$"
+    )
     with broker.connect() as connection:
         channel = connection.channel()
         channel.exchange_declare("stt.control", "fanout", durable=True)
@@ -214,7 +225,9 @@ def test_the_documented_permissions_are_enough(start: StartGateway, broker: Brok
     assert "no daemon works" in gateway.wait_health(503).json()["error"]
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{gateway.url}/transcribe", files={"file": b"note"}, timeout=0.5)
-    gateway.wait(lambda: [line for line in gateway.lines("request") if line["status"] == 499], 5, "the end of the request")
+    gateway.wait(
+        lambda: [line for line in gateway.lines("request") if line["status"] == 499], 5, "the end of the request"
+    )
     assert gateway.post("/transcribe", b"note").status_code == 504
     assert broker.depth("stt.requests") == 2
     assert bool(broker.depth(heard)) is may_cancel
@@ -236,7 +249,12 @@ def test_sigterm_finishes_what_is_under_way(start: StartGateway, broker: Broker)
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(gateway.address, 5).close()
         failure = {"code": "model_error", "message": "it is model_error", "retryable": True}
-        reply = {"status": "failed", "correlation_id": None, "message_id": request.properties.message_id, "error": failure}
+        reply = {
+            "status": "failed",
+            "correlation_id": None,
+            "message_id": request.properties.message_id,
+            "error": failure,
+        }
         daemon.send(json.dumps(reply | {"attempt": 1, "worker": "w"}).encode(), queue=str(request.properties.reply_to))
         daemon.flush()
         caller.join()

@@ -76,7 +76,9 @@ async def test_poison_arrives_marked_between_the_good_ones(case: str, listener: 
 
 
 @pytest.mark.parametrize("routing_key", [b"\xff", b"\xff" * 255])
-async def test_a_routing_key_that_is_not_utf8_is_no_trouble(routing_key: bytes, listener: Listener, broker: Broker) -> None:
+async def test_a_routing_key_that_is_not_utf8_is_no_trouble(
+    routing_key: bytes, listener: Listener, broker: Broker
+) -> None:
     """Whoever may bind our queue chooses it; the message itself is a good one."""
     with broker.connect() as connection:
         channel = connection.channel()

@@ -58,7 +58,11 @@ asyncio.run(main())
 
 def run(script: str, endpoint: str, cache: Path, *, name: str = REPOSITORY, stop_at: float = 2.0) -> dict[str, Any]:
     """Run one of the scripts against the hub at `endpoint`; its answer."""
-    environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy") and not key.startswith("HF_")}
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.lower().endswith("_proxy") and not key.startswith("HF_")
+    }
     environment |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache / "home")}
     done = subprocess.run(
         [sys.executable, "-c", script, name, str(cache), str(stop_at)],
@@ -157,7 +161,9 @@ def test_without_cache_and_network_one_line_says_what_to_do_within_ten_seconds(t
     for network, answer in answers.items():
         assert answer["error"] == "ModelUnavailable", network
         assert "\n" not in answer["message"], network
-        assert all(way in answer["message"] for way in ("sttd model fetch base", "STTD_MODEL=<directory>", "STTD_MODEL=demo")), network
+        assert all(
+            way in answer["message"] for way in ("sttd model fetch base", "STTD_MODEL=<directory>", "STTD_MODEL=demo")
+        ), network
         assert answer["seconds"] < 10, network
         assert answer["stderr"] == "", network
 

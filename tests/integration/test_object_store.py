@@ -36,7 +36,12 @@ def door(server: S3Server) -> Iterator[Door]:
 
 def account(server: S3Server, door: Door, **other: Any) -> s3.Account:
     """The daemon's, but for what is given."""
-    given = {"endpoint": door.endpoint, "region": REGION, "access_key": server.access_key, "secret_key": server.secret_key}
+    given = {
+        "endpoint": door.endpoint,
+        "region": REGION,
+        "access_key": server.access_key,
+        "secret_key": server.secret_key,
+    }
     return s3.Account(**{**given, **other})
 
 

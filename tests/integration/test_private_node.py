@@ -61,7 +61,9 @@ def runner() -> Iterator[subprocess.Popen[bytes]]:
     script = "import os, signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(5));"
     script += f"print('address', os.environ['STTD_AMQP_URL'], os.environ['{MARKER}'], flush=True); signal.pause()"
     environment = {name: value for name, value in os.environ.items() if name != "STTD_AMQP_URL"}
-    with subprocess.Popen([*RUN, sys.executable, "-c", script], cwd=ROOT, env=environment, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [*RUN, sys.executable, "-c", script], cwd=ROOT, env=environment, stdout=subprocess.PIPE
+    ) as process:
         yield process
         process.kill()
 
@@ -83,7 +85,9 @@ async def test_a_durable_message_is_still_there_after_a_restart(module_broker: B
     assert await wait_until(lambda: module_broker.take("kept"))
 
 
-async def test_a_killed_node_leaves_no_process_and_starts_again_with_its_data(module_broker: Broker, module_node: Node) -> None:
+async def test_a_killed_node_leaves_no_process_and_starts_again_with_its_data(
+    module_broker: Broker, module_node: Node
+) -> None:
     """SIGKILL is a crash, not a clean-up: everything ends at once, confirmed messages stay."""
     module_broker.declare("kept", x_queue_type="quorum")
     module_broker.publish("kept", b"body", delivery_mode=2)
@@ -96,7 +100,9 @@ async def test_a_killed_node_leaves_no_process_and_starts_again_with_its_data(mo
     assert await wait_until(lambda: module_broker.take("kept"))
 
 
-def test_a_frozen_node_keeps_its_connections_and_answers_after_the_thaw(module_broker: Broker, module_node: Node) -> None:
+def test_a_frozen_node_keeps_its_connections_and_answers_after_the_thaw(
+    module_broker: Broker, module_node: Node
+) -> None:
     """The fault that heartbeats are for: nothing is closed, nothing is answered."""
     module_broker.declare("queue")
     with socket.create_connection(("127.0.0.1", module_node.plan.amqp_port), timeout=0.5) as connection:
@@ -122,7 +128,11 @@ def test_only_loopback_is_listened_on(node: Node) -> None:
     if not isinstance(node, Node):
         pytest.skip("an external broker listens where it likes")
     ports = {node.plan.amqp_port, node.plan.management_port, node.plan.dist_port}
-    listening = [line.split()[1].split(":") for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if line.split()[3] == "0A"]
+    listening = [
+        line.split()[1].split(":")
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
+        if line.split()[3] == "0A"
+    ]
     assert {address for address, port in listening if int(port, 16) in ports} == {"0100007F"}
 
 
@@ -149,7 +159,9 @@ def test_run_uses_the_broker_that_is_named() -> None:
     script = "import os; print(os.environ['STTD_AMQP_URL'])"
     environment = os.environ | {"STTD_AMQP_URL": "amqp://elsewhere.invalid/"}
     began = time.monotonic()
-    done = subprocess.run([*RUN, sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [*RUN, sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "amqp://elsewhere.invalid/"
     assert done.stderr == ""
     assert time.monotonic() - began < 3

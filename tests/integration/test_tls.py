@@ -95,12 +95,18 @@ async def test_the_daemon_publishes_over_tls_with_its_own_ca_and_certificate(tls
     ("host", "query", "words"),
     [
         ("127.0.0.1", None, "certificate verify failed"),
-        ("localhost", {"cafile": "stranger.pem", "certfile": "certfile.pem", "keyfile": "keyfile.pem"}, "certificate verify failed"),
+        (
+            "localhost",
+            {"cafile": "stranger.pem", "certfile": "certfile.pem", "keyfile": "keyfile.pem"},
+            "certificate verify failed",
+        ),
         ("localhost", {"cafile": "cafile.pem"}, "lost"),
     ],
     ids=["another host's name", "a stranger's CA", "no client certificate"],
 )
-async def test_what_cannot_be_trusted_is_refused(tls: TlsBroker, host: str, query: dict[str, str] | None, words: str) -> None:
+async def test_what_cannot_be_trusted_is_refused(
+    tls: TlsBroker, host: str, query: dict[str, str] | None, words: str
+) -> None:
     """Verification is on without being asked for, in both directions, and the reason is told without the password."""
     named = {key: str(tls.files / value) for key, value in (query or {}).items()}
 

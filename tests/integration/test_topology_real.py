@@ -40,7 +40,9 @@ async def test_declaring_makes_exactly_the_planned_queues_and_may_be_repeated(br
     await ensure(broker.amqp_url, "declare")
 
     found = described(broker)
-    assert {name: queue["arguments"] for name, queue in found.items()} == {queue.name: dict(queue.arguments) for queue in PLAN.queues}
+    assert {name: queue["arguments"] for name, queue in found.items()} == {
+        queue.name: dict(queue.arguments) for queue in PLAN.queues
+    }
     assert {queue["type"] for queue in found.values()} == {"quorum"}
 
 
@@ -56,7 +58,11 @@ async def test_what_was_declared_passes_the_check(broker: Broker) -> None:
         (names.REQUESTS, {}, "x-dead-letter-exchange"),
         (names.REPLIES, {"x_message_ttl": topology.DAY_MS}, "x-queue-type"),
         (names.SUSPECT, {"x_queue_type": "quorum"}, "x-dead-letter-exchange"),
-        (names.REPLIES, {"x_queue_type": "quorum", "x_delivery_limit": topology.LOOKS, "x_message_ttl": 5}, "x-message-ttl"),
+        (
+            names.REPLIES,
+            {"x_queue_type": "quorum", "x_delivery_limit": topology.LOOKS, "x_message_ttl": 5},
+            "x-message-ttl",
+        ),
     ],
 )
 async def test_a_queue_with_other_arguments_is_an_error_that_names_the_difference(
@@ -122,7 +128,10 @@ async def test_a_retry_copy_comes_back_to_its_lane_and_a_rejected_request_is_dea
     """The topology does what the design says of it, with the tiers' delay made short."""
     quick = topology.Topology(
         PLAN.exchanges,
-        tuple(topology.Queue(q.name, {**q.arguments, "x-message-ttl": 50}, q.bound_to) if ".retry." in q.name else q for q in PLAN.queues),
+        tuple(
+            topology.Queue(q.name, {**q.arguments, "x-message-ttl": 50}, q.bound_to) if ".retry." in q.name else q
+            for q in PLAN.queues
+        ),
     )
     await ensure(broker.amqp_url, "declare", quick)
     with broker.connect() as connection:

@@ -69,7 +69,9 @@ def frames(samples: NDArray[np.float32], rate: int, layout: str, context: Any) -
     frame: Any = av.AudioFrame.from_ndarray(np.tile(samples, (channels, 1)), format="fltp", layout=layout)
     frame.rate = rate
     context.open()
-    resampler = av.AudioResampler(format=context.format, layout=layout, rate=rate, frame_size=context.frame_size or 1024)
+    resampler = av.AudioResampler(
+        format=context.format, layout=layout, rate=rate, frame_size=context.frame_size or 1024
+    )
     return [*resampler.resample(frame), *resampler.resample(None)]
 
 

@@ -74,7 +74,10 @@ class Management:
         parts = urlsplit(url)
         self._address = (parts.hostname or "127.0.0.1", parts.port or 15672)
         credentials = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
-        self._headers = {"Authorization": "Basic " + base64.b64encode(credentials.encode()).decode(), "Content-Type": "application/json"}
+        self._headers = {
+            "Authorization": "Basic " + base64.b64encode(credentials.encode()).decode(),
+            "Content-Type": "application/json",
+        }
 
     def call(self, method: str, path: str, payload: Any = None) -> Any:
         """One request below /api/; returns the parsed answer, None if it is empty. Raises `LookupError` on 404."""

@@ -150,7 +150,12 @@ class _RealBus:
         self.amqp_publisher = AmqpPublisher(self._link("publish"), self.watcher, CONFIRM_SECONDS)
         self.publisher: Publisher = self.amqp_publisher
         self.intake = AmqpIntake(
-            self._link("consume"), topology.build(), "declare", {names.REQUESTS: PREFETCH}, self.incoming.put_nowait, self._orphan
+            self._link("consume"),
+            topology.build(),
+            "declare",
+            {names.REQUESTS: PREFETCH},
+            self.incoming.put_nowait,
+            self._orphan,
         )
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._callers: list[_RealCaller] = []

@@ -12,7 +12,9 @@ from pathlib import Path
 def children() -> set[int]:
     """Process ids of this process's children, the unreaped ones too."""
     return {
-        int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal() and stat(int(entry.name))[1:2] == [str(os.getpid())]
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdecimal() and stat(int(entry.name))[1:2] == [str(os.getpid())]
     }
 
 

@@ -12,7 +12,9 @@ Side = Literal["taken", "sent"]
 """`taken`: requests, which new daemons get from old callers. `sent`: replies, which old readers get from new daemons."""
 
 Schema = Mapping[str, Any]
-WORDS: Final = frozenset("title description default examples $schema $id $defs contentEncoding format discriminator".split())
+WORDS: Final = frozenset(
+    "title description default examples $schema $id $defs contentEncoding format discriminator".split()
+)
 UPPER: Final = ("maximum", "maxLength", "maxItems", "exclusiveMaximum")
 LOWER: Final = ("minimum", "minLength", "minItems", "exclusiveMinimum")
 ALTERNATIVES: Final = ("anyOf", "oneOf")

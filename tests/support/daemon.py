@@ -28,7 +28,13 @@ class DaemonProcess:
         """`settings`: without prefix, lower case: `slots="2"` is STTD_SLOTS=2."""
         self._log_path = log
         self._env = {key: value for key, value in os.environ.items() if not key.startswith("STTD_")}
-        wanted = {"amqp_url": amqp_url, "model": "demo", "side_port": "0", "log_format": "json", "drain_seconds": "20"} | settings
+        wanted = {
+            "amqp_url": amqp_url,
+            "model": "demo",
+            "side_port": "0",
+            "log_format": "json",
+            "drain_seconds": "20",
+        } | settings
         self._env |= {f"STTD_{name.upper()}": value for name, value in wanted.items() if not name.isupper()}
         self._env |= {name: value for name, value in settings.items() if name.isupper()}
         self.process: subprocess.Popen[bytes] | None = None
@@ -94,7 +100,9 @@ class DaemonProcess:
     def metric(self, name: str, /, **labels: str) -> float:
         """One sample of `/metrics`; fails if there is none."""
         for line in self.get("/metrics")[1].splitlines():
-            if line.startswith((f"{name} ", f"{name}{{")) and all(f'{key}="{value}"' in line for key, value in labels.items()):
+            if line.startswith((f"{name} ", f"{name}{{")) and all(
+                f'{key}="{value}"' in line for key, value in labels.items()
+            ):
                 return float(line.rpartition(" ")[2])
         raise AssertionError(f"no sample {name} {labels}")
 
@@ -128,7 +136,9 @@ class DaemonProcess:
             found = look()
             if found:
                 return found
-            assert self.running.poll() is None, f"the daemon exited with {self.running.returncode} before {what}:\n{self.log[-3000:]}"
+            assert self.running.poll() is None, (
+                f"the daemon exited with {self.running.returncode} before {what}:\n{self.log[-3000:]}"
+            )
             assert time.monotonic() < end, f"no {what} within {seconds} s:\n{self.log[-3000:]}"
             time.sleep(POLL)  # the only way to wait for another process's HTTP answer
 

@@ -44,12 +44,16 @@ def failure(message: AbstractIncomingMessage, code: str, *, retryable: bool | No
     """A canned failure with this code."""
     flag = {str(known): known.retryable for known in ErrorCode}.get(code, False) if retryable is None else retryable
     detail = FailureDetail(code=code, message=f"it is {code}", retryable=flag, details={"why": "scripted"})
-    return Failure(correlation_id=message.correlation_id, message_id=message.message_id, error=detail, attempt=1, worker="fake")
+    return Failure(
+        correlation_id=message.correlation_id, message_id=message.message_id, error=detail, attempt=1, worker="fake"
+    )
 
 
 def progress(message: AbstractIncomingMessage, fraction: float) -> Progress:
     """A canned progress message."""
-    return Progress(correlation_id=message.correlation_id, message_id=message.message_id, fraction=fraction, text="so far")
+    return Progress(
+        correlation_id=message.correlation_id, message_id=message.message_id, fraction=fraction, text="so far"
+    )
 
 
 Script = Callable[["FakeDaemon", AbstractIncomingMessage], Awaitable[None]]
@@ -91,7 +95,9 @@ class FakeDaemon:
         await queue.consume(self._take)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Leave; what is not acked goes back to the queue."""
         await self._connection.close()
 
@@ -110,7 +116,10 @@ class FakeDaemon:
         assert message.reply_to is not None
         body = answer if isinstance(answer, bytes) else answer.model_dump_json().encode()
         identity = reply_id(
-            message_id=message.message_id, reply_to=message.reply_to, correlation_id=message.correlation_id, body=message.body
+            message_id=message.message_id,
+            reply_to=message.reply_to,
+            correlation_id=message.correlation_id,
+            body=message.body,
         )
         mode = aio_pika.DeliveryMode.PERSISTENT if self._confirmed else None
         answered = aio_pika.Message(

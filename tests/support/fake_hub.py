@@ -39,7 +39,12 @@ class FakeHub:
 
     def _entry(self, path: Path) -> dict[str, Any]:
         content = path.read_bytes()
-        entry: dict[str, Any] = {"type": "file", "path": path.name, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
+        entry: dict[str, Any] = {
+            "type": "file",
+            "path": path.name,
+            "size": len(content),
+            "oid": hashlib.sha1(content).hexdigest(),
+        }
         if path.suffix == ".bin":
             entry["lfs"] = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134}
         return entry

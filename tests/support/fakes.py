@@ -33,7 +33,9 @@ SOUND = DecodedAudio(
     info=AudioInfo(duration=1.0, format="ogg", codec="opus", sample_rate=48_000, channels=1),
 )
 HEARD = Transcription(
-    segments=[Segment(id=0, start=0, end=1, text=" привет", avg_logprob=-0.1, no_speech_prob=0.01, compression_ratio=1.0)],
+    segments=[
+        Segment(id=0, start=0, end=1, text=" привет", avg_logprob=-0.1, no_speech_prob=0.01, compression_ratio=1.0)
+    ],
     language="ru",
     language_probability=1.0,
 )
@@ -42,7 +44,9 @@ RULES = Rules(
     reply_queue="stt.replies",
     lanes=("stt.requests", "stt.requests.bulk"),
     suspect_queue="stt.suspect",
-    forbidden_targets=frozenset({"stt.requests", "stt.requests.bulk", "stt.suspect", "stt.dead", "stt.replies.dead", "stt.retry.10s"}),
+    forbidden_targets=frozenset(
+        {"stt.requests", "stt.requests.bulk", "stt.suspect", "stt.dead", "stt.replies.dead", "stt.retry.10s"}
+    ),
     max_body_bytes=1000,
     job_seconds=30.0,
     worker="worker-1",

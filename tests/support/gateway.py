@@ -82,7 +82,9 @@ class GatewayProcess:
         while True:
             if found := look():
                 return found
-            assert self.process.poll() is None, f"the gateway exited with {self.process.returncode} before {what}:\n{self.log[-3000:]}"
+            assert self.process.poll() is None, (
+                f"the gateway exited with {self.process.returncode} before {what}:\n{self.log[-3000:]}"
+            )
             assert time.monotonic() < end, f"no {what} within {seconds} s:\n{self.log[-3000:]}"
             time.sleep(POLL)  # the only way to wait for another process's HTTP answer
 
@@ -196,7 +198,15 @@ async def hangs_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     writer.transport.abort()
 
 
-BAD_CALLERS: Final[tuple[Caller, ...]] = (slow_head, slow_body, stalls, claims_much, sends_without_end, wrong_form, hangs_up)
+BAD_CALLERS: Final[tuple[Caller, ...]] = (
+    slow_head,
+    slow_body,
+    stalls,
+    claims_much,
+    sends_without_end,
+    wrong_form,
+    hangs_up,
+)
 
 
 @contextlib.contextmanager

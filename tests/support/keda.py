@@ -21,7 +21,9 @@ def _list(items: dict[str, Any]) -> dict[str, Any]:
 
 
 def _resource(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
-    metadata = _object(("name",), name=_TEXT, namespace=_TEXT, labels={"type": "object"}, annotations={"type": "object"})
+    metadata = _object(
+        ("name",), name=_TEXT, namespace=_TEXT, labels={"type": "object"}, annotations={"type": "object"}
+    )
     return _object(
         ("apiVersion", "kind", "metadata", "spec"),
         apiVersion={"const": "keda.sh/v1alpha1"},
@@ -38,7 +40,15 @@ _RABBITMQ: Final = _object(
     usernameFromEnv=_TEXT,
     passwordFromEnv=_TEXT,
     protocol={"enum": ["auto", "amqp", "http"]},
-    mode={"enum": ["QueueLength", "MessageRate", "DeliverGetRate", "PublishedToDeliveredRatio", "ExpectedQueueConsumptionTime"]},
+    mode={
+        "enum": [
+            "QueueLength",
+            "MessageRate",
+            "DeliverGetRate",
+            "PublishedToDeliveredRatio",
+            "ExpectedQueueConsumptionTime",
+        ]
+    },
     value={"type": "string", "pattern": r"^\d+(\.\d+)?$"},  # every value of a trigger's metadata is a string
     activationValue={"type": "string", "pattern": r"^\d+(\.\d+)?$"},
     queueName=_TEXT,
@@ -57,11 +67,19 @@ _TRIGGER: Final = _object(
     useCachedMetrics={"type": "boolean"},
     metricType={"enum": ["AverageValue", "Value", "Utilization"]},
     metadata=_RABBITMQ,
-    authenticationRef=_object(("name",), name=_TEXT, kind={"enum": ["TriggerAuthentication", "ClusterTriggerAuthentication"]}),
+    authenticationRef=_object(
+        ("name",), name=_TEXT, kind={"enum": ["TriggerAuthentication", "ClusterTriggerAuthentication"]}
+    ),
 )
-_POLICY: Final = _object(("type", "value", "periodSeconds"), type={"enum": ["Percent", "Pods"]}, value=_COUNT, periodSeconds=_COUNT)
+_POLICY: Final = _object(
+    ("type", "value", "periodSeconds"), type={"enum": ["Percent", "Pods"]}, value=_COUNT, periodSeconds=_COUNT
+)
 _RULES: Final = _object(
-    (), stabilizationWindowSeconds=_COUNT, selectPolicy={"enum": ["Max", "Min", "Disabled"]}, policies=_list(_POLICY), tolerance={}
+    (),
+    stabilizationWindowSeconds=_COUNT,
+    selectPolicy={"enum": ["Max", "Min", "Disabled"]},
+    policies=_list(_POLICY),
+    tolerance={},
 )
 _HPA: Final = _object((), name=_TEXT, behavior=_object((), scaleUp=_RULES, scaleDown=_RULES))
 _SCALED_OBJECT: Final = _object(
@@ -86,6 +104,8 @@ _SECRET: Final = _object(("parameter", "name", "key"), parameter=_TEXT, name=_TE
 
 SCHEMAS: Final[dict[str, dict[str, Any]]] = {
     "ScaledObject": _resource("ScaledObject", _SCALED_OBJECT),
-    "TriggerAuthentication": _resource("TriggerAuthentication", _object(("secretTargetRef",), secretTargetRef=_list(_SECRET))),
+    "TriggerAuthentication": _resource(
+        "TriggerAuthentication", _object(("secretTargetRef",), secretTargetRef=_list(_SECRET))
+    ),
 }
 """By kind."""

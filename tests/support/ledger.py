@@ -15,7 +15,9 @@ from pathlib import Path
 
 from tests.support.notes import spoken
 
-CRASHES_OF_A_POISON = 4  # two on its own lane, of which one may be a restart that handed it back, and three more as a suspect
+CRASHES_OF_A_POISON = (
+    4  # two on its own lane, of which one may be a restart that handed it back, and three more as a suspect
+)
 SLACK = 2.0  # s around a fault in which its consequences count as its own
 SHOWN = 8  # entries of one kind of fault in a failure's text
 
@@ -100,7 +102,13 @@ class Ledger:
         """Write down a request before it is published: from now on it may be answered."""
         says = " ".join(spoken(expected.text))
         self._write(
-            "INSERT INTO asked VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)", request, body, expected.outcome, says, expected.parkable, time.time()
+            "INSERT INTO asked VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)",
+            request,
+            body,
+            expected.outcome,
+            says,
+            expected.parkable,
+            time.time(),
         )
 
     def confirm(self, request: str) -> None:
@@ -115,7 +123,15 @@ class Ledger:
         """Write down a reply; what comes a second time because its reader had not acked it is one reply."""
         if redelivered and self._rows("SELECT 1 FROM reply WHERE wire = ?", answer.wire):
             return
-        values = (answer.request, answer.queue, answer.wire, answer.reply_id, answer.status, answer.code, " ".join(spoken(answer.text)))
+        values = (
+            answer.request,
+            answer.queue,
+            answer.wire,
+            answer.reply_id,
+            answer.status,
+            answer.code,
+            " ".join(spoken(answer.text)),
+        )
         self._write("INSERT INTO reply VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *values, time.time())
 
     def die(self, request: str, wire: str, reason: str, code: str, *, redelivered: bool) -> None:
@@ -143,7 +159,9 @@ class Ledger:
 
     def answered_since(self, moment: float) -> int:
         """Requests asked after `moment` (epoch seconds) that have their reply."""
-        return self._number("SELECT COUNT(DISTINCT r.id) FROM reply r JOIN asked a USING (id) WHERE a.asked > ?", moment)
+        return self._number(
+            "SELECT COUNT(DISTINCT r.id) FROM reply r JOIN asked a USING (id) WHERE a.asked > ?", moment
+        )
 
     def waits(self, since: float, until: float) -> list[float]:
         """Seconds from asking to the first reply, of the requests asked between these two moments (epoch seconds)."""
@@ -161,7 +179,9 @@ class Ledger:
         balance.wrong += unexplained
         if balance.wrong:
             more = f"\n... {len(balance.wrong) - SHOWN} more" if len(balance.wrong) > SHOWN else ""
-            raise AssertionError("\n".join(balance.wrong[:SHOWN]) + f"{more}\nthe books are in {self.path}\n{balance_line(balance)}")
+            raise AssertionError(
+                "\n".join(balance.wrong[:SHOWN]) + f"{more}\nthe books are in {self.path}\n{balance_line(balance)}"
+            )
         return balance
 
     def _count(self, queued: Collection[str]) -> Balance:
@@ -178,18 +198,25 @@ class Ledger:
         )
 
     def _lost(self, queued: Collection[str]) -> list[str]:
-        rows = self._rows(f"SELECT id, asked, confirmed, expect FROM asked WHERE confirmed NOT NULL AND {_UNHEARD} ORDER BY asked")
-        return [f"{row[0]} (asked {row[1]}, confirmed {row[2]}, expected {row[3]})" for row in rows if row[0] not in queued]
+        rows = self._rows(
+            f"SELECT id, asked, confirmed, expect FROM asked WHERE confirmed NOT NULL AND {_UNHEARD} ORDER BY asked"
+        )
+        return [
+            f"{row[0]} (asked {row[1]}, confirmed {row[2]}, expected {row[3]})" for row in rows if row[0] not in queued
+        ]
 
     def _wrong_answers(self) -> list[str]:
         """The right text for the right request; failures only where they are due; nobody else's correlation id."""
         strangers = self._rows("SELECT id, queue FROM reply WHERE id NOT IN (SELECT id FROM asked)")
-        rows = self._rows("SELECT a.id, a.expect, a.says, r.status, r.code, r.says FROM reply r JOIN asked a USING (id)")
+        rows = self._rows(
+            "SELECT a.id, a.expect, a.says, r.status, r.code, r.says FROM reply r JOIN asked a USING (id)"
+        )
         poisoned = {row[0] for row in self._rows("SELECT id FROM dead WHERE reason = 'poison'")}
         return [f"a reply to nobody's request: {row}" for row in strangers] + [
             f"wrong answer to {request}: {status} {code} {said!r} instead of {expect} {says!r}"
             for request, expect, says, status, code, said in rows
-            if not _right(str(expect), str(says), str(status), str(code), str(said)) and not (code == "poison" and request in poisoned)
+            if not _right(str(expect), str(says), str(status), str(code), str(said))
+            and not (code == "poison" and request in poisoned)
         ]
 
     def _wrong_duplicates(self) -> list[str]:
@@ -198,18 +225,25 @@ class Ledger:
             "GROUP BY r.id HAVING COUNT(*) > 1"
         )
         different = [f"{row[1]} replies to {row[0]} with {row[2]} reply ids" for row in rows if row[2] != 1]
-        return different + [f"{row[1]} replies to {row[0]} without a fault" for row in rows if not self._faults(row[3], row[4])]
+        return different + [
+            f"{row[1]} replies to {row[0]} without a fault" for row in rows if not self._faults(row[3], row[4])
+        ]
 
     def _wrong_parkings(self) -> list[str]:
-        statement = "SELECT r.id FROM reply r JOIN asked a USING (id) WHERE r.queue = 'stt.replies.dead' AND NOT a.parkable"
+        statement = (
+            "SELECT r.id FROM reply r JOIN asked a USING (id) WHERE r.queue = 'stt.replies.dead' AND NOT a.parkable"
+        )
         return [f"the reply to {row[0]} was parked although its queue was there" for row in self._rows(statement)]
 
     def _unexplained_dead(self) -> list[str]:
-        rows = self._rows("SELECT d.id, d.reason, d.code, d.at, a.expect, a.asked FROM dead d LEFT JOIN asked a USING (id)")
+        rows = self._rows(
+            "SELECT d.id, d.reason, d.code, d.at, a.expect, a.asked FROM dead d LEFT JOIN asked a USING (id)"
+        )
         return [
             f"a dead letter without an explanation: {request} {reason} {code}"
             for request, reason, code, at, expect, asked in rows
-            if expect != f"dead:{reason}" and not (reason == "poison" and self._crashes(asked, at) >= CRASHES_OF_A_POISON)
+            if expect != f"dead:{reason}"
+            and not (reason == "poison" and self._crashes(asked, at) >= CRASHES_OF_A_POISON)
         ]
 
     def _crashes(self, begin: object, end: object) -> int:
@@ -226,7 +260,9 @@ _UNHEARD = "id NOT IN (SELECT id FROM reply) AND id NOT IN (SELECT id FROM dead)
 def _right(expect: str, says: str, status: str, code: str, said: str) -> bool:
     if expect == "long":
         return status == "completed" and said.startswith(says)
-    return said == says and (status == "completed" if expect in {"text", "no_speech"} else (status, code) == ("failed", expect))
+    return said == says and (
+        status == "completed" if expect in {"text", "no_speech"} else (status, code) == ("failed", expect)
+    )
 
 
 def balance_line(balance: Balance) -> str:

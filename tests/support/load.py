@@ -65,7 +65,9 @@ class Requests:
 
     def draw(self) -> Request:
         """Make the next one."""
-        return self.make(self._dice.choices([kind for _, kind in self._kinds], [weight for weight, _ in self._kinds])[0])
+        return self.make(
+            self._dice.choices([kind for _, kind in self._kinds], [weight for weight, _ in self._kinds])[0]
+        )
 
     def burst(self) -> int:
         """How many come at once: people send notes in bunches, and a fault should find some in hand."""
@@ -105,16 +107,22 @@ class Requests:
         return Request(name, "stt.requests.bulk", found.body, found.expected, found.properties)
 
     def _json(self, name: str, sample: Sample) -> Request:
-        text = json.dumps({"audio": base64.b64encode(sample.path.read_bytes()).decode(), "options": {"language": sample.language}})
+        text = json.dumps(
+            {"audio": base64.b64encode(sample.path.read_bytes()).decode(), "options": {"language": sample.language}}
+        )
         properties = {"reply_to": REPLIES, "message_id": name, "content_type": "application/json"}
         return Request(name, "stt.requests", text.encode(), Expected("text", sample.text), properties)
 
     def _damaged(self, name: str, _sample: Sample) -> Request:
         body = note(expect="audio_unreadable").path.read_bytes()
-        return Request(name, "stt.requests", body, Expected("audio_unreadable"), {"reply_to": REPLIES, "message_id": name})
+        return Request(
+            name, "stt.requests", body, Expected("audio_unreadable"), {"reply_to": REPLIES, "message_id": name}
+        )
 
     def _forbidden(self, name: str, sample: Sample) -> Request:
-        return Request(name, "stt.requests", sample.path.read_bytes(), Expected("dead:bad_reply_to"), {"reply_to": "stt.dead"})
+        return Request(
+            name, "stt.requests", sample.path.read_bytes(), Expected("dead:bad_reply_to"), {"reply_to": "stt.dead"}
+        )
 
     def _nowhere(self, name: str, sample: Sample) -> Request:
         found = self._plain(name, sample)

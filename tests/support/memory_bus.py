@@ -167,7 +167,11 @@ class MemoryIntake:
     """Consumes lanes like `AmqpIntake`: prefetch, an `orphaned` call when the connection goes, a new one after it."""
 
     def __init__(
-        self, broker: MemoryBroker, lanes: Mapping[str, int], sink: Callable[[Incoming], None], orphaned: Callable[[], None]
+        self,
+        broker: MemoryBroker,
+        lanes: Mapping[str, int],
+        sink: Callable[[Incoming], None],
+        orphaned: Callable[[], None],
     ) -> None:
         """Begin to consume when the loop next runs."""
         self._broker = broker

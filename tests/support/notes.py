@@ -17,7 +17,11 @@ def spoken(text: str) -> list[str]:
 def note(*, expect: str = "text", language: str | None = None, text: str | None = None) -> Sample:
     """The first sample that fits."""
     for sample in samples():
-        if sample.expect == expect and language in {None, sample.language} and (text is None or spoken(sample.text) == spoken(text)):
+        if (
+            sample.expect == expect
+            and language in {None, sample.language}
+            and (text is None or spoken(sample.text) == spoken(text))
+        ):
             return sample
     raise LookupError(f"no sample with {expect=} {language=} {text=}")
 

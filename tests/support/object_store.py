@@ -32,7 +32,10 @@ BUCKET = "voice"
 OTHER_BUCKET = "secrets"
 START_SECONDS = 60.0
 _HEAD = "HTTP/1.1 {status}\r\nLast-Modified: Wed, 21 Oct 2015 07:28:00 GMT\r\n{more}\r\n"
-_POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::*"}]}
+_POLICY = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::*"}],
+}
 
 
 @dataclass
@@ -104,7 +107,9 @@ def _policy(action: str) -> dict[str, Any]:
 
 
 def _client(service: str, address: str, key: str, secret: str) -> Any:
-    return boto3.client(service, endpoint_url=address, region_name=REGION, aws_access_key_id=key, aws_secret_access_key=secret)
+    return boto3.client(
+        service, endpoint_url=address, region_name=REGION, aws_access_key_id=key, aws_secret_access_key=secret
+    )
 
 
 def _answers(url: str) -> bool:
@@ -195,7 +200,10 @@ class Door:
     async def _pass_on(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         their_reader, their_writer = await asyncio.open_connection("127.0.0.1", self._behind)
         their_writer.write(head)
-        pumps = [self._loop.create_task(_pump(reader, their_writer)), self._loop.create_task(_pump(their_reader, writer))]
+        pumps = [
+            self._loop.create_task(_pump(reader, their_writer)),
+            self._loop.create_task(_pump(their_reader, writer)),
+        ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:

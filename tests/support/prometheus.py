@@ -107,7 +107,9 @@ class Prometheus:
 
     def firing(self) -> set[str]:
         """Names of the alerts that fire now."""
-        return {str(alert["labels"]["alertname"]) for alert in self._get("alerts")["alerts"] if alert["state"] == "firing"}
+        return {
+            str(alert["labels"]["alertname"]) for alert in self._get("alerts")["alerts"] if alert["state"] == "firing"
+        }
 
     def wait(self, look: Callable[[], Any], seconds: float, what: str) -> Any:
         """Look again and again until there is something; fails after `seconds`."""
@@ -146,9 +148,16 @@ class Prometheus:
                 group["rules"] = [self._rewrite(rule) for rule in group["rules"]]
             (rules / path.name).write_text(yaml.safe_dump(content))
         return {
-            "global": {"scrape_interval": self._interval, "evaluation_interval": self._interval, "scrape_timeout": self._interval},
+            "global": {
+                "scrape_interval": self._interval,
+                "evaluation_interval": self._interval,
+                "scrape_timeout": self._interval,
+            },
             "rule_files": [str(rules / "*.yml")],
             "scrape_configs": [
-                {"job_name": "sttd", "file_sd_configs": [{"files": [str(self._folder / "targets.json")], "refresh_interval": "1s"}]}
+                {
+                    "job_name": "sttd",
+                    "file_sd_configs": [{"files": [str(self._folder / "targets.json")], "refresh_interval": "1s"}],
+                }
             ],
         }

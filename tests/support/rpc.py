@@ -45,7 +45,9 @@ class Rpc:
         self._channel.basic_consume(self.reply_to, self._take, auto_ack=True)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Disconnect; the exclusive queue goes too."""
         self._connection.close()
 
@@ -66,7 +68,9 @@ class Rpc:
         end = time.monotonic() + seconds
         while len(self.answers) < count:
             left = end - time.monotonic()
-            assert left > 0, f"{len(self.answers)} of {count} answers after {seconds} s: {[a.body for a in self.answers][:5]}"
+            assert left > 0, (
+                f"{len(self.answers)} of {count} answers after {seconds} s: {[a.body for a in self.answers][:5]}"
+            )
             self._connection.process_data_events(time_limit=min(left, 0.5))
         return self.answers
 

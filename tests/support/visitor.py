@@ -39,7 +39,9 @@ class Visitor:
 
     def wait(self, state: Literal["busy", "done", "failed", "cancelled", "held"], count: int = 1) -> None:
         """Until so many cards are in this state."""
-        self.page.wait_for_function("([state, n]) => document.querySelectorAll(`.card.${state}`).length === n", arg=[state, count])
+        self.page.wait_for_function(
+            "([state, n]) => document.querySelectorAll(`.card.${state}`).length === n", arg=[state, count]
+        )
 
     def lines(self) -> list[str]:
         """The lines of the newest card, without their times."""
@@ -59,11 +61,23 @@ class Visitor:
 
 @contextmanager
 def visiting(
-    browser: Browser, url: str, *, dark: bool = False, width: int = WIDE, locale: str = "en-US", scripts: tuple[str, ...] = ()
+    browser: Browser,
+    url: str,
+    *,
+    dark: bool = False,
+    width: int = WIDE,
+    locale: str = "en-US",
+    scripts: tuple[str, ...] = (),
 ) -> Iterator[Visitor]:
     """Open a page in a profile of its own. `scripts` run before the page's own."""
-    options: dict[str, Any] = {"color_scheme": "dark" if dark else "light", "locale": locale, "reduced_motion": "reduce"}
-    context = browser.new_context(viewport={"width": width, "height": 800}, permissions=["clipboard-read", "clipboard-write"], **options)
+    options: dict[str, Any] = {
+        "color_scheme": "dark" if dark else "light",
+        "locale": locale,
+        "reduced_motion": "reduce",
+    }
+    context = browser.new_context(
+        viewport={"width": width, "height": 800}, permissions=["clipboard-read", "clipboard-write"], **options
+    )
     context.set_default_timeout(20_000)
     try:
         for script in scripts:

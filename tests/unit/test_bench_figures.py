@@ -145,7 +145,9 @@ def test_core_time_and_memory_cover_the_whole_tree_of_processes() -> None:
 
 async def test_a_peer_that_ends_says_why(tmp_path: Path) -> None:
     """The table has a reason in the place of figures."""
-    ended = process.Process([sys.executable, "-c", "raise SystemExit('no such model')"], dict(os.environ), tmp_path / "log")
+    ended = process.Process(
+        [sys.executable, "-c", "raise SystemExit('no such model')"], dict(os.environ), tmp_path / "log"
+    )
     await asyncio.to_thread(ended._popen.wait, 10)
     with pytest.raises(PeerFailed, match="no such model"):
         ended.check()
@@ -168,7 +170,10 @@ def test_a_page_has_every_peer_with_figures_or_with_a_reason() -> None:
         "model": "base",
         "plan": {"rounds": 1, "seconds": 1, "loads": ["closed:8"], "notes": "short", "beam": 5},
         "titles": {"ours": "Ours", "old-service": "Old", "gone": "Gone", "slow": "Slow"},
-        "samples": {"ours": {"closed:8": [sample(1, 2).summary(SAID)]}, "old-service": {"closed:8": [sample(2, 4).summary("else")]}},
+        "samples": {
+            "ours": {"closed:8": [sample(1, 2).summary(SAID)]},
+            "old-service": {"closed:8": [sample(2, 4).summary("else")]},
+        },
         "starts": {},
         "missing": {"gone": "its environment is not installed"},
         "left_out": {"slow": {"closed:8": "left out: at 0.10 notes/s"}},
@@ -191,15 +196,29 @@ def test_a_verdict_is_not_kept_by_what_was_not_measured() -> None:
 def test_a_window_time_is_what_follows_an_encode_in_its_own_thread(tmp_path: Path) -> None:
     """Two files side by side do not add up to one slow window."""
     path = tmp_path / "trace"
-    calls = [("encode", 1, 1.0), ("encode", 2, 2.0), ("generate", 1, 3.0), ("generate", 2, 2.0), ("encode", 1, 1.0), ("generate", 1, 3.0)]
-    lines = [{"call": name, "at": at, "seconds": seconds, "thread": thread} for at, (name, thread, seconds) in enumerate(calls)]
+    calls = [
+        ("encode", 1, 1.0),
+        ("encode", 2, 2.0),
+        ("generate", 1, 3.0),
+        ("generate", 2, 2.0),
+        ("encode", 1, 1.0),
+        ("generate", 1, 3.0),
+    ]
+    lines = [
+        {"call": name, "at": at, "seconds": seconds, "thread": thread}
+        for at, (name, thread, seconds) in enumerate(calls)
+    ]
     path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     running: Any = SimpleNamespace(trace=path)
     assert long_file._window_seconds(running) == pytest.approx(4.0)
 
 
-@pytest.mark.parametrize(("seconds", "clients", "capacity", "out"), [(20, 8, 1.0, False), (20, 32, 0.1, True), (20, 32, 0.0, False)])
-def test_a_load_that_takes_a_slow_peer_too_long_is_left_out(seconds: float, clients: int, capacity: float, out: bool) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "clients", "capacity", "out"), [(20, 8, 1.0, False), (20, 32, 0.1, True), (20, 32, 0.0, False)]
+)
+def test_a_load_that_takes_a_slow_peer_too_long_is_left_out(
+    seconds: float, clients: int, capacity: float, out: bool
+) -> None:
     """A peer at one note in ten seconds does not hold up the others for an hour; before anything is known it is tried."""
     reason = run._too_long(f"closed:{clients}", run.Plan(1, seconds), capacity)
     assert (reason is not None) is out

@@ -137,7 +137,9 @@ def test_all_peers_of_the_documents_are_in_the_table() -> None:
         ("а", 0.0, "а", "а", "int8 and float32 agree"),
     ],
 )
-def test_every_difference_of_texts_gets_a_reason(int8: str, temperature: float, again: str, float32: str, told: str) -> None:
+def test_every_difference_of_texts_gets_a_reason(
+    int8: str, temperature: float, again: str, float32: str, told: str
+) -> None:
     """The page explains each, by runs and not by guesses."""
 
     class Stock:
@@ -153,7 +155,9 @@ def test_peers_get_the_daemons_versions_of_what_both_use() -> None:
     """A peer with another ctranslate2 would be compared with the wrong thing; `make lock` renews both."""
     root = Path(__file__).parents[2]
     locked = {
-        path: dict.fromkeys(re.findall(r"^([\w.-]+==[\w.]+)", (root / path).read_text(encoding="utf-8"), flags=re.MULTILINE))
+        path: dict.fromkeys(
+            re.findall(r"^([\w.-]+==[\w.]+)", (root / path).read_text(encoding="utf-8"), flags=re.MULTILINE)
+        )
         for path in ("requirements.lock", "bench/requirements.lock")
     }
     ours = {pin.partition("==")[0] for pin in locked["requirements.lock"]}

@@ -23,7 +23,14 @@ TABLE = json.loads((ROOT / "deploy" / "rabbitmq" / "users.json").read_text(encod
 
 def run(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the script with its directories below `folder`."""
-    command = [sys.executable, str(ROOT / "deploy" / "rabbitmq" / "users.py"), words[0], "--users", str(folder / "users"), *words[1:]]
+    command = [
+        sys.executable,
+        str(ROOT / "deploy" / "rabbitmq" / "users.py"),
+        words[0],
+        "--users",
+        str(folder / "users"),
+        *words[1:],
+    ]
     kept = {key: value for key, value in os.environ.items() if not key.startswith("STTD_")}
     return subprocess.run(command, env=kept | environment, capture_output=True, text=True, check=False)
 
@@ -32,7 +39,15 @@ def written(folder: Path, **environment: str) -> dict[str, Any]:
     """Run `write`, as compose does; returns the definitions."""
     for name in ("users", "definitions", "daemon"):
         (folder / name).mkdir(exist_ok=True)
-    done = run(folder, "write", "--definitions", str(folder / "definitions"), "--url", f"daemon={folder / 'daemon'}", **environment)
+    done = run(
+        folder,
+        "write",
+        "--definitions",
+        str(folder / "definitions"),
+        "--url",
+        f"daemon={folder / 'daemon'}",
+        **environment,
+    )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads((folder / "definitions" / "definitions.json").read_text(encoding="utf-8"))
     return found
@@ -71,7 +86,9 @@ def test_the_broker_gets_hashes_and_no_password(tmp_path: Path) -> None:
         assert private.stat().st_mode & 0o777 == 0o600
 
 
-def test_daemon_and_client_read_the_address_from_the_credentials_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_daemon_and_client_read_the_address_from_the_credentials_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By file, so that no environment holds the password; what the environment says wins."""
     written(tmp_path, STTD_RABBITMQ_DAEMON_PASSWORD="hush")
     monkeypatch.chdir(tmp_path)
@@ -81,7 +98,11 @@ def test_daemon_and_client_read_the_address_from_the_credentials_directory(tmp_p
     assert consumer_settings.load().amqp_url.get_secret_value() == address
     assert client_settings.load().amqp_url.get_secret_value() == address
     monkeypatch.setenv("STTD_AMQP_URL", "amqp://elsewhere/")
-    assert consumer_settings.load().amqp_url.get_secret_value() == client_settings.load().amqp_url.get_secret_value() == "amqp://elsewhere/"
+    assert (
+        consumer_settings.load().amqp_url.get_secret_value()
+        == client_settings.load().amqp_url.get_secret_value()
+        == "amqp://elsewhere/"
+    )
 
 
 def test_a_credentials_directory_that_is_not_there_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,5 +128,6 @@ def test_the_permission_lines_of_the_docs_are_those_that_were_tested() -> None:
     shown = dict(re.findall(r"^rabbitmqctl set_permissions -p stt (\S+) (.+)$", text, flags=re.MULTILINE))
 
     assert shown == {
-        name: " ".join(f"'{user[right]}'" for right in ("configure", "write", "read")) for name, user in TABLE["users"].items()
+        name: " ".join(f"'{user[right]}'" for right in ("configure", "write", "read"))
+        for name, user in TABLE["users"].items()
     }

@@ -54,7 +54,11 @@ def completed(message_id: str | None, text: str = "hello", correlation_id: str =
 def failed(message_id: str, code: str) -> bytes:
     """A failure on the wire."""
     detail = FailureDetail(code=code, message="no", retryable=False)
-    return Failure(correlation_id="1", message_id=message_id, error=detail, attempt=1, worker="w").model_dump_json().encode()
+    return (
+        Failure(correlation_id="1", message_id=message_id, error=detail, attempt=1, worker="w")
+        .model_dump_json()
+        .encode()
+    )
 
 
 def advanced(message_id: str, fraction: float) -> bytes:
@@ -73,7 +77,9 @@ def test_a_reply_resolves_the_request_that_it_names(loop: asyncio.AbstractEventL
     assert len(replies) == 1
 
 
-def test_a_late_answer_never_becomes_the_answer_to_a_newer_request_with_the_same_correlation_id(loop: asyncio.AbstractEventLoop) -> None:
+def test_a_late_answer_never_becomes_the_answer_to_a_newer_request_with_the_same_correlation_id(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
     """A caller gave up and asks again under its old id: the old text must not reach the new call."""
     replies, old, new = Replies(), pending(loop, "old"), pending(loop, "new")
     replies.add(old)
@@ -107,7 +113,9 @@ def test_the_memory_of_answers_is_bounded(loop: asyncio.AbstractEventLoop) -> No
     assert len(replies) == 0
 
 
-def test_a_reply_without_a_message_id_is_matched_by_correlation_id_unless_that_is_ambiguous(loop: asyncio.AbstractEventLoop) -> None:
+def test_a_reply_without_a_message_id_is_matched_by_correlation_id_unless_that_is_ambiguous(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
     """Another daemon may echo the correlation id only; a wrong text is worse than none."""
     replies, only, twin, other = Replies(), pending(loop, "a", "x"), pending(loop, "b", "y"), pending(loop, "c", "y")
     for request in (only, twin, other):
@@ -131,7 +139,9 @@ def test_a_failure_raises_the_exception_of_its_code(loop: asyncio.AbstractEventL
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"\xff", b'{"status": "resting"}', completed("a")[:-5]])
-def test_a_reply_that_cannot_be_read_ends_the_wait_with_a_clear_error(loop: asyncio.AbstractEventLoop, body: bytes) -> None:
+def test_a_reply_that_cannot_be_read_ends_the_wait_with_a_clear_error(
+    loop: asyncio.AbstractEventLoop, body: bytes
+) -> None:
     """Whoever answers in another language must not leave the caller waiting for its timeout."""
     replies, request = Replies(), pending(loop, "a")
     replies.add(request)
@@ -184,7 +194,8 @@ class Step:
 
 
 STEPS = st.lists(
-    st.builds(Step, st.sampled_from(["ask", "answer", "fail", "progress", "garble", "give up"]), st.integers(0, 4)), max_size=40
+    st.builds(Step, st.sampled_from(["ask", "answer", "fail", "progress", "garble", "give up"]), st.integers(0, 4)),
+    max_size=40,
 )
 
 

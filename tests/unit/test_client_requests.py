@@ -90,7 +90,9 @@ def test_the_timeout_becomes_the_deadline_unless_one_is_given() -> None:
     assert timedelta(seconds=50) < deadline - datetime.now(UTC) <= timedelta(seconds=60)
     assert headers["stt-progress"] == "true"
     chosen = datetime.now(UTC) + timedelta(hours=1)
-    assert datetime.fromisoformat(to_headers(_asked({"deadline": chosen}, 60, progress=False))["stt-deadline"]) == chosen
+    assert (
+        datetime.fromisoformat(to_headers(_asked({"deadline": chosen}, 60, progress=False))["stt-deadline"]) == chosen
+    )
     assert to_headers(_asked({}, math.inf, progress=False)) == {}
 
 
@@ -186,7 +188,11 @@ def test_the_page_for_bot_developers_names_every_option_error_code_and_exit_code
         assert f"`{option}`" in page
     for code in set(ErrorCode) - {ErrorCode.BAD_REPLY_TO}:  # that one cannot reach its caller
         assert f"`{code}`" in page
-    for kind in (error for error in vars(errors).values() if isinstance(error, type) and issubclass(error, errors.SttdClientError)):
+    for kind in (
+        error
+        for error in vars(errors).values()
+        if isinstance(error, type) and issubclass(error, errors.SttdClientError)
+    ):
         assert f"`{kind.__name__}`" in page or f"`sttd.{kind.__name__}`" in page
     for exit_code in Exit:
         assert f"| {int(exit_code)} |" in page

@@ -113,7 +113,9 @@ def test_a_wrong_setting_ends_with_2_and_never_shows_the_password(monkeypatch: p
 
 
 @pytest.mark.parametrize("command", [["transcribe", str(ROOT / "README.md")], ["demo"]])
-def test_a_broker_that_is_away_ends_with_3_and_one_line(monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int, command: list[str]) -> None:
+def test_a_broker_that_is_away_ends_with_3_and_one_line(
+    monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int, command: list[str]
+) -> None:
     """A script can tell "try later" from "bad file"."""
     monkeypatch.setenv("STTD_AMQP_URL", f"amqp://bot:s3cret@127.0.0.1:{unused_tcp_port}/")
     code, out, err = run(*command)
@@ -208,14 +210,26 @@ def test_texts_are_named_like_grep_names_lines() -> None:
 def test_json_is_one_line_per_file_with_the_reply_as_it_came() -> None:
     """Programs read results and failures alike."""
     good = json.loads(Outcome("a.ogg", canned()).as_json())
-    assert (good["file"], good["status"], good["text"], good["audio"]["codec"]) == ("a.ogg", "completed", "привет", "opus")
+    assert (good["file"], good["status"], good["text"], good["audio"]["codec"]) == (
+        "a.ogg",
+        "completed",
+        "привет",
+        "opus",
+    )
     bad = json.loads(Outcome("b.ogg", code="audio_empty", message="nothing").as_json())
-    assert bad == {"file": "b.ogg", "status": "failed", "error": {"code": "audio_empty", "message": "nothing", "retryable": False}}
+    assert bad == {
+        "file": "b.ogg",
+        "status": "failed",
+        "error": {"code": "audio_empty", "message": "nothing", "retryable": False},
+    }
 
 
 def test_results_are_named_after_their_files_and_never_after_one_another_or_an_input(tmp_path: Path) -> None:
     """Two notes of one name, a note called like its own result, stdin: nothing is overwritten."""
-    files = [tmp_path / name for name in ("a.ogg", "b.ogg", "b.mp3", "x/a.wav", "c.txt")] + [Path("-"), tmp_path / "y" / "b.ogg"]
+    files = [tmp_path / name for name in ("a.ogg", "b.ogg", "b.mp3", "x/a.wav", "c.txt")] + [
+        Path("-"),
+        tmp_path / "y" / "b.ogg",
+    ]
     named = targets(files, tmp_path, Format.TEXT)
     assert [path.name for path in named.values()] == [
         "a.ogg.txt",

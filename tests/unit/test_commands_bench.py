@@ -17,7 +17,9 @@ SAMPLE = Path(__file__).parents[2] / "sttd" / "samples" / "ru-taxi.ogg"
 
 def heard(side: str, wall: float, core: float, **texts: str) -> Heard:
     """One side after three rounds."""
-    return Heard(side, "engine", "cpu", "int8", 1.0, 100.0, [wall, 9 * wall, wall], [core] * 3, texts, dict.fromkeys(texts, 30.0))
+    return Heard(
+        side, "engine", "cpu", "int8", 1.0, 100.0, [wall, 9 * wall, wall], [core] * 3, texts, dict.fromkeys(texts, 30.0)
+    )
 
 
 def test_words_are_compared_without_case_and_punctuation_but_texts_as_they_are() -> None:
@@ -34,7 +36,9 @@ def test_the_table_says_how_many_times_better_each_figure_is() -> None:
     console = Console(width=120)
     with console.capture() as captured:
         console.print(bench_report.table(heard("stock", 4, 8, a="x", b="y"), heard("ours", 1, 2, a="x", b="z")))
-    lines = {line.split("│")[1].strip(): line.split("│")[2:5] for line in captured.get().splitlines() if line.count("│") == 5}
+    lines = {
+        line.split("│")[1].strip(): line.split("│")[2:5] for line in captured.get().splitlines() if line.count("│") == 5
+    }
     assert [cell.strip() for cell in lines["files a second"]] == ["0.50", "2.00", "4.00"]
     assert [cell.strip() for cell in lines["core seconds a minute of audio"]] == ["8.0", "2.0", "4.00"]
 

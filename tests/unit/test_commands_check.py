@@ -22,7 +22,13 @@ MIB = 1024 * 1024
 
 @pytest.mark.parametrize(
     ("version", "status"),
-    [((3, 9, 29), Status.FAILED), ((3, 10, 8), Status.OK), ((3, 13, 7), Status.OK), ((4, 2, 0), Status.OK), ((), Status.WARNING)],
+    [
+        ((3, 9, 29), Status.FAILED),
+        ((3, 10, 8), Status.OK),
+        ((3, 13, 7), Status.OK),
+        ((4, 2, 0), Status.OK),
+        ((), Status.WARNING),
+    ],
 )
 def test_rabbitmq_from_3_10_on_is_enough(version: tuple[int, ...], status: Status) -> None:
     """Quorum queues with TTL and at-least-once dead-lettering came with it."""
@@ -40,7 +46,9 @@ def test_rabbitmq_from_3_10_on_is_enough(version: tuple[int, ...], status: Statu
         ((4, 0, 0), 20 * MIB, Status.WARNING),
     ],
 )
-def test_notes_that_the_broker_would_not_take_are_warned_of(version: tuple[int, ...], largest: int, status: Status) -> None:
+def test_notes_that_the_broker_would_not_take_are_warned_of(
+    version: tuple[int, ...], largest: int, status: Status
+) -> None:
     """RabbitMQ 4 takes 16 MiB by default where 3.13 took 128, and the callers would learn of it first."""
     line = check_broker.message_size_line(version, largest)
     assert line.status is status
@@ -64,7 +72,9 @@ def test_a_job_must_end_before_the_broker_takes_it_away(seconds: float, status: 
         ([State.REFUSED], "declare", Status.FAILED, "queue q: why"),
     ],
 )
-def test_what_the_queues_are_like_decides_by_who_may_create_them(states: list[State], mode: str, status: Status, said: str) -> None:
+def test_what_the_queues_are_like_decides_by_who_may_create_them(
+    states: list[State], mode: str, status: Status, said: str
+) -> None:
     """A missing queue is no fault where the daemon makes it."""
     line = check_broker.queues_line([Finding("queue", "q", state, "why") for state in states], mode)
     assert (line.status, said in line.detail) == (status, True)
@@ -131,7 +141,9 @@ def test_cpu_features_are_those_of_the_first_processor(tmp_path: Path, monkeypat
     assert check_host.cpu_features() == {"fpu", "avx2"}
 
 
-@pytest.mark.parametrize(("limit", "used", "expected"), [("max", "5", 2048), ("1500", "500", 1000), ("9999999", "1", 2048), ("1", "2", 0)])
+@pytest.mark.parametrize(
+    ("limit", "used", "expected"), [("max", "5", 2048), ("1500", "500", 1000), ("9999999", "1", 2048), ("1", "2", 0)]
+)
 def test_available_memory_is_what_both_the_system_and_the_cgroup_leave(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, used: str, expected: int
 ) -> None:

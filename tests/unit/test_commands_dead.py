@@ -27,7 +27,12 @@ def letter(headers: dict[str, Any] | None = None, *, routing_key: str = "stt.req
 
 def died(reason: str, queue: str, **more: Any) -> dict[str, Any]:
     """Headers as the broker writes them."""
-    return {"x-death": [{"reason": reason, "queue": queue, "time": datetime(2026, 1, 2, tzinfo=UTC), **more}, {"reason": "older"}]}
+    return {
+        "x-death": [
+            {"reason": reason, "queue": queue, "time": datetime(2026, 1, 2, tzinfo=UTC), **more},
+            {"reason": "older"},
+        ]
+    }
 
 
 @pytest.mark.parametrize("command", [["dead"], *(["dead", name] for name in ("list", "show", "requeue", "drop"))])
@@ -42,7 +47,9 @@ def test_an_empty_choice_is_refused_before_a_broker_is_asked() -> None:
     """Forgetting the id must not mean all of them."""
     assert CliRunner().invoke(main.build(), ["dead", "drop", "--yes"]).exit_code == Exit.USAGE
     assert (
-        CliRunner().invoke(main.build(), ["dead", "requeue", "--all", "--queue", "stt.replies.dead", "--reply-to", "q"]).exit_code
+        CliRunner()
+        .invoke(main.build(), ["dead", "requeue", "--all", "--queue", "stt.replies.dead", "--reply-to", "q"])
+        .exit_code
         == Exit.USAGE
     )
 
@@ -97,7 +104,10 @@ def test_when_it_was_first_seen(headers: dict[str, Any], properties: dict[str, A
 
 def test_the_same_message_is_known_again_although_it_was_looked_at() -> None:
     """Only RabbitMQ's counts change from look to look."""
-    once, again = letter({"sttd-reason": "poison", "x-delivery-count": 1}), letter({"sttd-reason": "poison", "x-delivery-count": 2})
+    once, again = (
+        letter({"sttd-reason": "poison", "x-delivery-count": 1}),
+        letter({"sttd-reason": "poison", "x-delivery-count": 2}),
+    )
     assert once.same(again)
     assert not once.same(letter({"sttd-reason": "timed_out"}))
 
@@ -127,11 +137,27 @@ def requeued(subject: Letter, **given: Any) -> dead_copies.Fresh:
 def test_a_fresh_copy_has_no_past_and_nothing_that_rabbitmq_acts_on() -> None:
     """Attempts, expiry, x-death, CC: none of it may come along."""
     past = {"sttd-attempt": 4, "sttd-expires": 1, "x-death": [], "CC": ["q"], "BCC": ["q"], "anything": 1}
-    asked = {"stt-beam-size": 3, "stt-temperature": 0.5, "stt-vad": False, "stt-languages": ["ru", "en"], "stt-odd": {"a": 1}}
+    asked = {
+        "stt-beam-size": 3,
+        "stt-temperature": 0.5,
+        "stt-vad": False,
+        "stt-languages": ["ru", "en"],
+        "stt-odd": {"a": 1},
+    }
     fresh = requeued(letter(past | asked, expiration=5.0, user_id="u", priority=3))
-    assert fresh.message.headers == {"stt-beam-size": "3", "stt-temperature": "0.5", "stt-vad": False, "stt-languages": "ru,en"}
+    assert fresh.message.headers == {
+        "stt-beam-size": "3",
+        "stt-temperature": "0.5",
+        "stt-vad": False,
+        "stt-languages": "ru,en",
+    }
     assert (fresh.message.expiration, fresh.message.user_id, fresh.message.priority) == (None, None, 0)
-    assert (fresh.message.message_id, fresh.message.correlation_id, fresh.queue, fresh.warnings) == ("m", "c", "stt.requests", ())
+    assert (fresh.message.message_id, fresh.message.correlation_id, fresh.queue, fresh.warnings) == (
+        "m",
+        "c",
+        "stt.requests",
+        (),
+    )
 
 
 def test_a_request_that_had_no_id_of_its_own_gets_the_mark_that_says_so() -> None:
@@ -175,7 +201,9 @@ def test_what_cannot_be_requeued_says_what_to_do() -> None:
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text() | st.binary() | st.datetimes() | st.decimals(), st.lists, max_leaves=5
+        st.none() | st.booleans() | st.integers() | st.text() | st.binary() | st.datetimes() | st.decimals(),
+        st.lists,
+        max_leaves=5,
     )
 )
 def test_every_header_value_can_be_shown(value: Any) -> None:
@@ -187,4 +215,9 @@ def test_every_header_value_can_be_shown(value: Any) -> None:
 
 def test_amqp_integers_and_decimals_are_plain_numbers_and_text() -> None:
     """The library's own integer type prints its AMQP type letter."""
-    assert dead_report.plain({"a": True, "b": 3, "c": Decimal("1.5"), "d": b"\xff"}) == {"a": True, "b": 3, "c": "1.5", "d": "ff"}
+    assert dead_report.plain({"a": True, "b": 3, "c": Decimal("1.5"), "d": b"\xff"}) == {
+        "a": True,
+        "b": 3,
+        "c": "1.5",
+        "d": "ff",
+    }

@@ -55,7 +55,9 @@ BROKEN = errors.RejectedAudio("audio_unreadable", "broken")
         (sample("audio_unreadable", ""), transcript("текст"), False),
     ],
 )
-def test_a_note_is_judged_by_its_manifest(wanted: Sample, answer: Transcript | errors.SttdClientError, fine: bool) -> None:
+def test_a_note_is_judged_by_its_manifest(
+    wanted: Sample, answer: Transcript | errors.SttdClientError, fine: bool
+) -> None:
     """Word for word for short notes; some text for the long one; the very code for the damaged one."""
     assert (complaint(Heard(wanted, answer, 0.1)) is None) is fine
 

@@ -16,12 +16,18 @@ SENTENCE = "PRECONDITION_FAILED - inequivalent arg '{}' for queue 'stt.dead' in 
 @pytest.mark.parametrize(
     ("told", "said"),
     [
-        (SENTENCE.format("x-queue-type", "received 'quorum' but current is 'classic'"), "x-queue-type should be quorum, is classic"),
+        (
+            SENTENCE.format("x-queue-type", "received 'quorum' but current is 'classic'"),
+            "x-queue-type should be quorum, is classic",
+        ),
         (
             SENTENCE.format("x-message-ttl", "received the value '5' of type 'signedint' but current is none"),
             "x-message-ttl should be 5, is none",
         ),
-        (SENTENCE.format("x-expires", "received none but current is the value '7' of type 'byte'"), "x-expires should be none, is 7"),
+        (
+            SENTENCE.format("x-expires", "received none but current is the value '7' of type 'byte'"),
+            "x-expires should be none, is 7",
+        ),
         ("PRECONDITION_FAILED - something new", "PRECONDITION_FAILED - something new"),
     ],
 )

@@ -25,14 +25,20 @@ OURS = ("consumer", "consumer-gpu", "gateway", "users")
 
 def daemon_settings(environment: dict[str, Any]) -> Settings:
     """The settings that a daemon reads from this environment."""
-    given = {name.removeprefix("STTD_").lower(): value for name, value in environment.items() if name.startswith("STTD_") and value}
+    given = {
+        name.removeprefix("STTD_").lower(): value
+        for name, value in environment.items()
+        if name.startswith("STTD_") and value
+    }
     return Settings(**given)
 
 
 def test_the_file_keeps_the_official_schema() -> None:
     """What the Compose specification does not know, compose refuses."""
     schema = json.loads(
-        resources.files("check_jsonschema").joinpath("builtin_schemas/vendor/compose-spec.json").read_text(encoding="utf-8")
+        resources.files("check_jsonschema")
+        .joinpath("builtin_schemas/vendor/compose-spec.json")
+        .read_text(encoding="utf-8")
     )
 
     jsonschema.validators.validator_for(schema)(schema).validate(compose.load())
@@ -75,7 +81,10 @@ def test_no_two_services_want_one_host_port_and_consumers_have_many() -> None:
     (range_of_ports,) = services["consumer"]["ports"]
     first, last, inside = re.fullmatch(r"127\.0\.0\.1:(\d+)-(\d+):(\d+)", range_of_ports).groups()  # type: ignore[union-attr]  # fails if not so
     others = [
-        port.split(":")[1] for name, service in services.items() if not name.startswith("consumer") for port in service.get("ports", [])
+        port.split(":")[1]
+        for name, service in services.items()
+        if not name.startswith("consumer")
+        for port in service.get("ports", [])
     ]
 
     assert int(last) - int(first) + 1 >= 10
@@ -96,7 +105,10 @@ def test_no_two_services_want_one_host_port_and_consumers_have_many() -> None:
 def test_the_memory_limit_fits_the_bound_that_the_daemon_prints(given: dict[str, str]) -> None:
     """Below it, the kernel kills what is in order; far above it, it protects nobody. The other two lines are those of the docs."""
     service = compose.services(given)["consumer"]
-    bound, limit = memory.bound(daemon_settings(service["environment"]), LOADED).total, compose.size(service["mem_limit"])
+    bound, limit = (
+        memory.bound(daemon_settings(service["environment"]), LOADED).total,
+        compose.size(service["mem_limit"]),
+    )
 
     assert bound <= limit <= 1.35 * bound, f"bound {bound // MIB} MiB, limit {limit // MIB} MiB"
 
@@ -119,7 +131,9 @@ def test_the_gateways_settings_exist_and_hold() -> None:
     given = {name: value for name, value in gateway["environment"].items() if name.startswith("STTD_") and value}
     read = settings(**{name.removeprefix("STTD_").lower(): value for name, value in given.items()})
 
-    assert {name.removeprefix("STTD_").lower() for name in gateway["environment"]} - {"credentials_directory"} <= set(settings.model_fields)
+    assert {name.removeprefix("STTD_").lower() for name in gateway["environment"]} - {"credentials_directory"} <= set(
+        settings.model_fields
+    )
     assert float(gateway["stop_grace_period"].removesuffix("s")) > read.gateway_drain_seconds
     assert compose.size(gateway["mem_limit"]) > 2 * read.gateway_memory_bytes
 
@@ -135,7 +149,8 @@ def test_no_secret_is_written_down() -> None:
 def test_each_service_sees_its_own_password_only() -> None:
     """The gateway, which the world talks to, cannot read the daemon's; nobody but `users` sees all."""
     seen = {
-        name: {mount.split(":")[0] for mount in service["volumes"]} & {"users", "definitions", "daemon-credentials", "gateway-credentials"}
+        name: {mount.split(":")[0] for mount in service["volumes"]}
+        & {"users", "definitions", "daemon-credentials", "gateway-credentials"}
         for name, service in compose.services().items()
     }
 
@@ -161,7 +176,10 @@ def test_compose_waits_for_the_drain() -> None:
 def test_services_start_in_order() -> None:
     """Users before the broker, a broker that answers before those who need it."""
     services = compose.services()
-    order = {name: {other: how["condition"] for other, how in service.get("depends_on", {}).items()} for name, service in services.items()}
+    order = {
+        name: {other: how["condition"] for other, how in service.get("depends_on", {}).items()}
+        for name, service in services.items()
+    }
 
     assert order["rabbitmq"] == {"users": "service_completed_successfully"}
     assert order["consumer"] == order["gateway"] == order["consumer-gpu"] == {"rabbitmq": "service_healthy"}

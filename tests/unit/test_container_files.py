@@ -95,7 +95,11 @@ def test_what_is_copied_into_the_image_is_let_through_and_secrets_are_not() -> N
     """.dockerignore lets through only what is listed; `.env` is not."""
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     allowed = {line[1:] for line in lines if line.startswith("!")}
-    copied = {word for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, flags=re.MULTILINE) for word in line.split()[:-1]}
+    copied = {
+        word
+        for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, flags=re.MULTILINE)
+        for word in line.split()[:-1]
+    }
 
     assert "*" in lines
     assert all(any(word == entry or word.startswith(f"{entry}/") for entry in allowed) for word in copied)

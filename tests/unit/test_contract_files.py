@@ -184,8 +184,12 @@ def test_operations_use_only_messages_of_their_channel(asyncapi: dict[str, Any])
         assert all(message["$ref"].startswith(f"{channel}/messages/") for message in operation["messages"])
         reply = operation.get("reply")
         if reply:
-            assert resolve(asyncapi, reply["channel"]["$ref"])["address"] is None, "a reply address needs a channel without one"
-            assert all(message["$ref"].startswith(f"{reply['channel']['$ref']}/messages/") for message in reply["messages"])
+            assert resolve(asyncapi, reply["channel"]["$ref"])["address"] is None, (
+                "a reply address needs a channel without one"
+            )
+            assert all(
+                message["$ref"].startswith(f"{reply['channel']['$ref']}/messages/") for message in reply["messages"]
+            )
 
 
 def test_channels_are_the_queues_that_the_daemon_uses(asyncapi: dict[str, Any]) -> None:

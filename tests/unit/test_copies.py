@@ -32,7 +32,9 @@ HOSTILE = {
 
 def in_hand(body: bytes = b"audio", **properties: Any) -> Delivery:
     """A delivery with these properties, received at noon."""
-    incoming = Incoming("stt.requests.bulk", body, Properties(**properties), FakeSettler(), received=0.0, received_at=NOW)
+    incoming = Incoming(
+        "stt.requests.bulk", body, Properties(**properties), FakeSettler(), received=0.0, received_at=NOW
+    )
     return Delivery(incoming, RULES)
 
 
@@ -69,7 +71,11 @@ def test_progress_and_direct_replies_are_not_mandatory() -> None:
 def test_copies_carry_only_options_and_our_own_fresh_marks(kind: str) -> None:
     """With our rights a copied CC or BCC would be routed, a copied user id refused, a copied x-death counted (rows 86-88)."""
     held = in_hand(headers=HOSTILE | {"stt-language": "ru"}, message_id="m-1")
-    copy = copies.retry(held, ErrorCode.MODEL_ERROR) if kind == "retry" else copies.dead(held, DeadReason.TIMED_OUT, "timed_out")
+    copy = (
+        copies.retry(held, ErrorCode.MODEL_ERROR)
+        if kind == "retry"
+        else copies.dead(held, DeadReason.TIMED_OUT, "timed_out")
+    )
 
     ours = {names.ATTEMPT_HEADER, names.ERROR_CODE_HEADER, names.FIRST_SEEN_HEADER, names.WORKER_HEADER}
     assert set(copy.headers) == {"stt-language"} | ours | ({names.REASON_HEADER} if kind == "dead" else set())
@@ -134,7 +140,9 @@ def test_a_copied_option_means_what_it_meant(header: str, value: Any) -> None:
     assert parse(again, b"audio", now=NOW) == parse(held.incoming.properties, b"audio", now=NOW)
 
 
-@pytest.mark.parametrize("value", [1e300, -1e300, 2**64, {"deep": 1}, [1, [2]], b"\xff", bytearray(b"x"), None, "x" * 5000, ["x" * 5000]])
+@pytest.mark.parametrize(
+    "value", [1e300, -1e300, 2**64, {"deep": 1}, [1, [2]], b"\xff", bytearray(b"x"), None, "x" * 5000, ["x" * 5000]]
+)
 def test_option_headers_of_any_value_leave_a_copy_that_can_be_written(value: Any) -> None:
     """Pamqp refuses to write some values that it reads; a dead copy with one of them could never be published."""
     copied = copies.dead(in_hand(headers={"stt-temperature": value}), DeadReason.BAD_REPLY_TO, "bad_reply_to").headers
@@ -150,7 +158,12 @@ def test_a_parked_reply_says_where_it_should_have_gone() -> None:
     answer = copies.reply(held, copies.failure(held, ErrorCode.EXPIRED, "late", {}))
     parked = copies.parked(answer, held)
 
-    assert (parked.routing_key, parked.body, parked.correlation_id, parked.type) == ("stt.replies.dead", answer.body, "c-1", answer.type)
+    assert (parked.routing_key, parked.body, parked.correlation_id, parked.type) == (
+        "stt.replies.dead",
+        answer.body,
+        "c-1",
+        answer.type,
+    )
     assert parked.headers["sttd-reply-to"] == "gone"
     assert parked.headers[names.REPLY_ID_HEADER] == held.reply_id
     assert parked.message_id != answer.message_id

@@ -56,7 +56,10 @@ async def test_each_kind_of_file_decodes_to_the_samples_that_faster_whisper_give
 
 SHAPES = [("flac", "flac", rate, "mono") for rate in (8_000, 11_025, 22_050, 48_000, 96_000, 192_000)] + [
     (container, encoder, 48_000, layout)
-    for container, encoder, layouts in (("wav", "pcm_s16le", "mono stereo 2.1 quad 5.0 5.1 6.1"), ("mp4", "aac", "3.0 5.1"))
+    for container, encoder, layouts in (
+        ("wav", "pcm_s16le", "mono stereo 2.1 quad 5.0 5.1 6.1"),
+        ("mp4", "aac", "3.0 5.1"),
+    )
     for layout in layouts.split()
 ]
 
@@ -94,7 +97,9 @@ async def test_a_video_note_gives_its_sound(pool: DecoderPool) -> None:
     assert (decoded.info.format, decoded.info.codec, decoded.info.truncated) == ("mov", "aac", False)
 
 
-@pytest.mark.parametrize(("container", "encoder"), [("avi", "libmp3lame"), ("wv", "wavpack"), ("mpegts", "aac"), ("ac3", "ac3")])
+@pytest.mark.parametrize(
+    ("container", "encoder"), [("avi", "libmp3lame"), ("wv", "wavpack"), ("mpegts", "aac"), ("ac3", "ac3")]
+)
 async def test_containers_outside_the_list_are_refused_by_name(pool: DecoderPool, container: str, encoder: str) -> None:
     """AVI, MPEG-TS and others: each demuxer less is code less that strangers' bytes reach."""
     audio = files.encode(container, encoder, 44_100, "stereo", files.tone(1, 44_100))
@@ -103,7 +108,10 @@ async def test_containers_outside_the_list_are_refused_by_name(pool: DecoderPool
 
 async def test_windows_media_is_refused(pool: DecoderPool) -> None:
     """By its container: FFmpeg's readers of it are large and old, and no phone writes it."""
-    assert await refusal(pool, bytes.fromhex("3026B2758E66CF11A6D900AA0062CE6C") + bytes(5000)) == ErrorCode.UNSUPPORTED_MEDIA
+    assert (
+        await refusal(pool, bytes.fromhex("3026B2758E66CF11A6D900AA0062CE6C") + bytes(5000))
+        == ErrorCode.UNSUPPORTED_MEDIA
+    )
 
 
 async def test_a_codec_outside_the_list_is_refused_before_it_is_opened(pool: DecoderPool) -> None:

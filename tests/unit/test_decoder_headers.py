@@ -19,7 +19,9 @@ def test_every_kind_that_is_taken_is_recognised_by_its_first_bytes(name: str) ->
     assert not headers.is_cut(audio, NAMES.get(kind, kind))
 
 
-@pytest.mark.parametrize("audio", [b"", b"x", b"ffconcat version 1.0\n", b"\x89PNG\r\n", b"%PDF-1.7", "Привет".encode()])
+@pytest.mark.parametrize(
+    "audio", [b"", b"x", b"ffconcat version 1.0\n", b"\x89PNG\r\n", b"%PDF-1.7", "Привет".encode()]
+)
 def test_other_bytes_are_not_taken_for_audio(audio: bytes) -> None:
     """A novel, a picture or nothing at all is an unknown format."""
     assert not headers.looks_like_audio(audio)
@@ -43,7 +45,8 @@ def test_an_ogg_file_that_ends_inside_its_last_page_is_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    ("announced", "cut"), [(8000, False), (8040, False), (16_000, True), (4_000_000_000, True), (0, False), (2**32 - 1, False)]
+    ("announced", "cut"),
+    [(8000, False), (8040, False), (16_000, True), (4_000_000_000, True), (0, False), (2**32 - 1, False)],
 )
 def test_a_wav_with_less_data_than_announced_is_cut_unless_its_writer_could_not_know(announced: int, cut: bool) -> None:
     """Pipes leave 0 or 4 GiB - 1 in the header; any other size beyond the file's end is a loss."""

@@ -138,9 +138,12 @@ async def test_a_child_killed_between_two_files_costs_nobody_anything(make: Make
 
 
 @pytest.mark.parametrize(
-    ("file", "loss"), [(b"segfault", "died"), (b"exit", "died"), (b"babble", "protocol"), (b"lie", "protocol"), (b"endless", "protocol")]
+    ("file", "loss"),
+    [(b"segfault", "died"), (b"exit", "died"), (b"babble", "protocol"), (b"lie", "protocol"), (b"endless", "protocol")],
 )
-async def test_a_file_that_breaks_two_children_is_the_callers_fault(make: Make, losses: list[str], file: bytes, loss: str) -> None:
+async def test_a_file_that_breaks_two_children_is_the_callers_fault(
+    make: Make, losses: list[str], file: bytes, loss: str
+) -> None:
     """A crash, an exit, bytes that are no frame, an answer that is none: tried twice, then refused; the pool goes on."""
     pool = await make(faulty=True)
     with pytest.raises(AudioRejected) as caught:
@@ -151,7 +154,9 @@ async def test_a_file_that_breaks_two_children_is_the_callers_fault(make: Make, 
     assert (await pool.decode(b"good")).info.duration == 1.0
 
 
-async def test_a_file_that_always_wants_more_room_is_refused_and_gives_its_room_back(make: Make, losses: list[str]) -> None:
+async def test_a_file_that_always_wants_more_room_is_refused_and_gives_its_room_back(
+    make: Make, losses: list[str]
+) -> None:
     """Asked for three times: as a short note, with what it said, with all that may be; then it is enough."""
     pool = await make(faulty=True)
     with pytest.raises(AudioRejected) as caught:
@@ -171,7 +176,9 @@ async def test_a_file_that_takes_too_long_is_killed_twice_and_refused(make: Make
     assert (await pool.decode(b"good")).info.duration == 1.0
 
 
-async def test_an_exception_in_the_child_is_answered_by_the_name_of_its_class_only(make: Make, losses: list[str]) -> None:
+async def test_an_exception_in_the_child_is_answered_by_the_name_of_its_class_only(
+    make: Make, losses: list[str]
+) -> None:
     """An exception's text may quote the file: it stays in the child, which lives on."""
     pool = await make(faulty=True)
     before = children()

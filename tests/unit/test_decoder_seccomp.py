@@ -37,7 +37,9 @@ def x86() -> bytes:
 
 
 @pytest.mark.parametrize(
-    "number", [0, 1, 11, 12, 202, 228, 231, 318], ids="read write munmap brk futex clock_gettime exit_group getrandom".split()
+    "number",
+    [0, 1, 11, 12, 202, 228, 231, 318],
+    ids="read write munmap brk futex clock_gettime exit_group getrandom".split(),
 )
 def test_what_decoding_needs_is_allowed(x86: bytes, number: int) -> None:
     """Memory, the socket that is open, the clock, the end."""

@@ -37,7 +37,17 @@ PAGES = sorted(
         *ROOT.glob("examples/*/*.md"),
     ]
 )
-KNOWN_PROGRAMS = {"make", "sttd", "docker", "pip", "export", "install", "rabbitmqctl", "rabbitmq-diagnostics", "promtool"}
+KNOWN_PROGRAMS = {
+    "make",
+    "sttd",
+    "docker",
+    "pip",
+    "export",
+    "install",
+    "rabbitmqctl",
+    "rabbitmq-diagnostics",
+    "promtool",
+}
 KNOWN_PROGRAMS |= {"python", "python3", "node", "npm", "php", "celery", "systemctl", "kubectl", "curl", "openssl"}
 COMPOSE = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 
@@ -63,7 +73,9 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 def make_targets() -> set[str]:
     """What `make` knows."""
-    return set(re.findall(r"^([a-z][a-z-]*):(?!=)", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    return set(
+        re.findall(r"^([a-z][a-z-]*):(?!=)", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    )
 
 
 def is_sttd_command(words: list[str]) -> bool:
@@ -129,7 +141,9 @@ def test_every_setting_and_metric_that_is_named_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     known = {*Settings.model_fields, *GatewaySettings.model_fields}
     settings = {f"STTD_{name.upper()}" for name in known} | {"STTD_TIMEOUT", "STTD_NAME", "STTD_GATEWAY_", "STTD_"}
-    settings |= set(re.findall(r"\$\{(STTD_\w+)", COMPOSE)) | {"STTD_RABBITMQ_PASSWORD"}  # the last one: in the changelog, as gone
+    settings |= set(re.findall(r"\$\{(STTD_\w+)", COMPOSE)) | {
+        "STTD_RABBITMQ_PASSWORD"
+    }  # the last one: in the changelog, as gone
     metrics = {row.name for row in Metrics().described}
 
     assert set(re.findall(r"\bSTTD_[A-Z0-9_]*", text)) <= settings
@@ -153,7 +167,9 @@ def test_examples_are_valid_in_their_language(page: Path) -> None:
         json.loads(block)
     node = shutil.which("node")
     for block in blocks(page, "js") if node else []:
-        checked = subprocess.run([str(node), "--check", "-"], input=block, text=True, capture_output=True, timeout=30, check=False)
+        checked = subprocess.run(
+            [str(node), "--check", "-"], input=block, text=True, capture_output=True, timeout=30, check=False
+        )
         assert checked.returncode == 0, checked.stderr
 
 
@@ -163,7 +179,9 @@ def test_the_json_examples_of_the_contract_keep_their_schemas() -> None:
     request, *replies = (json.loads(block) for block in blocks(ROOT / "docs" / "contract.md", "json"))
     reply_schema = json.loads((contract / "reply.schema.json").read_text(encoding="utf-8"))
 
-    Draft202012Validator(json.loads((contract / "request-json.schema.json").read_text(encoding="utf-8"))).validate(request)
+    Draft202012Validator(json.loads((contract / "request-json.schema.json").read_text(encoding="utf-8"))).validate(
+        request
+    )
     assert [reply["status"] for reply in replies] == ["completed", "failed"]
     for reply in replies:
         Draft202012Validator(reply_schema).validate(reply)
@@ -185,7 +203,9 @@ def test_the_exit_code_table_is_complete() -> None:
     """A supervisor is configured by this table."""
     text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8").partition("### Exit codes")[2]
 
-    assert [int(code) for code in re.findall(r"^\| (\d+) \|", text, flags=re.MULTILINE)] == [int(code) for code in ExitCode]
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", text, flags=re.MULTILINE)] == [
+        int(code) for code in ExitCode
+    ]
 
 
 def test_the_changelog_has_a_place_for_what_is_new() -> None:

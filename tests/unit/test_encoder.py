@@ -26,7 +26,9 @@ from consumer.errors import ModelUnavailable
 from consumer.models import demo_directory
 from tests.support.notes import short_notes
 
-needs_openvino = pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="openvino is for x86-64 under Linux")
+needs_openvino = pytest.mark.skipif(
+    importlib.util.find_spec("openvino") is None, reason="openvino is for x86-64 under Linux"
+)
 MEL = np.zeros((1, 80, 3000), np.float32)
 ENCODED = np.random.default_rng(0).standard_normal((1, 1500, 8)).astype(np.float32)
 
@@ -63,7 +65,9 @@ def test_a_near_race_is_run_again_and_the_best_times_count() -> None:
     assert verdict.gain == 2.0
 
 
-@pytest.mark.parametrize("ours", [-ENCODED, np.full_like(ENCODED, np.nan), ENCODED[:, :750]], ids=["other", "not a number", "shorter"])
+@pytest.mark.parametrize(
+    "ours", [-ENCODED, np.full_like(ENCODED, np.nan), ENCODED[:, :750]], ids=["other", "not a number", "shorter"]
+)
 def test_an_encoder_that_says_something_else_is_refused(ours: Floats) -> None:
     """Whatever the reason (damaged file, unknown CPU), wrong text for every note would follow."""
     clock = Clock()
@@ -96,7 +100,9 @@ def choose(wanted: encoder.Setting, directory: Path, *, device: str = "cpu") -> 
     def unreachable(*_: object) -> Floats:
         raise AssertionError
 
-    return encoder.choose(wanted, directory, device=device, compute_type="int8_float32", slots=1, mel=lambda: MEL, reference=unreachable)
+    return encoder.choose(
+        wanted, directory, device=device, compute_type="int8_float32", slots=1, mel=lambda: MEL, reference=unreachable
+    )
 
 
 def test_ctranslate2_by_name_asks_nobody(tmp_path: Path) -> None:
@@ -106,8 +112,12 @@ def test_ctranslate2_by_name_asks_nobody(tmp_path: Path) -> None:
     assert lines == []
 
 
-@pytest.mark.parametrize(("directory", "device", "reason"), [("nowhere", "cpu", "No such file"), ("nowhere", "cuda", "on the CPU only")])
-def test_auto_goes_on_with_ctranslate2_and_says_why_once(directory: str, device: str, reason: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("directory", "device", "reason"), [("nowhere", "cpu", "No such file"), ("nowhere", "cuda", "on the CPU only")]
+)
+def test_auto_goes_on_with_ctranslate2_and_says_why_once(
+    directory: str, device: str, reason: str, tmp_path: Path
+) -> None:
     """A slower daemon is a working one; the one line is where an operator finds out."""
     with capture_logs() as lines:
         assert choose("auto", tmp_path / directory, device=device) is None
@@ -143,7 +153,9 @@ def test_importing_the_library_tells_nobody(tmp_path: Path) -> None:
         "print(seen)\n"
     )
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
     assert (done.stdout.strip(), list(tmp_path.iterdir())) == ("[]", [])
 
 
@@ -307,7 +319,15 @@ def models() -> dict[str, model.LoadedModel]:
     """The bundled model with either encoder."""
     kinds: tuple[encoder.Setting, ...] = ("ctranslate2", "openvino")
     return {
-        kind: model.load(demo_directory(), name="demo", device="cpu", compute_type="auto", slots=1, gate=CountingGate(1), encoding=kind)
+        kind: model.load(
+            demo_directory(),
+            name="demo",
+            device="cpu",
+            compute_type="auto",
+            slots=1,
+            gate=CountingGate(1),
+            encoding=kind,
+        )
         for kind in kinds
     }
 

@@ -90,7 +90,9 @@ def test_floats_are_read_as_they_are(kind: str, tmp_path: Path) -> None:
     assert np.array_equal(file.vector("layer_norm/gamma"), stored["encoder/layer_norm/gamma"].astype(np.float32))
 
 
-@pytest.mark.parametrize(("kind", "scale"), [("int8", np.array([1, 2, 4, 8], np.float32)), ("int16", np.array(16, np.float32))])
+@pytest.mark.parametrize(
+    ("kind", "scale"), [("int8", np.array([1, 2, 4, 8], np.float32)), ("int16", np.array(16, np.float32))]
+)
 def test_integers_are_divided_by_their_scale(kind: str, scale: npt.NDArray[np.float32], tmp_path: Path) -> None:
     """int8 has one scale for each row, int16 one for all: the value is the integer over the scale."""
     integers = np.arange(16).reshape(4, 4).astype(kind)
@@ -122,7 +124,10 @@ def test_a_tensor_stored_under_another_name_is_found(tmp_path: Path) -> None:
     """ctranslate2 stores equal tensors once, under the first name in the alphabet: that can be the decoder's."""
     stored = tensors()
     norm = stored.pop("encoder/layer_norm/gamma")
-    file = read(binary(stored | {"decoder/layer_norm/gamma": norm}, {"encoder/layer_norm/gamma": "decoder/layer_norm/gamma"}), tmp_path)
+    file = read(
+        binary(stored | {"decoder/layer_norm/gamma": norm}, {"encoder/layer_norm/gamma": "decoder/layer_norm/gamma"}),
+        tmp_path,
+    )
     assert np.array_equal(file.vector("layer_norm/gamma"), norm)
 
 
@@ -146,16 +151,24 @@ def having(name: str, array: npt.NDArray[Any]) -> Stored:
         (binary(tensors())[:700], "does not fit|damaged"),
         (binary(without("conv2/bias")), "lacks conv2/bias"),
         (binary(without("conv1/weight")), "no usable encoder/conv1/weight"),
-        (binary(having("layer_0/self_attention/relative_keys", np.ones((2, 2), np.float32))), "has layer_0/self_attention/relative_keys"),
+        (
+            binary(having("layer_0/self_attention/relative_keys", np.ones((2, 2), np.float32))),
+            "has layer_0/self_attention/relative_keys",
+        ),
         (binary(having("layer_4000000000/ffn/layer_norm/beta", np.ones(4, np.float32))), "lacks layer_1/"),
-        (binary(having("layer_norm/beta", np.ones(5, np.float32))), r"layer_norm/beta has the shape \(5,\), expected \(4,\)"),
+        (
+            binary(having("layer_norm/beta", np.ones(5, np.float32))),
+            r"layer_norm/beta has the shape \(5,\), expected \(4,\)",
+        ),
         (binary(having("layer_0/ffn/linear_1/weight", np.ones((4, 16), np.int8))), "integers without a scale"),
         (binary(having("layer_norm/beta", np.ones(4, np.int8))), "integers without a scale"),
         (binary(having("num_heads", np.array(3, np.int16))), "3 attention heads for a width of 4"),
         (binary(having("num_heads", np.array(np.nan, np.float32))), "0 attention heads"),
     ],
 )
-def test_a_file_that_is_not_a_whisper_encoder_is_refused_with_its_reason(content: bytes, reason: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_whisper_encoder_is_refused_with_its_reason(
+    content: bytes, reason: str, tmp_path: Path
+) -> None:
     """Another computation under the same names would pass for the encoder until the self-test; better to say what is wrong."""
     with pytest.raises(EncoderUnavailable, match=reason):
         read(content, tmp_path)
@@ -164,7 +177,9 @@ def test_a_file_that_is_not_a_whisper_encoder_is_refused_with_its_reason(content
 def test_a_scale_of_zero_is_refused_when_it_is_read(tmp_path: Path) -> None:
     """Division by it would be infinite weights."""
     name = "encoder/conv1/weight"
-    file = read(binary(tensors() | {name: np.ones((4, 3, 3), np.int8), f"{name}_scale": np.zeros(4, np.float32)}), tmp_path)
+    file = read(
+        binary(tensors() | {name: np.ones((4, 3, 3), np.int8), f"{name}_scale": np.zeros(4, np.float32)}), tmp_path
+    )
     with pytest.raises(EncoderUnavailable, match="scale of conv1/weight"):
         file.matrix("conv1/weight")
 
@@ -180,7 +195,9 @@ def test_a_file_that_is_gone_is_a_reason(tmp_path: Path) -> None:
 def test_no_damage_makes_it_crash(tmp_path: Path, data: st.DataObject) -> None:
     """A flipped byte or a cut is a file that still reads, or a reason; anything else would end the daemon's start."""
     content = bytearray(binary(tensors(), {"encoder/x": "decoder/y"}))
-    for place, value in data.draw(st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)), max_size=3)):
+    for place, value in data.draw(
+        st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)), max_size=3)
+    ):
         content[place] = value
     try:
         file = read(bytes(content[: data.draw(st.integers(0, len(content)))]), tmp_path)

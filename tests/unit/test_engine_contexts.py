@@ -45,7 +45,9 @@ class Words:
 
 def said(*tokens: int, seconds: float = 1.0, score: float = -0.2) -> Any:
     """What ctranslate2 gives for one window: a first timestamp, the tokens, a last one."""
-    return SimpleNamespace(sequences_ids=[[NO_TIMES + 1, *tokens, NO_TIMES + 1 + round(seconds / 0.02)]], scores=[score])
+    return SimpleNamespace(
+        sequences_ids=[[NO_TIMES + 1, *tokens, NO_TIMES + 1 + round(seconds / 0.02)]], scores=[score]
+    )
 
 
 @pytest.mark.parametrize(
@@ -140,7 +142,9 @@ def test_a_window_that_is_nearly_full_is_read_whole(contexts: Contexts) -> None:
 
 
 @pytest.mark.parametrize(("contexts", "again"), [(TRIM, []), (DYNAMIC, [("encode", 3000)])])
-def test_a_doubtful_result_is_computed_again_in_full_and_the_window_stays_full(contexts: Contexts, again: list[tuple[str, int]]) -> None:
+def test_a_doubtful_result_is_computed_again_in_full_and_the_window_stays_full(
+    contexts: Contexts, again: list[tuple[str, int]]
+) -> None:
     """Higher temperatures and word times then see what stock faster-whisper sees; each time is counted and logged, without its text."""
     full = said(0, 1)
     inner = Counted(said(0, 1, score=-3.0), full)
@@ -167,7 +171,9 @@ def test_a_language_that_is_not_sure_is_looked_for_in_the_full_context() -> None
 @pytest.mark.parametrize("contexts", [TRIM, DYNAMIC])
 async def test_the_samples_say_the_same_with_short_contexts(contexts: Contexts) -> None:
     """On the model at hand; for any other, the user's own audio tells (docs/engine.md)."""
-    loaded = models.load(demo_directory(), name="demo", device="cpu", compute_type="auto", slots=2, gate=SlotGate(2), contexts=contexts)
+    loaded = models.load(
+        demo_directory(), name="demo", device="cpu", compute_type="auto", slots=2, gate=SlotGate(2), contexts=contexts
+    )
     engine = WhisperTranscriber(loaded, threads=2)
     await engine.self_test()
     assert engine.context_reruns == {}

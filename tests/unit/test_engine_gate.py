@@ -111,7 +111,9 @@ def test_a_stopped_job_never_reaches_the_model(gate_of: Callable[[int], Gate]) -
     assert calls == []
 
 
-def test_a_job_that_is_stopped_while_it_waits_gives_its_turn_to_the_next(gate_of: Callable[[int], Gate], pool: ThreadPoolExecutor) -> None:
+def test_a_job_that_is_stopped_while_it_waits_gives_its_turn_to_the_next(
+    gate_of: Callable[[int], Gate], pool: ThreadPoolExecutor
+) -> None:
     """A cancelled note in the queue costs nobody time, and its slot is not lost."""
     gate, holder, waiting = gate_of(1), Held(), job()
 
@@ -133,7 +135,9 @@ def test_a_job_that_is_stopped_while_it_waits_gives_its_turn_to_the_next(gate_of
     assert gate.busy == 0
 
 
-def test_a_job_has_begun_with_its_first_call_and_not_before(gate_of: Callable[[int], Gate], pool: ThreadPoolExecutor) -> None:
+def test_a_job_has_begun_with_its_first_call_and_not_before(
+    gate_of: Callable[[int], Gate], pool: ThreadPoolExecutor
+) -> None:
     """A drain leaves to the broker what no model call was made for."""
     gate, holder, waits = gate_of(1), Held(), job()
 

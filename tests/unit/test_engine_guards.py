@@ -8,10 +8,18 @@ from consumer.engine.guards import marked
 from schemas.reply import Segment
 
 
-def segment(text: str, *, seconds: float = 5.0, number: int = 0, compression_ratio: float = 1.2, no_speech_prob: float = 0.1) -> Segment:
+def segment(
+    text: str, *, seconds: float = 5.0, number: int = 0, compression_ratio: float = 1.2, no_speech_prob: float = 0.1
+) -> Segment:
     """A segment that is unremarkable but for what the test says."""
     return Segment(
-        id=number, start=0, end=seconds, text=text, avg_logprob=-0.3, no_speech_prob=no_speech_prob, compression_ratio=compression_ratio
+        id=number,
+        start=0,
+        end=seconds,
+        text=text,
+        avg_logprob=-0.3,
+        no_speech_prob=no_speech_prob,
+        compression_ratio=compression_ratio,
     )
 
 

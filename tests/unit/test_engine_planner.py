@@ -18,7 +18,9 @@ class Note:
     bulk: bool = False
 
 
-def call(planner: Planner[Call], now: float, remaining: float = 3.0, *, bulk: bool = False, kind: Hashable = None) -> Call:
+def call(
+    planner: Planner[Call], now: float, remaining: float = 3.0, *, bulk: bool = False, kind: Hashable = None
+) -> Call:
     """A call of a note of its own, waiting from now on."""
     added = Call(Note(remaining, bulk), now, kind)
     planner.add(added, now)
@@ -112,7 +114,9 @@ def test_of_ten_starts_one_is_bulks_while_it_waits() -> None:
     while starts := planner.take(0):
         lanes.append(starts[0].calls[0].work.bulk)
         planner.done(starts[0])
-    assert [position for position, bulk in enumerate(lanes[:30]) if bulk] == [BULK_EVERY * turn - 1 for turn in (1, 2, 3)]
+    assert [position for position, bulk in enumerate(lanes[:30]) if bulk] == [
+        BULK_EVERY * turn - 1 for turn in (1, 2, 3)
+    ]
     assert len(lanes) == 43
 
 

@@ -64,7 +64,9 @@ class Desk:
         self.pool = pool
         self.order: list[str] = []
 
-    def submit(self, job: Job, call: Callable[[], Any], *, batch: Batchable[Any] | None = None, begins: bool = True) -> Future[Any]:
+    def submit(
+        self, job: Job, call: Callable[[], Any], *, batch: Batchable[Any] | None = None, begins: bool = True
+    ) -> Future[Any]:
         """Call from a thread of its own, and return when the call waits or runs."""
         before = self.gate.waiting + self.gate.busy
 
@@ -121,7 +123,9 @@ def test_the_note_with_least_audio_left_is_next(desk: Desk) -> None:
     long, note = job(600), job(3)
     ending = job(600)
     ending.heard_seconds = 599.0
-    futures = [desk.submit(whose, desk.noted(name)) for whose, name in ((long, "long"), (note, "note"), (ending, "ending"))]
+    futures = [
+        desk.submit(whose, desk.noted(name)) for whose, name in ((long, "long"), (note, "note"), (ending, "ending"))
+    ]
     held.release.set()
     assert [future.result(PATIENCE) for future in futures] == ["long", "note", "ending"]
     assert desk.order == ["ending", "note", "long"]
@@ -229,7 +233,9 @@ class Engine:
 
     def submit(self, desk: Desk, item: str, whose: Job | None = None) -> Future[Any]:
         """Ask from a thread of its own."""
-        return desk.submit(whose or job(), lambda: self.one(item), batch=Batchable("generate", "engine", item, self.all))
+        return desk.submit(
+            whose or job(), lambda: self.one(item), batch=Batchable("generate", "engine", item, self.all)
+        )
 
 
 @pytest.fixture
@@ -288,7 +294,9 @@ def test_without_coalescing_a_batchable_call_runs_alone(desk: Desk, engine: Engi
     assert engine.batches == []
 
 
-def test_a_job_that_is_stopped_while_its_batch_runs_ends_at_once_and_the_others_get_their_results(gpu: Desk, engine: Engine) -> None:
+def test_a_job_that_is_stopped_while_its_batch_runs_ends_at_once_and_the_others_get_their_results(
+    gpu: Desk, engine: Engine
+) -> None:
     """Its place in the batch is computed for nobody."""
     held, stopped = gpu.occupy(), job(30)  # longer than the other: not the one whose thread computes
     engine.go_on.clear()

@@ -134,7 +134,9 @@ async def test_many_at_once_say_what_each_says_alone(engine: WhisperTranscriber)
 async def test_it_hears_what_stock_faster_whisper_hears(loaded: LoadedModel, engine: WhisperTranscriber) -> None:
     """The gate and the threads change who waits, never what is said."""
     for sample, vad in ((NOTES[0], True), (NOTES[1], False)):
-        stock, _ = loaded._whisper.transcribe(pcm(sample), language="ru", vad_filter=vad, condition_on_previous_text=False, temperature=0.0)
+        stock, _ = loaded._whisper.transcribe(
+            pcm(sample), language="ru", vad_filter=vad, condition_on_previous_text=False, temperature=0.0
+        )
         ours = await engine.transcribe(Job(pcm(sample), replace(RU, vad=vad, temperatures=(0.0,))))
         assert ours.text == "".join(segment.text for segment in stock).strip()
 
@@ -155,7 +157,9 @@ async def test_detecting_the_language_costs_no_second_encoding_and_changes_no_wo
     """Stock faster-whisper 1.2.1 encodes the first window twice; one encoding serves both, and the text is the same."""
     options = replace(AUTO, vad=vad, temperatures=(0.0,))
     for sample in NOTES[:3]:
-        stock, info = loaded._whisper.transcribe(pcm(sample), vad_filter=vad, condition_on_previous_text=False, temperature=0.0)
+        stock, info = loaded._whisper.transcribe(
+            pcm(sample), vad_filter=vad, condition_on_previous_text=False, temperature=0.0
+        )
         text, in_stock = "".join(segment.text for segment in stock).strip(), gate.windows
         ours = await engine.transcribe(Job(pcm(sample), options))
         assert (ours.text, ours.language) == (text, info.language)
@@ -182,7 +186,9 @@ async def test_long_audio_is_heard_in_windows_by_two_threads_and_joined_in_order
     gate.threads.clear()
     cut = await cutting.transcribe(Job(pcm(LONG), options))
     assert len(gate.threads) == 2
-    right = [SequenceMatcher(None, words(LONG.text), words(heard.text), autojunk=False).ratio() for heard in (whole, cut)]
+    right = [
+        SequenceMatcher(None, words(LONG.text), words(heard.text), autojunk=False).ratio() for heard in (whole, cut)
+    ]
     assert min(right) > 0.7
     assert [segment.id for segment in cut.segments] == list(range(len(cut.segments)))
     times = [time for segment in cut.segments for time in (segment.start, segment.end)]
@@ -193,7 +199,9 @@ async def test_long_audio_is_heard_in_windows_by_two_threads_and_joined_in_order
     assert "".join(word.word for word in heard).strip() == cut.text
 
 
-async def test_the_language_of_long_audio_is_detected_in_its_first_window(cutting: WhisperTranscriber, gate: WatchedGate) -> None:
+async def test_the_language_of_long_audio_is_detected_in_its_first_window(
+    cutting: WhisperTranscriber, gate: WatchedGate
+) -> None:
     """Once, and without another encoding."""
     fixed = await cutting.transcribe(Job(pcm(LONG), replace(RU, temperatures=(0.0,))))
     encoded, gate.windows = gate.windows, 0
@@ -204,7 +212,9 @@ async def test_the_language_of_long_audio_is_detected_in_its_first_window(cuttin
 async def test_progress_in_windows_rises_and_the_text_only_grows_at_its_end(cutting: WhisperTranscriber) -> None:
     """Whichever window is done first."""
     reports: list[tuple[float, str]] = []
-    heard = await cutting.transcribe(Job(pcm(LONG), RU, on_progress=lambda fraction, text: reports.append((fraction, text))))
+    heard = await cutting.transcribe(
+        Job(pcm(LONG), RU, on_progress=lambda fraction, text: reports.append((fraction, text)))
+    )
     assert [fraction for fraction, _ in reports] == sorted({fraction for fraction, _ in reports})
     assert 0 < reports[0][0] < reports[-1][0] < 1
     texts = [text for _, text in reports]
@@ -223,7 +233,9 @@ async def test_stopping_long_audio_stops_all_its_windows(cutting: WhisperTranscr
 
 
 @pytest.mark.parametrize("options", [replace(RU, vad=False), replace(RU, condition_on_previous_text=True)])
-async def test_what_cannot_be_cut_is_heard_in_one_go(cutting: WhisperTranscriber, gate: WatchedGate, options: JobOptions) -> None:
+async def test_what_cannot_be_cut_is_heard_in_one_go(
+    cutting: WhisperTranscriber, gate: WatchedGate, options: JobOptions
+) -> None:
     """Without voice detection nobody knows the silences; conditioned on the text before, windows cannot run side by side."""
     heard = await cutting.transcribe(Job(pcm(LONG), replace(options, temperatures=(0.0,))))
     assert heard.segments
@@ -281,7 +293,9 @@ class _Counting:
 async def test_progress_rises_and_the_text_grows(engine: WhisperTranscriber) -> None:
     """Reports come during the work, and none claims to be the end."""
     reports: list[tuple[float, str]] = []
-    heard = await engine.transcribe(Job(pcm(LONG), RU, on_progress=lambda fraction, text: reports.append((fraction, text))))
+    heard = await engine.transcribe(
+        Job(pcm(LONG), RU, on_progress=lambda fraction, text: reports.append((fraction, text)))
+    )
     fractions = [fraction for fraction, _ in reports]
     assert len(reports) == len(heard.segments) > 3
     assert fractions == sorted(fractions)
@@ -299,7 +313,9 @@ async def test_a_job_that_is_stopped_ends_at_the_next_window(engine: WhisperTran
     assert 1 <= gate.calls <= 3  # encode, generate, and perhaps a second temperature; the file has several windows
 
 
-async def test_a_job_that_is_stopped_inside_a_window_makes_no_further_call(engine: WhisperTranscriber, gate: WatchedGate) -> None:
+async def test_a_job_that_is_stopped_inside_a_window_makes_no_further_call(
+    engine: WhisperTranscriber, gate: WatchedGate
+) -> None:
     """The gate is asked before each call, not only between segments."""
     job = Job(pcm(LONG), RU)
     gate.before = job.stop.set
@@ -350,7 +366,9 @@ async def test_the_callers_set_of_languages_is_kept(engine: WhisperTranscriber) 
 
 
 @pytest.mark.parametrize("options", [replace(RU, language="yue"), replace(AUTO, languages=("yue",))])
-async def test_a_language_that_the_model_does_not_know_is_a_bad_request(engine: WhisperTranscriber, options: JobOptions) -> None:
+async def test_a_language_that_the_model_does_not_know_is_a_bad_request(
+    engine: WhisperTranscriber, options: JobOptions
+) -> None:
     """It can never succeed, so it is not retried; faster-whisper would answer in a random one."""
     with pytest.raises(RequestFailed, match="does not know yue") as caught:
         await engine.transcribe(Job(pcm(NOTES[0]), options))
@@ -358,7 +376,9 @@ async def test_a_language_that_the_model_does_not_know_is_a_bad_request(engine: 
 
 
 @pytest.mark.parametrize("options", [RU, AUTO, replace(AUTO, languages=("en", "ru"))])
-async def test_silence_is_no_speech_and_costs_no_model_call(engine: WhisperTranscriber, gate: WatchedGate, options: JobOptions) -> None:
+async def test_silence_is_no_speech_and_costs_no_model_call(
+    engine: WhisperTranscriber, gate: WatchedGate, options: JobOptions
+) -> None:
     """The language is then the one that was asked for, or the default; big models invent text when they must listen to nothing."""
     heard = await engine.transcribe(Job(pcm(SILENCE), options))
     assert (heard.segments, heard.text, heard.language) == ([], "", "ru")
@@ -395,7 +415,9 @@ async def test_samples_that_are_no_numbers_count_as_silence(engine: WhisperTrans
     assert words(heard.text) == words(NOTES[0].text)
 
 
-async def test_what_the_model_raises_is_a_model_error_without_its_words(engine: WhisperTranscriber, gate: WatchedGate) -> None:
+async def test_what_the_model_raises_is_a_model_error_without_its_words(
+    engine: WhisperTranscriber, gate: WatchedGate
+) -> None:
     """A library's message may quote anything; the caller reads the class, the log has the chain."""
 
     def fail() -> None:

@@ -31,7 +31,9 @@ SPANS = st.lists(st.tuples(st.integers(1, 50), st.integers(1, 80)), max_size=30)
 
 def segment(start: float, end: float, text: str = " x", words: list[Word] | None = None) -> Segment:
     """A segment of the reply."""
-    return Segment(id=0, start=start, end=end, text=text, avg_logprob=-0.1, no_speech_prob=0.0, compression_ratio=1.0, words=words)
+    return Segment(
+        id=0, start=start, end=end, text=text, avg_logprob=-0.1, no_speech_prob=0.0, compression_ratio=1.0, words=words
+    )
 
 
 @given(SPANS, st.integers(10, 60))
@@ -78,7 +80,12 @@ def test_segments_are_joined_in_order_as_far_as_no_window_is_missing() -> None:
 def test_times_in_the_padding_after_a_window_are_its_end() -> None:
     """Whisper's last timestamp may lie behind the sound: over the next window's words."""
     late = segment(
-        29.0, 31.2, words=[Word(start=29.0, end=29.9, word=" a", probability=1.0), Word(start=30.1, end=31.2, word=" b", probability=1.0)]
+        29.0,
+        31.2,
+        words=[
+            Word(start=29.0, end=29.9, word=" a", probability=1.0),
+            Word(start=30.1, end=31.2, word=" b", probability=1.0),
+        ],
     )
     clipped = within(late, 1.0, 30.0)
     assert (clipped.start, clipped.end) == (29.0, 30.0)

@@ -137,7 +137,9 @@ def test_deltas_add_up_to_the_text() -> None:
 
 def test_a_daemon_that_changed_its_mind_is_right_in_the_end() -> None:
     """Deltas can only add; nothing that was told is told twice, and the last event has the truth."""
-    events = told(Story(wish(stream="true", response_format="verbose_json")), progress(0.5, "something else"), examples.TRANSCRIPT)
+    events = told(
+        Story(wish(stream="true", response_format="verbose_json")), progress(0.5, "something else"), examples.TRANSCRIPT
+    )
     assert [event["type"].rpartition(".")[2] for event in events] == ["delta", "done"]
     assert events[-1]["text"] == examples.TRANSCRIPT.text
     assert events[-1]["segments"]
@@ -182,17 +184,27 @@ def references(value: Any) -> set[str]:
 def endpoints() -> routes.Endpoints:
     """The endpoints with a client that is never opened."""
     client = Client("amqp://guest:guest@127.0.0.1:1/")
-    return routes.Endpoints(broker=Broker(client, 1), room=Room(1000, lambda: 0.0), limits=Limits(1000, 1), timeout=1, model="whisper-x")
+    return routes.Endpoints(
+        broker=Broker(client, 1), room=Room(1000, lambda: 0.0), limits=Limits(1000, 1), timeout=1, model="whisper-x"
+    )
 
 
 def test_the_document_names_every_page_and_nothing_else() -> None:
     """A generated client finds what there is; a new endpoint has to be described."""
     document = openapi.document()
     app: Any = routes.build(endpoints(), ())._inner
-    served = {(route.path.replace("{name:path}", "{model}"), method) for route in app.routes for method in route.methods - {"HEAD"}}
+    served = {
+        (route.path.replace("{name:path}", "{model}"), method)
+        for route in app.routes
+        for method in route.methods - {"HEAD"}
+    }
     described = {(path, method.upper()) for path, operations in document["paths"].items() for method in operations}
-    assert {(path, method) for path, method in served if path != "/" and not path.startswith(static.PREFIX)} == described
-    assert {reference.removeprefix("#/components/schemas/") for reference in references(document)} == set(document["components"]["schemas"])
+    assert {
+        (path, method) for path, method in served if path != "/" and not path.startswith(static.PREFIX)
+    } == described
+    assert {reference.removeprefix("#/components/schemas/") for reference in references(document)} == set(
+        document["components"]["schemas"]
+    )
 
 
 def test_the_document_lists_every_choice() -> None:
@@ -274,7 +286,9 @@ def test_tokens_may_be_a_file_in_the_credentials_directory(tmp_path: Path, monke
     assert load().tokens == TOKENS
 
 
-@pytest.mark.parametrize(("model", "public"), [("base", "whisper-base"), ("org/x", "whisper-x"), ("/models/m/", "whisper-m")])
+@pytest.mark.parametrize(
+    ("model", "public"), [("base", "whisper-base"), ("org/x", "whisper-x"), ("/models/m/", "whisper-m")]
+)
 def test_the_model_is_called_as_the_old_service_called_it(model: str, public: str) -> None:
     """`whisper-base`; of a path only the last part."""
     assert GatewaySettings(model=model).public_model == public

@@ -27,7 +27,9 @@ def part(head: str, body: bytes) -> bytes:
 
 
 FILE = part('name="file"; filename="v.ogg"', b"OggS\r\n--bogus\r\nrest")
-WHOLE = part('name="language"', "ру".encode()) + FILE + part('name="x[]"', b"1") + part('name="x[]"', b"2") + b"--b--\r\n"
+WHOLE = (
+    part('name="language"', "ру".encode()) + FILE + part('name="x[]"', b"1") + part('name="x[]"', b"2") + b"--b--\r\n"
+)
 
 
 def request(chunks: list[bytes], headers: dict[str, str]) -> Request:
@@ -42,7 +44,9 @@ def request(chunks: list[bytes], headers: dict[str, str]) -> Request:
     return Request({"type": "http", "headers": raw, "method": "POST", "path": "/"}, receive)
 
 
-async def read(*chunks: bytes, limits: Limits = LIMITS, headers: dict[str, str] | None = None, room: Room | None = None) -> Form:
+async def read(
+    *chunks: bytes, limits: Limits = LIMITS, headers: dict[str, str] | None = None, room: Room | None = None
+) -> Form:
     """Read one form."""
     with (room or Room(10_000_000, asyncio.get_running_loop().time)).hold() as hold:
         return await forms.read(request(list(chunks), FORM | (headers or {})), hold, limits)
@@ -75,7 +79,9 @@ def test_no_cut_between_chunks_changes_a_form(cuts: list[int]) -> None:
 
 async def test_the_first_file_of_that_name_wins_and_others_are_dropped() -> None:
     """As in the old service; a file under another name is no file of ours."""
-    form = await read(part('name="other"; filename="a"', b"no"), FILE, part('name="file"; filename="c"', b"second"), b"--b--\r\n")
+    form = await read(
+        part('name="other"; filename="a"', b"no"), FILE, part('name="file"; filename="c"', b"second"), b"--b--\r\n"
+    )
     assert form.audio == b"OggS\r\n--bogus\r\nrest"
     assert (await read(part('name="file"', b"a field"), b"--b--\r\n")).audio is None
     assert (await read(part('name="file"; filename=""', b""), b"--b--\r\n")).audio == b""

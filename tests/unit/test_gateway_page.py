@@ -25,7 +25,9 @@ def ask(path: str, method: str = "GET", facts: Facts = FACTS, **headers: str) ->
     async def call() -> httpx.Response:
         transport = httpx.ASGITransport(Starlette(routes=static.routes(facts)))
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-            return await client.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+            return await client.request(
+                method, path, headers={name.replace("_", "-"): value for name, value in headers.items()}
+            )
 
     return asyncio.run(call())
 
@@ -57,13 +59,23 @@ def test_nothing_runs_but_the_files_here() -> None:
     html = (FOLDER / static.INDEX).read_text()
     assert re.findall(r"<script(?![^>]* src=)|<style| style=| on\w+=", html) == []
     for script in FOLDER.glob("*.js"):
-        assert re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|\bconsole\.", script.read_text()) == [], script
+        assert (
+            re.findall(
+                r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|\bconsole\.", script.read_text()
+            )
+            == []
+        ), script
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_no_file_names_another_host(name: str) -> None:
     """It works in a network without the Internet, and tells nobody that it is used."""
-    assert re.findall(r"(?:https?:)?//[a-z0-9]", (FOLDER / name).read_text().replace('xmlns="http://www.w3.org/2000/svg"', "")) == []
+    assert (
+        re.findall(
+            r"(?:https?:)?//[a-z0-9]", (FOLDER / name).read_text().replace('xmlns="http://www.w3.org/2000/svg"', "")
+        )
+        == []
+    )
 
 
 def test_the_page_is_told_what_this_gateway_wants() -> None:
@@ -81,7 +93,9 @@ def test_both_languages_have_every_sentence() -> None:
     english, russian = re.split(r"\n  ru: \{", source)
     keys = [re.findall(r"^    (\w+): \"", half, re.MULTILINE) for half in (english, russian)]
     assert keys[0] == keys[1]
-    gaps = [sorted(re.findall(r"\{(\w+)\}", half.partition("};")[0])) for half in (english.partition("WORDS")[2], russian)]
+    gaps = [
+        sorted(re.findall(r"\{(\w+)\}", half.partition("};")[0])) for half in (english.partition("WORDS")[2], russian)
+    ]
     assert gaps[0] == gaps[1]
     used = set(re.findall(r'data-say(?:-label)?="(\w+)"', (FOLDER / static.INDEX).read_text()))
     for script in ("card.js", "main.js", "problems.js", "queue.js", "recorder.js"):
@@ -91,4 +105,6 @@ def test_both_languages_have_every_sentence() -> None:
 
 def test_a_file_that_is_not_there_is_not_found() -> None:
     """Only what was read at the start has an address."""
-    assert {ask(f"{static.PREFIX}{name}").status_code for name in ("index.html", "../door.py", "%2e%2e/door.py", "x.js")} == {404}
+    assert {
+        ask(f"{static.PREFIX}{name}").status_code for name in ("index.html", "../door.py", "%2e%2e/door.py", "x.js")
+    } == {404}

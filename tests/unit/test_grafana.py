@@ -21,7 +21,9 @@ RULES = [
     for rule in group["rules"]
 ]
 RECORDED = {rule["record"]: rule["expr"] for rule in RULES if "record" in rule}
-UNUSED = {"sttd_process_virtual_memory_bytes": "address space of models that are mapped, not memory: it frightens and says nothing"}
+UNUSED = {
+    "sttd_process_virtual_memory_bytes": "address space of models that are mapped, not memory: it frightens and says nothing"
+}
 """Metrics that nobody looks at by default, and why."""
 
 
@@ -34,7 +36,9 @@ def test_every_query_is_about_metrics_and_records_that_exist(query: Query) -> No
 
 def test_every_metric_is_used_or_has_a_reason_not_to_be() -> None:
     """What nobody looks at is not worth its series."""
-    asked = {name for query in queries() for name in metrics_of(query.expr)} | {n for rule in RULES for n in metrics_of(rule["expr"])}
+    asked = {name for query in queries() for name in metrics_of(query.expr)} | {
+        n for rule in RULES for n in metrics_of(rule["expr"])
+    }
     asked |= {name for record in asked & set(RECORDED) for name in metrics_of(RECORDED[record])}
 
     assert served() - asked == set(UNUSED)
@@ -42,7 +46,9 @@ def test_every_metric_is_used_or_has_a_reason_not_to_be() -> None:
 
 def test_every_recording_rule_is_used() -> None:
     """A record that nobody reads is work for nothing."""
-    asked = {name for query in queries() for name in metrics_of(query.expr)} | {n for rule in RULES for n in metrics_of(rule["expr"])}
+    asked = {name for query in queries() for name in metrics_of(query.expr)} | {
+        n for rule in RULES for n in metrics_of(rule["expr"])
+    }
 
     assert set(RECORDED) <= asked
 

@@ -34,7 +34,8 @@ NOTE = {"reply_to": "bot", "correlation_id": "1", "message_id": "m-1"}
 
 ANSWERED = [("publish", "bot"), ("confirm", "bot"), ("ack", "stt.requests")]
 COPIED = {
-    exchange: [("publish", exchange), ("confirm", exchange), ("ack", "stt.requests")] for exchange in (*names.RETRY_QUEUES, "stt.dlx")
+    exchange: [("publish", exchange), ("confirm", exchange), ("ack", "stt.requests")]
+    for exchange in (*names.RETRY_QUEUES, "stt.dlx")
 }
 
 
@@ -115,8 +116,18 @@ async def test_options_and_defaults_reach_the_engine(desk: Desk) -> None:
     await desk.handle()
 
     asked, default = (job.options for job in desk.transcriber.jobs)
-    assert (asked.language, asked.default_language, asked.temperatures, asked.word_timestamps) == ("en", "ru", (0.4,), True)
-    assert (default.language, default.beam_size, default.temperatures[0], len(default.temperatures)) == ("ru", 5, 0.0, 6)
+    assert (asked.language, asked.default_language, asked.temperatures, asked.word_timestamps) == (
+        "en",
+        "ru",
+        (0.4,),
+        True,
+    )
+    assert (default.language, default.beam_size, default.temperatures[0], len(default.temperatures)) == (
+        "ru",
+        5,
+        0.0,
+        6,
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,7 +140,9 @@ async def test_options_and_defaults_reach_the_engine(desk: Desk) -> None:
         (b"x" * 1001, {}, "body_too_large"),
     ],
 )
-async def test_what_breaks_the_contract_is_answered_at_once(desk: Desk, body: bytes, properties: dict[str, Any], code: str) -> None:
+async def test_what_breaks_the_contract_is_answered_at_once(
+    desk: Desk, body: bytes, properties: dict[str, Any], code: str
+) -> None:
     """A permanent failure: the caller is told, nothing is copied, the decoder never sees it."""
     ask(desk, body, **properties)
 
@@ -163,9 +176,17 @@ async def test_audio_that_is_at_fault_is_answered_at_once(desk: Desk, code: Erro
 
 
 @pytest.mark.parametrize(
-    "error", [ModelFailed("the model raised"), RequestFailed(ErrorCode.INTERNAL_ERROR, "x"), KeyError("a bug"), TimeoutError("not ours")]
+    "error",
+    [
+        ModelFailed("the model raised"),
+        RequestFailed(ErrorCode.INTERNAL_ERROR, "x"),
+        KeyError("a bug"),
+        TimeoutError("not ours"),
+    ],
 )
-async def test_transient_failures_go_through_three_tiers_and_end_with_an_answer_and_a_dead_copy(desk: Desk, error: Exception) -> None:
+async def test_transient_failures_go_through_three_tiers_and_end_with_an_answer_and_a_dead_copy(
+    desk: Desk, error: Exception
+) -> None:
     """10 s, 60 s, 600 s, then `stt.dead`: bounded, and the caller hears of it exactly once, at the end. Bugs of ours included."""
     desk.transcriber = FakeTranscriber(error)
     ask(desk)
@@ -175,7 +196,9 @@ async def test_transient_failures_go_through_three_tiers_and_end_with_an_answer_
         assert desk.broker.steps == COPIED[tier]
         assert desk.empty("bot")
         desk.broker.steps.clear()
-        desk.broker.queues["stt.requests"].ready.append(desk.broker.queues[tier].ready.popleft())  # its delay has passed
+        desk.broker.queues["stt.requests"].ready.append(
+            desk.broker.queues[tier].ready.popleft()
+        )  # its delay has passed
     verdict = await desk.handle()
 
     assert verdict.outcome == "failed"
@@ -247,7 +270,9 @@ async def test_the_expiry_outlives_a_retry(desk: Desk) -> None:
     assert failure(desk.only("bot")).error.code == "expired"
 
 
-@pytest.mark.parametrize("target", ["stt.requests", "stt.dead", "stt.control", "amq.rabbitmq.log", "amq.rabbitmq.reply-to"])
+@pytest.mark.parametrize(
+    "target", ["stt.requests", "stt.dead", "stt.control", "amq.rabbitmq.log", "amq.rabbitmq.reply-to"]
+)
 async def test_a_forbidden_target_gets_nothing_and_the_request_a_dead_copy(desk: Desk, target: str) -> None:
     """Nothing at all is published there, not even the refusal; and no engine time is spent (rows 84, 85)."""
     ask(desk, reply_to=target)
@@ -431,7 +456,9 @@ def _last(desk: Desk) -> str:
 
 
 @pytest.mark.parametrize(
-    "outcome", [HEARD, ModelFailed("broken"), RequestFailed(ErrorCode.BAD_REQUEST, "no such language")], ids=lambda o: type(o).__name__
+    "outcome",
+    [HEARD, ModelFailed("broken"), RequestFailed(ErrorCode.BAD_REQUEST, "no such language")],
+    ids=lambda o: type(o).__name__,
 )
 async def test_the_room_that_a_long_note_held_is_free_before_its_answer_goes_out(desk: Desk, outcome: Any) -> None:
     """Whatever becomes of it: held for ever, no long note would be decoded again; held while a reply waits, they would wait with it."""
@@ -628,7 +655,9 @@ BODY = json.dumps({"audio_ref": "s3://voice/note.ogg"}).encode()
 
 async def test_a_reference_is_fetched_decoded_and_answered(desk: Desk) -> None:
     """The decoder sees the object's bytes; the story is that of any other request."""
-    desk.references = References(FakeStore({Reference("voice", "note.ogg"): b"from the store"}), (Allowed("voice"),), Fetching(1000, 5))
+    desk.references = References(
+        FakeStore({Reference("voice", "note.ogg"): b"from the store"}), (Allowed("voice"),), Fetching(1000, 5)
+    )
     ask(desk, BODY, **CLAIM)
 
     await desk.handle()

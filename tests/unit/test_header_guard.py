@@ -55,7 +55,12 @@ def read_header(flags: int, properties: bytes) -> ContentHeader:
 def delivery(consumer_tag: bytes, exchange: bytes, routing_key: bytes) -> bytes:
     """A Basic.Deliver frame."""
     return framed(
-        METHOD, struct.pack(">HH", 60, 60) + short(consumer_tag) + struct.pack(">Q?", 7, True) + short(exchange) + short(routing_key)
+        METHOD,
+        struct.pack(">HH", 60, 60)
+        + short(consumer_tag)
+        + struct.pack(">Q?", 7, True)
+        + short(exchange)
+        + short(routing_key),
     )
 
 
@@ -67,7 +72,12 @@ def test_every_known_poison_becomes_an_empty_header_with_a_mark(case: str) -> No
         header = read_header(flags, properties)
 
     reason = header_guard.reason_of(header.properties.headers)
-    readable = case in {"header_nan", "trailing_bytes", "flags_continued", "string_cut_off"}  # pamqp takes these, and so may we
+    readable = case in {
+        "header_nan",
+        "trailing_bytes",
+        "flags_continued",
+        "string_cut_off",
+    }  # pamqp takes these, and so may we
     assert header.class_id == BASIC
     assert header.body_size == BODY_SIZE
     assert (reason is None) == readable
@@ -116,7 +126,10 @@ def test_what_only_the_library_above_refuses_is_marked_as_well(flags: int, prope
 
 def test_good_properties_pass_untouched() -> None:
     """The guard costs a good message nothing."""
-    flags, properties = HEADERS | CORRELATION_ID | TIMESTAMP, table({b"stt-vad": b"t\x01"}) + short(b"1") + moment(1_764_000_000)
+    flags, properties = (
+        HEADERS | CORRELATION_ID | TIMESTAMP,
+        table({b"stt-vad": b"t\x01"}) + short(b"1") + moment(1_764_000_000),
+    )
     plain = read_header(flags, properties)
     with header_guard.installed():
         guarded = read_header(flags, properties)
@@ -133,7 +146,9 @@ def test_the_mark_cannot_be_forged_from_the_wire() -> None:
     assert header_guard.reason_of(header.properties.headers) is None
 
 
-@pytest.mark.parametrize(("exchange", "routing_key"), [(b"fan", b"\xff"), (b"\xff\xfe", b"stt.requests"), (b"\xff" * 255, b"\xff" * 255)])
+@pytest.mark.parametrize(
+    ("exchange", "routing_key"), [(b"fan", b"\xff"), (b"\xff\xfe", b"stt.requests"), (b"\xff" * 255, b"\xff" * 255)]
+)
 def test_a_delivery_with_names_that_are_not_utf8_arrives(exchange: bytes, routing_key: bytes) -> None:
     """Whoever may bind our queue to an exchange of his own chooses the routing key (seen to kill the connection on 3.10.8)."""
     data = delivery(b"ctag1.x", exchange, routing_key)

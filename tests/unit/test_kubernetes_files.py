@@ -95,7 +95,10 @@ def test_every_pod_has_as_few_rights_as_it_needs(manifest: dict[str, Any]) -> No
     }
     assert "memory" in container["resources"]["limits"]
     policy = found("NetworkPolicy", manifest["metadata"]["name"])
-    assert policy["spec"]["podSelector"]["matchLabels"].items() <= manifest["spec"]["template"]["metadata"]["labels"].items()
+    assert (
+        policy["spec"]["podSelector"]["matchLabels"].items()
+        <= manifest["spec"]["template"]["metadata"]["labels"].items()
+    )
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
 
 
@@ -139,7 +142,9 @@ def test_the_daemons_limits_fit_its_slots_and_its_bound() -> None:
 def test_probes_ask_what_they_are_for() -> None:
     """Restart on liveness only: a daemon without broker is in order, and killing it would only make redeliveries."""
     _, container, _ = consumer()
-    asked = {probe: container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
+    asked = {
+        probe: container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")
+    }
 
     assert asked == {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
     assert container["ports"] == [{"name": "side", "containerPort": 9464}]
@@ -157,4 +162,6 @@ def test_keda_watches_the_two_lanes_and_scales_what_is_there() -> None:
 
 def test_no_secret_is_written_down() -> None:
     """Secrets are made by the operator; the comments tell how."""
-    assert not [path for path in FOLDER.glob("*/*.yaml") for document in documents(path) if document["kind"] == "Secret"]
+    assert not [
+        path for path in FOLDER.glob("*/*.yaml") for document in documents(path) if document["kind"] == "Secret"
+    ]

@@ -32,7 +32,20 @@ MAY_IMPORT_LAZILY: Final[dict[str, frozenset[str]]] = {"sttd.commands": frozense
 """And which inside functions only: a bot that installs the client has neither engine nor broker tools."""
 
 CONSUMER_LEVELS: Final = (
-    {"consumer", "pcm", "errors", "models", "log", "signals", "shield", "failpoints", "cancels", "survived", "service_manager", "timeline"},
+    {
+        "consumer",
+        "pcm",
+        "errors",
+        "models",
+        "log",
+        "signals",
+        "shield",
+        "failpoints",
+        "cancels",
+        "survived",
+        "service_manager",
+        "timeline",
+    },
     {"settings", "tracing", "watched"},
     {"bus", "audio", "engine", "refs", "side_port"},
     {"delivery", "observe", "memory"},
@@ -82,7 +95,9 @@ def _walk(module: str, node: ast.AST, modules: frozenset[str], *, lazy: bool) ->
     for child in ast.iter_child_nodes(node):
         for target in _targets(module, child, modules):
             yield Import(module, target, lazy)
-        inside = lazy or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or _for_types_only(child)
+        inside = (
+            lazy or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) or _for_types_only(child)
+        )
         yield from _walk(module, child, modules, lazy=inside)
 
 
@@ -230,12 +245,21 @@ def test_imports_of_the_whole_tree_follow_the_arrows() -> None:
     [
         ({"schemas.codes": "import consumer.errors"}, "schemas.codes must not import consumer.errors"),
         ({"consumer.app": "from sttd import Client"}, "consumer.app must not import sttd"),
-        ({"consumer.app": "def late():\n    from tools.rabbitmq import Node"}, "consumer.app must not import tools.rabbitmq"),
+        (
+            {"consumer.app": "def late():\n    from tools.rabbitmq import Node"},
+            "consumer.app must not import tools.rabbitmq",
+        ),
         ({"sttd.client": "def late():\n    from consumer import settings"}, "sttd.client must not import consumer"),
         ({"sttd.commands.serve": "from consumer import __main__"}, "sttd.commands.serve must not import consumer"),
         ({"gateway.app": "import consumer.settings"}, "gateway.app must not import consumer.settings"),
-        ({"gateway.app": "import aio_pika"}, "gateway.app must not import aio_pika: it talks to the daemon through sttd.Client only"),
-        ({"sttd.subtitles": "import starlette.responses"}, "sttd.subtitles must not import starlette.responses: only gateway does"),
+        (
+            {"gateway.app": "import aio_pika"},
+            "gateway.app must not import aio_pika: it talks to the daemon through sttd.Client only",
+        ),
+        (
+            {"sttd.subtitles": "import starlette.responses"},
+            "sttd.subtitles must not import starlette.responses: only gateway does",
+        ),
         ({"tools.contract": "from tests.support import broker"}, "tools.contract must not import tests.support"),
         (
             {"consumer.bus.seam": "import consumer.delivery"},
@@ -249,14 +273,23 @@ def test_imports_of_the_whole_tree_follow_the_arrows() -> None:
             {"consumer.verdict": "from .handler import Handler"},
             "consumer.verdict must not import consumer.handler: handler is not below verdict",
         ),
-        ({"consumer.handler": "import aio_pika.abc"}, "consumer.handler must not import aio_pika.abc: only consumer.bus does"),
+        (
+            {"consumer.handler": "import aio_pika.abc"},
+            "consumer.handler must not import aio_pika.abc: only consumer.bus does",
+        ),
         ({"consumer.engine.whisper": "def f():\n    import ctranslate2"}, "only consumer.engine.model does"),
-        ({"consumer.audio.pool": "import av"}, "consumer.audio.pool must not import av: only consumer.audio.child does"),
+        (
+            {"consumer.audio.pool": "import av"},
+            "consumer.audio.pool must not import av: only consumer.audio.child does",
+        ),
         (
             {"consumer.bus.a": "from consumer.bus import b", "consumer.bus.b": "from consumer.bus.a import x"},
             "circle: consumer.bus.a -> consumer.bus.b -> consumer.bus.a",
         ),
-        ({"consumer.worker": "async def f(m):\n    async with m.process():\n        pass"}, "consumer.worker:2 calls .process()"),
+        (
+            {"consumer.worker": "async def f(m):\n    async with m.process():\n        pass"},
+            "consumer.worker:2 calls .process()",
+        ),
     ],
 )
 def test_each_rule_can_fail(tree: dict[str, str], told: str) -> None:

@@ -116,8 +116,12 @@ def connection(monkeypatch: pytest.MonkeyPatch) -> Connection:
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("error", [Exception(), asyncio.CancelledError(), ConnectionResetError("reset"), TimeoutError()])
-async def test_a_connection_lost_while_its_session_begins_is_tried_again(error: BaseException, connection: Connection) -> None:
+@pytest.mark.parametrize(
+    "error", [Exception(), asyncio.CancelledError(), ConnectionResetError("reset"), TimeoutError()]
+)
+async def test_a_connection_lost_while_its_session_begins_is_tried_again(
+    error: BaseException, connection: Connection
+) -> None:
     """The library fails what is in flight with the oddest things: none of them may end the daemon (seen with aiormq 7.2)."""
     watcher = Watcher()
     ended: list[int] = []

@@ -49,7 +49,12 @@ def test_a_json_line_has_the_sentence_and_its_facts(capsys: pytest.CaptureFixtur
         structlog.get_logger("x").info("request %s", "completed", action="request_done", seconds=0.5)
 
     line = told(capsys)
-    assert (line["event"], line["action"], line["seconds"], line["level"]) == ("request completed", "request_done", 0.5, "info")
+    assert (line["event"], line["action"], line["seconds"], line["level"]) == (
+        "request completed",
+        "request_done",
+        0.5,
+        "info",
+    )
     assert line["correlation_id"] == "c-1"
     assert "message_id" not in line
 

@@ -46,7 +46,15 @@ def test_the_whole_is_the_sum_of_its_parts() -> None:
         ({"max_ref_bytes": 40 * MIB}, set()),
         ({"slots": 4, "prefetch": 6}, {"model_calls", "decoders"}),
     ],
-    ids=["longest audio", "largest body", "prefetch", "small references", "large references", "references that are off", "slots"],
+    ids=[
+        "longest audio",
+        "largest body",
+        "prefetch",
+        "small references",
+        "large references",
+        "references that are off",
+        "slots",
+    ],
 )
 def test_each_part_grows_with_its_settings_and_with_no_other(given: dict[str, Any], grows: set[str]) -> None:
     """An operator sees which setting to turn down."""

@@ -104,7 +104,9 @@ def test_each_method_moves_its_own_series(metrics: Metrics) -> None:
     assert value(metrics, "sttd_publish_blocked") == 1
     assert value(metrics, "sttd_consumer_registered") == 1
     assert value(metrics, "sttd_decoder_restarts_total", reason="died") == 1
-    assert value(metrics, "sttd_model_info", name="base", engine="faster-whisper", device="cpu", compute_type="int8") == 1
+    assert (
+        value(metrics, "sttd_model_info", name="base", engine="faster-whisper", device="cpu", compute_type="int8") == 1
+    )
     assert value(metrics, "sttd_model_load_seconds") == 1.5
     assert value(metrics, "sttd_engine_slots_busy") == 2
     assert value(metrics, "sttd_engine_jobs_waiting") == 5
@@ -114,7 +116,9 @@ def test_each_method_moves_its_own_series(metrics: Metrics) -> None:
     assert value(metrics, "sttd_answer_duration_seconds_sum", lane="interactive") == 2.5
     assert value(metrics, "sttd_queue_depth", queue="interactive") == 4
     assert value(metrics, "sttd_queue_depth", queue="dead") == 1
-    assert (value(metrics, "sttd_queue_oldest_age_seconds", queue="interactive") or 0) > 1e9, "since the last delivery's timestamp"
+    assert (value(metrics, "sttd_queue_oldest_age_seconds", queue="interactive") or 0) > 1e9, (
+        "since the last delivery's timestamp"
+    )
     assert value(metrics, "sttd_ready") == 1
     assert value(metrics, "sttd_memory_bound_bytes") == 2**30
     assert value(metrics, "sttd_event_loop_lag_seconds_count") == 1
@@ -174,7 +178,9 @@ def test_promtool_finds_nothing_to_complain_about(metrics: Metrics, before: Call
         pytest.skip("promtool (Debian package prometheus) is not installed")
     before(metrics)
 
-    checked = subprocess.run([promtool, "check", "metrics"], input=metrics.render()[0], capture_output=True, timeout=30, check=False)
+    checked = subprocess.run(
+        [promtool, "check", "metrics"], input=metrics.render()[0], capture_output=True, timeout=30, check=False
+    )
 
     assert (checked.returncode, checked.stderr.decode(), checked.stdout.decode()) == (0, "", "")
 
@@ -279,7 +285,10 @@ def test_failures_are_remembered_by_code_and_only_the_last_ones(metrics: Metrics
         metrics.request_finished("failed", "audio_unreadable")
     metrics.request_finished("retried", "model_error")
 
-    assert [(found.outcome, found.code) for found in metrics.failures][-2:] == [("failed", "audio_unreadable"), ("retried", "model_error")]
+    assert [(found.outcome, found.code) for found in metrics.failures][-2:] == [
+        ("failed", "audio_unreadable"),
+        ("retried", "model_error"),
+    ]
     assert len(metrics.failures) == 50
 
 
@@ -294,4 +303,6 @@ def test_exemplars_name_the_trace_in_open_metrics_only() -> None:
 
 def scraped(metrics: Metrics, name: str) -> float:
     """One sample of the page, as a scraper reads it."""
-    return next(float(line.split()[1]) for line in metrics.render()[0].decode().splitlines() if line.startswith(f"{name} "))
+    return next(
+        float(line.split()[1]) for line in metrics.render()[0].decode().splitlines() if line.startswith(f"{name} ")
+    )

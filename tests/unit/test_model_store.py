@@ -50,7 +50,9 @@ def test_a_hub_model_that_is_not_cached_is_none(name: str, tmp_path: Path) -> No
     assert store.resolve(name, tmp_path) is None
 
 
-@pytest.mark.parametrize(("name", "repository"), [("base", "Systran/faster-whisper-base"), ("owner/name", "owner/name")])
+@pytest.mark.parametrize(
+    ("name", "repository"), [("base", "Systran/faster-whisper-base"), ("owner/name", "owner/name")]
+)
 def test_a_cached_hub_model_is_found(name: str, repository: str, tmp_path: Path) -> None:
     """A second start needs no internet."""
     path = cached_repository(tmp_path, repository, demo_directory())

@@ -163,7 +163,9 @@ def test_no_call_is_passed_by_one_of_its_lane_that_came_too_late(load: Load) -> 
     for _ in simulation.steps():
         pass
     for call in simulation.calls:
-        passed_by = [other for other in simulation.calls if other.work.bulk == call.work.bulk and other.place < call.place]
+        passed_by = [
+            other for other in simulation.calls if other.work.bulk == call.work.bulk and other.place < call.place
+        ]
         assert all(other.since <= call.since + PATIENCE + 1e-9 for other in passed_by)
 
 

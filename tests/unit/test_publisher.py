@@ -132,12 +132,15 @@ async def test_what_the_library_rejects_a_publish_with_when_it_closes_is_unconfi
 @pytest.mark.parametrize(("exchange", "named"), [("", "amq.default"), ("stt.dlx", "stt.dlx")])
 async def test_a_refused_exchange_is_forbidden_to_who_asked_for_it(exchange: str, named: str) -> None:
     """403: no retry changes our rights."""
-    assert isinstance(await refused(ChannelAccessRefused(403, REFUSED.format(named)), exchange=exchange), PublishForbidden)
+    assert isinstance(
+        await refused(ChannelAccessRefused(403, REFUSED.format(named)), exchange=exchange), PublishForbidden
+    )
     assert isinstance(await refused(ChannelNotFoundEntity(404, MISSING.format(named)), exchange=exchange), Unroutable)
 
 
 @pytest.mark.parametrize(
-    "error", [ChannelAccessRefused(403, REFUSED.format("stt.dlx")), ChannelNotFoundEntity(404, MISSING.format("stt.dlx"))]
+    "error",
+    [ChannelAccessRefused(403, REFUSED.format("stt.dlx")), ChannelNotFoundEntity(404, MISSING.format("stt.dlx"))],
 )
 async def test_a_neighbour_whose_channel_was_closed_by_somebody_else_is_only_unconfirmed(error: Exception) -> None:
     """The broker closes the channel with all publishes on it: a finished answer must not be thrown away for it (promise 5)."""

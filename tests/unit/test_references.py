@@ -17,7 +17,12 @@ from schemas.reference import Reference
 from tests.support.object_store import FakeStore
 
 NOTE = Reference("voice", "in/note.ogg")
-STORE: dict[str, Any] = {"s3_endpoint": "https://store:9000", "s3_access_key": "id", "s3_secret_key": "hidden", "s3_buckets": "voice"}
+STORE: dict[str, Any] = {
+    "s3_endpoint": "https://store:9000",
+    "s3_access_key": "id",
+    "s3_secret_key": "hidden",
+    "s3_buckets": "voice",
+}
 
 
 def references(store: FakeStore | None, *allowed: Allowed, seconds: float = 5) -> References:
@@ -132,7 +137,9 @@ async def test_certificates_that_are_none_end_the_start(tmp_path: Any) -> None:
             pass
 
 
-async def test_an_endpoint_without_the_extra_ends_the_start_with_the_line_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_endpoint_without_the_extra_ends_the_start_with_the_line_to_type(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The libraries are an extra of their own; nobody should have to look that up from an ImportError."""
     monkeypatch.delitem(sys.modules, "consumer.refs.s3", raising=False)
     monkeypatch.delattr("consumer.refs.s3", raising=False)

@@ -102,7 +102,10 @@ def test_nothing_said_is_every_default() -> None:
         ("hotwords", ["", "я" * 1000]),
         ("beam_size", [1, 10]),
         ("temperature", [0, 0.0, 1, 1.0, 0.35]),
-        ("deadline", [NOW, NOW + timedelta(hours=24), "2026-11-22T15:00:00+03:00", "2026-11-22T12:00:00Z", 1_795_348_800_000, 0]),
+        (
+            "deadline",
+            [NOW, NOW + timedelta(hours=24), "2026-11-22T15:00:00+03:00", "2026-11-22T12:00:00Z", 1_795_348_800_000, 0],
+        ),
     ],
 )
 def test_values_inside_the_bounds_are_taken(option: str, good: list[Any]) -> None:
@@ -126,7 +129,18 @@ def test_values_inside_the_bounds_are_taken(option: str, good: list[Any]) -> Non
         ("temperature", [-0.1, 1.1, float("nan"), float("inf"), "0.5", True]),
         (
             "deadline",
-            [NOW + timedelta(hours=24, seconds=1), "2026-11-22T15:00:00", "tomorrow", "", True, 1.5, [], 10**30, -(10**30), "9" * 400],
+            [
+                NOW + timedelta(hours=24, seconds=1),
+                "2026-11-22T15:00:00",
+                "tomorrow",
+                "",
+                True,
+                1.5,
+                [],
+                10**30,
+                -(10**30),
+                "9" * 400,
+            ],
         ),
     ],
 )
@@ -201,7 +215,16 @@ def test_headers_that_mean_nothing_are_refused(option: str, sent: Any) -> None:
 
 def test_unknown_option_headers_keep_their_name_and_other_headers_are_left_alone() -> None:
     """`stt-*` is ours, everything else the caller's: `sttd-*` marks, traces, `x-death`."""
-    found = from_headers({"stt-langauge": "ru", "stt-": "x", "sttd-attempt": 2, "x-death": [], "traceparent": "00-1", "STT-LANGUAGE": "ru"})
+    found = from_headers(
+        {
+            "stt-langauge": "ru",
+            "stt-": "x",
+            "sttd-attempt": 2,
+            "x-death": [],
+            "traceparent": "00-1",
+            "STT-LANGUAGE": "ru",
+        }
+    )
 
     assert found == {"stt-langauge": "ru", "stt-": "x"}
     with pytest.raises(ValidationError, match="stt-langauge"):
@@ -214,7 +237,12 @@ def test_an_option_cannot_be_smuggled_in_under_its_field_name() -> None:
         TranscriptionOptions.model_validate(from_headers({"stt-word_timestamps": "true"}))
 
 
-@given(st.dictionaries(st.text(max_size=20).map(lambda name: f"stt-{name}"), st.one_of(st.text(max_size=20), st.integers(), st.booleans())))
+@given(
+    st.dictionaries(
+        st.text(max_size=20).map(lambda name: f"stt-{name}"),
+        st.one_of(st.text(max_size=20), st.integers(), st.booleans()),
+    )
+)
 def test_no_header_makes_reading_fail_in_another_way(headers: dict[str, Any]) -> None:
     """Whatever a stranger sends is options or a refusal, never a crash."""
     with contextlib.suppress(ValidationError):

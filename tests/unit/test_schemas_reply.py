@@ -53,7 +53,9 @@ def test_the_old_services_three_fields_are_at_the_top() -> None:
 
 def test_every_field_is_sent_even_when_it_is_null() -> None:
     """Readers in strict languages need not ask whether a field is there."""
-    body = json.loads(examples.TRANSCRIPT.model_copy(update={"correlation_id": None, "message_id": None}).model_dump_json())
+    body = json.loads(
+        examples.TRANSCRIPT.model_copy(update={"correlation_id": None, "message_id": None}).model_dump_json()
+    )
 
     assert body["correlation_id"] is None
     assert set(body) == set(Transcript.model_fields)
@@ -150,7 +152,12 @@ def test_every_code_has_one_sentence(code: ErrorCode) -> None:
 
 def test_only_the_moments_fault_is_retryable() -> None:
     """Bots loop on `retryable`: bad audio must never be among them."""
-    assert {str(code) for code in ErrorCode if code.retryable} == {"model_error", "internal_error", "timed_out", "audio_ref_unavailable"}
+    assert {str(code) for code in ErrorCode if code.retryable} == {
+        "model_error",
+        "internal_error",
+        "timed_out",
+        "audio_ref_unavailable",
+    }
 
 
 def test_codes_and_reasons_are_what_was_published() -> None:
@@ -171,7 +178,13 @@ def test_codes_and_reasons_are_what_was_published() -> None:
         "poison",
         "bad_reply_to",
     }
-    assert {str(reason) for reason in DeadReason} >= {"bad_reply_to", "malformed", "retries_exhausted", "timed_out", "poison"}
+    assert {str(reason) for reason in DeadReason} >= {
+        "bad_reply_to",
+        "malformed",
+        "retries_exhausted",
+        "timed_out",
+        "poison",
+    }
 
 
 def test_names_on_the_wire_never_change() -> None:
@@ -185,7 +198,9 @@ def test_names_on_the_wire_never_change() -> None:
     assert (names.OPTION_PREFIX, names.MARK_PREFIX) == ("stt-", "sttd-")
 
 
-@pytest.mark.parametrize("bad", [{}, {"cancel": ""}, {"cancel": "x" * 256}, {"cancel": 7}, {"cancel": "a", "more": 1}], ids=str)
+@pytest.mark.parametrize(
+    "bad", [{}, {"cancel": ""}, {"cancel": "x" * 256}, {"cancel": 7}, {"cancel": "a", "more": 1}], ids=str
+)
 def test_a_cancel_names_exactly_one_request(bad: dict[str, Any]) -> None:
     """A cancel that cannot be understood cancels nothing."""
     with pytest.raises(ValidationError):

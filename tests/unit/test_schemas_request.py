@@ -39,7 +39,9 @@ def as_json(value: Any) -> bytes:
 JSON = Properties(content_type="application/json")
 
 
-@pytest.mark.parametrize("label", [None, "", "audio/ogg", "text/plain", "application/octet-stream", "application/jsonx", "nonsense"])
+@pytest.mark.parametrize(
+    "label", [None, "", "audio/ogg", "text/plain", "application/octet-stream", "application/jsonx", "nonsense"]
+)
 def test_the_bytes_decide_and_not_their_label(label: str | None) -> None:
     """Bots label voice notes in every way; only `application/json` changes what the body is."""
     request = read(Properties(content_type=label), AUDIO)
@@ -48,7 +50,9 @@ def test_the_bytes_decide_and_not_their_label(label: str | None) -> None:
     assert request.options.task == "transcribe"
 
 
-@pytest.mark.parametrize("label", ["application/json", "Application/JSON", "application/json; charset=utf-8", " application/json "])
+@pytest.mark.parametrize(
+    "label", ["application/json", "Application/JSON", "application/json; charset=utf-8", " application/json "]
+)
 def test_the_json_form_carries_audio_and_options(label: str) -> None:
     """For callers whose clients cannot send bytes or headers."""
     body = as_json({"audio": base64.b64encode(AUDIO).decode(), "options": {"language": "en", "word_timestamps": True}})
@@ -72,7 +76,9 @@ def test_base64_may_be_broken_into_lines() -> None:
 
 def test_raw_options_come_from_headers() -> None:
     """The usual form: bytes in the body, options beside it."""
-    request = read(Properties(headers={"stt-language": "en", "stt-beam-size": "3", "x-trace": "7", "sttd-attempt": 99}), AUDIO)
+    request = read(
+        Properties(headers={"stt-language": "en", "stt-beam-size": "3", "x-trace": "7", "sttd-attempt": 99}), AUDIO
+    )
 
     assert (request.options.language, request.options.beam_size) == ("en", 3)
 
@@ -111,7 +117,11 @@ def test_nothing_is_ever_decompressed(encoding: str) -> None:
         (JSON, as_json({"audio": "T2dnUw==", "options": {"langauge": "ru"}}), ErrorCode.BAD_REQUEST),
         (JSON, as_json({"audio": "T2dnUw==", "options": {"beam_size": 100}}), ErrorCode.BAD_REQUEST),
         (JSON, as_json({"audio": "T2dnUw==", "options": None}), ErrorCode.BAD_REQUEST),
-        (Properties(content_type="application/json", headers={"stt-vad": "true"}), as_json({"audio": "T2dnUw=="}), ErrorCode.BAD_REQUEST),
+        (
+            Properties(content_type="application/json", headers={"stt-vad": "true"}),
+            as_json({"audio": "T2dnUw=="}),
+            ErrorCode.BAD_REQUEST,
+        ),
         (Properties(headers={"stt-langauge": "ru"}), AUDIO, ErrorCode.BAD_REQUEST),
         (Properties(headers={"stt-beam-size": "100"}), AUDIO, ErrorCode.BAD_REQUEST),
     ],
@@ -131,7 +141,10 @@ def test_a_refusal_names_the_field_and_never_quotes_the_value() -> None:
     error = refused(JSON, as_json({"audio": "T2dnUw==", "options": {"initial_prompt": [secret], "beam_size": secret}}))
 
     assert "options.initial_prompt" in error.message
-    assert {problem["field"] for problem in error.details["problems"]} == {"options.initial_prompt", "options.beam_size"}
+    assert {problem["field"] for problem in error.details["problems"]} == {
+        "options.initial_prompt",
+        "options.beam_size",
+    }
     assert secret not in error.message + json.dumps(error.details)
 
 
@@ -163,13 +176,19 @@ def test_any_bytes_are_a_request_or_a_refusal(body: bytes, content_type: str | N
     assert refusal in {None, ErrorCode.BAD_REQUEST, ErrorCode.AUDIO_EMPTY}
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=10), lambda inner: st.lists(inner, max_size=3)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=10), lambda inner: st.lists(inner, max_size=3)
+    )
+)
 def test_any_json_is_a_request_or_a_refusal(value: Any) -> None:
     """The same for bodies that are JSON but not ours."""
     refused(JSON, as_json({"audio": value, "more": value}))
 
 
-@pytest.mark.parametrize("given", ["s3://voice/in/note.ogg", {"bucket": "voice", "key": "in/note.ogg"}], ids=["one text", "both names"])
+@pytest.mark.parametrize(
+    "given", ["s3://voice/in/note.ogg", {"bucket": "voice", "key": "in/note.ogg"}], ids=["one text", "both names"]
+)
 def test_the_json_form_may_say_where_the_audio_is(given: Any) -> None:
     """For files that are too large for a message."""
     request = read(JSON, as_json({"audio_ref": given, "options": {"language": "en"}}))

@@ -73,7 +73,13 @@ async def test_the_watchdog_is_fed_three_times_a_period(listener: socket.socket)
 
 
 @pytest.mark.parametrize(
-    "environment", [{}, {"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "x"}, {"WATCHDOG_USEC": "300000", "WATCHDOG_PID": str(os.getpid() + 1)}]
+    "environment",
+    [
+        {},
+        {"WATCHDOG_USEC": "0"},
+        {"WATCHDOG_USEC": "x"},
+        {"WATCHDOG_USEC": "300000", "WATCHDOG_PID": str(os.getpid() + 1)},
+    ],
 )
 async def test_a_watchdog_that_is_not_ours_is_not_fed(listener: socket.socket, environment: dict[str, str]) -> None:
     """And the task that would feed it does not end: its end would be the daemon's."""

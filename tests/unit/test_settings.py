@@ -83,7 +83,8 @@ def test_every_wrong_setting_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    "url", ["amqp://user:p%2Fss%23@host:5672/vhost", "amqps://user@host/%2f?heartbeat=5", "amqp://[::1]:5672/", "amqp://host"]
+    "url",
+    ["amqp://user:p%2Fss%23@host:5672/vhost", "amqps://user@host/%2f?heartbeat=5", "amqp://[::1]:5672/", "amqp://host"],
 )
 def test_urls_that_clients_take_are_taken(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The check is there for passwords that were not encoded, not to be clever."""
@@ -101,8 +102,12 @@ def test_the_password_is_in_no_form_of_the_settings(monkeypatch: pytest.MonkeyPa
     assert loaded.broker == "host:5672/"
 
 
-@pytest.mark.parametrize(("quota", "cores"), [("max 100000", 8), ("250000 100000", 2), ("50000 100000", 1), ("9900000 100000", 8), ("", 8)])
-def test_usable_cores_are_the_affinity_cut_by_the_cgroup(quota: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("max 100000", 8), ("250000 100000", 2), ("50000 100000", 1), ("9900000 100000", 8), ("", 8)]
+)
+def test_usable_cores_are_the_affinity_cut_by_the_cgroup(
+    quota: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In a container with half the machine, a slot per core of the machine would halve the speed of each."""
     limit = tmp_path / "cpu.max"
     limit.write_text(quota)
@@ -112,7 +117,12 @@ def test_usable_cores_are_the_affinity_cut_by_the_cgroup(quota: str, cores: int,
     assert settings.usable_cores() == cores
 
 
-STORE = {"STTD_S3_ENDPOINT": "https://store:9000", "STTD_S3_ACCESS_KEY": SECRET, "STTD_S3_SECRET_KEY": SECRET, "STTD_S3_BUCKETS": "voice"}
+STORE = {
+    "STTD_S3_ENDPOINT": "https://store:9000",
+    "STTD_S3_ACCESS_KEY": SECRET,
+    "STTD_S3_SECRET_KEY": SECRET,
+    "STTD_S3_BUCKETS": "voice",
+}
 
 
 @pytest.mark.parametrize(
@@ -126,7 +136,9 @@ STORE = {"STTD_S3_ENDPOINT": "https://store:9000", "STTD_S3_ACCESS_KEY": SECRET,
         ("STTD_S3_BUCKETS", "*"),
     ],
 )
-def test_a_wrong_address_or_list_of_the_object_store_ends_the_start(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_address_or_list_of_the_object_store_ends_the_start(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A list that says less or more than it seems would be found out by a caller."""
     message = refused(monkeypatch, **STORE | {name: value})
 

@@ -24,7 +24,12 @@ OUTCOMES = ("confirmed", "unconfirmed", "cancelled")
 def settlement(settler: FakeSettler) -> Settlement:
     """A settlement of one delivery that goes back through `settler`."""
     incoming = Incoming(
-        lane="stt.requests", body=b"x", properties=Properties(), settler=settler, received=0.0, received_at=datetime.now(UTC)
+        lane="stt.requests",
+        body=b"x",
+        properties=Properties(),
+        settler=settler,
+        received=0.0,
+        received_at=datetime.now(UTC),
     )
     return Settlement(incoming)
 

@@ -48,7 +48,9 @@ def make_ready(health: Health) -> None:
         health.set(check, ok=True)
 
 
-async def test_readyz_is_503_and_names_each_reason_until_all_checks_are_ok(http: httpx.AsyncClient, health: Health) -> None:
+async def test_readyz_is_503_and_names_each_reason_until_all_checks_are_ok(
+    http: httpx.AsyncClient, health: Health
+) -> None:
     """An orchestrator sends no work before promise 9 holds, and a person sees what is missing."""
     health.set("model", ok=False, reason="downloading base: 35 %")
     health.set("consumer", ok=True)
@@ -93,7 +95,10 @@ async def test_health_keeps_the_old_services_answer(http: httpx.AsyncClient, hea
 
 @pytest.mark.parametrize(
     ("accept", "expected"),
-    [("", "text/plain; version=0.0.4"), ("application/openmetrics-text; version=1.0.0", "application/openmetrics-text; version=1.0.0")],
+    [
+        ("", "text/plain; version=0.0.4"),
+        ("application/openmetrics-text; version=1.0.0", "application/openmetrics-text; version=1.0.0"),
+    ],
 )
 async def test_metrics_speak_the_format_that_is_asked_for(http: httpx.AsyncClient, accept: str, expected: str) -> None:
     """Old and new scrapers both get what they can read."""
@@ -104,7 +109,9 @@ async def test_metrics_speak_the_format_that_is_asked_for(http: httpx.AsyncClien
     assert answer.text.rstrip().endswith("# EOF") == ("openmetrics" in expected)
 
 
-async def test_the_status_page_shows_every_check_and_loads_nothing_from_outside(http: httpx.AsyncClient, health: Health) -> None:
+async def test_the_status_page_shows_every_check_and_loads_nothing_from_outside(
+    http: httpx.AsyncClient, health: Health
+) -> None:
     """People can look at it on a machine without internet; a reason is text, never markup."""
     health.set("publisher", ok=False, reason="<script>alert(1)</script>")
 
@@ -188,7 +195,9 @@ async def test_a_request_that_never_ends_is_cut_off(server: SideServer, monkeypa
     writer.write(b"GET /metrics HTTP/1.1\r\nhost: x\r\n")
 
     with contextlib.suppress(ConnectionResetError):  # a clean end is as good as a reset
-        assert await asyncio.wait_for(reader.read(), 5) == b"", "the head was never finished, so nothing may be answered"
+        assert await asyncio.wait_for(reader.read(), 5) == b"", (
+            "the head was never finished, so nothing may be answered"
+        )
     writer.transport.abort()
 
 

@@ -38,7 +38,9 @@ async def test_the_first_signal_calls_back_and_nothing_else(number: signal.Signa
             assert await told is number
 
 
-@pytest.mark.parametrize(("first", "second", "code"), [("SIGTERM", "SIGTERM", 143), ("SIGINT", "SIGTERM", 143), ("SIGTERM", "SIGINT", 130)])
+@pytest.mark.parametrize(
+    ("first", "second", "code"), [("SIGTERM", "SIGTERM", 143), ("SIGINT", "SIGTERM", 143), ("SIGTERM", "SIGINT", 130)]
+)
 def test_the_second_signal_exits_at_once_with_128_and_its_number(first: str, second: str, code: int) -> None:
     """Whoever asks twice does not want to wait; shells and supervisors know this exit code."""
     done = subprocess.run([sys.executable, "-c", TWICE.format(first=first, second=second)], timeout=20, check=False)

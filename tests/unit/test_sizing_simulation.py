@@ -96,7 +96,12 @@ def test_a_short_note_overtakes_the_windows_of_a_long_one() -> None:
 
 def test_work_that_begins_on_a_crowded_machine_takes_longer() -> None:
     """`slowness` is how a measured neighbour gets into the simulation."""
-    run = simulate([Note(0.0, 3.0), Note(10.0, 3.0)], constant(1.0), Fleet(1), slowness=lambda at, _at_work: 3.0 if at >= 10 else 1.0)
+    run = simulate(
+        [Note(0.0, 3.0), Note(10.0, 3.0)],
+        constant(1.0),
+        Fleet(1),
+        slowness=lambda at, _at_work: 3.0 if at >= 10 else 1.0,
+    )
     assert [answer.took for answer in run.answers] == [1.0, 3.0]
 
 

@@ -58,7 +58,9 @@ def test_a_day_has_its_notes_in_order_and_its_peak_in_the_evening() -> None:
 
 def profile(*rows: Row) -> Profile:
     """A profile with these rows."""
-    return Profile(name="x", machine="m", model="base", engine="e", beam_size=5, slots=1, measured="2026-01-01", rows=rows)
+    return Profile(
+        name="x", machine="m", model="base", engine="e", beam_size=5, slots=1, measured="2026-01-01", rows=rows
+    )
 
 
 def made(window: float, second: float) -> Profile:

@@ -76,9 +76,12 @@ def test_the_history_forgets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "least", "top"), [([], 1, 1), ([0.3], 1, 1), ([3.0, None], 1, 5), ([10.0], 1, 10), ([11.0], 1, 20), ([730.0], 10, 1000)]
+    ("values", "least", "top"),
+    [([], 1, 1), ([0.3], 1, 1), ([3.0, None], 1, 5), ([10.0], 1, 10), ([11.0], 1, 20), ([730.0], 10, 1000)],
 )
-def test_the_top_of_a_scale_is_a_round_number_that_holds_every_value(values: list[float | None], least: float, top: float) -> None:
+def test_the_top_of_a_scale_is_a_round_number_that_holds_every_value(
+    values: list[float | None], least: float, top: float
+) -> None:
     """Nothing is cut off, and people can read the scale."""
     assert plot.ceiling(values, least) == top
 
@@ -116,7 +119,8 @@ def test_the_policy_allows_exactly_the_style_sheet_of_the_page() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(0.42, "0.4 s"), (59, "59 s"), (150, "2 min"), (3600 * 5, "5 h"), (3600 * 72, "3 days"), (math.pi, "3.1 s")]
+    ("seconds", "said"),
+    [(0.42, "0.4 s"), (59, "59 s"), (150, "2 min"), (3600 * 5, "5 h"), (3600 * 72, "3 days"), (math.pi, "3.1 s")],
 )
 def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
     """Nobody wants to divide by 3,600."""

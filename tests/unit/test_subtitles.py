@@ -15,8 +15,12 @@ from sttd.subtitles import Format, render
 def transcript(*segments: tuple[float, float, str]) -> Transcript:
     """A transcript with these segments: start and end in seconds, text."""
     given: dict[str, Any] = {"id": 0, "avg_logprob": -0.1, "no_speech_prob": 0.0, "compression_ratio": 1.0}
-    found = [{**given, "id": i, "start": start, "end": end, "text": text} for i, (start, end, text) in enumerate(segments)]
-    return Transcript.model_validate({**examples.TRANSCRIPT.model_dump(), "text": " ".join(s["text"] for s in found), "segments": found})
+    found = [
+        {**given, "id": i, "start": start, "end": end, "text": text} for i, (start, end, text) in enumerate(segments)
+    ]
+    return Transcript.model_validate(
+        {**examples.TRANSCRIPT.model_dump(), "text": " ".join(s["text"] for s in found), "segments": found}
+    )
 
 
 NOTE = transcript((0.0, 1.25, "Привет, мир."), (3661.5, 3662.0, "Пока."))
@@ -24,8 +28,12 @@ NOTE = transcript((0.0, 1.25, "Привет, мир."), (3661.5, 3662.0, "Пок
 
 def test_srt_and_vtt_have_one_numbered_cue_per_segment() -> None:
     """Players take them as they are: comma in SubRip, full stop in WebVTT, hours always there."""
-    assert render(NOTE, "srt") == ("1\n00:00:00,000 --> 00:00:01,250\nПривет, мир.\n\n2\n01:01:01,500 --> 01:01:02,000\nПока.")
-    assert render(NOTE, "vtt") == ("WEBVTT\n\n1\n00:00:00.000 --> 00:00:01.250\nПривет, мир.\n\n2\n01:01:01.500 --> 01:01:02.000\nПока.")
+    assert render(NOTE, "srt") == (
+        "1\n00:00:00,000 --> 00:00:01,250\nПривет, мир.\n\n2\n01:01:01,500 --> 01:01:02,000\nПока."
+    )
+    assert render(NOTE, "vtt") == (
+        "WEBVTT\n\n1\n00:00:00.000 --> 00:00:01.250\nПривет, мир.\n\n2\n01:01:01.500 --> 01:01:02.000\nПока."
+    )
 
 
 def test_tsv_is_in_milliseconds_and_json_is_the_reply() -> None:
@@ -35,7 +43,9 @@ def test_tsv_is_in_milliseconds_and_json_is_the_reply() -> None:
     assert render(NOTE, "text") == "Привет, мир. Пока."
 
 
-@pytest.mark.parametrize("said", ["{\\p1}drawn", "{note} kept", "a\\Nb\\hc\\nd", "a --> b", "<i>x</i> & y", "two\n\nlines\tand\ttabs"])
+@pytest.mark.parametrize(
+    "said", ["{\\p1}drawn", "{note} kept", "a\\Nb\\hc\\nd", "a --> b", "<i>x</i> & y", "two\n\nlines\tand\ttabs"]
+)
 def test_no_word_is_lost_to_a_sign_that_a_format_gives_a_meaning(said: str) -> None:
     """Override tags of SubStation, arrows, markup and line breaks in a text are text; a cue is one line."""
     single = transcript((0.0, 1.0, said))

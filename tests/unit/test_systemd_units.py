@@ -25,7 +25,8 @@ UNITS = sorted(FOLDER.glob("*.service"))
 MOST_EXPOSURE = 20  # tenths, of 100: systemd calls up to 29 "OK", and a service without sandbox 96
 ANALYZE = shutil.which("systemd-analyze")
 needs_systemd = pytest.mark.skipif(
-    ANALYZE is None and not os.environ.get("CI"), reason="no systemd-analyze: python -m tools.program systemd-analyze systemd"
+    ANALYZE is None and not os.environ.get("CI"),
+    reason="no systemd-analyze: python -m tools.program systemd-analyze systemd",
 )
 """In CI it is installed, and its absence an error."""
 

@@ -41,7 +41,10 @@ def test_retry_tiers_send_back_to_the_lane_that_the_request_came_from(seconds: i
     assert queue.arguments["x-message-ttl"] == seconds * 1000
     assert queue.arguments["x-dead-letter-exchange"] == ""
     assert "x-dead-letter-routing-key" not in queue.arguments
-    assert (queue.arguments["x-overflow"], queue.arguments["x-dead-letter-strategy"]) == ("reject-publish", "at-least-once")
+    assert (queue.arguments["x-overflow"], queue.arguments["x-dead-letter-strategy"]) == (
+        "reject-publish",
+        "at-least-once",
+    )
 
 
 def test_what_waits_for_people_is_bounded() -> None:

@@ -104,14 +104,22 @@ async def test_the_trace_of_the_publisher_goes_on_through_every_stage(traced: Tr
     for stage in ("queued", "decode", "transcribe", "reply"):
         (span,) = traced.spans[stage]
         assert parent_of(span) == own_id(request)
-    assert {step: len(traced.spans[step]) for step in ("wait", "encode", "generate")} == {"wait": 4, "encode": 2, "generate": 2}
-    assert {parent_of(span) for step in ("wait", "encode", "generate") for span in traced.spans[step]} == {own_id(transcribe)}
+    assert {step: len(traced.spans[step]) for step in ("wait", "encode", "generate")} == {
+        "wait": 4,
+        "encode": 2,
+        "generate": 2,
+    }
+    assert {parent_of(span) for step in ("wait", "encode", "generate") for span in traced.spans[step]} == {
+        own_id(transcribe)
+    }
 
 
 async def test_times_of_spans_are_those_of_the_work(traced: Traced) -> None:
     """Stages follow each other; the wait in the queue lies before the delivery."""
     await traced.handle(traceparent=PARENT)
-    (request,), (queued,), (decode,), (reply,) = (traced.spans[name] for name in ("stt.requests process", "queued", "decode", "reply"))
+    (request,), (queued,), (decode,), (reply,) = (
+        traced.spans[name] for name in ("stt.requests process", "queued", "decode", "reply")
+    )
     now = time.time_ns()
 
     def moments(span: ReadableSpan) -> tuple[int, int]:
@@ -151,7 +159,11 @@ async def test_log_lines_and_histograms_name_the_trace(traced: Traced) -> None:
         await traced.handle(traceparent=PARENT)
     page = traced.desk.metrics.render("application/openmetrics-text; version=1.0.0")[0].decode()
 
-    assert [line for line in page.splitlines() if line.startswith("sttd_answer_duration_seconds_bucket") and TRACE_ID in line]
+    assert [
+        line
+        for line in page.splitlines()
+        if line.startswith("sttd_answer_duration_seconds_bucket") and TRACE_ID in line
+    ]
     assert any(line.get("action") == "request_done" for line in logs)
     assert TRACE_ID not in traced.desk.metrics.render()[0].decode()
 
@@ -190,7 +202,9 @@ async def test_without_tracing_the_callers_context_is_passed_on_as_it_came() -> 
     """A daemon that does not trace does not cut the trace of those who do; what is no trace context is dropped."""
     desk = Desk(MemoryBroker.with_topology(), transcriber=FakeTranscriber(ModelFailed("the model raised")))
     for parent, state in ((PARENT, "vendor=1"), ("nonsense", "vendor=1"), (PARENT, "\n")):
-        desk.broker.send(names.REQUESTS, b"audio", Properties(headers={"traceparent": parent, "tracestate": state, "CC": ["x"]}))
+        desk.broker.send(
+            names.REQUESTS, b"audio", Properties(headers={"traceparent": parent, "tracestate": state, "CC": ["x"]})
+        )
         await desk.handle()
     first, second, third = (stored.headers for stored in desk.broker.queues["stt.retry.10s"].ready)
 

@@ -204,7 +204,9 @@ async def test_after_a_lost_connection_every_note_is_answered_by_the_next_delive
     await desk.broker.until(lambda: acks(desk) == 6)
 
     assert desk.empty(names.REQUESTS, names.DEAD)
-    answered = sorted(stored.body.decode().split('"message_id":"')[1][:3] for stored in desk.broker.queues[names.REPLIES].ready)
+    answered = sorted(
+        stored.body.decode().split('"message_id":"')[1][:3] for stored in desk.broker.queues[names.REPLIES].ready
+    )
     assert answered == [f"m-{number}" for number in range(6)]
     assert (sample(desk, "sttd_redeliveries_total") or 0) >= 1
 
@@ -347,7 +349,9 @@ async def test_the_engine_is_told_which_lane_a_note_came_by(desk: Desk) -> None:
     for queue in (names.REQUESTS, "stt.requests.bulk"):
         desk.broker.send(queue, b"audio", Properties(message_id=queue))
         worker.accept(desk.broker.deliver(queue))
-    desk.broker.send("stt.suspect", b"audio", Properties(message_id="m", headers={names.LANE_HEADER: "stt.requests.bulk"}))
+    desk.broker.send(
+        "stt.suspect", b"audio", Properties(message_id="m", headers={names.LANE_HEADER: "stt.requests.bulk"})
+    )
     worker.accept(desk.broker.deliver("stt.suspect"))
     await ended(worker)
 

@@ -17,11 +17,19 @@ SMALL = workload.Size(128, 2, 1, 2)
 def whisper(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A model with base's vocabulary and next to no width."""
     path = workload.build(SMALL, tmp_path_factory.mktemp("workload"))
-    return importlib.import_module("faster_whisper").WhisperModel(str(path), device="cpu", compute_type="int8", cpu_threads=1)
+    return importlib.import_module("faster_whisper").WhisperModel(
+        str(path), device="cpu", compute_type="int8", cpu_threads=1
+    )
 
 
 @pytest.mark.parametrize(
-    "options", [{"language": "ru"}, {"language": "ru", "beam_size": 1}, {"language": None}, {"task": "translate", "language": "en"}]
+    "options",
+    [
+        {"language": "ru"},
+        {"language": "ru", "beam_size": 1},
+        {"language": None},
+        {"task": "translate", "language": "en"},
+    ],
 )
 def test_every_note_gets_the_whole_script_in_one_try(options: dict[str, Any], whisper: Any) -> None:
     """A transcript that ends early, or a second try at a higher temperature, would measure something else."""

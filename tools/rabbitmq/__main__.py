@@ -64,7 +64,9 @@ def run(command: list[str], *, show_url: bool = False) -> int:
         try:
             _start(node)
             if show_url:
-                sys.stderr.write(f"for other terminals: export STTD_AMQP_URL={node.amqp_url}\nmanagement pages: {node.management_url}\n")
+                sys.stderr.write(
+                    f"for other terminals: export STTD_AMQP_URL={node.amqp_url}\nmanagement pages: {node.management_url}\n"
+                )
             return _attend(node, command, signals)
         finally:
             signals.ignore()

@@ -30,7 +30,9 @@ class ContainerBackend:
         self._name = plan.name.replace("@", "-")
         plan.write(management_host="0.0.0.0", management_port=MANAGEMENT_PORT)  # noqa: S104 - inside; published on loopback
         plan.directory.chmod(0o755)  # the container's user reads the configuration
-        volumes = [f"--volume={plan.directory / name}:/etc/rabbitmq/{name}:ro" for name in ("rabbitmq.conf", "advanced.config")]
+        volumes = [
+            f"--volume={plan.directory / name}:/etc/rabbitmq/{name}:ro" for name in ("rabbitmq.conf", "advanced.config")
+        ]
         ports = [(plan.amqp_port, AMQP_PORT), (plan.management_port, MANAGEMENT_PORT)]
         publish = [f"--publish={LOOPBACK}:{outside}:{inside}" for outside, inside in ports]
         (plan.directory / "container").write_text(self._name)  # for the guard

@@ -34,7 +34,10 @@ class Guard:
     def __init__(self, directory: Path) -> None:
         """Start guarding the directory and the processes that carry it in their marker."""
         self._shell = subprocess.Popen(  # noqa: S603 - our own script
-            command(directory), stdin=subprocess.PIPE, env={"PATH": os.environ.get("PATH", os.defpath)}, start_new_session=True
+            command(directory),
+            stdin=subprocess.PIPE,
+            env={"PATH": os.environ.get("PATH", os.defpath)},
+            start_new_session=True,
         )
 
     def close(self) -> None:

@@ -58,7 +58,9 @@ class HostBackend:
         """Start both processes; does not wait until the broker answers."""
         if self._epmd is None or self._epmd.poll() is not None:
             # In the foreground, as a child: left to itself, Erlang starts one that outlives every node.
-            self._epmd = self._spawn([shutil.which("epmd") or "epmd", "-port", str(self._plan.epmd_port), "-address", LOOPBACK])
+            self._epmd = self._spawn(
+                [shutil.which("epmd") or "epmd", "-port", str(self._plan.epmd_port), "-address", LOOPBACK]
+            )
         self._server = self._spawn([str(self._scripts / "rabbitmq-server")])
 
     def stop(self, timeout: float) -> None:

@@ -69,6 +69,12 @@ def services_stay_down(*units: str) -> Iterator[None]:
 
 def _quietly(command: list[str], environment: dict[str, str]) -> str:
     done = subprocess.run(  # noqa: S603 - fixed programs
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
     return "\n".join(done.stdout.splitlines()[-5:]) or f"exit code {done.returncode}" if done.returncode else ""

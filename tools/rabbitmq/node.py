@@ -69,7 +69,9 @@ class Node:
         self._guard = Guard(self._claim.directory)
         self.plan = Plan.draw(self._claim.directory, settings or {})
         try:
-            self._backend: Backend = host.HostBackend(self.plan) if kind == "host" else container.ContainerBackend(self.plan)
+            self._backend: Backend = (
+                host.HostBackend(self.plan) if kind == "host" else container.ContainerBackend(self.plan)
+            )
         except NodeError:
             self._release()
             raise

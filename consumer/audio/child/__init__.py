@@ -29,7 +29,9 @@ HEADERS_ONLY: Final = 4096
 EXACT: Final = frozenset({"flac", "wav", "aiff", "caf", "w64"})
 """Containers that count samples, not packets."""
 EXACT_SLACK: Final = 0.05
-SILENCE: Final = b"RIFF\x84\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x40\x1f\0\0\x01\0\x08\0data\x60\0\0\0" + b"\x80" * 96
+SILENCE: Final = (
+    b"RIFF\x84\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x40\x1f\0\0\x01\0\x08\0data\x60\0\0\0" + b"\x80" * 96
+)
 """A WAV file: twelve milliseconds at 8 kHz."""
 
 Send = Callable[[memoryview], None]
@@ -69,7 +71,9 @@ def nothing(audio: bytes, tally: sound.Tally, declared: float | None) -> Rejecte
     if not headers.looks_like_audio(audio):  # FFmpeg takes any long random bytes for MP3
         return Rejected(ErrorCode.UNSUPPORTED_MEDIA, "the bytes are in no audio format that is known")
     if tally.bad_packets or declared or len(audio) > HEADERS_ONLY:
-        return Rejected(ErrorCode.AUDIO_UNREADABLE, "no sound could be decoded from the file", bad_packets=tally.bad_packets)
+        return Rejected(
+            ErrorCode.AUDIO_UNREADABLE, "no sound could be decoded from the file", bad_packets=tally.bad_packets
+        )
     return Rejected(ErrorCode.AUDIO_EMPTY, "the file holds not a single sample")
 
 
@@ -108,7 +112,12 @@ def answer(audio: bytes, tally: sound.Tally, send: Send) -> dict[str, Any]:
         raise
     except Exception as error:  # noqa: BLE001 -- whatever a file makes the library raise is that file's fault; its text may quote the file
         details = {"error": type(error).__name__}
-        return {"kind": wire.REJECTED, "code": ErrorCode.AUDIO_UNREADABLE, "message": "the decoder failed on this file", "details": details}
+        return {
+            "kind": wire.REJECTED,
+            "code": ErrorCode.AUDIO_UNREADABLE,
+            "message": "the decoder failed on this file",
+            "details": details,
+        }
 
 
 def serve(source: BinaryIO, sink: BinaryIO, limits: DecodeLimits) -> None:

@@ -15,7 +15,9 @@ from consumer.audio.child.refusal import Rejected, too_long
 from schemas.codes import ErrorCode
 
 FORMATS: Final = "wav,flac,ogg,mp3,matroska,webm,mov,mp4,m4a,3gp,aac,amr,aiff,caf,w64"
-CODECS: Final = frozenset("aac alac amr_nb amr_wb flac mp2 mp3 opus speex vorbis adpcm_ima_qt adpcm_ima_wav adpcm_ms".split())
+CODECS: Final = frozenset(
+    "aac alac amr_nb amr_wb flac mp2 mp3 opus speex vorbis adpcm_ima_qt adpcm_ima_wav adpcm_ms".split()
+)
 """By FFmpeg's names of codecs; and all of `PCM` among it."""
 PCM: Final = frozenset(
     "pcm_alaw pcm_mulaw pcm_s8 pcm_u8 pcm_f32be pcm_f32le pcm_f64be pcm_f64le".split()
@@ -39,7 +41,9 @@ def open_container(audio: bytes) -> Any:
         raise Rejected(ErrorCode.UNSUPPORTED_MEDIA, "the bytes are in a format that is not taken") from None
     except (av.error.InvalidDataError, av.error.EOFError):
         if headers.looks_like_audio(audio):
-            raise Rejected(ErrorCode.AUDIO_UNREADABLE, "the file begins like audio but is damaged beyond reading") from None
+            raise Rejected(
+                ErrorCode.AUDIO_UNREADABLE, "the file begins like audio but is damaged beyond reading"
+            ) from None
         raise Rejected(ErrorCode.UNSUPPORTED_MEDIA, "the bytes are in no audio format that is known") from None
 
 
@@ -61,9 +65,15 @@ def audio_stream(container: Any) -> Any:
 def check_shape(rate: int, channels: int) -> None:
     """Refuse what would blow up: a 644-byte WAV at 1 Hz resamples to ten minutes."""
     if not MIN_RATE <= rate <= MAX_RATE:
-        raise Rejected(ErrorCode.UNSUPPORTED_MEDIA, f"a sample rate of {rate} Hz is not within {MIN_RATE} to {MAX_RATE}", sample_rate=rate)
+        raise Rejected(
+            ErrorCode.UNSUPPORTED_MEDIA,
+            f"a sample rate of {rate} Hz is not within {MIN_RATE} to {MAX_RATE}",
+            sample_rate=rate,
+        )
     if channels > MAX_CHANNELS:
-        raise Rejected(ErrorCode.UNSUPPORTED_MEDIA, f"{channels} channels are more than {MAX_CHANNELS}", channels=channels)
+        raise Rejected(
+            ErrorCode.UNSUPPORTED_MEDIA, f"{channels} channels are more than {MAX_CHANNELS}", channels=channels
+        )
 
 
 def declared_seconds(audio: bytes, container: Any, stream: Any) -> float | None:

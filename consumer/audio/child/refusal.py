@@ -30,4 +30,9 @@ class Longer(Exception):
 
 def too_long(max_seconds: float, **details: Any) -> Rejected:
     """The refusal of a file that is too long."""
-    return Rejected(ErrorCode.AUDIO_TOO_LONG, f"more than {max_seconds:g} seconds of audio", max_audio_seconds=max_seconds, **details)
+    return Rejected(
+        ErrorCode.AUDIO_TOO_LONG,
+        f"more than {max_seconds:g} seconds of audio",
+        max_audio_seconds=max_seconds,
+        **details,
+    )

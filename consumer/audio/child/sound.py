@@ -44,7 +44,9 @@ class Tally:
         self.bad_packets += 1
         self.out_of_memory |= isinstance(error, MemoryError)
         if self.bad_packets > HOPELESS and self.bad_packets > self.frames:
-            raise Rejected(ErrorCode.AUDIO_UNREADABLE, "hardly anything of the file could be decoded", bad_packets=self.bad_packets)
+            raise Rejected(
+                ErrorCode.AUDIO_UNREADABLE, "hardly anything of the file could be decoded", bad_packets=self.bad_packets
+            )
 
     def count(self, samples: int, rate: int, channels: int) -> None:
         """Add one frame up; stop the whole file as soon as it is too long, however little the container admitted."""
@@ -156,7 +158,13 @@ def _graph(like: Any) -> Any:
     graph = av.filter.Graph()
     graph.threads = 1
     base = {} if like.time_base is None else {"time_base": str(like.time_base)}
-    source = graph.add("abuffer", sample_rate=str(like.sample_rate), sample_fmt=like.format.name, channel_layout=like.layout.name, **base)
+    source = graph.add(
+        "abuffer",
+        sample_rate=str(like.sample_rate),
+        sample_fmt=like.format.name,
+        channel_layout=like.layout.name,
+        **base,
+    )
     wanted = graph.add("aformat", sample_rates=str(OUT_RATE), sample_fmts="s16", channel_layouts="mono")
     graph.link_nodes(source, wanted, graph.add("abuffersink")).configure()
     return graph

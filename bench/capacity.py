@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import workload
-from consumer.settings import Settings
 from sttd.commands.size_measure import LENGTHS, measure
+from sttd.consumer.settings import Settings
 from sttd.sizing.profile import WINDOW_SECONDS, Profile
 
 TOKENS_A_SECOND: Final = 5.0

@@ -17,10 +17,10 @@ from faster_whisper.feature_extractor import FeatureExtractor
 from bench import workload
 from bench.models import DATA
 from bench.run import tell
-from consumer.engine.encoder import pseudo_speech
-from consumer.engine.graph import CompiledEncoder
-from consumer.engine.weights import EncoderFile
-from consumer.models import demo_directory
+from sttd.consumer.engine.encoder import pseudo_speech
+from sttd.consumer.engine.graph import CompiledEncoder
+from sttd.consumer.engine.weights import EncoderFile
+from sttd.consumer.models import demo_directory
 
 PRECISIONS: Final = ("f32", "int8", "bf16")
 LEAST: Final = 0.999

@@ -19,8 +19,8 @@ from typing import Final
 import numpy as np
 from faster_whisper.audio import decode_audio
 
-from consumer.audio.limits import DecodeLimits
-from consumer.audio.pool import DecoderPool
+from sttd.consumer.audio.limits import DecodeLimits
+from sttd.consumer.audio.pool import DecoderPool
 from tests.support import audio as files
 
 LENGTHS: Final = (3.0, 60.0)

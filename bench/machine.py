@@ -29,7 +29,7 @@ def describe(cores: int, *interpreters: Path) -> dict[str, Any]:
     packages = {name: found for name in PACKAGES if (found := _version(name))}
     for interpreter in interpreters:
         if interpreter.exists():
-            told = subprocess.run(
+            told = subprocess.run(  # noqa: S603 - our own environments
                 [interpreter, "-c", TELL, *THEIRS], capture_output=True, text=True, check=False
             ).stdout
             packages |= dict(line.split(" ", 1) for line in told.splitlines())

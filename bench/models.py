@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from bench import exports, workload
-from consumer.models import demo_directory
+from sttd.consumer.models import demo_directory
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DATA: Final = ROOT / ".local" / "bench-data"

@@ -13,9 +13,9 @@ from typing import Any, Final
 import av
 import numpy as np
 
-from consumer.engine.transcriber import Job
-from consumer.settings import Settings
 from sttd.commands.size_measure import job_options, open_engine_of
+from sttd.consumer.engine.transcriber import Job
+from sttd.consumer.settings import Settings
 from sttd.samples import FOLDER
 
 SHORT: Final = ("ru-groceries.ogg", "ru-taxi.ogg", "ru-lunch.ogg", "ru-salary.ogg", "ru-question.ogg")

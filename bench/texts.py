@@ -15,7 +15,7 @@ from typing import Any, Final
 from bench import notes
 from bench.peers.bare import job_options
 from bench.run import tell
-from consumer.models import demo_directory
+from sttd.consumer.models import demo_directory
 from tools.demo_wer import distance, words
 
 LADDER: Final = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -74,7 +74,7 @@ async def compare(count: int, cores: int) -> dict[str, Any]:
 
 
 def _known() -> set[str]:
-    from consumer.engine.opening import open_engine  # noqa: PLC0415 - imports no model, but the engine's threads' environment comes first
+    from sttd.consumer.engine.opening import open_engine  # noqa: PLC0415 - imports no model, but the engine's threads' environment comes first
 
     return set(inspect.signature(open_engine).parameters)
 
@@ -143,12 +143,12 @@ async def _one(mode: Mode, made: list[Spoken], stock: Stock, cores: int) -> dict
 
 
 async def _ours(mode: Mode, made: list[Spoken], cores: int) -> list[str]:
-    from consumer.engine.opening import open_engine  # noqa: PLC0415 - the same
-    from consumer.engine.transcriber import Job  # noqa: PLC0415 - the same
+    from sttd.consumer.engine.opening import open_engine  # noqa: PLC0415 - the same
+    from sttd.consumer.engine.transcriber import Job  # noqa: PLC0415 - the same
 
     more = dict(mode.engine)
     if "contexts" in more:
-        more["contexts"] = importlib.import_module("consumer.engine.contexts").Contexts(**more["contexts"])
+        more["contexts"] = importlib.import_module("sttd.consumer.engine.contexts").Contexts(**more["contexts"])
     engine = await open_engine(
         model="demo",
         cache=None,

@@ -1,4 +1,4 @@
-"""`python -m consumer`: read the settings, run the daemon, exit with a code from the table in errors.py.
+"""`python -m sttd.consumer`: read the settings, run the daemon, exit with a code from the table in errors.py.
 
 Nothing is constructed here; see app.py.
 """
@@ -10,9 +10,9 @@ import logging
 import os
 import sys
 
-from consumer import log, settings
-from consumer.engine import environment
-from consumer.errors import SettingsError
+from sttd.consumer import log, settings
+from sttd.consumer.engine import environment
+from sttd.consumer.errors import SettingsError
 
 
 def main() -> int:
@@ -24,7 +24,7 @@ def main() -> int:
         return int(error.exit_code)
     environment.prepare()
     log.configure(loaded.log_format, loaded.log_level)
-    from consumer.app import serve  # noqa: PLC0415 - numpy, ctranslate2 and onnxruntime take a second that a wrong setting need not wait for
+    from sttd.consumer.app import serve  # noqa: PLC0415 - numpy, ctranslate2 and onnxruntime take a second that a wrong setting need not wait for
 
     with asyncio.Runner() as runner:
         code = runner.run(serve(loaded))

@@ -14,35 +14,35 @@ from typing import Any, TypeVar
 
 import structlog
 
-from consumer import memory, signals
-from consumer.audio.pool import DecoderPool
-from consumer.bus import header_guard, topology
-from consumer.bus.direct import SplitPublisher
-from consumer.bus.intake import AmqpIntake
-from consumer.bus.link import Link
-from consumer.bus.publisher import AmqpPublisher
-from consumer.cancels import Cancels
-from consumer.delivery import Rules
-from consumer.engine import windows
-from consumer.engine.contexts import Contexts
-from consumer.engine.opening import Batching, open_engine
-from consumer.engine.whisper import WhisperTranscriber
-from consumer.errors import ExitCode, SettingsError, StartupError
-from consumer.failpoints import FailPoints
-from consumer.handler import Defaults, Handler
-from consumer.observe import BusReporter, DownloadReporter, log_check, watch_history, watch_loop_lag
-from consumer.refs import following
-from consumer.refs.references import References
-from consumer.service_manager import ServiceManager
-from consumer.settings import Settings
-from consumer.side_port import app as side_app
-from consumer.side_port.health import Health
-from consumer.side_port.history import History
-from consumer.side_port.metrics import Metrics
-from consumer.side_port.server import SideServer
-from consumer.tracing import choice as tracing
-from consumer.watched import PartEnded, cancelled, raise_if_ended
-from consumer.worker import Worker
+from sttd.consumer import memory, signals
+from sttd.consumer.audio.pool import DecoderPool
+from sttd.consumer.bus import header_guard, topology
+from sttd.consumer.bus.direct import SplitPublisher
+from sttd.consumer.bus.intake import AmqpIntake
+from sttd.consumer.bus.link import Link
+from sttd.consumer.bus.publisher import AmqpPublisher
+from sttd.consumer.cancels import Cancels
+from sttd.consumer.delivery import Rules
+from sttd.consumer.engine import windows
+from sttd.consumer.engine.contexts import Contexts
+from sttd.consumer.engine.opening import Batching, open_engine
+from sttd.consumer.engine.whisper import WhisperTranscriber
+from sttd.consumer.errors import ExitCode, SettingsError, StartupError
+from sttd.consumer.failpoints import FailPoints
+from sttd.consumer.handler import Defaults, Handler
+from sttd.consumer.observe import BusReporter, DownloadReporter, log_check, watch_history, watch_loop_lag
+from sttd.consumer.refs import following
+from sttd.consumer.refs.references import References
+from sttd.consumer.service_manager import ServiceManager
+from sttd.consumer.settings import Settings
+from sttd.consumer.side_port import app as side_app
+from sttd.consumer.side_port.health import Health
+from sttd.consumer.side_port.history import History
+from sttd.consumer.side_port.metrics import Metrics
+from sttd.consumer.side_port.server import SideServer
+from sttd.consumer.tracing import choice as tracing
+from sttd.consumer.watched import PartEnded, cancelled, raise_if_ended
+from sttd.consumer.worker import Worker
 
 ENGINE_SECONDS = 3.0  # s that threads in the middle of a window get to notice that the daemon closes
 CLOSE_SECONDS = 10.0  # s for closing everything after the drain; what hangs longer is left to the end of the process

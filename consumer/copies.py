@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from consumer.bus.seam import Outgoing
-from consumer.delivery import Delivery
-from schemas import names
-from schemas.codes import DeadReason, ErrorCode
-from schemas.reply import TYPE_OF, Failure, FailureDetail, Progress, Transcript
+from sttd.consumer.bus.seam import Outgoing
+from sttd.consumer.delivery import Delivery
+from sttd.schemas import names
+from sttd.schemas.codes import DeadReason, ErrorCode
+from sttd.schemas.reply import TYPE_OF, Failure, FailureDetail, Progress, Transcript
 
 LONGEST_TEXT = 4096  # of an option header on a copy; the contract allows 1,000 characters
 

@@ -15,11 +15,11 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from consumer.bus.seam import Incoming
-from consumer.errors import RequestFailed, StaleDelivery
-from consumer.timeline import Timeline
-from schemas import names, reply, request
-from schemas.codes import ErrorCode
+from sttd.consumer.bus.seam import Incoming
+from sttd.consumer.errors import RequestFailed, StaleDelivery
+from sttd.consumer.timeline import Timeline
+from sttd.schemas import names, reply, request
+from sttd.schemas.codes import ErrorCode
 
 MAX_ATTEMPTS = 1 + len(names.RETRY_SECONDS)
 DANGEROUS_DELIVERIES = 2

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, ClassVar
 
-from schemas.codes import ErrorCode
+from sttd.schemas.codes import ErrorCode
 
 
 class ExitCode(IntEnum):

@@ -12,24 +12,24 @@ from dataclasses import dataclass
 
 import structlog
 
-from consumer import verdict
-from consumer.audio.decoder import DecodedAudio, Decoder
-from consumer.bus.seam import Publisher
-from consumer.cancels import Cancels
-from consumer.delivery import Delivery
-from consumer.engine.transcriber import TEMPERATURE_LADDER, Job, JobOptions, Transcriber, Transcription
-from consumer.errors import RequestFailed
-from consumer.failpoints import FailPoints
-from consumer.limit import Limit, cancelled
-from consumer.progress import ProgressReporter
-from consumer.refs.references import References
-from consumer.settling import Settling
-from consumer.side_port.metrics import Metrics
-from consumer.verdict import Verdict
-from schemas.codes import ErrorCode
-from schemas.options import TranscriptionOptions
-from schemas.reference import Reference
-from schemas.reply import Timings, Transcript
+from sttd.consumer import verdict
+from sttd.consumer.audio.decoder import DecodedAudio, Decoder
+from sttd.consumer.bus.seam import Publisher
+from sttd.consumer.cancels import Cancels
+from sttd.consumer.delivery import Delivery
+from sttd.consumer.engine.transcriber import TEMPERATURE_LADDER, Job, JobOptions, Transcriber, Transcription
+from sttd.consumer.errors import RequestFailed
+from sttd.consumer.failpoints import FailPoints
+from sttd.consumer.limit import Limit, cancelled
+from sttd.consumer.progress import ProgressReporter
+from sttd.consumer.refs.references import References
+from sttd.consumer.settling import Settling
+from sttd.consumer.side_port.metrics import Metrics
+from sttd.consumer.verdict import Verdict
+from sttd.schemas.codes import ErrorCode
+from sttd.schemas.options import TranscriptionOptions
+from sttd.schemas.reference import Reference
+from sttd.schemas.reply import Timings, Transcript
 
 ENGINE_STAGES = {"wait": ("wait",), "encode": ("encode",), "generate": ("generate", "align", "detect_language")}
 """Stages of the metrics, and the steps of a timeline that make them up."""

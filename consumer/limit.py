@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from consumer.delivery import Delivery
-from consumer.errors import RequestFailed
-from schemas.codes import ErrorCode
+from sttd.consumer.delivery import Delivery
+from sttd.consumer.errors import RequestFailed
+from sttd.schemas.codes import ErrorCode
 
 
 class Limit:

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from consumer.audio.limits import MIB, DecodeLimits
-from consumer.settings import Settings
+from sttd.consumer.audio.limits import MIB, DecodeLimits
+from sttd.consumer.settings import Settings
 
 BODY_COPIES: Final = 3
 """A body as frames, as bytes, and as the audio taken out of JSON."""

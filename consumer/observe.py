@@ -9,10 +9,10 @@ import asyncio
 
 import structlog
 
-from consumer.engine.hub import Progress
-from consumer.side_port.health import Health
-from consumer.side_port.history import EVERY, History
-from consumer.side_port.metrics import Metrics
+from sttd.consumer.engine.hub import Progress
+from sttd.consumer.side_port.health import Health
+from sttd.consumer.side_port.history import EVERY, History
+from sttd.consumer.side_port.metrics import Metrics
 
 LAG_EVERY = 0.25  # s between two looks at the event loop's delay
 

@@ -11,11 +11,11 @@ from typing import Self
 
 import structlog
 
-from consumer import copies
-from consumer.bus.seam import Publisher
-from consumer.delivery import Delivery
-from consumer.errors import BusError
-from schemas.reply import Progress
+from sttd.consumer import copies
+from sttd.consumer.bus.seam import Publisher
+from sttd.consumer.delivery import Delivery
+from sttd.consumer.errors import BusError
+from sttd.schemas.reply import Progress
 
 log = structlog.get_logger(__name__)
 

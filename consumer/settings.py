@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from consumer.errors import SettingsError
-from consumer.failpoints import FailPoints
-from schemas import languages, names, reference
-from schemas.problems import problems
+from sttd.consumer.errors import SettingsError
+from sttd.consumer.failpoints import FailPoints
+from sttd.schemas import languages, names, reference
+from sttd.schemas.problems import problems
 
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")

@@ -11,16 +11,16 @@ import time
 
 import structlog
 
-from consumer import copies, verdict
-from consumer.bus.seam import Outgoing, Publisher
-from consumer.delivery import Delivery
-from consumer.errors import PublishForbidden, StaleDelivery, Unconfirmed, Unroutable
-from consumer.failpoints import FailPoints
-from consumer.shield import finished_even_if_cancelled
-from consumer.side_port.metrics import Metrics
-from consumer.verdict import Verdict
-from schemas.codes import DeadReason
-from schemas.reply import Failure, Transcript
+from sttd.consumer import copies, verdict
+from sttd.consumer.bus.seam import Outgoing, Publisher
+from sttd.consumer.delivery import Delivery
+from sttd.consumer.errors import PublishForbidden, StaleDelivery, Unconfirmed, Unroutable
+from sttd.consumer.failpoints import FailPoints
+from sttd.consumer.shield import finished_even_if_cancelled
+from sttd.consumer.side_port.metrics import Metrics
+from sttd.consumer.verdict import Verdict
+from sttd.schemas.codes import DeadReason
+from sttd.schemas.reply import Failure, Transcript
 
 REPLY_PATIENCE = 60.0  # s a finished reply is published again and again before the request is retried instead
 DIRECT_TRIES = 3  # a try may fail with a connection that broke for another reason, such as the forged address before it

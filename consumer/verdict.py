@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from consumer import copies
-from consumer.bus.seam import Outgoing
-from consumer.delivery import MAX_ATTEMPTS, Delivery
-from consumer.errors import RequestFailed
-from schemas.codes import DeadReason, ErrorCode
-from schemas.reply import Failure, Transcript
+from sttd.consumer import copies
+from sttd.consumer.bus.seam import Outgoing
+from sttd.consumer.delivery import MAX_ATTEMPTS, Delivery
+from sttd.consumer.errors import RequestFailed
+from sttd.schemas.codes import DeadReason, ErrorCode
+from sttd.schemas.reply import Failure, Transcript
 
 Outcome = Literal["completed", "failed", "retried", "suspected", "dead_lettered"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from consumer.errors import StartupError
+from sttd.consumer.errors import StartupError
 
 
 class PartEnded(Exception):

@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 
 import structlog
 
-from consumer.bus.seam import Incoming
-from consumer.delivery import Delivery, Rules, State
-from consumer.errors import StaleDelivery
-from consumer.handler import Handler
-from consumer.side_port.metrics import Metrics
-from consumer.survived import Survived
-from consumer.tracing.seam import Trace, Tracing
-from consumer.verdict import Verdict
+from sttd.consumer.bus.seam import Incoming
+from sttd.consumer.delivery import Delivery, Rules, State
+from sttd.consumer.errors import StaleDelivery
+from sttd.consumer.handler import Handler
+from sttd.consumer.side_port.metrics import Metrics
+from sttd.consumer.survived import Survived
+from sttd.consumer.tracing.seam import Trace, Tracing
+from sttd.consumer.verdict import Verdict
 
 LAST_WORD = 5.0  # s that a settling may still take after the grace time
 

@@ -1,4 +1,4 @@
-"""`python -m gateway`: read the settings, run the gateway, exit with 0 after a signal, 2 for what a setting must change.
+"""`python -m sttd.gateway`: read the settings, run the gateway, exit with 0 after a signal, 2 for what a setting must change.
 
 Nothing is constructed here; see app.py.
 """
@@ -10,9 +10,9 @@ import ctypes
 import sys
 from typing import Final
 
-from gateway import app, log, settings
-from gateway.server import CannotListen
 from sttd.errors import SettingsInvalid
+from sttd.gateway import app, log, settings
+from sttd.gateway.server import CannotListen
 
 WRONG_SETTING = 2
 

@@ -15,13 +15,13 @@ from typing import Final
 
 import structlog
 
-from gateway import routes
-from gateway.broker import Broker
-from gateway.forms import Limits
-from gateway.room import Room
-from gateway.server import Server
-from gateway.settings import GatewaySettings
 from sttd import Client
+from sttd.gateway import routes
+from sttd.gateway.broker import Broker
+from sttd.gateway.forms import Limits
+from sttd.gateway.room import Room
+from sttd.gateway.server import Server
+from sttd.gateway.settings import GatewaySettings
 
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
 

@@ -12,10 +12,10 @@ from typing import Final
 
 import structlog
 
-from gateway.problems import busy, unavailable
 from sttd import Client
 from sttd.errands import QueueState
 from sttd.errors import BrokerUnavailable, NotServed
+from sttd.gateway.problems import busy, unavailable
 
 LONGEST_PAUSE_SECONDS: Final = 15.0
 FRESH_SECONDS: Final = 1.0

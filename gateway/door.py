@@ -19,8 +19,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway import shapes, static
-from gateway.problems import CLIENT_GONE, CallerGone, Problem
+from sttd.gateway import shapes, static
+from sttd.gateway.problems import CLIENT_GONE, CallerGone, Problem
 
 OPEN_PATHS: Final = frozenset({"/", "/health", "/openapi.json"})
 """What needs no token, as the page's files: it tells nothing about anybody's notes."""

@@ -14,12 +14,12 @@ import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway import shapes
-from gateway.problems import CallerGone, Problem, from_client
-from gateway.wishes import Wish
-from gateway.work import Run, until_gone
-from schemas.reply import Progress, Transcript
 from sttd.errors import SttdClientError
+from sttd.gateway import shapes
+from sttd.gateway.problems import CallerGone, Problem, from_client
+from sttd.gateway.wishes import Wish
+from sttd.gateway.work import Run, until_gone
+from sttd.schemas.reply import Progress, Transcript
 
 COMMENT_SECONDS: Final = 15.0
 """So often a line goes out where nothing else does, so that proxies keep the connection."""

@@ -14,8 +14,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from gateway.problems import CallerGone, Problem, no_file
-from gateway.room import Hold
+from sttd.gateway.problems import CallerGone, Problem, no_file
+from sttd.gateway.room import Hold
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks

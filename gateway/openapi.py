@@ -10,8 +10,8 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from gateway import shapes
-from gateway.wishes import Granularity, ResponseFormat, Task
+from sttd.gateway import shapes
+from sttd.gateway.wishes import Granularity, ResponseFormat, Task
 
 JSON: Final = "application/json"
 FORM: Final = "multipart/form-data"

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from schemas.codes import ErrorCode
 from sttd import errors
+from sttd.schemas.codes import ErrorCode
 
 RETRY_SECONDS: Final = 10
 """What Retry-After says: about the time in which a full queue gets noticeably shorter."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from gateway.problems import busy
+from sttd.gateway.problems import busy
 
 STALLED_SECONDS: Final = 3.0
 """An upload that sent nothing for so long makes way when there is no room."""

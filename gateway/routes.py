@@ -15,17 +15,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from gateway import door, forms, openapi, shapes, static, wishes
-from gateway.broker import Broker
-from gateway.events import Events
-from gateway.problems import Problem, from_client
-from gateway.room import Hold, Room
-from gateway.wishes import Task, Wish
-from gateway.work import running, settled, until_gone
-from schemas.reply import Transcript
 from sttd import Client
 from sttd.errors import SttdClientError
+from sttd.gateway import door, forms, openapi, shapes, static, wishes
+from sttd.gateway.broker import Broker
+from sttd.gateway.events import Events
+from sttd.gateway.problems import Problem, from_client
+from sttd.gateway.room import Hold, Room
+from sttd.gateway.wishes import Task, Wish
+from sttd.gateway.work import running, settled, until_gone
 from sttd.options import Options
+from sttd.schemas.reply import Transcript
 from sttd.subtitles import render
 
 OPENAI_MODEL: Final = "whisper-1"

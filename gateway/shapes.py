@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.reply import Segment, Transcript
+from sttd.schemas.reply import Segment, Transcript
 
 
 class Body(BaseModel):

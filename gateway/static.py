@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from schemas.languages import CODES
+from sttd.schemas.languages import CODES
 
 PREFIX: Final = "/page/"
 INDEX: Final = "index.html"

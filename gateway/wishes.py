@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, cast, get_args
 
-from gateway.forms import Form
-from gateway.problems import Problem, no_file
-from schemas.languages import AUTO
+from sttd.gateway.forms import Form
+from sttd.gateway.problems import Problem, no_file
 from sttd.options import Options
+from sttd.schemas.languages import AUTO
 
 Task = Literal["transcribe", "translate"]
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]

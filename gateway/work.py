@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 from starlette.types import Receive
 
-from gateway.problems import CallerGone
-from schemas.reply import Progress, Transcript
 from sttd import Client
 from sttd.errors import SttdClientError
+from sttd.gateway.problems import CallerGone
 from sttd.options import Options
+from sttd.schemas.reply import Progress, Transcript
 
 T = TypeVar("T")
 
@@ -69,7 +69,12 @@ class Run:
 
 @asynccontextmanager
 async def running(
-    client: Client, audio: bytes, options: Options, *, timeout: float, request_id: str
+    client: Client,
+    audio: bytes,
+    options: Options,
+    *,
+    timeout: float,  # noqa: ASYNC109 - travels to the daemon
+    request_id: str,
 ) -> AsyncIterator[Run]:
     """Start a transcription; the end of the block cancels what is left of it."""
     news: asyncio.Queue[Progress | None] = asyncio.Queue()

@@ -7,10 +7,20 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from schemas.codes import ErrorCode
-from schemas.control import Cancel
-from schemas.options import TranscriptionOptions
-from schemas.reply import AudioInfo, Failure, FailureDetail, ModelInfo, Progress, Segment, Timings, Transcript, Word
+from sttd.schemas.codes import ErrorCode
+from sttd.schemas.control import Cancel
+from sttd.schemas.options import TranscriptionOptions
+from sttd.schemas.reply import (
+    AudioInfo,
+    Failure,
+    FailureDetail,
+    ModelInfo,
+    Progress,
+    Segment,
+    Timings,
+    Transcript,
+    Word,
+)
 
 MESSAGE_ID: Final = "0d9f4f0e-6d0f-4a52-9a37-5b6e2f6f3c11"
 CORRELATION_ID: Final = "42"

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
-from schemas import languages
-from schemas.names import OPTION_PREFIX
+from sttd.schemas import languages
+from sttd.schemas.names import OPTION_PREFIX
 
 DEADLINE_AHEAD: Final = timedelta(hours=24)
 """A deadline further away than this is a mistake in units more often than a wish."""

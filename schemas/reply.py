@@ -11,8 +11,8 @@ from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from schemas.codes import ErrorCode
-from schemas.names import MessageType
+from sttd.schemas.codes import ErrorCode
+from sttd.schemas.names import MessageType
 
 REPLY_NAMESPACE: Final = UUID("5f0f9f5c-6f5e-5b0e-9c4b-2f6a1d7c3e11")
 """Namespace of `stt-reply-id`; never changes."""

@@ -14,12 +14,12 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from schemas import options, reference
-from schemas.codes import ErrorCode
-from schemas.names import OPTION_PREFIX
-from schemas.options import TranscriptionOptions
-from schemas.problems import problems
-from schemas.reference import AudioRef, Reference
+from sttd.schemas import options, reference
+from sttd.schemas.codes import ErrorCode
+from sttd.schemas.names import OPTION_PREFIX
+from sttd.schemas.options import TranscriptionOptions
+from sttd.schemas.problems import problems
+from sttd.schemas.reference import AudioRef, Reference
 
 JSON_TYPE: Final = "application/json"
 LONGEST_WORDS: Final = 200  # characters of one problem: an option's name, or a language, may be megabytes long

@@ -13,12 +13,12 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack
 
-from schemas.reply import Progress, Transcript
 from sttd import errors
 from sttd.client import Client
 from sttd.content import Audio
 from sttd.options import CallOptions
 from sttd.replies import Dropped
+from sttd.schemas.reply import Progress, Transcript
 
 LAST_WORDS_SECONDS: Final = 5
 """How long calls that a close ended may take to tell their threads so."""

@@ -17,10 +17,6 @@ import aio_pika
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from pydantic import ValidationError
 
-from schemas.codes import ErrorCode
-from schemas.options import DEADLINE_AHEAD, TranscriptionOptions
-from schemas.problems import problems
-from schemas.reply import Progress, Transcript
 from sttd import errands, errors, tracing
 from sttd.content import Audio, Content, content_of
 from sttd.control import Control
@@ -28,6 +24,10 @@ from sttd.errands import QueueState
 from sttd.link import Link
 from sttd.options import CallOptions, Options
 from sttd.replies import Dropped, Pending, Replies
+from sttd.schemas.codes import ErrorCode
+from sttd.schemas.options import DEADLINE_AHEAD, TranscriptionOptions
+from sttd.schemas.problems import problems
+from sttd.schemas.reply import Progress, Transcript
 from sttd.settings import load
 
 LONGEST_ID: Final = 255
@@ -101,7 +101,7 @@ class Client:
         daemon's deadline too, so that nobody works for a caller who has left. `queue`: `stt.requests.bulk` for backfills.
         `correlation_id`: shown in the daemon's log; need not be unique. `message_id`: names the request for `cancel`; must be
         unique, and is made up if absent. `on_progress`: called in the event loop with each progress message; must not block.
-        `options`: `schemas.options.TranscriptionOptions`.
+        `options`: `sttd.schemas.options.TranscriptionOptions`.
 
         A call that is cancelled or times out cancels its request at the daemon as well.
 

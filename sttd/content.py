@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-from schemas import reference
-from schemas.codes import ErrorCode
-from schemas.options import TranscriptionOptions, to_headers
-from schemas.reference import NoReference, Reference
-from schemas.request import JSON_TYPE
 from sttd import errors
+from sttd.schemas import reference
+from sttd.schemas.codes import ErrorCode
+from sttd.schemas.options import TranscriptionOptions, to_headers
+from sttd.schemas.reference import NoReference, Reference
+from sttd.schemas.request import JSON_TYPE
 
 Audio: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO | Reference
 """The bytes of an audio file, its path, an open binary file, or where it lies in the object store of the daemon's operator."""

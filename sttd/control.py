@@ -13,10 +13,10 @@ from typing import Final
 import aio_pika
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelClosed
 
-from schemas import names
-from schemas.control import Cancel
 from sttd import errors
 from sttd.link import GOODBYE_SECONDS, Link, is_cancelled, words
+from sttd.schemas import names
+from sttd.schemas.control import Cancel
 
 CANCEL_SECONDS: Final = 30
 """How long a cancel may take, a reconnect to the broker included. Later the request has been worked on, or has expired."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Self
 
-from schemas.codes import ErrorCode
-from schemas.reply import Failure
+from sttd.schemas.codes import ErrorCode
+from sttd.schemas.reply import Failure
 
 
 class SttdClientError(Exception):
@@ -63,7 +63,7 @@ class ClientClosed(SttdClientError):
 class TranscriptionFailed(SttdClientError):
     """The request was answered with a failure.
 
-    `code`: one of `schemas.codes.ErrorCode`, or one that a newer daemon knows. `retryable`: the same request may succeed later.
+    `code`: one of `sttd.schemas.codes.ErrorCode`, or one that a newer daemon knows. `retryable`: the same request may succeed later.
     `details`: scalars and lists for a program. `message_id`: names the request in the daemon's log; None if it was never sent.
     """
 

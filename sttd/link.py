@@ -21,9 +21,9 @@ from aio_pika.connection import make_url
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AuthenticationError, ChannelClosed, DeliveryError, PublishError
 from aio_pika.exceptions import ProbableAuthenticationError as RefusedLogin
 
-from schemas import names
-from schemas.codes import ErrorCode
 from sttd import errors
+from sttd.schemas import names
+from sttd.schemas.codes import ErrorCode
 from sttd.settings import ClientSettings
 
 HEARTBEAT: Final = 10

@@ -12,9 +12,9 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from schemas.codes import ErrorCode
-from schemas.reply import REPLY, Failure, Progress, Transcript
 from sttd import errors
+from sttd.schemas.codes import ErrorCode
+from sttd.schemas.reply import REPLY, Failure, Progress, Transcript
 
 REMEMBERED: Final = 10_000
 """Answers whose ids are kept, so that a duplicate is counted as one and not as late."""

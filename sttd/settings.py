@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from schemas import names
-from schemas.problems import problems
 from sttd.errors import SettingsInvalid
+from sttd.schemas import names
+from sttd.schemas.problems import problems
 
 CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
 

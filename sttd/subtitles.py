@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 from pysubs2 import SSAEvent, SSAFile
 
-from schemas.reply import Segment, Transcript
+from sttd.schemas.reply import Segment, Transcript
 
 Format: TypeAlias = Literal["text", "json", "srt", "vtt", "tsv"]
 

@@ -20,8 +20,8 @@ EXTERNAL_MANAGEMENT = os.environ.get("STTD_TEST_MANAGEMENT_URL")
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the developer's shell or `.env` reaches a test; what a test sets is undone after it."""
-    from consumer.settings import Settings  # noqa: PLC0415 - only a test that runs needs it, not every collection
-    from gateway.settings import GatewaySettings  # noqa: PLC0415 - the same
+    from sttd.consumer.settings import Settings  # noqa: PLC0415 - only a test that runs needs it, not every collection
+    from sttd.gateway.settings import GatewaySettings  # noqa: PLC0415 - the same
 
     for name in [name for name in os.environ if name.startswith("STTD_")]:
         monkeypatch.delenv(name)

@@ -15,14 +15,14 @@ from typing import Any, Final
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from consumer.settings import Settings
-from consumer.side_port.labels import OTHER
-from consumer.side_port.metrics import Metrics
-from consumer.side_port.registry import Described
-from gateway import openapi
-from gateway.settings import GatewaySettings
-from schemas import asyncapi, json_schema, languages
-from schemas.codes import DeadReason, ErrorCode
+from sttd.consumer.settings import Settings
+from sttd.consumer.side_port.labels import OTHER
+from sttd.consumer.side_port.metrics import Metrics
+from sttd.consumer.side_port.registry import Described
+from sttd.gateway import openapi
+from sttd.gateway.settings import GatewaySettings
+from sttd.schemas import asyncapi, json_schema, languages
+from sttd.schemas.codes import DeadReason, ErrorCode
 from sttd.settings import ClientSettings
 
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"

@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from consumer.engine import environment
-from consumer.engine import model as models
-from consumer.engine.contexts import Contexts
-from consumer.engine.scheduler import Scheduler
-from consumer.engine.transcriber import Job, JobOptions, Transcription
-from consumer.engine.whisper import WhisperTranscriber
-from consumer.models import demo_directory
-from consumer.pcm import Pcm
+from sttd.consumer.engine import environment
+from sttd.consumer.engine import model as models
+from sttd.consumer.engine.contexts import Contexts
+from sttd.consumer.engine.scheduler import Scheduler
+from sttd.consumer.engine.transcriber import Job, JobOptions, Transcription
+from sttd.consumer.engine.whisper import WhisperTranscriber
+from sttd.consumer.models import demo_directory
+from sttd.consumer.pcm import Pcm
 from tools import demo_wer
 
 MODES: Final = {"full": Contexts(), "trim": Contexts(decoder="trim"), "dynamic": Contexts(encoder="dynamic")}

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
-from consumer.models import demo_directory
+from sttd.consumer.models import demo_directory
 from tools import demo_notes
 
 HELD_OUT_VOICES: Final = ("Denis", "f2", "m4", "Mario", "linda", "Ed")

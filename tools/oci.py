@@ -52,7 +52,7 @@ class Container:
     def start(self, log: Path) -> subprocess.Popen[bytes]:
         """Run it; the process that comes back ends with the container, with its exit code."""
         with log.open("ab") as sink:
-            return subprocess.Popen(
+            return subprocess.Popen(  # noqa: S603 - fixed
                 self._command("run", "--bundle", str(self.bundle), self.name), stdout=sink, stderr=sink
             )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.peers import host
-from consumer.engine import environment
+from sttd.consumer.engine import environment
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
 
 async def _serve(given: Any) -> None:
     engine = await _engine(given)
-    from consumer.engine.transcriber import Job  # noqa: PLC0415 - after the environment is set
+    from sttd.consumer.engine.transcriber import Job  # noqa: PLC0415 - after the environment is set
 
     options = job_options(given.language, given.beam, vad=given.vad)
     permits = asyncio.Semaphore(given.in_hand or 4 * given.cores)
@@ -41,8 +41,8 @@ async def _serve(given: Any) -> None:
 
 async def _engine(given: Any) -> Any:
     """As the daemon opens it; with `--gate slots` whoever comes first is served first."""
-    from consumer.engine import gate, model, opening, windows  # noqa: PLC0415 - after the environment is set
-    from consumer.engine.whisper import WhisperTranscriber  # noqa: PLC0415 - the same
+    from sttd.consumer.engine import gate, model, opening, windows  # noqa: PLC0415 - after the environment is set
+    from sttd.consumer.engine.whisper import WhisperTranscriber  # noqa: PLC0415 - the same
 
     cores, threads = given.cores, given.in_hand or 4 * given.cores
     long_audio = windows.chosen("windows", 60, 30, cores)
@@ -63,7 +63,7 @@ async def _engine(given: Any) -> Any:
 
 def job_options(language: str, beam: int, *, vad: bool, temperatures: tuple[float, ...] | None = None) -> Any:
     """The daemon's defaults."""
-    from consumer.engine.transcriber import TEMPERATURE_LADDER, JobOptions  # noqa: PLC0415 - after the environment is set
+    from sttd.consumer.engine.transcriber import TEMPERATURE_LADDER, JobOptions  # noqa: PLC0415 - after the environment is set
 
     return JobOptions(
         language=language,

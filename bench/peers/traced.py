@@ -1,7 +1,7 @@
 """The daemon with two instruments in it: each model call's begin and length, and how late the event loop runs its timers.
 
 Written as lines of JSON to the file in BENCH_TRACE, on the system's monotonic clock, which the harness reads too. Everything else is the
-daemon of `python -m consumer`. Imports consumer, whose model it wraps.
+daemon of `python -m sttd.consumer`. Imports consumer, whose model it wraps.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class TimedModel:
 
 def install(trace: Trace) -> None:
     """Put the instruments in: below the gate, so that waiting for a slot does not count, and beside the daemon's own loop watch."""
-    from consumer import app  # noqa: PLC0415 - the environment is prepared first
-    from consumer.engine import model  # noqa: PLC0415 - the same
+    from sttd.consumer import app  # noqa: PLC0415 - the environment is prepared first
+    from sttd.consumer.engine import model  # noqa: PLC0415 - the same
 
     loaded: Any = model.LoadedModel
     root: Any = app  # as the composition root knows the watch
@@ -91,8 +91,8 @@ async def _watch(trace: Trace) -> None:
 
 def main() -> int:
     """The daemon, watched."""
-    from consumer import __main__ as daemon  # noqa: PLC0415 - nothing is imported before the process is ours
-    from consumer.engine import environment  # noqa: PLC0415 - the same
+    from sttd.consumer import __main__ as daemon  # noqa: PLC0415 - nothing is imported before the process is ours
+    from sttd.consumer.engine import environment  # noqa: PLC0415 - the same
 
     environment.prepare()
     install(Trace(Path(os.environ["BENCH_TRACE"])))

@@ -13,8 +13,8 @@ import resource
 import signal
 from typing import Final
 
-from consumer.audio import seccomp
-from consumer.audio.limits import DecodeLimits
+from sttd.consumer.audio import seccomp
+from sttd.consumer.audio.limits import DecodeLimits
 
 LIMITS: Final = "limits"
 NO_NEW_PRIVILEGES: Final = "no new privileges"

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
-from consumer.audio.admission import Release, nothing_held
-from consumer.pcm import SAMPLE_RATE, Pcm
-from schemas.reply import AudioInfo
+from sttd.consumer.audio.admission import Release, nothing_held
+from sttd.consumer.pcm import SAMPLE_RATE, Pcm
+from sttd.schemas.reply import AudioInfo
 
 __all__ = ["SAMPLE_RATE", "DecodedAudio", "Decoder", "Pcm"]
 

@@ -11,14 +11,14 @@ from typing import Final
 
 import numpy as np
 
-from consumer.audio.admission import Release, Room, nothing_held
-from consumer.audio.confine import EVERYTHING
-from consumer.audio.decoder import DecodedAudio, Pcm
-from consumer.audio.limits import DecodeLimits
-from consumer.audio.process import ChildLost, ChildProcess, Loss, NeedsRoom, child_command
-from consumer.errors import AudioRejected, RequestFailed, StartupError
-from schemas.codes import ErrorCode
-from schemas.reply import AudioInfo
+from sttd.consumer.audio.admission import Release, Room, nothing_held
+from sttd.consumer.audio.confine import EVERYTHING
+from sttd.consumer.audio.decoder import DecodedAudio, Pcm
+from sttd.consumer.audio.limits import DecodeLimits
+from sttd.consumer.audio.process import ChildLost, ChildProcess, Loss, NeedsRoom, child_command
+from sttd.consumer.errors import AudioRejected, RequestFailed, StartupError
+from sttd.schemas.codes import ErrorCode
+from sttd.schemas.reply import AudioInfo
 
 TRIES: Final = 2
 ROOM_SLACK: Final = 1.02

@@ -22,19 +22,17 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from consumer.audio import wire
-from consumer.audio.decoder import SAMPLE_RATE
-from consumer.audio.limits import MIB, DecodeLimits, pcm_bytes
-from consumer.errors import AudioRejected, StartupError
-from schemas.codes import ErrorCode
-from schemas.reply import AudioInfo
+from sttd.consumer.audio import wire
+from sttd.consumer.audio.decoder import SAMPLE_RATE
+from sttd.consumer.audio.limits import MIB, DecodeLimits, pcm_bytes
+from sttd.consumer.errors import AudioRejected, StartupError
+from sttd.schemas.codes import ErrorCode
+from sttd.schemas.reply import AudioInfo
 
 START_SECONDS: Final = 30.0
 """An import of av takes 0.1 s; this is for a machine that is starting ten other things."""
 READ_AHEAD: Final = MIB
-_BOOT: Final = (
-    "import json,sys; sys.path[:] = json.loads(sys.argv[1]); from consumer.audio import child; child.main(sys.argv[2])"
-)
+_BOOT: Final = "import json,sys; sys.path[:] = json.loads(sys.argv[1]); from sttd.consumer.audio import child; child.main(sys.argv[2])"
 _REFUSALS: Final = {
     str(code): code
     for code in (

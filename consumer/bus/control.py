@@ -14,8 +14,8 @@ from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import ChannelClosed
 from pydantic import ValidationError
 
-from schemas import names
-from schemas.control import Cancel
+from sttd.schemas import names
+from sttd.schemas.control import Cancel
 
 MOST_WAITING = 10_000  # cancels queued while the daemon does not read; older ones are dropped
 LONGEST_BODY = 1024  # bytes; a message id has 255 at most

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 
-from consumer.bus.publisher import AmqpPublisher
-from consumer.bus.seam import Outgoing
-from schemas import names
+from sttd.consumer.bus.publisher import AmqpPublisher
+from sttd.consumer.bus.seam import Outgoing
+from sttd.schemas import names
 
 PREFIX = f"{names.DIRECT_REPLY_TO}."
 

@@ -16,12 +16,12 @@ from typing import Any, Literal
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelClosed
 
-from consumer.bus import control, header_guard, topology
-from consumer.bus.link import Link, Loss, lost_as, open_channel
-from consumer.bus.seam import Incoming
-from consumer.errors import StaleDelivery
-from schemas import names
-from schemas.request import Properties
+from sttd.consumer.bus import control, header_guard, topology
+from sttd.consumer.bus.link import Link, Loss, lost_as, open_channel
+from sttd.consumer.bus.seam import Incoming
+from sttd.consumer.errors import StaleDelivery
+from sttd.schemas import names
+from sttd.schemas.request import Properties
 
 CANCEL_SECONDS = 5.0
 WATCH_EVERY = 5.0  # s between two looks at how long the queues are, and whether the broker agrees that we consume

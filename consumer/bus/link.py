@@ -18,8 +18,8 @@ from aio_pika.connection import make_url
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from pydantic import SecretStr
 
-from consumer.bus.seam import BusObserver
-from consumer.errors import BusError
+from sttd.consumer.bus.seam import BusObserver
+from sttd.consumer.errors import BusError
 
 HEARTBEAT = 10  # s; a frozen broker is noticed after three missed ones instead of after three minutes
 CONNECT_SECONDS = 10.0

@@ -17,10 +17,10 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelNotFoundEntity, DeliveryError, PublishError
 from pamqp.commands import Basic, Queue
 
-from consumer.bus.link import Link, Loss, lost_as, open_channel
-from consumer.bus.seam import BusObserver, Outgoing
-from consumer.errors import PublishForbidden, Unconfirmed, Unroutable
-from schemas import names
+from sttd.consumer.bus.link import Link, Loss, lost_as, open_channel
+from sttd.consumer.bus.seam import BusObserver, Outgoing
+from sttd.consumer.errors import PublishForbidden, Unconfirmed, Unroutable
+from sttd.schemas import names
 
 DEFAULT_EXCHANGE = "amq.default"  # its name in the broker's words
 UNWRITABLE = (ValueError, TypeError, OverflowError, struct.error)  # what pamqp raises on values that AMQP cannot hold

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import uuid4
 
-from schemas.request import JSON_TYPE, Properties
+from sttd.schemas.request import JSON_TYPE, Properties
 
 
 class Settler(Protocol):

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import ChannelClosed, ChannelNotFoundEntity, ChannelPreconditionFailed
 
-from consumer.errors import TopologyMismatch
-from schemas import names
+from sttd.consumer.errors import TopologyMismatch
+from sttd.schemas import names
 
 DAY_MS = 24 * 3600 * 1000
 DEAD_LETTERS_BYTES = 1024**3

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from consumer.engine.gate import Batchable, Gate, timed
+from sttd.consumer.engine.gate import Batchable, Gate, timed
 
 
 class CoalescedModel:

@@ -16,10 +16,10 @@ from typing import Any, Final, Literal
 import numpy as np
 import structlog
 
-from consumer.engine.graph import CompiledEncoder, Precision
-from consumer.engine.weights import EncoderFile, EncoderUnavailable, Floats
-from consumer.errors import ModelUnavailable
-from consumer.pcm import SAMPLE_RATE, Pcm
+from sttd.consumer.engine.graph import CompiledEncoder, Precision
+from sttd.consumer.engine.weights import EncoderFile, EncoderUnavailable, Floats
+from sttd.consumer.errors import ModelUnavailable
+from sttd.consumer.pcm import SAMPLE_RATE, Pcm
 
 Setting = Literal["auto", "ctranslate2", "openvino"]
 Encode = Callable[[Floats], Floats]

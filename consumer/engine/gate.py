@@ -16,8 +16,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from consumer.engine.transcriber import Job, Lane
-from consumer.errors import JobStopped
+from sttd.consumer.engine.transcriber import Job, Lane
+from sttd.consumer.errors import JobStopped
 
 T = TypeVar("T")
 

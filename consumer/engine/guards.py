@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Final
 
-from schemas.reply import Segment, SegmentFlag
+from sttd.schemas.reply import Segment, SegmentFlag
 
 COMPRESSES: Final = 2.4
 """Whisper's own threshold: text that gzip shrinks more than this repeats itself."""

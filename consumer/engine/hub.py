@@ -15,8 +15,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from consumer.engine import background
-from consumer.errors import SttdError
+from sttd.consumer.engine import background
+from sttd.consumer.errors import SttdError
 
 T = TypeVar("T")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from consumer.engine.transcriber import JobOptions
-from schemas import languages
+from sttd.consumer.engine.transcriber import JobOptions
+from sttd.schemas import languages
 
 SURE: Final = 0.5
 """Below this probability the daemon's default language wins, when the caller's set holds it."""

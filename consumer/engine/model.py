@@ -16,16 +16,16 @@ from typing import Any, Final, cast
 
 import numpy as np
 
-from consumer.engine import batches, encoder, environment
-from consumer.engine.contexts import Contexts, Reruns, ShortContextModel
-from consumer.engine.gate import Gate, timed
-from consumer.engine.segments import RawSegment
-from consumer.engine.transcriber import JobOptions
-from consumer.engine.weights import Floats
-from consumer.engine.windows import Span
-from consumer.errors import ModelUnavailable
-from consumer.pcm import SAMPLE_RATE, Pcm
-from schemas.reply import ModelInfo
+from sttd.consumer.engine import batches, encoder, environment
+from sttd.consumer.engine.contexts import Contexts, Reruns, ShortContextModel
+from sttd.consumer.engine.gate import Gate, timed
+from sttd.consumer.engine.segments import RawSegment
+from sttd.consumer.engine.transcriber import JobOptions
+from sttd.consumer.engine.weights import Floats
+from sttd.consumer.engine.windows import Span
+from sttd.consumer.errors import ModelUnavailable
+from sttd.consumer.pcm import SAMPLE_RATE, Pcm
+from sttd.schemas.reply import ModelInfo
 
 GPU_WORKERS: Final = 4
 """Parallel calls on one GPU: more cost memory each and gain nothing."""

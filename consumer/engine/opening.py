@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from consumer.engine import background, store
-from consumer.engine import model as models
-from consumer.engine.contexts import Contexts
-from consumer.engine.encoder import Setting as Encoder
-from consumer.engine.hub import OnProgress, Progress
-from consumer.engine.scheduler import Scheduler
-from consumer.engine.whisper import WhisperTranscriber
-from consumer.engine.windows import LongAudio
-from consumer.errors import JobStopped
+from sttd.consumer.engine import background, store
+from sttd.consumer.engine import model as models
+from sttd.consumer.engine.contexts import Contexts
+from sttd.consumer.engine.encoder import Setting as Encoder
+from sttd.consumer.engine.hub import OnProgress, Progress
+from sttd.consumer.engine.scheduler import Scheduler
+from sttd.consumer.engine.whisper import WhisperTranscriber
+from sttd.consumer.engine.windows import LongAudio
+from sttd.consumer.errors import JobStopped
 
 T = TypeVar("T")
 

@@ -14,9 +14,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
-from consumer.engine.gate import Batchable, JobThreads, refuse_if_stopped
-from consumer.engine.planner import Call, Planner, Start
-from consumer.engine.transcriber import Job, Lane
+from sttd.consumer.engine.gate import Batchable, JobThreads, refuse_if_stopped
+from sttd.consumer.engine.planner import Call, Planner, Start
+from sttd.consumer.engine.transcriber import Job, Lane
 
 T = TypeVar("T")
 

@@ -9,8 +9,8 @@ import math
 from collections.abc import Iterable
 from typing import Protocol
 
-from consumer.errors import ModelFailed
-from schemas.reply import Segment, Word
+from sttd.consumer.errors import ModelFailed
+from sttd.schemas.reply import Segment, Word
 
 
 class RawWord(Protocol):

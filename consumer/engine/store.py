@@ -11,10 +11,10 @@ import re
 from pathlib import Path
 from typing import Final
 
-from consumer.engine import hub
-from consumer.engine.hub import OnProgress, Progress
-from consumer.errors import ModelUnavailable
-from consumer.models import demo_directory
+from sttd.consumer.engine import hub
+from sttd.consumer.engine.hub import OnProgress, Progress
+from sttd.consumer.errors import ModelUnavailable
+from sttd.consumer.models import demo_directory
 
 __all__ = ["DEMO", "SIZES", "Progress", "fetch", "resolve", "verify"]
 

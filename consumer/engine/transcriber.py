@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from consumer.pcm import SAMPLE_RATE, Pcm
-from consumer.timeline import Timeline
-from schemas.reply import ModelInfo, Segment
+from sttd.consumer.pcm import SAMPLE_RATE, Pcm
+from sttd.consumer.timeline import Timeline
+from sttd.schemas.reply import ModelInfo, Segment
 
 TEMPERATURE_LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Whisper's fallback: each next temperature is tried while the text repeats itself or is improbable."""

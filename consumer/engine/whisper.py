@@ -16,17 +16,27 @@ from typing import Any, Final
 
 import numpy as np
 
-from consumer.engine import language
-from consumer.engine.guards import marked
-from consumer.engine.model import LoadedModel, heard
-from consumer.engine.segments import to_segment
-from consumer.engine.transcriber import Job, JobOptions, Lane, Transcription
-from consumer.engine.windows import Helpers, LongAudio, LongNote, Spans, joined, pack, seconds, speech_in_pieces, within
-from consumer.errors import JobStopped, ModelFailed, ModelUnavailable, RequestFailed, SttdError
-from consumer.pcm import SAMPLE_RATE, Pcm
-from schemas import languages
-from schemas.codes import ErrorCode
-from schemas.reply import ModelInfo, Segment
+from sttd.consumer.engine import language
+from sttd.consumer.engine.guards import marked
+from sttd.consumer.engine.model import LoadedModel, heard
+from sttd.consumer.engine.segments import to_segment
+from sttd.consumer.engine.transcriber import Job, JobOptions, Lane, Transcription
+from sttd.consumer.engine.windows import (
+    Helpers,
+    LongAudio,
+    LongNote,
+    Spans,
+    joined,
+    pack,
+    seconds,
+    speech_in_pieces,
+    within,
+)
+from sttd.consumer.errors import JobStopped, ModelFailed, ModelUnavailable, RequestFailed, SttdError
+from sttd.consumer.pcm import SAMPLE_RATE, Pcm
+from sttd.schemas import languages
+from sttd.schemas.codes import ErrorCode
+from sttd.schemas.reply import ModelInfo, Segment
 
 NEARLY_DONE: Final = 0.99
 """The largest fraction that a progress report names: 1 is the transcript itself."""

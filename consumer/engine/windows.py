@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Literal
 
-from consumer.errors import JobStopped
-from schemas.reply import Segment, Word
+from sttd.consumer.errors import JobStopped
+from sttd.schemas.reply import Segment, Word
 
 Span = tuple[int, int]
 """Samples [start, end) of the audio in which somebody speaks."""

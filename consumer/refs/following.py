@@ -10,10 +10,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 
-from consumer.errors import SettingsError
-from consumer.refs.references import Allowed, Fetching, References
-from consumer.refs.seam import ObjectStore
-from consumer.settings import Settings
+from sttd.consumer.errors import SettingsError
+from sttd.consumer.refs.references import Allowed, Fetching, References
+from sttd.consumer.refs.seam import ObjectStore
+from sttd.consumer.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +31,7 @@ async def _store(settings: Settings, parts: AsyncExitStack) -> ObjectStore | Non
     if not (settings.s3_endpoint and settings.s3_access_key and settings.s3_secret_key):
         return None
     try:
-        from consumer.refs import s3  # noqa: PLC0415 - an extra that only those need who use it
+        from sttd.consumer.refs import s3  # noqa: PLC0415 - an extra that only those need who use it
     except ImportError as error:
         raise SettingsError(
             f"STTD_S3_ENDPOINT needs the extra `s3` ({error.name} is missing): pip install 'sttd[s3]'"

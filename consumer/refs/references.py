@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import structlog
 
-from consumer.errors import AudioRejected, RequestFailed
-from consumer.refs.seam import ObjectDenied, ObjectStore, StoreUnavailable
-from schemas.codes import ErrorCode
-from schemas.reference import Reference
+from sttd.consumer.errors import AudioRejected, RequestFailed
+from sttd.consumer.refs.seam import ObjectDenied, ObjectStore, StoreUnavailable
+from sttd.schemas.codes import ErrorCode
+from sttd.schemas.reference import Reference
 
 log = structlog.get_logger(__name__)
 

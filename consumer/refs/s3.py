@@ -21,8 +21,8 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from consumer.refs.seam import ObjectDenied, StoredObject, StoreUnavailable
-from schemas.reference import Reference
+from sttd.consumer.refs.seam import ObjectDenied, StoredObject, StoreUnavailable
+from sttd.schemas.reference import Reference
 
 SILENCE_SECONDS: Final = 10.0  # without a byte, while connecting and while reading
 OUR_FAULT: Final = frozenset(

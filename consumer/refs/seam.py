@@ -10,8 +10,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from consumer.errors import SttdError
-from schemas.reference import Reference
+from sttd.consumer.errors import SttdError
+from sttd.schemas.reference import Reference
 
 
 class ObjectDenied(SttdError):

@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from consumer.side_port import page
-from consumer.side_port.health import Health
-from consumer.side_port.history import History
-from consumer.side_port.metrics import Metrics
+from sttd.consumer.side_port import page
+from sttd.consumer.side_port.health import Health
+from sttd.consumer.side_port.history import History
+from sttd.consumer.side_port.metrics import Metrics
 
 _NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 _PAGE_HEADERS = {**_NO_STORE, "content-security-policy": page.POLICY, "referrer-policy": "no-referrer"}

@@ -12,7 +12,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from consumer.side_port.metrics import Metrics
+from sttd.consumer.side_port.metrics import Metrics
 
 EVERY: Final = 5.0
 """Seconds between two points."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from schemas.codes import DeadReason, ErrorCode
+from sttd.schemas.codes import DeadReason, ErrorCode
 
 OK: Final = "ok"
 """`code` of a request that went well."""

@@ -17,8 +17,8 @@ from typing import Final, get_args
 from prometheus_client import ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
-from consumer.side_port.backlog import Backlog
-from consumer.side_port.labels import (
+from sttd.consumer.side_port.backlog import Backlog
+from sttd.consumer.side_port.labels import (
     AUDIO_BUCKETS,
     BATCH_BUCKETS,
     CODES,
@@ -38,9 +38,9 @@ from consumer.side_port.labels import (
     known,
     lane_of,
 )
-from consumer.side_port.registry import PREFIX, Declarations, WithoutCreated
-from consumer.side_port.sources import Engine, Lane
-from schemas.reply import ModelInfo
+from sttd.consumer.side_port.registry import PREFIX, Declarations, WithoutCreated
+from sttd.consumer.side_port.sources import Engine, Lane
+from sttd.schemas.reply import ModelInfo
 
 DISTRIBUTION: Final = "sttd"
 MOST_FAILURES: Final = 50

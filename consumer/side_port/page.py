@@ -12,11 +12,11 @@ from collections import Counter
 from html import escape
 from typing import Any, Final
 
-from consumer.side_port import plot
-from consumer.side_port.health import Health
-from consumer.side_port.history import EVERY, POINTS, History, Totals, totals
-from consumer.side_port.metrics import MOST_FAILURES, Ended, Metrics
-from schemas.codes import ErrorCode
+from sttd.consumer.side_port import plot
+from sttd.consumer.side_port.health import Health
+from sttd.consumer.side_port.history import EVERY, POINTS, History, Totals, totals
+from sttd.consumer.side_port.metrics import MOST_FAILURES, Ended, Metrics
+from sttd.schemas.codes import ErrorCode
 
 MINUTE: Final = 60
 HOUR: Final = 3600

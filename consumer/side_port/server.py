@@ -16,7 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from consumer.errors import SidePortTaken
+from sttd.consumer.errors import SidePortTaken
 
 MAX_CONNECTIONS: Final = 64
 """More than this and the oldest connection makes room: idle sockets must never keep Prometheus out."""

@@ -9,8 +9,8 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-from consumer.errors import SettingsError
-from consumer.tracing.seam import Tracing
+from sttd.consumer.errors import SettingsError
+from sttd.consumer.tracing.seam import Tracing
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 NEXT_STEP: Final = 'pip install "sttd[otel]", or unset the OTEL_* variables'
@@ -35,7 +35,7 @@ def from_environment(worker: str) -> Tracing:
     if exporter is None:
         return Tracing()
     try:
-        from consumer.tracing import otel  # noqa: PLC0415 - an extra that most do without
+        from sttd.consumer.tracing import otel  # noqa: PLC0415 - an extra that most do without
     except ImportError as error:
         raise SettingsError(
             f"the environment asks for OpenTelemetry ({exporter}), which is not installed: {NEXT_STEP}"

@@ -16,9 +16,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from consumer.timeline import Timeline
-from consumer.tracing.seam import Trace, Tracing, closed, wall_clock_ns
-from schemas import names
+from sttd.consumer.timeline import Timeline
+from sttd.consumer.tracing.seam import Trace, Tracing, closed, wall_clock_ns
+from sttd.schemas import names
 
 INNER: Final = frozenset({"wait", "encode", "generate", "align", "detect_language"})
 """Steps of the engine: children of `transcribe`."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from consumer.timeline import Timeline
+from sttd.consumer.timeline import Timeline
 
 CLOSE_SECONDS: Final = 3.0
 

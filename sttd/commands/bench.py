@@ -24,7 +24,7 @@ from sttd.commands.extras import need_consumer
 from sttd.commands.terminal import leave, notes_bar, say
 
 if TYPE_CHECKING:
-    from consumer.settings import Settings
+    from sttd.consumer.settings import Settings
 
 LAST_LINES: Final = 3
 STOP_SECONDS: Final = 10
@@ -76,8 +76,8 @@ def bench(
 
 def _asked(files: list[Path], model: str | None, language: str | None, beam: int | None) -> dict[str, Any]:
     """What both sides are told; ends the command where a setting or the model is not right."""
-    from consumer.engine import store  # noqa: PLC0415 - the base install has no daemon
-    from consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
+    from sttd.consumer.engine import store  # noqa: PLC0415 - the base install has no daemon
+    from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
 
     settings = _settings()
     name = model or settings.model
@@ -97,8 +97,8 @@ def _asked(files: list[Path], model: str | None, language: str | None, beam: int
 
 
 def _settings() -> Settings:
-    from consumer import settings  # noqa: PLC0415 - the base install has no daemon
-    from consumer.errors import SettingsError  # noqa: PLC0415 - the same
+    from sttd.consumer import settings  # noqa: PLC0415 - the base install has no daemon
+    from sttd.consumer.errors import SettingsError  # noqa: PLC0415 - the same
 
     try:
         return settings.load()
@@ -107,7 +107,7 @@ def _settings() -> Settings:
 
 
 def _known(language: str) -> str:
-    from schemas import languages  # noqa: PLC0415 - beside the others
+    from sttd.schemas import languages  # noqa: PLC0415 - beside the others
 
     if language != languages.AUTO and language not in languages.CODES:
         raise leave(Exit.USAGE, f"{language!r} is neither a Whisper language code (ru, en, de ...) nor `auto`")

@@ -67,7 +67,7 @@ class Ours:
 
     def __init__(self, asked: dict[str, Any]) -> None:
         """Open it, self-test and all."""
-        from consumer.engine import environment  # noqa: PLC0415 - only this side has the daemon's environment
+        from sttd.consumer.engine import environment  # noqa: PLC0415 - only this side has the daemon's environment
 
         environment.prepare()
         self._runner = asyncio.Runner()
@@ -75,10 +75,10 @@ class Ours:
         self._engine = self._runner.run(self._open())
 
     async def _open(self) -> Any:
-        from consumer import settings as of_daemon  # noqa: PLC0415 - after the environment is prepared
-        from consumer.engine import windows  # noqa: PLC0415 - the same
-        from consumer.engine.contexts import Contexts  # noqa: PLC0415 - the same
-        from consumer.engine.opening import open_engine  # noqa: PLC0415 - the same
+        from sttd.consumer import settings as of_daemon  # noqa: PLC0415 - after the environment is prepared
+        from sttd.consumer.engine import windows  # noqa: PLC0415 - the same
+        from sttd.consumer.engine.contexts import Contexts  # noqa: PLC0415 - the same
+        from sttd.consumer.engine.opening import open_engine  # noqa: PLC0415 - the same
 
         settings = of_daemon.load()
         return await open_engine(
@@ -106,7 +106,7 @@ class Ours:
         self._runner.run(self._all(sounds, done))
 
     async def _all(self, sounds: dict[str, Any], done: Callable[[str, str], None]) -> None:
-        from consumer.engine.transcriber import Job  # noqa: PLC0415 - after the environment is prepared
+        from sttd.consumer.engine.transcriber import Job  # noqa: PLC0415 - after the environment is prepared
 
         async def one(name: str, samples: Any) -> None:
             done(name, (await self._engine.transcribe(Job(samples, _options(self._asked)))).text)
@@ -117,7 +117,7 @@ class Ours:
 
 
 def _options(asked: dict[str, Any]) -> Any:
-    from consumer.engine.transcriber import TEMPERATURE_LADDER, JobOptions  # noqa: PLC0415 - after the environment is prepared
+    from sttd.consumer.engine.transcriber import TEMPERATURE_LADDER, JobOptions  # noqa: PLC0415 - after the environment is prepared
 
     return JobOptions(
         language=asked["language"],

@@ -14,17 +14,17 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelClosed
 from pamqp.commands import Basic
 
-from schemas import names
 from sttd.commands.broker import LoginRefused, connected, server_version, words
 from sttd.commands.check_line import Line, failed, ok, warning
 from sttd.commands.exit_codes import Exit
 from sttd.commands.topology_survey import Finding, State, survey
 from sttd.errors import BrokerUnavailable
+from sttd.schemas import names
 from sttd.settings import ClientSettings
 
 if TYPE_CHECKING:
-    from consumer.bus.topology import Topology
-    from consumer.settings import Settings
+    from sttd.consumer.bus.topology import Topology
+    from sttd.consumer.settings import Settings
 
 SECONDS: Final = 10
 MIB: Final = 1024 * 1024
@@ -61,7 +61,7 @@ async def look(settings: Settings, client: ClientSettings) -> AsyncIterator[Line
 
 
 async def _ask(connection: AbstractConnection, settings: Settings) -> AsyncIterator[Line]:
-    from consumer.bus import topology  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.bus import topology  # noqa: PLC0415 - commands import the daemon lazily
 
     version = server_version(connection)
     yield version_line(version)
@@ -144,7 +144,7 @@ def timeout_line(job_seconds: float) -> Line:
 
 
 async def _permissions(connection: AbstractConnection, settings: Settings) -> Line:
-    from consumer.bus import topology  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.bus import topology  # noqa: PLC0415 - commands import the daemon lazily
 
     plan = topology.build(settings.request_queue, settings.reply_queue)
     refused = [what async for what in _refused(connection, _needs(plan, settings))]
@@ -162,7 +162,7 @@ Probe = Callable[[AbstractChannel], Awaitable[object]]
 
 
 def _needs(plan: Topology, settings: Settings) -> dict[str, Probe]:
-    from consumer.bus import topology  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.bus import topology  # noqa: PLC0415 - commands import the daemon lazily
 
     lanes = (
         settings.request_queue,

@@ -18,7 +18,7 @@ from sttd.commands.check_line import Line, failed, ok, warning
 from sttd.samples import samples
 
 if TYPE_CHECKING:
-    from consumer.settings import Settings
+    from sttd.consumer.settings import Settings
 
 MIB: Final = 1024 * 1024
 PROCESS_MIB: Final = 250
@@ -46,8 +46,8 @@ async def look(settings: Settings) -> AsyncIterator[Line]:
 
 def model_line(settings: Settings) -> Line:
     """On disk and undamaged? Reads all of a downloaded model, once."""
-    from consumer.engine import store  # noqa: PLC0415 - commands import the daemon lazily
-    from consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
+    from sttd.consumer.engine import store  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
 
     name = settings.model
     try:
@@ -72,9 +72,9 @@ def model_line(settings: Settings) -> Line:
 
 async def decoder_line(settings: Settings) -> Line:
     """A decoder child, started as the daemon starts them, decodes a bundled note."""
-    from consumer.audio.limits import DecodeLimits  # noqa: PLC0415 - commands import the daemon lazily
-    from consumer.audio.pool import DecoderPool  # noqa: PLC0415 - the same
-    from consumer.errors import SttdError  # noqa: PLC0415 - the same
+    from sttd.consumer.audio.limits import DecodeLimits  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.audio.pool import DecoderPool  # noqa: PLC0415 - the same
+    from sttd.consumer.errors import SttdError  # noqa: PLC0415 - the same
 
     sample = samples()[0]
     pool = DecoderPool(1, DecodeLimits(settings.max_audio_seconds, settings.decode_seconds, settings.most_audio_bytes))
@@ -139,7 +139,7 @@ def cpu_features() -> frozenset[str]:
 
 def cores_line(settings: Settings) -> Line:
     """Each slot keeps one core busy."""
-    from consumer.settings import usable_cores  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.settings import usable_cores  # noqa: PLC0415 - commands import the daemon lazily
 
     cores, slots = usable_cores(), settings.effective_slots
     told = f"{slots} slots on {cores} usable cores (affinity and CPU quota considered)"
@@ -162,8 +162,8 @@ def memory_line(settings: Settings, available: int | None) -> Line:
 
 
 def _weights(settings: Settings) -> int:
-    from consumer.engine import store  # noqa: PLC0415 - commands import the daemon lazily
-    from consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
+    from sttd.consumer.engine import store  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
 
     try:
         path = store.resolve(settings.model, settings.model_cache)

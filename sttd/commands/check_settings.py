@@ -45,8 +45,8 @@ def settings_line(names: Iterable[str]) -> Line:
 
 
 def _known() -> set[str]:
-    from consumer.settings import Settings  # noqa: PLC0415 - commands import the daemon lazily
-    from gateway.settings import GatewaySettings  # noqa: PLC0415 - and the gateway
+    from sttd.consumer.settings import Settings  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.gateway.settings import GatewaySettings  # noqa: PLC0415 - and the gateway
 
     fields = (*Settings.model_fields, *GatewaySettings.model_fields, *ClientSettings.model_fields)
     return {f"{PREFIX}{name.upper()}" for name in fields}

@@ -14,8 +14,8 @@ from uuid import uuid4
 
 from aio_pika import DeliveryMode, Message
 
-from schemas import names
 from sttd.commands.dead_letters import Letter
+from sttd.schemas import names
 
 DEADLINE_HEADER: Final = f"{names.OPTION_PREFIX}deadline"
 

@@ -16,9 +16,9 @@ from typing import Any, Final
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelNotFoundEntity
 
-from schemas import names
 from sttd.commands.broker import words
 from sttd.errors import BrokerUnavailable
+from sttd.schemas import names
 
 GET_SECONDS: Final = 10
 """On a parked reply: the queue that was gone."""
@@ -168,7 +168,7 @@ class DeadQueue:
 @asynccontextmanager
 async def opened(connection: AbstractConnection, kind: Kind) -> AsyncIterator[DeadQueue]:
     """Open a dead-letter queue; what was not removed goes back at the end. Raises `NoSuchQueue`."""
-    from consumer.bus import header_guard  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.bus import header_guard  # noqa: PLC0415 - commands import the daemon lazily
 
     channel = await connection.channel(publisher_confirms=False)
     try:
@@ -214,7 +214,7 @@ PROPERTIES: Final = (
 
 def letter_of(message: AbstractIncomingMessage) -> Letter:
     """Describe a message, and forget its body."""
-    from consumer.bus import header_guard  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.bus import header_guard  # noqa: PLC0415 - commands import the daemon lazily
 
     headers = dict(message.headers or {})
     malformed = header_guard.reason_of(headers)

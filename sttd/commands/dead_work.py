@@ -124,7 +124,7 @@ def requeueing(
     connection: AbstractConnection, kind: Kind, settings: ClientSettings, to: str | None, reply_to: str | None
 ) -> Requeue:
     """Bind what the command line says to what is published."""
-    from consumer.bus.topology import build  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.bus.topology import build  # noqa: PLC0415 - commands import the daemon lazily
 
     if kind is Kind.REPLIES:
         forbidden = build(settings.request_queue).forbidden_reply_targets
@@ -139,7 +139,7 @@ def requeueing(
 
 def lanes_of(settings: ClientSettings) -> tuple[str, ...]:
     """Our request queues, the interactive one first."""
-    from consumer.bus.topology import bulk_of  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.bus.topology import bulk_of  # noqa: PLC0415 - commands import the daemon lazily
 
     return (settings.request_queue, bulk_of(settings.request_queue))
 

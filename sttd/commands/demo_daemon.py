@@ -1,4 +1,4 @@
-"""The demo's daemon: `python -m consumer` as a child process with settings of its own, ended whatever happens.
+"""The demo's daemon: `python -m sttd.consumer` as a child process with settings of its own, ended whatever happens.
 
 Imports the standard library and sttd.settings; never imports the daemon.
 """

@@ -14,9 +14,9 @@ from typing import Final
 from rich.table import Table
 from rich.text import Text
 
-from schemas.reply import Transcript
 from sttd.errors import SttdClientError
 from sttd.samples import Sample
+from sttd.schemas.reply import Transcript
 
 LONG_SECONDS: Final = 60
 """Of a note this long only some text is required: the bundled model is tiny, and the demo is no benchmark."""

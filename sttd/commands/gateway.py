@@ -1,4 +1,4 @@
-"""`sttd gateway`: HTTP in front of the queue, as `python -m gateway` starts it. Imports the gateway only when called."""
+"""`sttd gateway`: HTTP in front of the queue, as `python -m sttd.gateway` starts it. Imports the gateway only when called."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def gateway() -> None:
     STTD_GATEWAY_HOST and STTD_GATEWAY_TOKENS.
     """
     need_gateway()
-    from gateway.__main__ import main  # noqa: PLC0415 - the base install has no HTTP server
+    from sttd.gateway.__main__ import main  # noqa: PLC0415 - the base install has no HTTP server
 
     raise typer.Exit(main())

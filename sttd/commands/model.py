@@ -15,7 +15,7 @@ from sttd.commands.extras import need_consumer
 from sttd.commands.terminal import bytes_bar, leave, say
 
 if TYPE_CHECKING:
-    from consumer.settings import Settings
+    from sttd.consumer.settings import Settings
 
 Cache = Annotated[
     Path | None,
@@ -39,8 +39,8 @@ def fetch(
 ) -> None:
     """Download a model, so that the daemon starts without network. Continues an interrupted download; prints the directory."""
     settings = _settings()
-    from consumer.engine import store  # noqa: PLC0415 - the base install has no daemon
-    from consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
+    from sttd.consumer.engine import store  # noqa: PLC0415 - the base install has no daemon
+    from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
 
     with bytes_bar() as bar:
         shown = bar.add_task(f"fetching {name}", total=None)
@@ -64,8 +64,8 @@ def info(
 ) -> None:
     """Say where a model is on disk, how big it is, which languages it knows, and how `sttd serve` would load it."""
     settings = _settings()
-    from consumer.engine import store  # noqa: PLC0415 - the base install has no daemon
-    from consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
+    from sttd.consumer.engine import store  # noqa: PLC0415 - the base install has no daemon
+    from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
 
     wanted = name or settings.model
     try:
@@ -114,8 +114,8 @@ def _vocabulary(path: Path) -> list[str]:
 def _settings() -> Settings:
     """The daemon's settings, or one line and the end."""
     need_consumer()
-    from consumer import settings  # noqa: PLC0415 - the base install has no daemon
-    from consumer.errors import SettingsError  # noqa: PLC0415 - the same
+    from sttd.consumer import settings  # noqa: PLC0415 - the base install has no daemon
+    from sttd.consumer.errors import SettingsError  # noqa: PLC0415 - the same
 
     try:
         return settings.load()

@@ -138,9 +138,9 @@ def _measured(save: Path | None) -> Profile:
     need_consumer()
     import structlog  # noqa: PLC0415 - the base install has no daemon
 
-    from consumer import settings  # noqa: PLC0415 - the base install has no daemon
-    from consumer.errors import SettingsError, StartupError  # noqa: PLC0415 - the same
     from sttd.commands.size_measure import measure  # noqa: PLC0415 - with it comes what only this option needs
+    from sttd.consumer import settings  # noqa: PLC0415 - the base install has no daemon
+    from sttd.consumer.errors import SettingsError, StartupError  # noqa: PLC0415 - the same
 
     # Its default is stdout, where the answer goes; the engine's good news is not for this command.
     level = structlog.make_filtering_bound_logger(logging.WARNING)

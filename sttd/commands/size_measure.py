@@ -20,11 +20,11 @@ from sttd.samples import FOLDER
 from sttd.sizing.profile import Profile, Row
 
 if TYPE_CHECKING:
-    from consumer.audio.pool import DecoderPool
-    from consumer.engine.transcriber import JobOptions
-    from consumer.engine.whisper import WhisperTranscriber
-    from consumer.pcm import Pcm
-    from consumer.settings import Settings
+    from sttd.consumer.audio.pool import DecoderPool
+    from sttd.consumer.engine.transcriber import JobOptions
+    from sttd.consumer.engine.whisper import WhisperTranscriber
+    from sttd.consumer.pcm import Pcm
+    from sttd.consumer.settings import Settings
 
 LENGTHS: Final = (3.0, 10.0, 30.0, 60.0)
 ROUNDS: Final = 3
@@ -43,8 +43,8 @@ async def measure(
 
     Every round takes each length once, with as many notes at a time as there are slots; the median round counts.
     """
-    from consumer import memory  # noqa: PLC0415 - the base install has no daemon
-    from consumer.audio.pool import DecoderPool  # noqa: PLC0415 - the same
+    from sttd.consumer import memory  # noqa: PLC0415 - the base install has no daemon
+    from sttd.consumer.audio.pool import DecoderPool  # noqa: PLC0415 - the same
 
     async with AsyncExitStack() as parts:
         pool = DecoderPool(1, memory.decode_limits(settings))
@@ -94,8 +94,8 @@ class _Timer:
         return _Taken((time.process_time() - core) / slots, time.perf_counter() - began)
 
     async def _note(self, seconds: float, number: int) -> None:
-        from consumer.engine.transcriber import Job  # noqa: PLC0415 - the base install has no daemon
-        from consumer.pcm import SAMPLE_RATE  # noqa: PLC0415 - the same
+        from sttd.consumer.engine.transcriber import Job  # noqa: PLC0415 - the base install has no daemon
+        from sttd.consumer.pcm import SAMPLE_RATE  # noqa: PLC0415 - the same
 
         samples = int(seconds * SAMPLE_RATE)
         begin = number * 4 * SAMPLE_RATE % max(1, self._sound.size - samples)
@@ -104,7 +104,7 @@ class _Timer:
 
 def job_options(settings: Settings) -> JobOptions:
     """A request that names no option, but without the ladder of temperatures: second tries are the notes' doing, not the machine's."""
-    from consumer.engine.transcriber import JobOptions  # noqa: PLC0415 - the base install has no daemon
+    from sttd.consumer.engine.transcriber import JobOptions  # noqa: PLC0415 - the base install has no daemon
 
     return JobOptions(
         language=settings.language,
@@ -123,8 +123,8 @@ def job_options(settings: Settings) -> JobOptions:
 
 async def open_engine_of(settings: Settings) -> WhisperTranscriber:
     """The daemon's engine, as many threads as slots. Raises the daemon's `StartupError`."""
-    from consumer.engine import windows  # noqa: PLC0415 - the base install has no daemon
-    from consumer.engine.opening import Batching, open_engine  # noqa: PLC0415 - the same
+    from sttd.consumer.engine import windows  # noqa: PLC0415 - the base install has no daemon
+    from sttd.consumer.engine.opening import Batching, open_engine  # noqa: PLC0415 - the same
 
     slots = settings.effective_slots
     return await open_engine(

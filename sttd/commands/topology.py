@@ -19,7 +19,7 @@ from sttd.commands.topology_survey import GOOD, Finding, State, survey
 from sttd.errors import BrokerUnavailable
 
 if TYPE_CHECKING:
-    from consumer.settings import Settings
+    from sttd.consumer.settings import Settings
 
 SECONDS: Final = 30
 """For the whole survey: some thirty short questions."""
@@ -67,7 +67,7 @@ def _run(*, declare: bool) -> None:
 
 
 async def _survey(settings: Settings, *, declare: bool) -> Exit:
-    from consumer.bus import topology  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.bus import topology  # noqa: PLC0415 - commands import the daemon lazily
 
     findings = []
     plan = topology.build(settings.request_queue, settings.reply_queue)
@@ -93,8 +93,8 @@ def _verdict(findings: Sequence[Finding]) -> Exit:
 
 def daemon_settings() -> Settings:
     """The daemon's settings, whose queue names these commands need; one line and the end if one is wrong."""
-    from consumer import settings  # noqa: PLC0415 - commands import the daemon lazily
-    from consumer.errors import SettingsError  # noqa: PLC0415 - the same
+    from sttd.consumer import settings  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.errors import SettingsError  # noqa: PLC0415 - the same
 
     try:
         return settings.load()

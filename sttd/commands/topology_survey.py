@@ -17,7 +17,7 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelClosed, ChannelNot
 from sttd.commands.broker import words
 
 if TYPE_CHECKING:
-    from consumer.bus.topology import Topology
+    from sttd.consumer.bus.topology import Topology
 
 _DIFFERENCE: Final = re.compile(r"inequivalent arg '([^']+)' for .*?: (received .*)")
 _NOISE: Final = re.compile(r"the value | of type '\w+'|'")
@@ -49,7 +49,7 @@ class Finding:
 
 async def survey(connection: AbstractConnection, plan: Topology, *, declare: bool) -> AsyncIterator[Finding]:
     """Exchanges first, because queues are bound to them. Without `declare` nothing is created, bound or changed."""
-    from consumer.bus.topology import Topology  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.bus.topology import Topology  # noqa: PLC0415 - commands import the daemon lazily
 
     for exchange in plan.exchanges:
         yield await _look(connection, "exchange", exchange, Topology((exchange,), ()), declare=declare)
@@ -78,8 +78,8 @@ async def _look(connection: AbstractConnection, kind: str, name: str, part: Topo
 
 async def _refusal(connection: AbstractConnection, part: Topology, *, passive: bool) -> BaseException | None:
     """What the broker has against it: the error that closed the channel. A lost connection is raised."""
-    from consumer.bus.topology import ensure  # noqa: PLC0415 - commands import the daemon lazily
-    from consumer.errors import TopologyMismatch  # noqa: PLC0415 - the same
+    from sttd.consumer.bus.topology import ensure  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.errors import TopologyMismatch  # noqa: PLC0415 - the same
 
     try:
         await ensure(connection, part, "check" if passive else "declare")

@@ -15,14 +15,14 @@ from typing import Annotated, Any, Final, TypeAlias
 import typer
 from pydantic import ValidationError
 
-from schemas.options import TranscriptionOptions
-from schemas.reply import Progress
 from sttd import errors
 from sttd.client import Client
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import leave, say
 from sttd.commands.transcribe_bars import Bars
 from sttd.commands.transcribe_output import DOCUMENTS, STDIN, Format, Outcome, targets, write
+from sttd.schemas.options import TranscriptionOptions
+from sttd.schemas.reply import Progress
 
 IN_FLIGHT: Final = 32
 """Files at the broker at once: enough to keep any daemon busy, few enough that their bytes fit in memory."""

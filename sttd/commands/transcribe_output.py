@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final, cast
 from uuid import uuid4
 
-from schemas.reply import Transcript
 from sttd import subtitles
+from sttd.schemas.reply import Transcript
 from sttd.subtitles import render
 
 STDIN: Final = Path("-")

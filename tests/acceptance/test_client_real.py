@@ -7,9 +7,9 @@ from contextlib import aclosing
 
 import pytest
 
-from schemas.reply import Progress, Transcript
 from sttd import Client, errors
 from sttd.samples import samples
+from sttd.schemas.reply import Progress, Transcript
 from sttd.settings import ClientSettings
 from tests.support.broker import Broker, wait_until
 from tests.support.daemon import DaemonProcess

@@ -14,7 +14,7 @@ import pysubs2
 import pytest
 import requests
 
-from gateway.wishes import Granularity, ResponseFormat
+from sttd.gateway.wishes import Granularity, ResponseFormat
 from sttd.samples import FOLDER
 from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess

@@ -67,7 +67,7 @@ async def test_poison_among_good_notes_is_told_and_costs_no_neighbour(
 
 def _work_queue() -> dict[str, object]:
     """The arguments that the daemon declares its request queue with."""
-    from consumer.bus.topology import build  # noqa: PLC0415 - only this helper looks at the daemon's own table
+    from sttd.consumer.bus.topology import build  # noqa: PLC0415 - only this helper looks at the daemon's own table
 
     return {name.replace("-", "_"): value for name, value in build().queues[1].arguments.items()}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from consumer.side_port.metrics import Metrics
+from sttd.consumer.side_port.metrics import Metrics
 from tests.support import prometheus
 from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess

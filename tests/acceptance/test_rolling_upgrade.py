@@ -52,12 +52,17 @@ def old_code(folder: Path) -> dict[str, str]:
     if not revision:
         return {}
     packed = subprocess.run(
-        ["git", "archive", revision, "consumer", "schemas"], cwd=ROOT, capture_output=True, check=True
+        ["git", "archive", revision, "consumer", "schemas", "sttd"], cwd=ROOT, capture_output=True, check=True
     ).stdout
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         archive.extractall(folder, filter="data")
+    if not (folder / "sttd" / "consumer").exists():  # before 0.2.0 the package was called `consumer`
+        (folder / "sttd" / "consumer").mkdir()
+        (folder / "sttd" / "consumer" / "__init__.py").write_text("")
+        main = "import runpy; runpy.run_module('consumer', run_name='__main__')"
+        (folder / "sttd" / "consumer" / "__main__.py").write_text(main)
     where = subprocess.run(
-        [sys.executable, "-c", "import consumer; print(consumer.__file__)"],
+        [sys.executable, "-c", "import sttd.consumer; print(sttd.consumer.__file__)"],
         env=os.environ | {"PYTHONPATH": str(folder)},
         cwd="/",
         capture_output=True,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from consumer.settings import Settings
 from sttd.commands.size_measure import measure
+from sttd.consumer.settings import Settings
 from sttd.sizing import profile as profiles
 from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from consumer.bus.topology import build
+from sttd.consumer.bus.topology import build
 from sttd.samples import samples
 from tests.support.broker import Broker, wait_until
 from tests.support.daemon import DaemonProcess, children

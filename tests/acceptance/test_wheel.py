@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
-import tomllib
 import zipfile
 from pathlib import Path
 
@@ -31,13 +31,13 @@ HEAVY = {
 SERVERS = {"starlette", "uvicorn", "fastapi", "flask", "prometheus-client"}
 
 
-def command(*words: str, **environment: str) -> str:
+def command(*words: str, cwd: str = "/", **environment: str) -> str:
     """Stdout of a command that must succeed, away from the tree and from this environment's packages."""
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("STTD_", "PYTHON", "VIRTUAL_ENV"))
     }
     done = subprocess.run(
-        words, cwd="/", env=kept | environment, capture_output=True, text=True, timeout=150, check=False
+        words, cwd=cwd, env=kept | environment, capture_output=True, text=True, timeout=150, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -89,23 +89,57 @@ def test_the_wheel_holds_our_packages_and_nothing_else(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         entry_points = archive.read(next(name for name in names if name.endswith("entry_points.txt"))).decode()
-    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"][
-        "packages"
-    ]
-    tops = {name.partition("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == set(packages)
     sources = {
-        path.relative_to(ROOT).as_posix()
-        for package in packages
-        for path in (ROOT / package).rglob("*")
-        if path.is_file()
+        (Path(folder) / file).relative_to(ROOT).as_posix()
+        for folder, _, files in os.walk(ROOT / "sttd", followlinks=True)
+        for file in files
     }
     assert {name for name in names if ".dist-info/" not in name} == {
         name for name in sources if "__pycache__" not in name
     }
-    assert {"sttd/py.typed", "schemas/py.typed", "sttd/samples/manifest.json", "consumer/models/demo/model.bin"} <= set(
-        names
-    )
+    assert {
+        "sttd/py.typed",
+        "sttd/samples/manifest.json",
+        "sttd/schemas/request.py",
+        "sttd/consumer/models/demo/model.bin",
+        "sttd/gateway/page/main.js",
+    } <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert "sttd = sttd.commands.main:main" in entry_points
     assert wheel.stat().st_size < 20 * 2**20
+
+
+OF_THE_BOT = ("schemas", "consumer", "gateway", "tools", "bench")
+"""Folders that a bot may have itself (issue 12): `pip install sttd` must neither shadow them nor be shadowed by them."""
+
+README_CLIENT = re.search(
+    r"```python\n(import asyncio\nfrom sttd.+?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL
+)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("extras", ["", "[gateway]"])
+def test_a_bot_with_folders_of_our_names_runs_the_client_of_the_readme(
+    tmp_path: Path, extras: str, daemon: DaemonProcess, broker: Broker
+) -> None:
+    """From the sdist, as a package index would build it; the bot's own `schemas` is the one that the bot imports."""
+    build = [sys.executable, "-m", "hatchling", "build"]
+    subprocess.run([*build, "-t", "sdist", "-d", str(tmp_path)], cwd=ROOT, check=True, capture_output=True)
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    home, bot = tmp_path / "home", tmp_path / "bot"
+    command(sys.executable, "-m", "venv", "--without-pip", str(home))
+    pip(home / "bin", "install", f"{sdist}{extras}")
+    for name in OF_THE_BOT:
+        (bot / name).mkdir(parents=True)
+        (bot / name / "__init__.py").write_text(f"OWNER = 'bot: {name}'\n")
+    shutil.copy(note(text=GROCERIES).path, bot / "note.ogg")
+    assert README_CLIENT is not None
+    client = README_CLIENT.group(1).replace("amqp://guest:guest@localhost/", broker.amqp_url)
+    imports = (
+        f"import {', '.join(OF_THE_BOT)}\nprint(*({', '.join(f'{name}.OWNER' for name in OF_THE_BOT)},), sep=', ')\n"
+    )
+    (bot / "main.py").write_text(imports + client)
+    owners, text = command(str(home / "bin" / "python"), str(bot / "main.py"), cwd=str(bot)).splitlines()
+    assert owners == ", ".join(f"bot: {name}" for name in OF_THE_BOT)
+    assert spoken(text) == spoken(GROCERIES)
+    assert daemon.ready()

@@ -20,10 +20,10 @@ import pytest
 from playwright.sync_api import Browser, expect
 from pysubs2 import SSAFile
 
-from gateway.problems import CLIENT_GONE
-from schemas import examples
-from schemas.reply import Transcript
+from sttd.gateway.problems import CLIENT_GONE
 from sttd.samples import FOLDER
+from sttd.schemas import examples
+from sttd.schemas.reply import Transcript
 from sttd.subtitles import render
 from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from schemas import request
-from schemas.request import ContractError, Properties, Request
+from sttd.schemas import request
+from sttd.schemas.request import ContractError, Properties, Request
 from tests.chaos.profile import Profile
 from tests.chaos.results import Results
 

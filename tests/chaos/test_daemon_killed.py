@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 
-from consumer.failpoints import POINTS
+from sttd.consumer.failpoints import POINTS
 from tests.chaos.profile import Profile
 from tests.chaos.rig import DRAIN_SECONDS, Rig
 

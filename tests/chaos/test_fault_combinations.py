@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from consumer.failpoints import POINTS
+from sttd.consumer.failpoints import POINTS
 from tests.chaos.faults import HEARTBEATS, QUICK, QUICK_FAULTS, Fault, send
 from tests.chaos.profile import Profile
 from tests.chaos.rig import DRAIN_SECONDS, Rig

@@ -16,7 +16,7 @@ from typing import Any, Final
 import av
 import numpy as np
 
-from schemas.codes import ErrorCode
+from sttd.schemas.codes import ErrorCode
 from tests.hostile import containers as c
 from tests.support import audio as files
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from consumer.audio.limits import DecodeLimits
-from consumer.audio.pool import DecoderPool
+from sttd.consumer.audio.limits import DecodeLimits
+from sttd.consumer.audio.pool import DecoderPool
 
 SHORT = {"DAMAGE": 12, "FUZZ": 1_000, "NOTES": 160}
 

@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
-from consumer.audio.limits import DecodeLimits
-from consumer.audio.pool import DecoderPool
-from consumer.errors import AudioRejected
-from schemas.codes import ErrorCode
+from sttd.consumer.audio.limits import DecodeLimits
+from sttd.consumer.audio.pool import DecoderPool
+from sttd.consumer.errors import AudioRejected
+from sttd.schemas.codes import ErrorCode
 from tests.hostile import containers, damage
 from tests.support import audio as files
 

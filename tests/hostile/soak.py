@@ -18,9 +18,9 @@ from typing import Final
 
 import numpy as np
 
-from consumer.audio.limits import DecodeLimits
-from consumer.audio.pool import DecoderPool
-from consumer.errors import AudioRejected
+from sttd.consumer.audio.limits import DecodeLimits
+from sttd.consumer.audio.pool import DecoderPool
+from sttd.consumer.errors import AudioRejected
 from sttd.samples import samples
 from tests.hostile import damage
 

@@ -8,10 +8,10 @@ from typing import Final
 
 import pytest
 
-from consumer import memory
-from consumer.audio.limits import MIB, DecodeLimits
-from consumer.audio.pool import DecoderPool
-from consumer.errors import AudioRejected
+from sttd.consumer import memory
+from sttd.consumer.audio.limits import MIB, DecodeLimits
+from sttd.consumer.audio.pool import DecoderPool
+from sttd.consumer.errors import AudioRejected
 from tests.hostile.bombs import BOMBS
 
 SECONDS: Final = 2.0

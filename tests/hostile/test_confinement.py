@@ -14,11 +14,11 @@ from typing import Final
 
 import pytest
 
-from consumer.audio import confine
-from consumer.audio.limits import DecodeLimits
-from consumer.audio.pool import DecoderPool
-from consumer.audio.process import child_command
-from consumer.errors import AudioRejected
+from sttd.consumer.audio import confine
+from sttd.consumer.audio.limits import DecodeLimits
+from sttd.consumer.audio.pool import DecoderPool
+from sttd.consumer.audio.process import child_command
+from sttd.consumer.errors import AudioRejected
 from tests.hostile import texts
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -87,7 +87,7 @@ def test_bodies_that_name_files_and_hosts_open_nothing(tmp_path: Path, form: lis
 
 PROBE: Final = """
 import json,sys,os,socket,threading,ctypes,mmap; sys.path[:] = json.loads(sys.argv[1])
-from consumer.audio import child
+from sttd.consumer.audio import child
 def attempt(what):
     try: what()
     except (OSError, RuntimeError) as error: return type(error).__name__
@@ -115,7 +115,7 @@ def decode(audio, tally, send):
     }
     found = {name: attempt(what) for name, what in tries.items()}
     found |= {name: "refused" if what() < 0 else "done" for name, what in libc_calls.items()}
-    from consumer.audio.child.refusal import Rejected
+    from sttd.consumer.audio.child.refusal import Rejected
     raise Rejected("audio_empty", "probed", **found)
 child.decode = decode
 child.main(sys.argv[2])

@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 import pytest
 
-from consumer.audio.decoder import DecodedAudio
-from consumer.audio.pool import DecoderPool
-from consumer.errors import AudioRejected
+from sttd.consumer.audio.decoder import DecodedAudio
+from sttd.consumer.audio.pool import DecoderPool
+from sttd.consumer.errors import AudioRejected
 from tests.hostile import damage
 
 SILENT_ABOUT_LENGTH: Final = {"amr", "adts-aac"}

@@ -10,9 +10,9 @@ from dataclasses import asdict
 
 import pytest
 
-from consumer import memory
-from consumer.audio.limits import DecodeLimits
-from consumer.audio.pool import DecoderPool
+from sttd.consumer import memory
+from sttd.consumer.audio.limits import DecodeLimits
+from sttd.consumer.audio.pool import DecoderPool
 from tests.hostile import soak
 from tests.hostile.fuzz import Fuzz
 from tests.support import audio as files

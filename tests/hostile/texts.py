@@ -11,17 +11,18 @@ import struct
 import sys
 from typing import Final
 
-from consumer.audio.limits import DecodeLimits
-from consumer.audio.pool import DecoderPool
-from consumer.audio.process import child_command
-from consumer.errors import AudioRejected
+from sttd.consumer.audio.limits import DecodeLimits
+from sttd.consumer.audio.pool import DecoderPool
+from sttd.consumer.audio.process import child_command
+from sttd.consumer.errors import AudioRejected
 from tests.hostile import containers as c
 from tests.support import audio as files
 
 SECRET: Final = "/etc/hostname"
 HOST: Final = "http://192.0.2.1/x"
 WITHOUT_FILTER: Final = (
-    "from consumer.audio import seccomp; seccomp.install = lambda: False; from consumer.audio import child; child.main"
+    "from sttd.consumer.audio import seccomp; seccomp.install = lambda: False; "
+    "from sttd.consumer.audio import child; child.main"
 )
 
 
@@ -67,7 +68,7 @@ async def results(*, without_filter: bool) -> dict[str, str]:
     *python, boot, path = child_command()
     command = (
         *python,
-        boot.replace("from consumer.audio import child; child.main", WITHOUT_FILTER) if without_filter else boot,
+        boot.replace("from sttd.consumer.audio import child; child.main", WITHOUT_FILTER) if without_filter else boot,
         path,
     )
     pool = DecoderPool(1, DecodeLimits(decode_seconds=20), command=command)

@@ -16,9 +16,9 @@ import pika.exceptions
 import pytest
 from typer.testing import CliRunner
 
-from schemas import names
 from sttd import Client
 from sttd.commands import main
+from sttd.schemas import names
 from tests.support.broker import wait_until
 from tests.support.daemon import DaemonProcess
 from tests.support.notes import GROCERIES, note, spoken

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from consumer.bus.link import Link
-from consumer.bus.publisher import AmqpPublisher
-from consumer.bus.seam import Outgoing
-from consumer.errors import StaleDelivery, Unconfirmed, Unroutable
-from schemas import names
+from sttd.consumer.bus.link import Link
+from sttd.consumer.bus.publisher import AmqpPublisher
+from sttd.consumer.bus.seam import Outgoing
+from sttd.consumer.errors import StaleDelivery, Unconfirmed, Unroutable
+from sttd.schemas import names
 from tests.support.broker import Broker
 from tests.support.buses import CONFIRM_SECONDS, PREFETCH, Bus, arrives, memory_bus, real_bus
 from tests.support.fakes import Watcher

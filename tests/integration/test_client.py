@@ -11,8 +11,8 @@ import aio_pika
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
-from schemas import names
 from sttd import Client, errors
+from sttd.schemas import names
 from sttd.settings import ClientSettings
 from tests.support.broker import Broker, wait_until
 from tests.support.fake_daemon import FakeDaemon, failure, progress, transcript

@@ -13,8 +13,8 @@ from contextlib import aclosing
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
-from schemas.reply import Progress, Transcript
 from sttd import BlockingClient, Client, errors
+from sttd.schemas.reply import Progress, Transcript
 from sttd.settings import ClientSettings
 from tests.support.broker import Broker, wait_until
 from tests.support.fake_daemon import FakeDaemon, control, progress, transcript

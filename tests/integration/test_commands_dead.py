@@ -13,9 +13,9 @@ import pika
 import pytest
 from typer.testing import CliRunner
 
-from consumer.bus import topology
 from sttd.commands import dead_letters, main
 from sttd.commands.exit_codes import Exit
+from sttd.consumer.bus import topology
 from tests.support.amqp_raw import POISON_PROPERTIES, publish_raw
 from tests.support.broker import Broker, External, Message, wait_until
 from tools.rabbitmq import Node

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from consumer.bus import topology
 from sttd.commands import main
 from sttd.commands.exit_codes import Exit
+from sttd.consumer.bus import topology
 from tests.support.broker import Broker
 
 PLAN = topology.build()

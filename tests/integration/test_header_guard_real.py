@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 import pytest
 from pydantic import SecretStr
 
-from consumer.bus import header_guard, topology
-from consumer.bus.intake import AmqpIntake
-from consumer.bus.link import Link
-from consumer.bus.seam import Incoming
-from schemas import names
+from sttd.consumer.bus import header_guard, topology
+from sttd.consumer.bus.intake import AmqpIntake
+from sttd.consumer.bus.link import Link
+from sttd.consumer.bus.seam import Incoming
+from sttd.schemas import names
 from tests.support.amqp_raw import CORRELATION_ID, POISON_PROPERTIES, RawConnection, RawMessage, short
 from tests.support.broker import Broker
 from tests.support.fakes import Watcher

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from consumer.models import demo_directory
+from sttd.consumer.models import demo_directory
 from tests.support import fake_hub
 from tests.support.fake_hub import FakeHub
 
@@ -27,8 +27,8 @@ ROOT = Path(__file__).parents[2]
 FETCH = """
 import json, sys, time
 from pathlib import Path
-from consumer.engine import store
-from consumer.errors import JobStopped, SttdError
+from sttd.consumer.engine import store
+from sttd.consumer.errors import JobStopped, SttdError
 name, cache, stop_at = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
 seen, began = [], time.monotonic()
 def on_progress(progress):
@@ -46,7 +46,7 @@ except SttdError as error:
 OPEN = """
 import asyncio, json, sys
 from pathlib import Path
-from consumer.engine.opening import open_engine
+from sttd.consumer.engine.opening import open_engine
 async def main():
     engine = await open_engine(model=sys.argv[1], cache=Path(sys.argv[2]), device="cpu", compute_type="auto", slots=1, threads=1,
                                on_progress=lambda progress: None)
@@ -76,7 +76,7 @@ def run(script: str, endpoint: str, cache: Path, *, name: str = REPOSITORY, stop
 CANCEL = """
 import asyncio, json, sys
 from pathlib import Path
-from consumer.engine.opening import open_engine
+from sttd.consumer.engine.opening import open_engine
 async def main():
     loop = asyncio.get_running_loop()
     def on_progress(progress):

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from consumer.refs import s3
-from consumer.refs.seam import ObjectDenied, ObjectStore, StoreUnavailable
-from schemas.reference import Reference
+from sttd.consumer.refs import s3
+from sttd.consumer.refs.seam import ObjectDenied, ObjectStore, StoreUnavailable
+from sttd.schemas.reference import Reference
 from tests.support.object_store import BUCKET, REGION, Door, FakeStore, S3Server, listener, s3_server
 
 CONTENT = bytes(range(256)) * 2000

@@ -15,11 +15,11 @@ import pytest
 import trustme
 from pydantic import SecretStr
 
-from consumer.bus.link import Link
-from consumer.bus.publisher import AmqpPublisher
-from consumer.bus.seam import Outgoing
-from consumer.errors import Unconfirmed
 from sttd import Client
+from sttd.consumer.bus.link import Link
+from sttd.consumer.bus.publisher import AmqpPublisher
+from sttd.consumer.bus.seam import Outgoing
+from sttd.consumer.errors import Unconfirmed
 from sttd.errors import BrokerUnavailable
 from tests.support.broker import Broker
 from tests.support.fakes import Watcher

@@ -7,9 +7,9 @@ from typing import Any, Literal
 import aio_pika
 import pytest
 
-from consumer.bus import topology
-from consumer.errors import ExitCode, TopologyMismatch
-from schemas import names
+from sttd.consumer.bus import topology
+from sttd.consumer.errors import ExitCode, TopologyMismatch
+from sttd.schemas import names
 from tests.support.broker import Broker
 
 PLAN = topology.build()

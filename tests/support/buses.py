@@ -13,12 +13,12 @@ from typing import Any, Protocol
 import pika
 from pydantic import SecretStr
 
-from consumer.bus import topology
-from consumer.bus.intake import AmqpIntake
-from consumer.bus.link import Link
-from consumer.bus.publisher import AmqpPublisher
-from consumer.bus.seam import Incoming, Publisher
-from schemas import names
+from sttd.consumer.bus import topology
+from sttd.consumer.bus.intake import AmqpIntake
+from sttd.consumer.bus.link import Link
+from sttd.consumer.bus.publisher import AmqpPublisher
+from sttd.consumer.bus.seam import Incoming, Publisher
+from sttd.schemas import names
 from tests.support.broker import Broker
 from tests.support.fakes import Watcher
 from tests.support.memory_bus import MemoryBroker, MemoryIntake

@@ -22,7 +22,7 @@ POLL = 0.05
 
 
 class DaemonProcess:
-    """One `python -m consumer` with the demo model and a JSON log in a file."""
+    """One `python -m sttd.consumer` with the demo model and a JSON log in a file."""
 
     def __init__(self, amqp_url: str, log: Path, **settings: str) -> None:
         """`settings`: without prefix, lower case: `slots="2"` is STTD_SLOTS=2."""
@@ -43,7 +43,11 @@ class DaemonProcess:
         """Start without waiting for anything. The working directory is empty, so that no `.env` is read."""
         with self._log_path.open("ab") as sink:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "consumer"], env=self._env, stdout=sink, stderr=sink, cwd=self._log_path.parent
+                [sys.executable, "-m", "sttd.consumer"],
+                env=self._env,
+                stdout=sink,
+                stderr=sink,
+                cwd=self._log_path.parent,
             )
         return self
 

@@ -16,9 +16,9 @@ import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
-from schemas import names
-from schemas.codes import ErrorCode
-from schemas.reply import AudioInfo, Failure, FailureDetail, ModelInfo, Progress, Timings, Transcript, reply_id
+from sttd.schemas import names
+from sttd.schemas.codes import ErrorCode
+from sttd.schemas.reply import AudioInfo, Failure, FailureDetail, ModelInfo, Progress, Timings, Transcript, reply_id
 
 
 def transcript(message: AbstractIncomingMessage, text: str | None = None) -> Transcript:

@@ -12,18 +12,18 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from consumer.audio.decoder import DecodedAudio
-from consumer.bus.seam import Outgoing, Publisher
-from consumer.cancels import Cancels
-from consumer.delivery import Delivery, Rules
-from consumer.engine.transcriber import Job, Transcription
-from consumer.failpoints import FailPoints
-from consumer.handler import Defaults, Handler
-from consumer.refs.references import Fetching, References
-from consumer.side_port.metrics import Metrics
-from consumer.verdict import Verdict
-from consumer.worker import Worker
-from schemas.reply import AudioInfo, ModelInfo, Segment
+from sttd.consumer.audio.decoder import DecodedAudio
+from sttd.consumer.bus.seam import Outgoing, Publisher
+from sttd.consumer.cancels import Cancels
+from sttd.consumer.delivery import Delivery, Rules
+from sttd.consumer.engine.transcriber import Job, Transcription
+from sttd.consumer.failpoints import FailPoints
+from sttd.consumer.handler import Defaults, Handler
+from sttd.consumer.refs.references import Fetching, References
+from sttd.consumer.side_port.metrics import Metrics
+from sttd.consumer.verdict import Verdict
+from sttd.consumer.worker import Worker
+from sttd.schemas.reply import AudioInfo, ModelInfo, Segment
 from tests.support.memory_bus import MemoryBroker, Stored
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from consumer.audio.child.refusal import Longer
+from sttd.consumer.audio.child.refusal import Longer
 
 INFO = {"duration": 99.0, "format": "ogg", "codec": "opus", "sample_rate": 48_000, "channels": 1}
 SECOND = memoryview(bytes(32_000))

@@ -44,7 +44,11 @@ class GatewayProcess:
         """Start and wait until it listens. The working directory holds no `.env`."""
         with self._log_path.open("ab") as sink:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gateway"], env=self._env, stdout=sink, stderr=sink, cwd=self._log_path.parent
+                [sys.executable, "-m", "sttd.gateway"],
+                env=self._env,
+                stdout=sink,
+                stderr=sink,
+                cwd=self._log_path.parent,
             )
         self.url = self.wait_log("listening")["url"]
         return self

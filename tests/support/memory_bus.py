@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Self
 
-from consumer.bus.seam import Incoming, Outgoing
-from consumer.bus.topology import Topology, build
-from consumer.errors import PublishForbidden, StaleDelivery, Unconfirmed, Unroutable
-from schemas import names
-from schemas.request import Properties
+from sttd.consumer.bus.seam import Incoming, Outgoing
+from sttd.consumer.bus.topology import Topology, build
+from sttd.consumer.errors import PublishForbidden, StaleDelivery, Unconfirmed, Unroutable
+from sttd.schemas import names
+from sttd.schemas.request import Properties
 
 FOR_EVER = 10**9
 DIRECT = f"{names.DIRECT_REPLY_TO}."

@@ -24,8 +24,8 @@ from typing import Any, Self
 
 import boto3
 
-from consumer.refs.seam import ObjectDenied, StoredObject, StoreUnavailable
-from schemas.reference import Reference
+from sttd.consumer.refs.seam import ObjectDenied, StoredObject, StoreUnavailable
+from sttd.schemas.reference import Reference
 
 REGION = "us-east-1"
 BUCKET = "voice"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from consumer.side_port.metrics import Metrics
+from sttd.consumer.side_port.metrics import Metrics
 
 PROCESS = frozenset(
     f"sttd_process_{name}"

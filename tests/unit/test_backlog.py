@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consumer.side_port.backlog import Backlog
+from sttd.consumer.side_port.backlog import Backlog
 
 
 def test_an_empty_queue_has_no_oldest_message() -> None:

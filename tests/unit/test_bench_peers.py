@@ -21,8 +21,8 @@ from bench.process import PeerFailed
 from bench.table import LADDER, PEERS
 from bench.texts import MODES, Spoken
 from bench.traces import Trace
-from consumer import app
-from consumer.engine import model
+from sttd.consumer import app
+from sttd.consumer.engine import model
 
 SOUND = (8000 * np.sin(np.arange(48_000) / 20)).astype(np.int16)
 NOTE = Note("n", "ru", "", 1.0, opus(SOUND))

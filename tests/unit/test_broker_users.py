@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from consumer import settings as consumer_settings
 from sttd import settings as client_settings
+from sttd.consumer import settings as consumer_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = json.loads((ROOT / "deploy" / "rabbitmq" / "users.json").read_text(encoding="utf-8"))

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.reply import AudioInfo, Failure, FailureDetail, ModelInfo, Progress, Timings, Transcript
 from sttd import errors
 from sttd.replies import REMEMBERED, Pending, Replies
+from sttd.schemas.reply import AudioInfo, Failure, FailureDetail, ModelInfo, Progress, Timings, Transcript
 
 
 @pytest.fixture

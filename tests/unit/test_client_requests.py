@@ -11,16 +11,16 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from schemas.codes import ErrorCode
-from schemas.options import TranscriptionOptions, from_headers, to_headers
-from schemas.reference import Reference
-from schemas.reply import Failure, FailureDetail
-from schemas.request import Properties, parse
 from sttd import Client, errors
 from sttd.client import _asked, _doubt_clocks, _id
 from sttd.commands.exit_codes import Exit
 from sttd.content import _read, content_of
 from sttd.options import Options
+from sttd.schemas.codes import ErrorCode
+from sttd.schemas.options import TranscriptionOptions, from_headers, to_headers
+from sttd.schemas.reference import Reference
+from sttd.schemas.reply import Failure, FailureDetail
+from sttd.schemas.request import Properties, parse
 from sttd.settings import ClientSettings, load
 
 SECRET_URL = "amqp://bot:s3cret%2F@rabbit.example:5673/voice"

@@ -14,15 +14,15 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from schemas.reply import AudioInfo, ModelInfo, Timings, Transcript
 from sttd.commands import extras, main
 from sttd.commands.exit_codes import Exit
 from sttd.commands.transcribe_bars import Bars
 from sttd.commands.transcribe_output import Format, Outcome, targets, write
+from sttd.schemas.reply import AudioInfo, ModelInfo, Timings, Transcript
 from sttd.settings import ClientSettings
 
 ROOT = Path(__file__).parents[2]
-DEMO = ROOT / "consumer" / "models" / "demo"
+DEMO = ROOT / "sttd" / "consumer" / "models" / "demo"
 
 
 @pytest.fixture(autouse=True)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from consumer.settings import Settings
 from sttd.commands import check_broker, check_host, check_settings
 from sttd.commands.check import verdict
 from sttd.commands.check_line import Line, Status, failed, ok, warning
 from sttd.commands.exit_codes import Exit
 from sttd.commands.topology_survey import Finding, State
+from sttd.consumer.settings import Settings
 from sttd.settings import ClientSettings
 
 MIB = 1024 * 1024

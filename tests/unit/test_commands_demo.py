@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
-from schemas.reply import AudioInfo, ModelInfo, Timings, Transcript
 from sttd import errors
 from sttd.commands.demo_report import Heard, complaint, counters, table, words
 from sttd.samples import Sample
+from sttd.schemas.reply import AudioInfo, ModelInfo, Timings, Transcript
 
 
 def sample(expect: str = "text", text: str = "Купил продукты") -> Sample:

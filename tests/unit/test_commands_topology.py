@@ -40,6 +40,7 @@ def test_operator_commands_need_the_base_install_only() -> None:
     """An operator's machine has neither model nor decoder. Each library of the extra is made impossible to import."""
     program = (
         f"import sys; sys.modules.update(dict.fromkeys({(*extras.CONSUMER, 'numpy')!r}));"
-        "import sttd.commands.main, consumer.bus.topology, consumer.bus.header_guard, consumer.settings, consumer.errors"
+        "import sttd.commands.main, sttd.consumer.bus.topology, sttd.consumer.bus.header_guard;"
+        "import sttd.consumer.settings, sttd.consumer.errors"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)

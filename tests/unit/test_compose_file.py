@@ -11,11 +11,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from consumer import memory
-from consumer.app import CLOSE_SECONDS
-from consumer.audio.limits import MIB
-from consumer.settings import Settings
-from consumer.worker import LAST_WORD
+from sttd.consumer import memory
+from sttd.consumer.app import CLOSE_SECONDS
+from sttd.consumer.audio.limits import MIB
+from sttd.consumer.settings import Settings
+from sttd.consumer.worker import LAST_WORD
 from tests.support import compose
 
 LOADED = 700 * MIB
@@ -123,10 +123,10 @@ def test_settings_exist_and_hold(name: str) -> None:
     assert daemon_settings(environment).slots == 2
 
 
-@pytest.mark.skipif(util.find_spec("gateway.settings") is None, reason="this tree has no gateway")
+@pytest.mark.skipif(util.find_spec("sttd.gateway.settings") is None, reason="this tree has no gateway")
 def test_the_gateways_settings_exist_and_hold() -> None:
     """The same for the gateway, whose time to drain must be over before compose loses patience."""
-    settings = importlib.import_module("gateway.settings").GatewaySettings
+    settings = importlib.import_module("sttd.gateway.settings").GatewaySettings
     gateway = compose.services()["gateway"]
     given = {name: value for name, value in gateway["environment"].items() if name.startswith("STTD_") and value}
     read = settings(**{name.removeprefix("STTD_").lower(): value for name, value in given.items()})

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from schemas import examples
-from schemas.options import TranscriptionOptions
-from schemas.reply import REPLY
-from schemas.request import JsonRequest
+from sttd.schemas import examples
+from sttd.schemas.options import TranscriptionOptions
+from sttd.schemas.reply import REPLY
+from sttd.schemas.request import JsonRequest
 from tests.support.compatibility import Side, breaks
 from tools import contract
 

@@ -11,11 +11,11 @@ import jsonschema
 import pytest
 from jsonschema import Draft202012Validator
 
-from consumer.settings import Settings
-from schemas import examples, names
-from schemas.codes import DeadReason, ErrorCode
-from schemas.options import TranscriptionOptions, header_name, to_headers
-from schemas.reply import REPLY
+from sttd.consumer.settings import Settings
+from sttd.schemas import examples, names
+from sttd.schemas.codes import DeadReason, ErrorCode
+from sttd.schemas.options import TranscriptionOptions, header_name, to_headers
+from sttd.schemas.reply import REPLY
 from tools import contract
 
 CONTRACT = contract.DOCS / "contract"

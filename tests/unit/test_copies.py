@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from consumer import copies
-from consumer.bus.seam import Incoming
-from consumer.delivery import Delivery
-from schemas import names
-from schemas.codes import DeadReason, ErrorCode
-from schemas.options import from_headers
-from schemas.reply import Progress
-from schemas.request import Properties, parse
+from sttd.consumer import copies
+from sttd.consumer.bus.seam import Incoming
+from sttd.consumer.delivery import Delivery
+from sttd.schemas import names
+from sttd.schemas.codes import DeadReason, ErrorCode
+from sttd.schemas.options import from_headers
+from sttd.schemas.reply import Progress
+from sttd.schemas.request import Properties, parse
 from tests.support.fakes import RULES, FakeSettler
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)

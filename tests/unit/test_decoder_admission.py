@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from consumer.audio.admission import Room
-from consumer.audio.limits import DecodeLimits
-from consumer.audio.pool import DecoderPool
-from consumer.errors import AudioRejected
-from schemas.codes import ErrorCode
+from sttd.consumer.audio.admission import Room
+from sttd.consumer.audio.limits import DecodeLimits
+from sttd.consumer.audio.pool import DecoderPool
+from sttd.consumer.errors import AudioRejected
+from sttd.schemas.codes import ErrorCode
 from tests.support import audio as files
 
 LIMITS = DecodeLimits(max_audio_seconds=200, decode_seconds=20)

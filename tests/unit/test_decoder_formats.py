@@ -16,11 +16,11 @@ import pytest
 import pytest_asyncio
 from faster_whisper.audio import decode_audio
 
-from consumer.audio.limits import DecodeLimits
-from consumer.audio.pool import DecoderPool
-from consumer.errors import AudioRejected
-from schemas.codes import ErrorCode
+from sttd.consumer.audio.limits import DecodeLimits
+from sttd.consumer.audio.pool import DecoderPool
+from sttd.consumer.errors import AudioRejected
 from sttd.samples import Sample, samples
+from sttd.schemas.codes import ErrorCode
 from tests.hostile import damage
 from tests.support import audio as files
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from consumer.audio import headers
+from sttd.consumer.audio import headers
 from tests.hostile import containers
 from tests.support import audio as files
 

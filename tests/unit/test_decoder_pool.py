@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from consumer.audio.limits import DecodeLimits
-from consumer.audio.pool import DecoderPool
-from consumer.audio.process import child_command
-from consumer.errors import AudioRejected, RequestFailed, StartupError
-from schemas.codes import ErrorCode
+from sttd.consumer.audio.limits import DecodeLimits
+from sttd.consumer.audio.pool import DecoderPool
+from sttd.consumer.audio.process import child_command
+from sttd.consumer.errors import AudioRejected, RequestFailed, StartupError
+from sttd.schemas.codes import ErrorCode
 from tests.support import audio as files
 from tests.support.children import children, running
 
@@ -56,7 +56,7 @@ async def make(losses: list[str]) -> AsyncIterator[Make]:
 
 
 FAULTY_BOOT = (
-    "import json,sys,runpy; sys.path[:] = json.loads(sys.argv[1]); from consumer.audio import child; "
+    "import json,sys,runpy; sys.path[:] = json.loads(sys.argv[1]); from sttd.consumer.audio import child; "
     f"child.decode = runpy.run_path({str(FAULTY)!r})['decode']; child.main(sys.argv[2])"
 )
 
@@ -283,8 +283,8 @@ async def test_a_child_ignores_the_signals_that_are_for_its_parent(make: Make, l
 
 PARENT = """
 import asyncio, os, sys
-from consumer.audio.limits import DecodeLimits
-from consumer.audio.pool import DecoderPool
+from sttd.consumer.audio.limits import DecodeLimits
+from sttd.consumer.audio.pool import DecoderPool
 
 async def main():
     pool = DecoderPool(2, DecodeLimits())

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from consumer.audio.seccomp import program
+from sttd.consumer.audio.seccomp import program
 
 ALLOW, REFUSE, KILL = 0x7FFF0000, 0x00050001, 0x80000000
 X86_64, AARCH64 = 0xC000003E, 0xC00000B7

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.bus.seam import Incoming
-from consumer.delivery import MAX_ATTEMPTS, Delivery, Rules
-from consumer.errors import RequestFailed
-from schemas import names
-from schemas.codes import ErrorCode
-from schemas.reply import reply_id
-from schemas.request import Properties
+from sttd.consumer.bus.seam import Incoming
+from sttd.consumer.delivery import MAX_ATTEMPTS, Delivery, Rules
+from sttd.consumer.errors import RequestFailed
+from sttd.schemas import names
+from sttd.schemas.codes import ErrorCode
+from sttd.schemas.reply import reply_id
+from sttd.schemas.request import Properties
 from tests.support.fakes import RULES, FakeSettler
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)

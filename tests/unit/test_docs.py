@@ -17,14 +17,14 @@ import typer
 from jsonschema import Draft202012Validator
 from typer.main import get_command
 
-from consumer.errors import ExitCode
-from consumer.settings import Settings
-from consumer.side_port.metrics import Metrics
-from gateway.settings import GatewaySettings
-from schemas import names
-from schemas.codes import ErrorCode
-from schemas.options import TranscriptionOptions, header_name
 from sttd.commands import main as command_line
+from sttd.consumer.errors import ExitCode
+from sttd.consumer.settings import Settings
+from sttd.consumer.side_port.metrics import Metrics
+from sttd.gateway.settings import GatewaySettings
+from sttd.schemas import names
+from sttd.schemas.codes import ErrorCode
+from sttd.schemas.options import TranscriptionOptions, header_name
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(

@@ -16,14 +16,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from bench import workload
-from consumer.engine import encoder, model
-from consumer.engine.encoder import EncodingModel, Timed
-from consumer.engine.gate import SlotGate
-from consumer.engine.graph import CompiledEncoder, Precision
-from consumer.engine.transcriber import JobOptions
-from consumer.engine.weights import EncoderFile, EncoderUnavailable, Floats
-from consumer.errors import ModelUnavailable
-from consumer.models import demo_directory
+from sttd.consumer.engine import encoder, model
+from sttd.consumer.engine.encoder import EncodingModel, Timed
+from sttd.consumer.engine.gate import SlotGate
+from sttd.consumer.engine.graph import CompiledEncoder, Precision
+from sttd.consumer.engine.transcriber import JobOptions
+from sttd.consumer.engine.weights import EncoderFile, EncoderUnavailable, Floats
+from sttd.consumer.errors import ModelUnavailable
+from sttd.consumer.models import demo_directory
 from tests.support.notes import short_notes
 
 needs_openvino = pytest.mark.skipif(
@@ -147,7 +147,7 @@ def test_importing_the_library_tells_nobody(tmp_path: Path) -> None:
         "import sys\n"
         "seen = []\n"
         "sys.addaudithook(lambda name, _: seen.append(name) if name.startswith(('socket.', 'subprocess.', 'urllib.')) else None)\n"
-        "from consumer.engine import graph\n"
+        "from sttd.consumer.engine import graph\n"
         "graph.library()\n"
         "import openvino.tools.ovc\n"
         "print(seen)\n"
@@ -237,9 +237,9 @@ def test_several_windows_in_one_call_are_encoded_one_by_one(compiled: CompiledEn
 
 SIGNALLED = """
 import os, signal, threading
-from consumer.models import demo_directory
-from consumer.engine.graph import CompiledEncoder
-from consumer.engine.weights import EncoderFile
+from sttd.consumer.models import demo_directory
+from sttd.consumer.engine.graph import CompiledEncoder
+from sttd.consumer.engine.weights import EncoderFile
 
 told = []
 signal.signal(signal.SIGTERM, lambda *_: told.append(True))

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumer.engine.weights import EncoderFile, EncoderUnavailable
-from consumer.models import demo_directory
+from sttd.consumer.engine.weights import EncoderFile, EncoderUnavailable
+from sttd.consumer.models import demo_directory
 
 WIDTH, MELS, POSITIONS = 4, 3, 6
 KINDS = {"float32": 0, "int8": 1, "int16": 2, "int32": 3, "float16": 4}

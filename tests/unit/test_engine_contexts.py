@@ -12,13 +12,13 @@ import pytest
 from faster_whisper.audio import decode_audio
 from structlog.testing import capture_logs
 
-from consumer.engine import model as models
-from consumer.engine.contexts import MARGIN, Contexts, Doubts, Reruns, ShortContextModel, audio_frames
-from consumer.engine.gate import SlotGate
-from consumer.engine.transcriber import TEMPERATURE_LADDER, Job, JobOptions
-from consumer.engine.whisper import WhisperTranscriber
-from consumer.errors import ModelUnavailable
-from consumer.models import demo_directory
+from sttd.consumer.engine import model as models
+from sttd.consumer.engine.contexts import MARGIN, Contexts, Doubts, Reruns, ShortContextModel, audio_frames
+from sttd.consumer.engine.gate import SlotGate
+from sttd.consumer.engine.transcriber import TEMPERATURE_LADDER, Job, JobOptions
+from sttd.consumer.engine.whisper import WhisperTranscriber
+from sttd.consumer.errors import ModelUnavailable
+from sttd.consumer.models import demo_directory
 from sttd.samples import samples
 
 TEXT_END, NO_TIMES = 1000, 1001

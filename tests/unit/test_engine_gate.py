@@ -10,10 +10,10 @@ from typing import cast
 import numpy as np
 import pytest
 
-from consumer.engine.gate import Gate, SlotGate
-from consumer.engine.scheduler import Scheduler
-from consumer.engine.transcriber import Job, JobOptions
-from consumer.errors import JobStopped
+from sttd.consumer.engine.gate import Gate, SlotGate
+from sttd.consumer.engine.scheduler import Scheduler
+from sttd.consumer.engine.transcriber import Job, JobOptions
+from sttd.consumer.errors import JobStopped
 
 OPTIONS = JobOptions("ru", "ru", None, "transcribe", 5, (0.0,), vad=True, word_timestamps=False, condition_on_previous_text=False,
                      initial_prompt=None, hotwords=None)  # fmt: skip

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from consumer.engine.guards import marked
-from schemas.reply import Segment
+from sttd.consumer.engine.guards import marked
+from sttd.schemas.reply import Segment
 
 
 def segment(

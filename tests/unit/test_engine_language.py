@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from consumer.engine import language
-from consumer.engine.transcriber import JobOptions
+from sttd.consumer.engine import language
+from sttd.consumer.engine.transcriber import JobOptions
 
 AUTO = JobOptions("auto", "ru", None, "transcribe", 5, (0.0,), vad=True, word_timestamps=False, condition_on_previous_text=False,
                   initial_prompt=None, hotwords=None)  # fmt: skip

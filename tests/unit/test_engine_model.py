@@ -8,11 +8,11 @@ from pathlib import Path
 import ctranslate2
 import pytest
 
-from consumer.engine import model
-from consumer.engine.gate import SlotGate
-from consumer.engine.model import LoadedModel
-from consumer.errors import ModelUnavailable
-from consumer.models import demo_directory
+from sttd.consumer.engine import model
+from sttd.consumer.engine.gate import SlotGate
+from sttd.consumer.engine.model import LoadedModel
+from sttd.consumer.errors import ModelUnavailable
+from sttd.consumer.models import demo_directory
 
 NO_GPU = ctranslate2.get_cuda_device_count() == 0
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from consumer.engine.gate import Batchable
-from consumer.engine.scheduler import Scheduler
-from consumer.engine.transcriber import Job, JobOptions, Lane
-from consumer.errors import JobStopped
-from consumer.pcm import SAMPLE_RATE
+from sttd.consumer.engine.gate import Batchable
+from sttd.consumer.engine.scheduler import Scheduler
+from sttd.consumer.engine.transcriber import Job, JobOptions, Lane
+from sttd.consumer.errors import JobStopped
+from sttd.consumer.pcm import SAMPLE_RATE
 
 OPTIONS = JobOptions("ru", "ru", None, "transcribe", 5, (0.0,), vad=True, word_timestamps=False, condition_on_previous_text=False,
                      initial_prompt=None, hotwords=None)  # fmt: skip

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.engine.segments import to_segment
-from consumer.errors import ModelFailed
+from sttd.consumer.engine.segments import to_segment
+from sttd.consumer.errors import ModelFailed
 
 
 @dataclass

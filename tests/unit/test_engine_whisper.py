@@ -22,19 +22,19 @@ import pytest
 import pytest_asyncio
 from faster_whisper.audio import decode_audio
 
-from consumer.audio.decoder import SAMPLE_RATE, Pcm
-from consumer.engine import model as models
-from consumer.engine.batches import CoalescedModel
-from consumer.engine.gate import Batchable, SlotGate
-from consumer.engine.model import LoadedModel
-from consumer.engine.scheduler import Scheduler
-from consumer.engine.transcriber import TEMPERATURE_LADDER, Job, JobOptions
-from consumer.engine.whisper import WhisperTranscriber
-from consumer.engine.windows import LongAudio
-from consumer.errors import JobStopped, ModelFailed, ModelUnavailable, RequestFailed
-from consumer.models import demo_directory
-from schemas.codes import ErrorCode
+from sttd.consumer.audio.decoder import SAMPLE_RATE, Pcm
+from sttd.consumer.engine import model as models
+from sttd.consumer.engine.batches import CoalescedModel
+from sttd.consumer.engine.gate import Batchable, SlotGate
+from sttd.consumer.engine.model import LoadedModel
+from sttd.consumer.engine.scheduler import Scheduler
+from sttd.consumer.engine.transcriber import TEMPERATURE_LADDER, Job, JobOptions
+from sttd.consumer.engine.whisper import WhisperTranscriber
+from sttd.consumer.engine.windows import LongAudio
+from sttd.consumer.errors import JobStopped, ModelFailed, ModelUnavailable, RequestFailed
+from sttd.consumer.models import demo_directory
 from sttd.samples import Sample, samples
+from sttd.schemas.codes import ErrorCode
 
 T = TypeVar("T")
 PATIENCE = 20.0

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.engine import windows
-from consumer.engine.windows import Helpers, LongNote, Span, joined, pack, speech_in_pieces, within
-from consumer.errors import JobStopped
-from schemas.reply import Segment, Word
+from sttd.consumer.engine import windows
+from sttd.consumer.engine.windows import Helpers, LongNote, Span, joined, pack, speech_in_pieces, within
+from sttd.consumer.errors import JobStopped
+from sttd.schemas.reply import Segment, Word
 
 PATIENCE = 10.0
 SPANS = st.lists(st.tuples(st.integers(1, 50), st.integers(1, 80)), max_size=30).map(

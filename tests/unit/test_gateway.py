@@ -10,17 +10,17 @@ from typing import Any, get_args
 import httpx
 import pytest
 
-from gateway import door, log, openapi, routes, shapes, static, wishes, work
-from gateway.broker import Broker
-from gateway.events import Story
-from gateway.forms import Form, Limits
-from gateway.problems import CallerGone, Problem, from_client
-from gateway.room import Room
-from gateway.settings import GatewaySettings, SettingsWrong, load
-from schemas import examples
-from schemas.codes import ErrorCode
-from schemas.reply import Progress
 from sttd import Client, errors
+from sttd.gateway import door, log, openapi, routes, shapes, static, wishes, work
+from sttd.gateway.broker import Broker
+from sttd.gateway.events import Story
+from sttd.gateway.forms import Form, Limits
+from sttd.gateway.problems import CallerGone, Problem, from_client
+from sttd.gateway.room import Room
+from sttd.gateway.settings import GatewaySettings, SettingsWrong, load
+from sttd.schemas import examples
+from sttd.schemas.codes import ErrorCode
+from sttd.schemas.reply import Progress
 
 TOKENS = ("first-token-123456", "second-token-12345")
 

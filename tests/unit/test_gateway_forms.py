@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from gateway import forms
-from gateway.forms import Form, Limits
-from gateway.problems import Problem
-from gateway.room import STALLED_SECONDS, Room
+from sttd.gateway import forms
+from sttd.gateway.forms import Form, Limits
+from sttd.gateway.problems import Problem
+from sttd.gateway.room import STALLED_SECONDS, Room
 
 LIMITS = Limits(file_bytes=1000, seconds=5)
 FORM = {"content-type": 'multipart/form-data; boundary="b"'}

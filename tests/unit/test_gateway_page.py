@@ -11,8 +11,8 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from gateway import static
-from gateway.static import Facts
+from sttd.gateway import static
+from sttd.gateway.static import Facts
 
 FOLDER: Final = Path(static.__file__).parent / "page"
 FACTS: Final = Facts(model='whisper-"x"', max_bytes=1000, wants_token=True)

@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 
-from consumer import settling
-from consumer.bus.seam import Outgoing
-from consumer.delivery import Delivery, State
-from consumer.errors import AudioRejected, ModelFailed, RequestFailed, StaleDelivery
-from consumer.refs.references import Allowed, Fetching, References
-from schemas import names
-from schemas.codes import ErrorCode
-from schemas.reference import Reference
-from schemas.reply import REPLY, Failure, Progress, Transcript
-from schemas.request import Properties
+from sttd.consumer import settling
+from sttd.consumer.bus.seam import Outgoing
+from sttd.consumer.delivery import Delivery, State
+from sttd.consumer.errors import AudioRejected, ModelFailed, RequestFailed, StaleDelivery
+from sttd.consumer.refs.references import Allowed, Fetching, References
+from sttd.schemas import names
+from sttd.schemas.codes import ErrorCode
+from sttd.schemas.reference import Reference
+from sttd.schemas.reply import REPLY, Failure, Progress, Transcript
+from sttd.schemas.request import Properties
 from tests.support.fakes import HEARD, SILENCE, SOUND, Desk, FakeDecoder, FakeTranscriber, StuckPublisher
 from tests.support.memory_bus import Fault, MemoryBroker, Stored
 from tests.support.object_store import FakeStore

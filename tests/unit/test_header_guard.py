@@ -15,7 +15,7 @@ from pamqp.commands import Basic
 from pamqp.exceptions import UnmarshalingException
 from pamqp.header import ContentHeader
 
-from consumer.bus import header_guard
+from sttd.consumer.bus import header_guard
 from tests.support.amqp_raw import (
     BASIC,
     CORRELATION_ID,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from consumer.side_port.health import LONGEST_REASON, Health
+from sttd.consumer.side_port.health import LONGEST_REASON, Health
 
 
 def test_everything_starts_as_not_ok() -> None:

@@ -11,12 +11,12 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # comes with ctranslate2; its types are not worth a dependency
 from jsonschema import Draft202012Validator
 
-from consumer import memory
-from consumer.app import CLOSE_SECONDS
-from consumer.audio.limits import MIB
-from consumer.settings import Settings
-from consumer.worker import LAST_WORD
-from schemas import names
+from sttd.consumer import memory
+from sttd.consumer.app import CLOSE_SECONDS
+from sttd.consumer.audio.limits import MIB
+from sttd.consumer.settings import Settings
+from sttd.consumer.worker import LAST_WORD
+from sttd.schemas import names
 from tests.support import compose, keda
 
 FOLDER = compose.ROOT / "deploy" / "kubernetes"

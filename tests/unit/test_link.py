@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from consumer.bus import link as link_module
-from consumer.bus.link import BACKOFF_CAP, BACKOFF_FIRST, Link, Loss, backoff
-from consumer.errors import TopologyMismatch
+from sttd.consumer.bus import link as link_module
+from sttd.consumer.bus.link import BACKOFF_CAP, BACKOFF_FIRST, Link, Loss, backoff
+from sttd.consumer.errors import TopologyMismatch
 from tests.support.fakes import Watcher
 
 SECRET = "hunter2"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from consumer import memory
-from consumer.audio.limits import MIB
-from consumer.settings import Settings
+from sttd.consumer import memory
+from sttd.consumer.audio.limits import MIB
+from sttd.consumer.settings import Settings
 
 STORE = {"s3_endpoint": "https://store:9000", "s3_access_key": "id", "s3_secret_key": "secret", "s3_buckets": "voice"}
 

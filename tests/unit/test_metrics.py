@@ -11,12 +11,12 @@ from typing import get_args
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from consumer.engine import contexts
-from consumer.side_port.labels import AUDIO_BUCKETS, OTHER, RERUNS, STAGE_BUCKETS, STAGES
-from consumer.side_port.metrics import Metrics
-from consumer.side_port.sources import Lane
-from schemas.codes import DeadReason, ErrorCode
-from schemas.reply import ModelInfo
+from sttd.consumer.engine import contexts
+from sttd.consumer.side_port.labels import AUDIO_BUCKETS, OTHER, RERUNS, STAGE_BUCKETS, STAGES
+from sttd.consumer.side_port.metrics import Metrics
+from sttd.consumer.side_port.sources import Lane
+from sttd.schemas.codes import DeadReason, ErrorCode
+from sttd.schemas.reply import ModelInfo
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 

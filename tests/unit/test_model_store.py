@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from consumer.engine import store
-from consumer.errors import ExitCode, ModelUnavailable
-from consumer.models import demo_directory
+from sttd.consumer.engine import store
+from sttd.consumer.errors import ExitCode, ModelUnavailable
+from sttd.consumer.models import demo_directory
 
 
 @pytest.fixture(autouse=True)

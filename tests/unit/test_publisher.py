@@ -13,10 +13,10 @@ from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 from pydantic import SecretStr
 
-from consumer.bus.link import Link
-from consumer.bus.publisher import AmqpPublisher
-from consumer.bus.seam import Outgoing
-from consumer.errors import BusError, PublishForbidden, Unconfirmed, Unroutable
+from sttd.consumer.bus.link import Link
+from sttd.consumer.bus.publisher import AmqpPublisher
+from sttd.consumer.bus.seam import Outgoing
+from sttd.consumer.errors import BusError, PublishForbidden, Unconfirmed, Unroutable
 from tests.support.fakes import Watcher
 
 REFUSED = "ACCESS_REFUSED - access to exchange '{}' in vhost 'v' refused for user 'u'"

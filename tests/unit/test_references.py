@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from consumer.errors import RequestFailed, SettingsError
-from consumer.refs import following
-from consumer.refs.references import Allowed, Fetching, References
-from consumer.settings import Settings
-from schemas.codes import ErrorCode
-from schemas.reference import Reference
+from sttd.consumer.errors import RequestFailed, SettingsError
+from sttd.consumer.refs import following
+from sttd.consumer.refs.references import Allowed, Fetching, References
+from sttd.consumer.settings import Settings
+from sttd.schemas.codes import ErrorCode
+from sttd.schemas.reference import Reference
 from tests.support.object_store import FakeStore
 
 NOTE = Reference("voice", "in/note.ogg")
@@ -141,8 +141,8 @@ async def test_an_endpoint_without_the_extra_ends_the_start_with_the_line_to_typ
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The libraries are an extra of their own; nobody should have to look that up from an ImportError."""
-    monkeypatch.delitem(sys.modules, "consumer.refs.s3", raising=False)
-    monkeypatch.delattr("consumer.refs.s3", raising=False)
+    monkeypatch.delitem(sys.modules, "sttd.consumer.refs.s3", raising=False)
+    monkeypatch.delattr("sttd.consumer.refs.s3", raising=False)
     monkeypatch.setitem(sys.modules, "botocore.auth", None)
     with pytest.raises(SettingsError, match=r"pip install 'sttd\[s3\]'"):
         async with following.opened(Settings(worker="w", **STORE)):

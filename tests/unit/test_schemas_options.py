@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from schemas import languages
-from schemas.options import TranscriptionOptions, from_headers, header_name, to_headers
+from sttd.schemas import languages
+from sttd.schemas.options import TranscriptionOptions, from_headers, header_name, to_headers
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from schemas import examples, languages, names
-from schemas.codes import DeadReason, ErrorCode
-from schemas.control import Cancel
-from schemas.names import MessageType
-from schemas.reply import REPLY, TYPE_OF, Failure, Progress, Transcript, reply_id
+from sttd.schemas import examples, languages, names
+from sttd.schemas.codes import DeadReason, ErrorCode
+from sttd.schemas.control import Cancel
+from sttd.schemas.names import MessageType
+from sttd.schemas.reply import REPLY, TYPE_OF, Failure, Progress, Transcript, reply_id
 
 MAYBE_TEXT = st.none() | st.text(max_size=30)
 EXAMPLES = [examples.TRANSCRIPT, examples.FAILURE, examples.PROGRESS]

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.codes import ErrorCode
-from schemas.reference import Reference
-from schemas.request import ContractError, Properties, parse
+from sttd.schemas.codes import ErrorCode
+from sttd.schemas.reference import Reference
+from sttd.schemas.request import ContractError, Properties, parse
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 AUDIO = b"OggS\x00not really"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from consumer.service_manager import ServiceManager
+from sttd.consumer.service_manager import ServiceManager
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from consumer import settings
-from consumer.errors import ExitCode, SettingsError
+from sttd.consumer import settings
+from sttd.consumer.errors import ExitCode, SettingsError
 
 SECRET = "hunter2-with-signs"
 

@@ -12,10 +12,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from consumer.bus.seam import Incoming
-from consumer.delivery import SettleError, Settlement, State
-from consumer.errors import StaleDelivery, Unconfirmed
-from schemas.request import Properties
+from sttd.consumer.bus.seam import Incoming
+from sttd.consumer.delivery import SettleError, Settlement, State
+from sttd.consumer.errors import StaleDelivery, Unconfirmed
+from sttd.schemas.request import Properties
 from tests.support.fakes import FakeSettler
 
 OUTCOMES = ("confirmed", "unconfirmed", "cancelled")

@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from consumer.errors import ExitCode, SidePortTaken
-from consumer.side_port.app import build
-from consumer.side_port.health import Health
-from consumer.side_port.metrics import Metrics
-from consumer.side_port.server import MAX_CONNECTIONS, SideServer
+from sttd.consumer.errors import ExitCode, SidePortTaken
+from sttd.consumer.side_port.app import build
+from sttd.consumer.side_port.health import Health
+from sttd.consumer.side_port.metrics import Metrics
+from sttd.consumer.side_port.server import MAX_CONNECTIONS, SideServer
 
 CHECKS = ("model", "publisher", "consumer")
 
@@ -190,7 +190,7 @@ async def test_a_thousand_idle_sockets_keep_nobody_out(server: SideServer, http:
 
 async def test_a_request_that_never_ends_is_cut_off(server: SideServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that sends its head a byte at a time, or never reads, holds a socket for ten seconds at most (here: a tenth)."""
-    monkeypatch.setattr("consumer.side_port.server.REQUEST_SECONDS", 0.1)
+    monkeypatch.setattr("sttd.consumer.side_port.server.REQUEST_SECONDS", 0.1)
     reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
     writer.write(b"GET /metrics HTTP/1.1\r\nhost: x\r\n")
 
@@ -205,7 +205,7 @@ async def test_a_kept_connection_outlives_the_deadline_of_its_requests(
     server: SideServer, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The deadline is per request: a scraper that keeps its connection is not cut off between two scrapes."""
-    monkeypatch.setattr("consumer.side_port.server.REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr("sttd.consumer.side_port.server.REQUEST_SECONDS", 0.2)
     await http.get("/metrics")
     assert server._server is not None
     (connection,) = server._server.server_state.connections

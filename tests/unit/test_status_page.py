@@ -10,10 +10,10 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from consumer.side_port import page, plot
-from consumer.side_port.health import Health
-from consumer.side_port.history import POINTS, History
-from consumer.side_port.metrics import Metrics
+from sttd.consumer.side_port import page, plot
+from sttd.consumer.side_port.health import Health
+from sttd.consumer.side_port.history import POINTS, History
+from sttd.consumer.side_port.metrics import Metrics
 
 
 def rendered(metrics: Metrics, history: History | None = None) -> str:
@@ -46,7 +46,7 @@ def test_a_fresh_daemon_has_a_page_too() -> None:
 def test_a_point_holds_rates_since_the_point_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """Counters become what people ask: how many a minute, how long did they take."""
     clock = [100.0]
-    monkeypatch.setattr("consumer.side_port.history.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("sttd.consumer.side_port.history.time.monotonic", lambda: clock[0])
     metrics = Metrics()
     history = History(metrics)
     for seconds in (2.0, 4.0):

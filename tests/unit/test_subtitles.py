@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from schemas import examples
-from schemas.reply import Transcript
+from sttd.schemas import examples
+from sttd.schemas.reply import Transcript
 from sttd.subtitles import Format, render
 
 

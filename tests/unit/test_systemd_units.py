@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from consumer.app import CLOSE_SECONDS
-from consumer.audio import confine
-from consumer.audio.seccomp import _CALLS
-from consumer.errors import ExitCode
-from consumer.settings import Settings
-from consumer.worker import LAST_WORD
+from sttd.consumer.app import CLOSE_SECONDS
+from sttd.consumer.audio import confine
+from sttd.consumer.audio.seccomp import _CALLS
+from sttd.consumer.errors import ExitCode
+from sttd.consumer.settings import Settings
+from sttd.consumer.worker import LAST_WORD
 from tests.support import compose
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "systemd"

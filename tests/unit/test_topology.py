@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from consumer.bus import topology
-from schemas import names
+from sttd.consumer.bus import topology
+from sttd.schemas import names
 
 PLAN = topology.build()
 BY_NAME = {queue.name: queue for queue in PLAN.queues}

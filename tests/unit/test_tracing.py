@@ -16,17 +16,17 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode, format_span_id, format_trace_id
 from structlog.testing import capture_logs
 
-from consumer.engine.transcriber import Job, Transcription
-from consumer.errors import ModelFailed, SettingsError
-from consumer.side_port.metrics import Metrics
-from consumer.timeline import MOST_STEPS, Timeline
-from consumer.tracing import choice
-from consumer.tracing.otel import OtelTracing, provider
-from consumer.tracing.seam import Tracing
-from consumer.worker import Worker
-from schemas import names
-from schemas.request import Properties
 from sttd import tracing as client_tracing
+from sttd.consumer.engine.transcriber import Job, Transcription
+from sttd.consumer.errors import ModelFailed, SettingsError
+from sttd.consumer.side_port.metrics import Metrics
+from sttd.consumer.timeline import MOST_STEPS, Timeline
+from sttd.consumer.tracing import choice
+from sttd.consumer.tracing.otel import OtelTracing, provider
+from sttd.consumer.tracing.seam import Tracing
+from sttd.consumer.worker import Worker
+from sttd.schemas import names
+from sttd.schemas.request import Properties
 from tests.support.fakes import Desk, FakeTranscriber
 from tests.support.memory_bus import MemoryBroker
 
@@ -241,8 +241,8 @@ def test_an_exporter_that_nobody_has_is_a_wrong_setting() -> None:
 def test_asked_for_but_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next step is in the message."""
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
-    monkeypatch.setitem(sys.modules, "consumer.tracing.otel", None)
-    monkeypatch.delattr("consumer.tracing.otel")
+    monkeypatch.setitem(sys.modules, "sttd.consumer.tracing.otel", None)
+    monkeypatch.delattr("sttd.consumer.tracing.otel")
 
     with pytest.raises(SettingsError, match=r'pip install "sttd\[otel\]"'):
         choice.from_environment("worker")
@@ -250,7 +250,7 @@ def test_asked_for_but_not_installed_says_what_to_install(monkeypatch: pytest.Mo
 
 async def test_a_collector_that_is_gone_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """The drain's time is for notes."""
-    monkeypatch.setattr("consumer.tracing.seam.CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr("sttd.consumer.tracing.seam.CLOSE_SECONDS", 0.05)
     made = provider(InMemorySpanExporter(), "worker-1")
     hang = asyncio.Event()
     loop = asyncio.get_running_loop()

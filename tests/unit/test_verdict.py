@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from consumer import verdict
-from consumer.bus.seam import Incoming
-from consumer.delivery import MAX_ATTEMPTS, Delivery
-from consumer.errors import RequestFailed
-from schemas import names
-from schemas.codes import DeadReason, ErrorCode
-from schemas.reply import Failure
-from schemas.request import Properties
+from sttd.consumer import verdict
+from sttd.consumer.bus.seam import Incoming
+from sttd.consumer.delivery import MAX_ATTEMPTS, Delivery
+from sttd.consumer.errors import RequestFailed
+from sttd.schemas import names
+from sttd.schemas.codes import DeadReason, ErrorCode
+from sttd.schemas.reply import Failure
+from sttd.schemas.request import Properties
 from tests.support.fakes import RULES, FakeSettler
 
 PERMANENT = [code for code in ErrorCode if not code.retryable]

@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from consumer.audio import wire
+from sttd.consumer.audio import wire
 
 
 def frame(header: bytes, payload: bytes = b"") -> bytes:

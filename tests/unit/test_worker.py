@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from consumer import worker as worker_module
-from consumer.delivery import State
-from consumer.worker import DrainReport, Worker
-from schemas import names
-from schemas.request import Properties
+from sttd.consumer import worker as worker_module
+from sttd.consumer.delivery import State
+from sttd.consumer.worker import DrainReport, Worker
+from sttd.schemas import names
+from sttd.schemas.request import Properties
 from tests.support.fakes import Desk, FakeTranscriber, StuckPublisher
 from tests.support.memory_bus import MemoryBroker, MemoryIntake
 

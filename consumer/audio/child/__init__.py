@@ -17,11 +17,11 @@ import av
 import av.filter
 import av.logging
 
-from consumer.audio import confine, headers, wire
-from consumer.audio.child import media, sound
-from consumer.audio.child.refusal import Longer, Rejected
-from consumer.audio.limits import DecodeLimits
-from schemas.codes import ErrorCode
+from sttd.consumer.audio import confine, headers, wire
+from sttd.consumer.audio.child import media, sound
+from sttd.consumer.audio.child.refusal import Longer, Rejected
+from sttd.consumer.audio.limits import DecodeLimits
+from sttd.schemas.codes import ErrorCode
 
 HEADERS_ONLY: Final = 4096
 """Bytes; a larger file without one sample did hold something, which we could not read."""
@@ -86,7 +86,7 @@ def is_short(seconds: float, declared: float | None, container: str) -> bool:
 
 
 def info(audio: bytes, tally: sound.Tally, container: Any, stream: Any, declared: float | None) -> dict[str, Any]:
-    """The fields of `schemas.reply.AudioInfo`."""
+    """The fields of `sttd.schemas.reply.AudioInfo`."""
     name, seconds = media.short_name(container), tally.samples / sound.OUT_RATE
     return {
         "duration": seconds,

@@ -1,6 +1,6 @@
 """A stranger's bytes as FFmpeg sees them: opened under whitelists, one stream chosen, its packets counted, never decoded here.
 
-Imports av, schemas.codes and consumer.audio's pure files; runs in the decoder child only, opens nothing but the bytes.
+Imports av, schemas.codes and sttd.consumer.audio's pure files; runs in the decoder child only, opens nothing but the bytes.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import av
 
-from consumer.audio import headers
-from consumer.audio.child.refusal import Rejected, too_long
-from schemas.codes import ErrorCode
+from sttd.consumer.audio import headers
+from sttd.consumer.audio.child.refusal import Rejected, too_long
+from sttd.schemas.codes import ErrorCode
 
 FORMATS: Final = "wav,flac,ogg,mp3,matroska,webm,mov,mp4,m4a,3gp,aac,amr,aiff,caf,w64"
 CODECS: Final = frozenset(

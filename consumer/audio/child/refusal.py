@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas.codes import ErrorCode
+from sttd.schemas.codes import ErrorCode
 
 
 class Rejected(Exception):

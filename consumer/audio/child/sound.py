@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import av
 
-from consumer.audio.child.media import MAX_DENSITY, check_shape
-from consumer.audio.child.refusal import Longer, Rejected, too_long
-from schemas.codes import ErrorCode
+from sttd.consumer.audio.child.media import MAX_DENSITY, check_shape
+from sttd.consumer.audio.child.refusal import Longer, Rejected, too_long
+from sttd.schemas.codes import ErrorCode
 
 OUT_RATE: Final = 16_000
 GROUP: Final = 500_000

@@ -29,5 +29,6 @@ fi
 .venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv
 echo "setup: installing the locked dependencies into .venv"
 pip=".venv/bin/python -m pip --quiet --disable-pip-version-check --no-input install"
-$pip --require-hashes -r requirements.lock
+# The lock is complete and wheels only: nothing is resolved anew, nothing is built.
+$pip --require-hashes --no-deps --only-binary :all: -r requirements.lock
 $pip --no-build-isolation --no-deps -e .

@@ -17,7 +17,7 @@ from faster_whisper.feature_extractor import FeatureExtractor
 from bench import workload
 from bench.models import DATA
 from bench.run import tell
-from sttd.consumer.engine.encoder import pseudo_speech
+from sttd.consumer.engine.comparison import pseudo_speech
 from sttd.consumer.engine.graph import CompiledEncoder
 from sttd.consumer.engine.weights import EncoderFile
 from sttd.consumer.models import demo_directory

@@ -223,6 +223,7 @@ class Daemon:
                 settings.long_audio, settings.long_seconds, settings.window_seconds, settings.effective_slots
             ),
             batch=Batching(settings.batch_size, settings.batch_seconds),
+            spare_bytes=memory.available_bytes(),
         )
         self._parts.push_async_callback(engine.close, ENGINE_SECONDS)
         if not engine.knows(settings.language):

@@ -5,6 +5,8 @@ Imports consumer.settings and consumer.audio.limits; pure but for `resident_byte
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -23,6 +25,13 @@ FEATURE_BYTES: Final = 1_200_000
 CALL_MIB: Final = 192
 """What one model call takes beside the weights: an estimate for models up to base, not measured; larger models take more."""
 STATUS: Final = Path("/proc/self/status")
+MEMINFO: Final = Path("/proc/meminfo")
+CGROUP: Final = Path("/sys/fs/cgroup")
+CGROUP_FILES: Final = (
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+)
+"""Limit and use, in version 2 and in version 1. Without a limit: the word `max`, or a number larger than any memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +87,29 @@ def resident_bytes() -> int:
         return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1]) * 1024
     except (OSError, ValueError, StopIteration):
         return 0
+
+
+def available_bytes() -> int | None:
+    """What may still be taken: the system's free memory, or less where a cgroup allows less; None where neither is known."""
+    rooms: list[Callable[[], int]] = [
+        _system_room,
+        *(functools.partial(_cgroup_room, *names) for names in CGROUP_FILES),
+    ]
+    return min((room for room in map(_number, rooms) if room is not None), default=None)
+
+
+def _number(read: Callable[[], int]) -> int | None:
+    try:
+        return read()
+    except (OSError, ValueError, StopIteration):  # not there, or no limit
+        return None
+
+
+def _system_room() -> int:
+    lines = MEMINFO.read_text(encoding="ascii").splitlines()
+    return int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) * 1024
+
+
+def _cgroup_room(limit: str, used: str) -> int:
+    most, taken = (int((CGROUP / name).read_text(encoding="ascii")) for name in (limit, used))
+    return max(0, most - taken)

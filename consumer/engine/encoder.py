@@ -1,14 +1,11 @@
-"""Who turns mel bands into what the decoder reads: ctranslate2, or OpenVINO from the same weights where it is as exact and faster.
+"""Which engine encodes: ctranslate2, or OpenVINO from the same weights where that is as exact and needs less core time.
 
-Decides once, when the model is loaded, by trying both on a sound of its own. Imports weights, graph and consumer.errors; knows
-faster-whisper and ctranslate2 only as what model.py hands in.
+Decides once for a model, a CPU and a set of library versions; `findings` keeps the outcome for later starts.
 """
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -16,52 +13,24 @@ from typing import Any, Final, Literal
 import numpy as np
 import structlog
 
+from sttd.consumer.engine import comparison, cpu, graph
+from sttd.consumer.engine.comparison import Encode, Timed
+from sttd.consumer.engine.findings import Finding, Findings, key
 from sttd.consumer.engine.graph import CompiledEncoder, Precision
 from sttd.consumer.engine.weights import EncoderFile, EncoderUnavailable, Floats
 from sttd.consumer.errors import ModelUnavailable
-from sttd.consumer.pcm import SAMPLE_RATE, Pcm
 
 Setting = Literal["auto", "ctranslate2", "openvino"]
-Encode = Callable[[Floats], Floats]
 
-SIMILAR: Final = 0.999
-"""The least cosine between the two outputs; int8 in ctranslate2 is at 0.9999 from float32."""
+FLOAT32_SOUNDS: Final = 1
+"""Float32 against float32 differs by nothing but the order of sums: one sound shows a wrong graph as well as three."""
 
-GAIN: Final = 1.05
-CLEAR: Final = 1.3
-"""A first encode this many times as fast needs no second: that is more than caches and clock rates make."""
+ROOM_FACTOR: Final = 1.5
+"""Free memory that a copy of the model in float32 wants, in sizes of the copy: its weights, and one encode."""
 
-MORE_ROUNDS: Final = 2
-CPUINFO: Final = Path("/proc/cpuinfo")
+NAMES: Final[dict[Precision, str]] = {"f32": "float32", "int8": "int8", "bf16": "bfloat16"}
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class Timed:
-    """A way to encode, and the least core time that it has needed, in seconds.
-
-    Core time, not time on the clock: a busy neighbour must not decide who encodes for the rest of the day.
-    """
-
-    run: Encode
-    clock: Callable[[], float] = time.process_time
-    least: float = math.inf
-
-    def __call__(self, mel: Floats) -> Floats:
-        """Encode and remember the time."""
-        began = self.clock()
-        encoded = self.run(mel)
-        self.least = min(self.least, self.clock() - began)
-        return encoded
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """How near (cosine) and how many times as fast as ctranslate2."""
-
-    cosine: float
-    gain: float
 
 
 class EncodingModel:
@@ -74,7 +43,7 @@ class EncodingModel:
         self._view = view
 
     def __getattr__(self, name: str) -> Any:
-        """What is not said here is ctranslate2's."""
+        """Whatever this class does not define is ctranslate2's."""
         return getattr(self._model, name)
 
     def encode(self, features: Any, to_cpu: bool = False) -> Any:
@@ -92,40 +61,75 @@ class EncodingModel:
             return self._model.encode(features, to_cpu=to_cpu)
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """ctranslate2's side of the comparison.
+
+    `encode`: in the type that is loaded; `exact`: loads a copy in float32 and returns its encode; `decode`: writes a text
+    of fixed length from an encoder output; `windows`: three sounds as mel bands (1, bands, 3000), made when they are
+    needed; `version`: of ctranslate2.
+    """
+
+    device: str
+    compute_type: str
+    version: str
+    encode: Encode
+    exact: Callable[[], Encode]
+    decode: Callable[[Floats], object]
+    windows: Callable[[], Sequence[Floats]]
+
+
 def choose(
     wanted: Setting,
     directory: Path,
     *,
-    device: str,
-    compute_type: str,
+    reference: Reference,
     slots: int,
-    mel: Callable[[], Floats],
-    reference: Encode,
+    findings: Findings,
+    spare_bytes: int | None = None,
 ) -> CompiledEncoder | None:
-    """OpenVINO's encoder for the model in `directory`, or None: ctranslate2 encodes, and one log line says why.
+    """OpenVINO's encoder for the model in `directory`, or None: ctranslate2 encodes, and one log line gives the reason.
 
-    `mel`: makes a window to compare on, shape (1, bands, frames); `reference`: encodes it with ctranslate2. Blocks for a few encodes.
-    Raises `ModelUnavailable` when OpenVINO was asked for by name and does not give the same as ctranslate2.
+    `slots`: encodes at a time; `spare_bytes`: memory that a copy of the model in float32 may take for a moment, None for
+    as much as it needs. Blocks for seconds, the first time for some ten encodes. Raises `ModelUnavailable` when OpenVINO
+    was asked for by name and cannot be used.
     """
     if wanted == "ctranslate2":
         return None
+    here = cpu.here()
     try:
-        if device != "cpu":
-            raise EncoderUnavailable(f"OpenVINO encodes on the CPU only, the model is on {device}")
+        if reference.device != "cpu":
+            raise EncoderUnavailable(f"OpenVINO encodes on the CPU only, the model is on {reference.device}")
         file = EncoderFile(directory / "model.bin")
-        kinds = precisions(_cpu_flags(), compute_type)
-        encoder, verdict = _first_fit(
-            file, kinds, slots, mel(), Timed(reference), least_gain=GAIN if wanted == "auto" else 0.0
-        )
+        kinds = precisions(here.flags, reference.compute_type)
+        least_gain = comparison.GAIN if wanted == "auto" else 0.0
+        name = key(file.path, here, graph.version(), reference.version, reference.compute_type, wanted)
+        compiled, finding = _known(findings, name, file, slots)
+        if finding is None:
+            log.info("comparing the encoders, once for this model, CPU and library versions", action="encoder")
+            compiled, finding = _Trial(file, reference, slots, spare_bytes, kinds).outcome(least_gain)
+            if (
+                finding.ours is not None
+            ):  # what failed for another reason than its speed is tried again at the next start
+                findings.keep(name, finding)
+        if compiled is None:
+            raise EncoderUnavailable("; ".join(finding.reasons) + _figures(finding, reference))
     except EncoderUnavailable as error:
         if wanted == "openvino":
             raise ModelUnavailable(
-                f"STTD_ENCODER=openvino is not to be had: {error}; STTD_ENCODER=auto uses it where it can"
+                f"STTD_ENCODER=openvino cannot be used: {error}; STTD_ENCODER=auto uses it where it can"
             ) from error
-        log.info("ctranslate2 encodes: %s", error, action="encoder", encoder="ctranslate2")
+        log.info(
+            "ctranslate2 encodes: %s (CPU: %s)",
+            error,
+            here.level,
+            action="encoder",
+            encoder="ctranslate2",
+            cpu=here.level,
+        )
         return None
-    _tell(encoder, verdict)
-    return encoder
+    _report(compiled, finding, reference, here)
+    return compiled
 
 
 def precisions(cpu_flags: frozenset[str], compute_type: str) -> tuple[Precision, ...]:
@@ -141,82 +145,96 @@ def precisions(cpu_flags: frozenset[str], compute_type: str) -> tuple[Precision,
     return (*found, "f32")
 
 
-def compare(ours: Timed, theirs: Timed, mel: Floats) -> Verdict:
-    """Encode by turns until it is clear who is faster. Raises `EncoderUnavailable` when the outputs differ.
+class _Trial:
+    """One comparison: what each arithmetic of OpenVINO is worth beside ctranslate2."""
 
-    `theirs` may have been timed before. The first run of either is the slowest; so a near race is run again.
-    """
-    expected = theirs(mel)
-    cosine = _cosine(ours(mel), expected)
-    if not cosine > SIMILAR:  # written so that NaN fails
-        raise EncoderUnavailable(f"its output is not ctranslate2's (cosine {cosine:.5f})")
-    for _ in range(MORE_ROUNDS):
-        if theirs.least > CLEAR * ours.least:
-            break
-        ours(mel)
-        theirs(mel)
-    return Verdict(cosine, theirs.least / ours.least)
+    def __init__(
+        self,
+        file: EncoderFile,
+        reference: Reference,
+        slots: int,
+        spare_bytes: int | None,
+        kinds: Sequence[Precision],
+    ) -> None:
+        self._file = file
+        self._reference = reference
+        self._slots = slots
+        self._kinds = kinds
+        self._windows = reference.windows()[: None if len(kinds) > 1 else FLOAT32_SOUNDS]
+        roomy = spare_bytes is None or ROOM_FACTOR * file.float32_bytes <= spare_bytes
+        self._against = "float32" if roomy else reference.compute_type
+        exact = reference.exact() if roomy else reference.encode
+        self._expected = [exact(window) for window in self._windows]
+        self._theirs = comparison.least_cosine([reference.encode(window) for window in self._windows], self._expected)
+
+    def outcome(self, least_gain: float) -> tuple[CompiledEncoder | None, Finding]:
+        """The first arithmetic that is near enough and gains enough, compiled; or None and the reasons."""
+        reasons: list[str] = []
+        ours = None
+        for kind in self._kinds:
+            try:
+                compiled = CompiledEncoder(self._file, kind, self._slots)
+                ours = self._nearness(compiled, kind)
+                gain = self._gain(compiled)
+            except EncoderUnavailable as error:
+                reasons.append(f"OpenVINO in {NAMES[kind]}: {error}")
+                continue
+            if gain >= least_gain:
+                return compiled, Finding(kind, ours, self._theirs, self._against, gain, tuple(reasons))
+            reasons.append(f"OpenVINO in {NAMES[kind]} gains nothing here ({gain:.2f} times less core time for a note)")
+        return None, Finding(None, ours, self._theirs, self._against, None, tuple(dict.fromkeys(reasons)))
+
+    def _nearness(self, compiled: CompiledEncoder, kind: Precision) -> float:
+        """The least cosine to what is expected. Raises `EncoderUnavailable` when it is not near enough."""
+        count = FLOAT32_SOUNDS if kind == "f32" else len(self._windows)
+        ours = comparison.least_cosine([compiled.encode(mel) for mel in self._windows[:count]], self._expected[:count])
+        comparison.refuse_unlike(ours, self._least(kind), self._against)
+        return ours
+
+    def _least(self, kind: Precision) -> float:
+        if self._against != "float32":
+            return comparison.NEAR_LOADED["int8" if self._against.startswith("int8") else "other"]
+        return comparison.SAME if kind == "f32" else 1 - comparison.ROUNDING * (1 - self._theirs)
+
+    def _gain(self, compiled: CompiledEncoder) -> float:
+        """Judged for a whole note: what decoding costs is the same for both and makes the difference smaller."""
+        mel, reference = self._windows[0], self._reference
+        reference.decode(self._expected[0])  # its first run is no measure
+        return comparison.gain(
+            Timed(lambda: reference.decode(compiled.encode(mel))),
+            Timed(lambda: reference.decode(reference.encode(mel))),
+        )
 
 
-def pseudo_speech(seconds: float = 8.0) -> Pcm:
-    """A fixed sound with what an encoder hears in speech: a gliding voice, moving formants, syllables, hiss, pauses."""
-    time_axis = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
-    pitch = 140 + 30 * np.sin(2 * np.pi * 0.7 * time_axis)
-    phase = 2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE
-    formants = [
-        (centre + 0.3 * centre * np.sin(2 * np.pi * rate * time_axis), 120.0)
-        for centre, rate in ((550, 1.9), (1500, 1.3), (2600, 0.8))
-    ]
-    voice = np.zeros_like(time_axis)
-    for harmonic in range(1, 25):
-        loudness = sum(np.exp(-(((harmonic * pitch - centre) / (2 * width)) ** 2)) for centre, width in formants)
-        voice += (loudness + 0.02) * np.sin(harmonic * phase)
-    hiss = np.random.default_rng(0).standard_normal(time_axis.size)
-    phrases = np.sin(2 * np.pi * 0.25 * time_axis) > np.sin(-1)  # two of them, a pause after each
-    syllables = np.clip(np.sin(2 * np.pi * 3.3 * time_axis), 0, 1) * phrases
-    sound: Pcm = (0.1 * voice * syllables + 0.02 * hiss * (1 - syllables)).astype(np.float32)
-    return sound
+def _known(
+    findings: Findings, name: str, file: EncoderFile, slots: int
+) -> tuple[CompiledEncoder | None, Finding | None]:
+    finding = findings.recall(name)
+    if finding is None or finding.precision is None:
+        return None, finding
+    return CompiledEncoder(file, finding.precision, slots), finding
 
 
-def _first_fit(
-    file: EncoderFile, kinds: tuple[Precision, ...], slots: int, mel: Floats, theirs: Timed, *, least_gain: float
-) -> tuple[CompiledEncoder, Verdict]:
-    reasons = []
-    for kind in kinds:
-        try:
-            encoder = CompiledEncoder(file, kind, slots)
-            verdict = compare(Timed(encoder.encode), theirs, mel)
-            if verdict.gain >= least_gain:
-                return encoder, verdict
-            reasons.append(f"{kind} gains nothing here ({verdict.gain:.2f} times as fast)")
-        except EncoderUnavailable as error:
-            reasons.append(f"{kind}: {error}")
-    raise EncoderUnavailable("; ".join(dict.fromkeys(reasons)))
+def _figures(finding: Finding, reference: Reference) -> str:
+    if finding.theirs is None:
+        return ""
+    ours = "" if finding.ours is None else f", OpenVINO's {finding.ours:.6f}"
+    return f"; cosine to {finding.against}: ctranslate2 {reference.compute_type} {finding.theirs:.6f}{ours}"
 
 
-def _tell(encoder: CompiledEncoder, verdict: Verdict) -> None:
+def _report(compiled: CompiledEncoder, finding: Finding, reference: Reference, here: cpu.Cpu) -> None:
     log.info(
-        "OpenVINO encodes, %.1f times as fast as ctranslate2",
-        verdict.gain,
+        "OpenVINO encodes in %s: %.2f times less core time for a whole note than ctranslate2%s; CPU: %s",
+        NAMES[compiled.precision],
+        finding.gain,
+        _figures(finding, reference),
+        here.level,
         action="encoder",
-        encoder=encoder.name,
-        precision=encoder.precision,
-        cosine=round(verdict.cosine, 6),
-        gain=round(verdict.gain, 2),
+        encoder=compiled.name,
+        precision=compiled.precision,
+        cosine=finding.ours,
+        cosine_ctranslate2=finding.theirs,
+        against=finding.against,
+        gain=finding.gain,
+        cpu=here.level,
     )
-
-
-def _cosine(one: Floats, other: Floats) -> float:
-    if one.shape != other.shape:
-        return math.nan
-    left, right = one.astype(np.float64).ravel(), other.astype(np.float64).ravel()
-    return float(left @ right / max(np.linalg.norm(left) * np.linalg.norm(right), np.finfo(np.float64).tiny))
-
-
-def _cpu_flags() -> frozenset[str]:
-    """What the kernel says the cores can do; nothing where it does not say."""
-    try:
-        lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return frozenset()
-    return frozenset(next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), []))

@@ -36,6 +36,11 @@ def library() -> Any:
         ) from error
 
 
+def version() -> str:
+    """OpenVINO's full version, build included. Raises `EncoderUnavailable` as `library` does."""
+    return str(library().__version__)
+
+
 class CompiledEncoder:
     """The encoder, ready to run: `slots` calls at a time, one core each. Its methods block and release the interpreter."""
 

@@ -10,14 +10,15 @@ import copy
 import importlib
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
 
 import numpy as np
 
-from sttd.consumer.engine import batches, encoder, environment
+from sttd.consumer.engine import batches, comparison, encoder, environment
 from sttd.consumer.engine.contexts import Contexts, Reruns, ShortContextModel
+from sttd.consumer.engine.findings import Findings, own_cache
 from sttd.consumer.engine.gate import Gate, timed
 from sttd.consumer.engine.segments import RawSegment
 from sttd.consumer.engine.transcriber import JobOptions
@@ -32,6 +33,9 @@ GPU_WORKERS: Final = 4
 
 FULL: Final = Contexts()
 """Whole windows, as in faster-whisper."""
+
+NOTE_TOKENS: Final = 18
+"""A note of 5 s."""
 
 _PREFERRED: Final = {"cpu": ("int8", "float32"), "cuda": ("float16", "float32")}
 
@@ -198,11 +202,14 @@ def load(
     gate: Gate,
     encoding: encoder.Setting = "ctranslate2",
     contexts: Contexts = FULL,
+    findings: Path | None = None,
+    spare_bytes: int | None = None,
 ) -> LoadedModel:
     """Load the model in directory `path`. Blocks for seconds; makes no network call.
 
     `device`: `auto`, `cpu` or `cuda`; `compute_type`: ctranslate2's name or `auto`; `slots`: calls at a time, one core each on
-    a CPU; `encoding`: who encodes; `contexts`: how much of a window is read. Raises `ModelUnavailable` when the device, the type, the
+    a CPU; `encoding`: who encodes; `contexts`: how much of a window is read; `findings`: where the comparison of encoders is
+    kept, None for this user's cache; `spare_bytes`: as in `encoder.choose`. Raises `ModelUnavailable` when the device, the type, the
     files or the encoder are not to be had.
     """
     faster_whisper, ctranslate2 = _libraries()
@@ -226,7 +233,10 @@ def load(
         )
     _refuse_short_contexts(whisper.model, contexts)
     engine = " + ".join(
-        [f"faster-whisper {faster_whisper.__version__}", *_encode_elsewhere(whisper, path, encoding, slots)]
+        [
+            f"faster-whisper {faster_whisper.__version__}",
+            *_encode_elsewhere(whisper, path, encoding, slots, findings, spare_bytes),
+        ]
     )
     info = ModelInfo(name=name, engine=engine, device=device, compute_type=whisper.model.compute_type)
     return LoadedModel(whisper, info=info, gate=gate, contexts=contexts)
@@ -241,27 +251,60 @@ def _refuse_short_contexts(model: Any, contexts: Contexts) -> None:
         )
 
 
-def _encode_elsewhere(whisper: Any, path: Path, wanted: encoder.Setting, slots: int) -> list[str]:
+def _encode_elsewhere(
+    whisper: Any, path: Path, wanted: encoder.Setting, slots: int, findings: Path | None, spare_bytes: int | None
+) -> list[str]:
     """Let another encoder answer `whisper.model.encode` where it is wanted and as exact; its name, if any."""
-    ctranslate2, inner, extractor = importlib.import_module("ctranslate2"), whisper.model, whisper.feature_extractor
-    view = ctranslate2.StorageView.from_array
-
-    def reference(mel: Floats) -> Floats:
-        return np.asarray(inner.encode(view(mel)).to(ctranslate2.DataType.float32))
-
     found = encoder.choose(
         wanted,
         path,
-        device=inner.device,
-        compute_type=inner.compute_type,
+        reference=_reference(whisper, path),
         slots=slots,
-        mel=lambda: _one_window(extractor(encoder.pseudo_speech()), extractor.nb_max_frames),
-        reference=reference,
+        findings=Findings(findings or own_cache() / "encoders"),
+        spare_bytes=spare_bytes,
     )
     if found is None:
         return []
-    whisper.model = encoder.EncodingModel(inner, found, view)
+    whisper.model = encoder.EncodingModel(whisper.model, found, _view())
     return [found.name]
+
+
+def _reference(whisper: Any, path: Path) -> encoder.Reference:
+    """ctranslate2's side of the comparison of encoders."""
+    ctranslate2, extractor = importlib.import_module("ctranslate2"), whisper.feature_extractor
+
+    def exact() -> comparison.Encode:
+        return _encode_by(ctranslate2.models.Whisper(str(path), device="cpu", compute_type="float32", intra_threads=1))
+
+    return encoder.Reference(
+        device=whisper.model.device,
+        compute_type=whisper.model.compute_type,
+        version=ctranslate2.__version__,
+        encode=_encode_by(whisper.model),
+        exact=exact,
+        decode=_decode_by(whisper.model, whisper.hf_tokenizer),
+        windows=lambda: [_one_window(extractor(sound), extractor.nb_max_frames) for sound in comparison.sounds()],
+    )
+
+
+def _view() -> Callable[[Floats], Any]:
+    view: Callable[[Floats], Any] = importlib.import_module("ctranslate2").StorageView.from_array
+    return view
+
+
+def _encode_by(model: Any) -> comparison.Encode:
+    view, float32 = _view(), importlib.import_module("ctranslate2").DataType.float32
+    return lambda mel: np.array(model.encode(view(mel)).to(float32))
+
+
+def _decode_by(model: Any, tokenizer: Any) -> Callable[[Floats], object]:
+    """Beam 5 and as many tokens as a short note has, whatever the sound: the end token is suppressed."""
+    view = _view()
+    prompt = [tokenizer.token_to_id(token) for token in ("<|startoftranscript|>", "<|notimestamps|>")]
+    end = tokenizer.token_to_id("<|endoftext|>")
+    return lambda encoded: model.generate(
+        view(encoded), [prompt], beam_size=5, max_length=len(prompt) + NOTE_TOKENS, suppress_tokens=[end]
+    )
 
 
 def _one_window(features: Floats, frames: int) -> Floats:

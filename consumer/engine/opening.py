@@ -47,9 +47,11 @@ async def open_engine(
     on_progress: OnProgress,
     long_audio: LongAudio | None = None,
     batch: Batching | None = None,
+    spare_bytes: int | None = None,
 ) -> WhisperTranscriber:
     """A transcriber that has passed its self-test. Raises `ModelUnavailable`.
 
+    `spare_bytes`: memory that the comparison of encoders may take for a moment; None for as much as it needs.
     Without `long_audio` no audio is cut into windows. `batch` is for GPUs: on a CPU batches cost more than they bring.
     `on_progress` hears of a download, in other threads. Cancelling ends a download at its next report; what is there
     stays for the next try.
@@ -67,6 +69,8 @@ async def open_engine(
             gate=gate,
             encoding=encoder,
             contexts=contexts,
+            findings=cache / "encoders" if cache else None,
+            spare_bytes=spare_bytes,
         )
     )
     if loaded.info.device == "cuda":

@@ -28,6 +28,7 @@ TYPES: Final = ("<f4", "i1", "<i2", "<i4", "<f2", "bfloat16")
 INTEGERS: Final = frozenset({"i1", "<i2", "<i4"})
 
 INT8_MOST: Final = 127
+FLOAT32_BYTES: Final = 4
 FFN_GROWTH: Final = 4  # the feed-forward layer is four times as wide, in every Whisper
 HEAD_WIDTH: Final = 64  # in every Whisper; for files that do not name the number of heads
 MOST_DIMENSIONS: Final = 4
@@ -74,13 +75,14 @@ class Matrix:
 class EncoderFile:
     """The encoder in a `model.bin`: its shape, and its tensors on request.
 
-    `width`: of the encoder's output; `mels`: bands of its input; `positions`: the longest output, half the longest input.
+    `width`: of the encoder's output; `mels`: bands of its input; `positions`: the longest output, half the longest input;
+    `float32_bytes`: what the whole model, decoder included, takes when it is loaded in float32.
     """
 
     def __init__(self, path: Path) -> None:
         """Read the headers. Raises `EncoderUnavailable` unless all of a Whisper encoder is there, and nothing else."""
-        self._path = path
-        self._tensors = _encoder_of(path)
+        self.path = path
+        self._tensors, self.float32_bytes = _encoder_of(path)
         self.width, self.mels, _ = self._shape("conv1/weight", 3)
         self.positions, _ = self._shape("position_encodings/encodings", 2)
         self.layers = len({found[0] for name in self._tensors if (found := re.match(r"layer_\d+/", name))})
@@ -149,7 +151,7 @@ class EncoderFile:
 
     def _raw(self, tensor: Tensor) -> npt.NDArray[np.generic]:
         try:
-            with self._path.open("rb") as file:
+            with self.path.open("rb") as file:
                 file.seek(tensor.offset)
                 content = file.read(tensor.size)
         except OSError as error:
@@ -186,8 +188,8 @@ def _linear(name: str, rows: int, columns: int) -> Iterator[tuple[str, tuple[int
     yield f"{name}/bias", (rows,)
 
 
-def _encoder_of(path: Path) -> Mapping[str, Tensor]:
-    """The encoder's tensors by their names below `encoder/`, those that are stored under another name (aliases) too."""
+def _encoder_of(path: Path) -> tuple[Mapping[str, Tensor], int]:
+    """The encoder's tensors by their names below `encoder/`, aliases included; and the whole model's bytes in float32."""
     try:
         with path.open("rb") as file:
             tensors = _index(file, path.stat().st_size)
@@ -195,7 +197,9 @@ def _encoder_of(path: Path) -> Mapping[str, Tensor]:
         raise EncoderUnavailable(f"the model file cannot be read: {error.strerror}") from error
     except (struct.error, UnicodeDecodeError, IndexError) as error:
         raise EncoderUnavailable("the model file is damaged: its list of tensors cannot be read") from error
-    return {name.removeprefix("encoder/"): tensor for name, tensor in tensors.items() if name.startswith("encoder/")}
+    encoder = {name.removeprefix("encoder/"): tensor for name, tensor in tensors.items() if name.startswith("encoder/")}
+    numbers = {tensor.offset: math.prod(tensor.shape) for tensor in tensors.values()}  # by place: an alias counts once
+    return encoder, FLOAT32_BYTES * sum(numbers.values())
 
 
 def _index(file: BinaryIO, length: int) -> dict[str, Tensor]:

@@ -10,8 +10,7 @@ import http.client
 import importlib
 import json
 import socket
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
 
 from sttd.commands.check_line import Line, failed, ok, warning
@@ -27,9 +26,6 @@ WEIGHTS_TIMES: Final = 2
 """Rough needs. Measured: 460 MiB with the base model (145 MB on disk) and two slots; a decoder child at work 145 MiB."""
 
 FEATURES: Final = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_vnni": "AVX-512 VNNI", "amx_int8": "AMX"}
-CPUINFO: Final = Path("/proc/cpuinfo")
-MEMINFO: Final = Path("/proc/meminfo")
-CGROUP: Final = Path("/sys/fs/cgroup")
 DECODE_SECONDS: Final = 30
 ANSWER_SECONDS: Final = 2.0
 
@@ -40,7 +36,9 @@ async def look(settings: Settings) -> AsyncIterator[Line]:
     yield await decoder_line(settings)
     yield await asyncio.to_thread(compute_line, settings)
     yield cores_line(settings)
-    yield memory_line(settings, available_memory())
+    from sttd.consumer.memory import available_bytes  # noqa: PLC0415 - commands import the daemon lazily
+
+    yield memory_line(settings, available_bytes())
     yield await asyncio.to_thread(port_line, settings.side_host, settings.side_port)
 
 
@@ -114,7 +112,9 @@ def compute_line(settings: Settings) -> Line:
         )
     if device == "cuda":
         return ok("compute", f"{gpus} CUDA device{'s' if gpus > 1 else ''}; compute types {', '.join(types)}")
-    return cpu_line(cpu_features(), types)
+    from sttd.consumer.engine import cpu  # noqa: PLC0415 - commands import the daemon lazily
+
+    return cpu_line(cpu.here().flags, types)
 
 
 def cpu_line(features: frozenset[str], types: list[str]) -> Line:
@@ -126,15 +126,6 @@ def cpu_line(features: frozenset[str], types: list[str]) -> Line:
             "compute", told, "expect a fraction of the usual speed; virtual machines: pass the host's CPU model through"
         )
     return ok("compute", told)
-
-
-def cpu_features() -> frozenset[str]:
-    """The flags of the first processor; empty where the system does not tell (ARM names them otherwise)."""
-    try:
-        lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return frozenset()
-    return next((frozenset(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), frozenset())
 
 
 def cores_line(settings: Settings) -> Line:
@@ -170,29 +161,6 @@ def _weights(settings: Settings) -> int:
         return (path / "model.bin").stat().st_size if path else 0
     except (ModelUnavailable, OSError):  # the line about the model says so
         return 0
-
-
-def available_memory() -> int | None:
-    """Bytes: the system's, or less if the cgroup allows less. None where neither tells."""
-    told = [bytes_ for bytes_ in (_number(_system_memory), _number(_cgroup_memory)) if bytes_ is not None]
-    return min(told) if told else None
-
-
-def _number(read: Callable[[], int]) -> int | None:
-    try:
-        return read()
-    except (OSError, ValueError, StopIteration):  # not there, or `max`: no limit
-        return None
-
-
-def _system_memory() -> int:
-    lines = MEMINFO.read_text(encoding="ascii").splitlines()
-    return int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) * 1024
-
-
-def _cgroup_memory() -> int:
-    limit, used = ((CGROUP / name).read_text(encoding="ascii") for name in ("memory.max", "memory.current"))
-    return max(0, int(limit) - int(used))
 
 
 def port_line(host: str, port: int) -> Line:

@@ -16,8 +16,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from bench import workload
-from sttd.consumer.engine import encoder, model
-from sttd.consumer.engine.encoder import EncodingModel, Timed
+from sttd.consumer.engine import comparison, encoder, model
+from sttd.consumer.engine.comparison import cosine
+from sttd.consumer.engine.encoder import EncodingModel, Reference
+from sttd.consumer.engine.findings import Findings
 from sttd.consumer.engine.gate import SlotGate
 from sttd.consumer.engine.graph import CompiledEncoder, Precision
 from sttd.consumer.engine.transcriber import JobOptions
@@ -30,49 +32,6 @@ needs_openvino = pytest.mark.skipif(
     importlib.util.find_spec("openvino") is None, reason="openvino is for x86-64 under Linux"
 )
 MEL = np.zeros((1, 80, 3000), np.float32)
-ENCODED = np.random.default_rng(0).standard_normal((1, 1500, 8)).astype(np.float32)
-
-
-class Clock:
-    """Stands still until a runner moves it."""
-
-    def __init__(self) -> None:
-        """At zero."""
-        self.now = 0.0
-
-    def runner(self, *seconds: float, result: Floats = ENCODED) -> Timed:
-        """An encoder whose runs take these times, the last one again and again."""
-        times = list(seconds)
-
-        def run(mel: Floats) -> Floats:
-            self.now += times.pop(0) if len(times) > 1 else times[0]
-            return result
-
-        return Timed(run, lambda: self.now)
-
-
-def test_a_clear_winner_is_found_with_one_encode_each() -> None:
-    """Encodes at start cost the seconds until the daemon is ready."""
-    clock = Clock()
-    verdict = encoder.compare(clock.runner(1.0), clock.runner(2.0), MEL)
-    assert (verdict.gain, round(verdict.cosine, 9), clock.now) == (2.0, 1.0, 3.0)
-
-
-def test_a_near_race_is_run_again_and_the_best_times_count() -> None:
-    """The first run of either is slower by an unknown amount: memory is still being touched for the first time."""
-    clock = Clock()
-    verdict = encoder.compare(clock.runner(3.0, 1.0), clock.runner(2.5, 2.0), MEL)
-    assert verdict.gain == 2.0
-
-
-@pytest.mark.parametrize(
-    "ours", [-ENCODED, np.full_like(ENCODED, np.nan), ENCODED[:, :750]], ids=["other", "not a number", "shorter"]
-)
-def test_an_encoder_that_says_something_else_is_refused(ours: Floats) -> None:
-    """Whatever the reason (damaged file, unknown CPU), wrong text for every note would follow."""
-    clock = Clock()
-    with pytest.raises(EncoderUnavailable, match="not ctranslate2's"):
-        encoder.compare(clock.runner(1.0, result=ours), clock.runner(2.0), MEL)
 
 
 @pytest.mark.parametrize(
@@ -94,21 +53,27 @@ def test_what_is_tried_follows_the_cpu_and_is_never_less_exact_than_asked(
     assert encoder.precisions(frozenset(flags.split()), compute_type) == tried
 
 
-def choose(wanted: encoder.Setting, directory: Path, *, device: str = "cpu") -> CompiledEncoder | None:
-    """With a reference that must not be reached."""
+def unreachable(*_: object) -> Any:
+    """A part of the comparison that must not run."""
+    raise AssertionError
 
-    def unreachable(*_: object) -> Floats:
-        raise AssertionError
 
-    return encoder.choose(
-        wanted, directory, device=device, compute_type="int8_float32", slots=1, mel=lambda: MEL, reference=unreachable
-    )
+def reference(**given: Any) -> Reference:
+    """ctranslate2's side, none of which may be used but what is given."""
+    parts = dict.fromkeys(("encode", "exact", "decode", "windows"), unreachable)
+    facts = {"device": "cpu", "compute_type": "int8_float32", "version": "4"}
+    return Reference(**{**parts, **facts, **given})
+
+
+def choose(wanted: encoder.Setting, directory: Path, findings: Path, **given: Any) -> CompiledEncoder | None:
+    """The choice for one slot."""
+    return encoder.choose(wanted, directory, reference=reference(**given), slots=1, findings=Findings(findings))
 
 
 def test_ctranslate2_by_name_asks_nobody(tmp_path: Path) -> None:
     """The way out when the other one is in doubt: no file is read, nothing is compiled."""
     with capture_logs() as lines:
-        assert choose("ctranslate2", tmp_path / "nowhere") is None
+        assert choose("ctranslate2", tmp_path / "nowhere", tmp_path) is None
     assert lines == []
 
 
@@ -120,7 +85,7 @@ def test_auto_goes_on_with_ctranslate2_and_says_why_once(
 ) -> None:
     """A slower daemon is a working one; the one line is where an operator finds out."""
     with capture_logs() as lines:
-        assert choose("auto", tmp_path / directory, device=device) is None
+        assert choose("auto", tmp_path / directory, tmp_path, device=device) is None
     (line,) = lines
     assert (line["action"], line["encoder"], line["log_level"]) == ("encoder", "ctranslate2", "info")
     assert reason in line["event"]
@@ -129,15 +94,15 @@ def test_auto_goes_on_with_ctranslate2_and_says_why_once(
 def test_openvino_by_name_is_an_error_where_it_cannot_be_had(tmp_path: Path) -> None:
     """Who asks by name has counted on its speed."""
     with pytest.raises(ModelUnavailable, match=r"STTD_ENCODER=openvino .*No such file.*; STTD_ENCODER=auto"):
-        choose("openvino", tmp_path)
+        choose("openvino", tmp_path, tmp_path)
 
 
-def test_without_the_library_ctranslate2_encodes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_library_ctranslate2_encodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is optional: ARM machines and slim images have none."""
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(ModelUnavailable, match="openvino is not installed"):
-        choose("openvino", demo_directory())
-    assert choose("auto", demo_directory()) is None
+        choose("openvino", demo_directory(), tmp_path)
+    assert choose("auto", demo_directory(), tmp_path) is None
 
 
 @needs_openvino
@@ -165,15 +130,10 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("models")
 
 
-def as_ctranslate2(directory: Path, mel: Floats) -> Floats:
-    """What ctranslate2 makes of it in float32."""
-    found = ctranslate2.models.Whisper(str(directory), device="cpu", compute_type="float32")
+def as_ctranslate2(directory: Path, mel: Floats, compute_type: str = "float32") -> Floats:
+    """What ctranslate2 encodes, in float32 if nothing else is said."""
+    found = ctranslate2.models.Whisper(str(directory), device="cpu", compute_type=compute_type)
     return np.asarray(found.encode(ctranslate2.StorageView.from_array(mel)))
-
-
-def cosine(one: Floats, other: Floats) -> float:
-    """Of all numbers as one vector."""
-    return float(one.ravel() @ other.ravel() / np.linalg.norm(one) / np.linalg.norm(other))
 
 
 @needs_openvino
@@ -194,19 +154,19 @@ def speech() -> Floats:
     """The sound of the self-test as the bundled model gets it."""
     extractor = importlib.import_module("faster_whisper.feature_extractor").FeatureExtractor()
     mel = np.zeros((1, 80, 3000), np.float32)
-    features = extractor(encoder.pseudo_speech())
+    features = extractor(comparison.pseudo_speech())
     mel[0, :, : features.shape[1]] = features
     return mel
 
 
 @needs_openvino
 @pytest.mark.parametrize("precision", ["f32", "int8", "bf16"])
-def test_each_precision_stays_near_float32(precision: Precision, speech: Floats) -> None:
-    """ctranslate2's own int8 is at 0.9999: none of ours may be worse."""
-    if precision == "bf16" and "avx512f" not in encoder._cpu_flags():
-        pytest.skip("this CPU has no bfloat16")
-    ours = CompiledEncoder(EncoderFile(demo_directory() / "model.bin"), precision, 1).encode(speech)
-    assert cosine(ours, as_ctranslate2(demo_directory(), speech)) > 0.9999
+def test_each_arithmetic_is_as_near_to_float32_as_the_comparison_demands(precision: Precision, speech: Floats) -> None:
+    """The bound is what ctranslate2's int8 reaches on this CPU: without VNNI its 8-bit products saturate (issue 11)."""
+    exact = as_ctranslate2(demo_directory(), speech)
+    theirs = cosine(as_ctranslate2(demo_directory(), speech, "int8"), exact)
+    ours = cosine(CompiledEncoder(EncoderFile(demo_directory() / "model.bin"), precision, 1).encode(speech), exact)
+    assert ours >= (comparison.SAME if precision == "f32" else 1 - comparison.ROUNDING * (1 - theirs))
 
 
 @pytest.fixture(scope="module")
@@ -315,8 +275,9 @@ class CountingGate(SlotGate):
 
 
 @pytest.fixture(scope="module")
-def models() -> dict[str, model.LoadedModel]:
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, model.LoadedModel]:
     """The bundled model with either encoder."""
+    findings = tmp_path_factory.mktemp("findings")
     kinds: tuple[encoder.Setting, ...] = ("ctranslate2", "openvino")
     return {
         kind: model.load(
@@ -327,6 +288,7 @@ def models() -> dict[str, model.LoadedModel]:
             slots=1,
             gate=CountingGate(1),
             encoding=kind,
+            findings=findings,
         )
         for kind in kinds
     }

@@ -70,3 +70,33 @@ def test_eight_long_files_take_no_more_than_one_of_the_longest() -> None:
 def test_what_the_process_holds_now_is_read_from_the_kernel() -> None:
     """The bound starts from what model and libraries really took."""
     assert 10 * MIB < memory.resident_bytes() < 100_000 * MIB
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in place of the kernel's files; 2 KiB are free."""
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:       2 kB\n")
+    (tmp_path / "memory").mkdir()
+    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("names", memory.CGROUP_FILES, ids=["version 2", "version 1"])
+@pytest.mark.parametrize(
+    ("limit", "used", "expected"),
+    [("max", "5", 2048), ("1500", "500", 1000), ("9223372036854771712", "1", 2048), ("1", "2", 0)],
+)
+def test_available_memory_is_what_both_the_system_and_the_cgroup_leave(
+    machine: Path, names: tuple[str, str], limit: str, used: str, expected: int
+) -> None:
+    """In a container the system's figure is that of the host; hosts with cgroup version 1 are still in use."""
+    for name, value in zip(names, (limit, used), strict=True):
+        (machine / name).write_text(f"{value}\n")
+    assert memory.available_bytes() == expected
+
+
+def test_a_system_without_these_files_gives_no_figure(machine: Path) -> None:
+    """Not every system has them."""
+    (machine / "meminfo").unlink()
+    assert memory.available_bytes() is None

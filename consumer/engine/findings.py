@@ -1,0 +1,87 @@
+"""What the comparison of the two encoders found, kept on disk so that later starts do not pay for it again.
+
+A file that cannot be read or written costs a comparison, never a start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from sttd.consumer.engine.cpu import Cpu
+from sttd.consumer.engine.graph import Precision
+
+METHOD: Final = 1
+"""Goes up when the comparison itself changes: what an older one found is then not used."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How the encoders compare for one model on one machine.
+
+    `precision`: the arithmetic in which OpenVINO encodes, None where ctranslate2 does. `ours`, `theirs`: least cosine of
+    OpenVINO's and of ctranslate2's output to that of `against`, None where it was not measured. `against`: `float32`, or
+    the loaded type where a copy in float32 had no room. `gain`: core time of a whole note with ctranslate2 alone divided
+    by that with OpenVINO's encoder. `reasons`: why each arithmetic that was tried before was not taken.
+    """
+
+    precision: Precision | None
+    ours: float | None
+    theirs: float | None
+    against: str
+    gain: float | None
+    reasons: tuple[str, ...] = ()
+
+
+class Findings:
+    """One JSON file for each key in a directory that may not exist yet."""
+
+    def __init__(self, directory: Path) -> None:
+        """`directory`: usually below the model cache, so that it outlives a container."""
+        self._directory = directory
+
+    def recall(self, key: str) -> Finding | None:
+        """What was found before under this key, or None."""
+        try:
+            found = json.loads(self._file(key).read_text(encoding="utf-8"))
+            return Finding(**{**found, "reasons": tuple(found["reasons"])})
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def keep(self, key: str, finding: Finding) -> None:
+        """Write it down; a directory that cannot be written to is a debug line."""
+        file = self._file(key)
+        fresh = file.with_suffix(f".{os.getpid()}")
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            fresh.write_text(json.dumps(asdict(finding)), encoding="utf-8")
+            fresh.replace(file)  # two daemons that start together never read half a file
+        except OSError as error:
+            log.debug("the comparison of encoders is not kept: %s", error.strerror, action="encoder")
+
+    def _file(self, key: str) -> Path:
+        return self._directory / f"{key}.json"
+
+
+def own_cache() -> Path:
+    """This user's cache of sttd, as the XDG base directory specification names it."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sttd"
+
+
+def key(model_file: Path, cpu: Cpu, *facts: str) -> str:
+    """A name for one comparison: everything that its outcome depends on. Reads the whole model file.
+
+    `facts`: versions of the libraries, compute type, setting. Raises `OSError` when the file cannot be read.
+    """
+    with model_file.open("rb") as file:
+        model = hashlib.file_digest(file, "sha256").hexdigest()
+    told = json.dumps([METHOD, model, cpu.name, sorted(cpu.flags), cpu.caps, *facts])
+    return hashlib.sha256(told.encode()).hexdigest()[:32]

@@ -9,7 +9,7 @@ import asyncio
 
 import structlog
 
-from sttd.consumer.engine.hub import Progress
+from sttd.consumer.engine.progress import Progress
 from sttd.consumer.side_port.health import Health
 from sttd.consumer.side_port.history import EVERY, History
 from sttd.consumer.side_port.metrics import Metrics
@@ -92,12 +92,16 @@ class DownloadReporter:
         self._health = health
         self._model = model
         self._tenth = -1
+        self._source = ""
 
     def tell(self, progress: Progress) -> None:
         """Hear from the download's thread: readiness says how far it is, the log says so at each whole tenth."""
         percent = 100 * progress.done // progress.total if progress.total else 0
         sentence = f"downloading {self._model}: {percent} % of {progress.total / 1e6:.0f} MB"
         self._health.set("model", False, sentence)
+        if progress.done and progress.source != self._source:
+            self._source = progress.source
+            log.info("the model %s comes from %s", self._model, self._source, action="model_source")
         if percent // 10 != self._tenth:
             self._tenth = percent // 10
             log.info(sentence, action="model_download", done=progress.done, total=progress.total)

@@ -10,15 +10,17 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sttd.consumer.engine import background
+from sttd.consumer.engine.progress import OnProgress, Progress
 from sttd.consumer.errors import SttdError
 
 T = TypeVar("T")
+
+SOURCE: Final = "the Hugging Face Hub"
 
 FILES: Final = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
 """What faster-whisper needs of a repository."""
@@ -30,19 +32,21 @@ FIRST_BYTES_SECONDS: Final = 60.0
 """From the first answer to the first file; from then on the library's own timeouts end a dead download."""
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a download is, in bytes. `total` is 0 until it is known."""
-
-    done: int
-    total: int
-
-
-OnProgress = Callable[[Progress], None]
-
-
 class HubUnavailable(Exception):
     """The Hub did not give us the model; the text says why, in one line, for a person."""
+
+    def __init__(self, reason: str, *, elsewhere: bool) -> None:
+        """`elsewhere`: whether it makes sense to ask another source."""
+        super().__init__(reason)
+        self.elsewhere = elsewhere
+
+
+def folder(repository: str, cache: Path | None) -> Path:
+    """The repository's folder in the cache (default: the library's own), there or not."""
+    from huggingface_hub import constants, file_download  # noqa: PLC0415 - slow to import
+
+    name = file_download.repo_folder_name(repo_id=repository, repo_type="model")
+    return (cache or Path(constants.HF_HUB_CACHE)) / name
 
 
 def cached(repository: str, cache: Path | None) -> Path | None:
@@ -68,7 +72,7 @@ def download(repository: str, cache: Path | None, on_progress: OnProgress) -> Pa
     except SttdError:  # from on_progress
         raise
     except Exception as error:  # httpx's, the Hub library's, hf_xet's, the disk's
-        raise HubUnavailable(_reason(error)) from error
+        raise _translated(error) from error
 
 
 def _size(repository: str) -> int:
@@ -104,8 +108,8 @@ def _within(seconds: float, call: Callable[[], T]) -> T:
     return begun.result(timeout=seconds)
 
 
-def _reason(error: Exception) -> str:
-    """Say what a failed download means."""
+def _translated(error: Exception) -> HubUnavailable:
+    """Say what a failed download means. A disk that is full, or the wish to stay offline, holds for any source."""
     from huggingface_hub import errors  # noqa: PLC0415 - slow to import
 
     cause = error
@@ -119,10 +123,11 @@ def _reason(error: Exception) -> str:
         (errors.HfHubHTTPError, f"the Hugging Face Hub refuses ({type(cause).__name__})"),
         (OSError, f"the download cannot be kept ({getattr(cause, 'strerror', None) or type(cause).__name__})"),
     )
+    here = (errors.OfflineModeIsEnabled, OSError)
     for kind, meaning in meanings:
         if isinstance(cause, kind):
-            return meaning
-    return f"the Hugging Face Hub cannot be reached ({type(cause).__name__})"
+            return HubUnavailable(meaning, elsewhere=kind not in here)
+    return HubUnavailable(f"the Hugging Face Hub cannot be reached ({type(cause).__name__})", elsewhere=True)
 
 
 class _Meter:

@@ -17,7 +17,7 @@ from sttd.consumer.engine import background, store
 from sttd.consumer.engine import model as models
 from sttd.consumer.engine.contexts import Contexts
 from sttd.consumer.engine.encoder import Setting as Encoder
-from sttd.consumer.engine.hub import OnProgress, Progress
+from sttd.consumer.engine.progress import OnProgress, Progress
 from sttd.consumer.engine.scheduler import Scheduler
 from sttd.consumer.engine.whisper import WhisperTranscriber
 from sttd.consumer.engine.windows import LongAudio
@@ -57,7 +57,6 @@ async def open_engine(
     stays for the next try.
     """
     path = await _fetched(model, cache, on_progress)
-    await asyncio.to_thread(store.verify, model, path)
     gate = Scheduler(slots)
     loaded = await asyncio.to_thread(
         lambda: models.load(

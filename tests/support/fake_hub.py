@@ -43,7 +43,7 @@ class FakeHub:
             "type": "file",
             "path": path.name,
             "size": len(content),
-            "oid": hashlib.sha1(content).hexdigest(),
+            "oid": hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest(),  # git's name for it
         }
         if path.suffix == ".bin":
             entry["lfs"] = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134}

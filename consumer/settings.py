@@ -8,16 +8,21 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
 
 from sttd.consumer.errors import SettingsError
 from sttd.consumer.failpoints import FailPoints
 from sttd.schemas import languages, names, reference
 from sttd.schemas.problems import problems
+
+REMOVED: Final = {
+    "STTD_DECODER_CONTEXT": "on real models it cost more time than it saved, and errors; STTD_ENCODER_CONTEXT remains",
+}
+"""Settings of earlier versions: why each went and what to do."""
 
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
 CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
@@ -77,13 +82,10 @@ class Settings(BaseSettings):
         default="auto",
         description="Who encodes on a CPU: `auto` is OpenVINO where a self-test finds it as exact and faster, else ctranslate2.",
     )
-    decoder_context: Literal["full", "trim"] = Field(
-        default="full",
-        description="`trim`: the decoder reads 2.5 s of a window's padding, not all; faster, text may differ (docs/engine.md). CPU only.",
-    )
     encoder_context: Literal["full", "dynamic"] = Field(
         default="full",
-        description="`dynamic`: the encoder too; only for models fine-tuned for it, others say nonsense (docs/engine.md). CPU only.",
+        description="How much of a window is encoded. `full`: all 30 s. `dynamic`: the audio and 2.5 s, for models "
+        "fine-tuned for it only (docs/engine.md). CPU only.",
     )
     slots: Annotated[int, Field(ge=1, le=256)] | None = Field(
         default=None, description="Model calls at a time, one core each on a CPU. Default: the usable cores."
@@ -294,3 +296,9 @@ def load() -> Settings:
     except ValidationError as error:
         clauses = [f"STTD_{name.upper()}: {problem}" if name else problem for name, problem in problems(error)]
         raise SettingsError("; ".join(clauses) + " (all settings: docs/settings.md)") from None
+
+
+def removed() -> list[str]:
+    """A sentence for each removed setting that the environment or `.env` still sets; never with its value."""
+    given = {name.upper() for name in (*os.environ, *DotEnvSettingsSource(Settings).env_vars)}
+    return [f"{name} is set and no longer read: {reason}" for name, reason in REMOVED.items() if name in given]

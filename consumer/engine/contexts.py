@@ -1,7 +1,7 @@
-"""Short contexts: what is read of a window that is mostly padding, and when that was not enough. Off unless a setting asks for it.
+"""Short contexts: how much of a window that is mostly padding is encoded, and when that was not enough.
 
-Imports guards and numpy; knows ctranslate2 only as the model handed in. Sits between faster-whisper and the gate, so each call that it
-makes waits its turn like any other. A doubtful result is computed again with all 30 s, and the window stays with those.
+Sits between faster-whisper and the gate, so that each call that it makes waits for a slot like any other. A doubtful result
+is computed again with all 30 s, and the window stays with those.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FRAMES_A_SECOND: Final = 100
 TIMESTAMP_SECONDS: Final = 0.02
 
 MARGIN: Final = 250
-"""Frames of padding that are kept behind the audio: 2.5 s."""
+"""Frames of padding behind the audio that models fine-tuned for short contexts need: 2.5 s."""
 
 STEP: Final = 100
 """A short encoder context is a multiple of so many frames: a fine-tuned model has seen few lengths, and buffers are used again."""
@@ -42,15 +42,22 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Contexts:
-    """How much of a window each half of the model reads. `trim`: the encoder whole, the decoder the audio and a margin; `dynamic`: both."""
+    """Which windows are encoded short: those with at most `longest` frames of audio, up to `margin` frames behind it."""
 
-    decoder: Literal["full", "trim"] = "full"
-    encoder: Literal["full", "dynamic"] = "full"
+    longest: int = 0
+    margin: int = MARGIN
 
     @property
     def short(self) -> bool:
-        """Whether anything but whole windows is read."""
-        return self.decoder == "trim" or self.encoder == "dynamic"
+        """Whether any window is."""
+        return self.longest > 0
+
+
+FULL: Final = Contexts()
+"""Whole windows, as in faster-whisper."""
+
+DYNAMIC: Final = Contexts(longest=FRAMES)
+"""For models that were fine-tuned for it."""
 
 
 class Tokens(Protocol):
@@ -61,7 +68,7 @@ class Tokens(Protocol):
 
 
 class Reruns:
-    """How many windows were computed again with the full context, by reason. Told by many threads."""
+    """How many windows were computed again with the full context, by reason. Counted by many threads."""
 
     def __init__(self) -> None:
         """None so far."""
@@ -92,19 +99,18 @@ class Reruns:
 
 
 class _Window:
-    """What stands for an encoded window. Its context is short until `widen`. Belongs to one thread at a time."""
+    """An encoded window. Its context is short until `widen`. Belongs to one thread at a time."""
 
-    def __init__(self, short: Any, encoded: Any, frames: int, full: Callable[[], Any]) -> None:
-        """`short`: what the decoder reads of `encoded`; `full()`: the whole window, encoded; `frames`: of audio, without the padding."""
+    def __init__(self, short: Any, frames: int, full: Callable[[], Any]) -> None:
+        """`short`: its beginning, encoded; `full()`: the whole window, encoded; `frames`: of audio, without the padding."""
         self.context = short
-        self.encoded = encoded
         self.frames = frames
         self.is_short = True
         self._full = full
 
     def widen(self) -> None:
         """From now on the context is the full one."""
-        self.context = self.encoded = self._full()
+        self.context = self._full()
         self.is_short = False
 
 
@@ -122,22 +128,18 @@ class ShortContextModel:
         self._reruns = reruns
 
     def __getattr__(self, name: str) -> Any:
-        """What is not said here is the model's."""
+        """Whatever this class does not define is the model's."""
         return getattr(self._model, name)
 
     def encode(self, features: Any, to_cpu: bool = False) -> Any:
         """Mel frames of one window, padded with zeros -> what the methods below take."""
         mel = np.asarray(features)
         audio = audio_frames(mel)
-        wanted = -(-(audio + MARGIN) // STEP) * STEP
-        if wanted >= FRAMES or mel.shape != (1, mel.shape[1], FRAMES):
+        wanted = -(-(audio + self._contexts.margin) // STEP) * STEP
+        if audio > self._contexts.longest or wanted >= FRAMES or mel.shape != (1, mel.shape[1], FRAMES):
             return self._model.encode(features, to_cpu=to_cpu)
-        if self._contexts.encoder == "dynamic":
-            short = self._model.encode(self._view(np.ascontiguousarray(mel[:, :, :wanted])), to_cpu=to_cpu)
-            return _Window(short, short, audio, lambda: self._model.encode(features, to_cpu=to_cpu))
-        full = self._model.encode(features, to_cpu=to_cpu)
-        positions = -(-(audio + MARGIN) // 2)
-        return _Window(self._view(np.asarray(full)[:, :positions]), full, audio, lambda: full)
+        short = self._model.encode(self._view(np.ascontiguousarray(mel[:, :, :wanted])), to_cpu=to_cpu)
+        return _Window(short, audio, lambda: self._model.encode(features, to_cpu=to_cpu))
 
     def generate(self, features: Any, prompts: list[list[int]], **options: Any) -> Any:
         """One window -> its tokens, as ctranslate2 gives them."""
@@ -159,8 +161,8 @@ class ShortContextModel:
         return self._model.detect_language(features.context)
 
     def align(self, features: Any, *args: Any, **kwargs: Any) -> Any:
-        """One window and its tokens -> when each was spoken. Reads all that is encoded: with less, word times move (by up to 0.4 s)."""
-        return self._model.align(features.encoded if isinstance(features, _Window) else features, *args, **kwargs)
+        """One window and its tokens -> when each was spoken."""
+        return self._model.align(_context(features), *args, **kwargs)
 
     def _widen(self, window: _Window, reason: Reason) -> None:
         self._reruns.add(reason)

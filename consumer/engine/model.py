@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 import numpy as np
 
 from sttd.consumer.engine import batches, comparison, encoder, environment
-from sttd.consumer.engine.contexts import Contexts, Reruns, ShortContextModel
+from sttd.consumer.engine.contexts import FULL, Contexts, Reruns, ShortContextModel
 from sttd.consumer.engine.findings import Findings, own_cache
 from sttd.consumer.engine.gate import Gate, timed
 from sttd.consumer.engine.segments import RawSegment
@@ -30,9 +30,6 @@ from sttd.schemas.reply import ModelInfo
 
 GPU_WORKERS: Final = 4
 """Parallel calls on one GPU: more cost memory each and gain nothing."""
-
-FULL: Final = Contexts()
-"""Whole windows, as in faster-whisper."""
 
 NOTE_TOKENS: Final = 18
 """A note of 5 s."""
@@ -247,7 +244,7 @@ def _refuse_short_contexts(model: Any, contexts: Contexts) -> None:
     if contexts.short and not (model.device == "cpu" and batches.can_coalesce(model)):
         raise ModelUnavailable(
             f"short contexts work on a CPU and not in bfloat16, the model is {model.compute_type} on {model.device}: "
-            "leave STTD_DECODER_CONTEXT and STTD_ENCODER_CONTEXT at full"
+            "set STTD_ENCODER_CONTEXT=full"
         )
 
 

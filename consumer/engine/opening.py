@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from sttd.consumer.engine import background, store
 from sttd.consumer.engine import model as models
-from sttd.consumer.engine.contexts import Contexts
+from sttd.consumer.engine.contexts import FULL, Contexts
 from sttd.consumer.engine.encoder import Setting as Encoder
 from sttd.consumer.engine.progress import OnProgress, Progress
 from sttd.consumer.engine.scheduler import Scheduler
@@ -41,7 +41,7 @@ async def open_engine(
     device: str,
     compute_type: str,
     encoder: Encoder = "ctranslate2",
-    contexts: Contexts = models.FULL,
+    contexts: Contexts = FULL,
     slots: int,
     threads: int,
     on_progress: OnProgress,

@@ -77,7 +77,7 @@ class Ours:
     async def _open(self) -> Any:
         from sttd.consumer import settings as of_daemon  # noqa: PLC0415 - after the environment is prepared
         from sttd.consumer.engine import windows  # noqa: PLC0415 - the same
-        from sttd.consumer.engine.contexts import Contexts  # noqa: PLC0415 - the same
+        from sttd.consumer.engine.contexts import DYNAMIC, FULL  # noqa: PLC0415 - the same
         from sttd.consumer.engine.opening import open_engine  # noqa: PLC0415 - the same
 
         settings = of_daemon.load()
@@ -93,7 +93,7 @@ class Ours:
             long_audio=windows.chosen(
                 settings.long_audio, settings.long_seconds, settings.window_seconds, settings.effective_slots
             ),
-            contexts=Contexts(settings.decoder_context, settings.encoder_context),
+            contexts=DYNAMIC if settings.encoder_context == "dynamic" else FULL,
         )
 
     def describe(self) -> dict[str, Any]:

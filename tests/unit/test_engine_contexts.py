@@ -13,7 +13,16 @@ from faster_whisper.audio import decode_audio
 from structlog.testing import capture_logs
 
 from sttd.consumer.engine import model as models
-from sttd.consumer.engine.contexts import MARGIN, Contexts, Doubts, Reruns, ShortContextModel, audio_frames
+from sttd.consumer.engine.contexts import (
+    DYNAMIC,
+    FULL,
+    MARGIN,
+    Contexts,
+    Doubts,
+    Reruns,
+    ShortContextModel,
+    audio_frames,
+)
 from sttd.consumer.engine.gate import SlotGate
 from sttd.consumer.engine.transcriber import TEMPERATURE_LADDER, Job, JobOptions
 from sttd.consumer.engine.whisper import WhisperTranscriber
@@ -23,7 +32,7 @@ from sttd.samples import samples
 
 TEXT_END, NO_TIMES = 1000, 1001
 OPTIONS = {"max_length": 448, "length_penalty": 1}
-TRIM, DYNAMIC = Contexts(decoder="trim"), Contexts(encoder="dynamic")
+BELOW_8_S = Contexts(longest=800, margin=1000)
 NOTES = [sample for sample in samples() if sample.expect == "text" and sample.path.stat().st_size < 50_000][:3]
 
 
@@ -120,41 +129,38 @@ def short(inner: Counted, contexts: Contexts) -> tuple[ShortContextModel, Reruns
     return ShortContextModel(inner, contexts, Words("купил", "хлеб"), lambda array: array, reruns), reruns
 
 
-@pytest.mark.parametrize(("contexts", "encoded", "read"), [(TRIM, 3000, 275), (DYNAMIC, 600, 300)])
+@pytest.mark.parametrize(("contexts", "encoded", "read"), [(DYNAMIC, 600, 300), (BELOW_8_S, 1300, 650)])
 def test_a_short_note_is_read_with_its_margin(contexts: Contexts, encoded: int, read: int) -> None:
-    """3 s and 2.5 s more; word times of the trimmed decoder come from all that was encoded."""
+    """3 s and the margin, up to the next whole second."""
     inner = Counted(said(0, 1))
     model, reruns = short(inner, contexts)
     first = model.encode(window(3))
     model.generate(first, [[1, 2, 3]], **OPTIONS)
     model.align(first)
-    assert inner.calls == [("encode", encoded), ("generate", read), ("align", encoded // 2)]
+    assert inner.calls == [("encode", encoded), ("generate", read), ("align", read)]
     assert reruns.counts == {}
 
 
-@pytest.mark.parametrize("contexts", [TRIM, DYNAMIC])
-def test_a_window_that_is_nearly_full_is_read_whole(contexts: Contexts) -> None:
-    """Nothing to gain, nothing to doubt."""
+@pytest.mark.parametrize(("contexts", "seconds"), [(DYNAMIC, 30 - MARGIN / 100 + 0.1), (BELOW_8_S, 8.01)])
+def test_a_window_with_more_audio_is_read_whole(contexts: Contexts, seconds: float) -> None:
+    """Nothing to gain or too many errors; nothing to doubt."""
     inner = Counted(said(score=-9.0))
     model, _ = short(inner, contexts)
-    model.generate(model.encode(window(30 - MARGIN / 100 + 0.1)), [[1]], **OPTIONS)
+    model.generate(model.encode(window(seconds)), [[1]], **OPTIONS)
     assert inner.calls == [("encode", 3000), ("generate", 1500)]
 
 
-@pytest.mark.parametrize(("contexts", "again"), [(TRIM, []), (DYNAMIC, [("encode", 3000)])])
-def test_a_doubtful_result_is_computed_again_in_full_and_the_window_stays_full(
-    contexts: Contexts, again: list[tuple[str, int]]
-) -> None:
+def test_a_doubtful_result_is_computed_again_in_full_and_the_window_stays_full() -> None:
     """Higher temperatures and word times then see what stock faster-whisper sees; each time is counted and logged, without its text."""
     full = said(0, 1)
     inner = Counted(said(0, 1, score=-3.0), full)
-    model, reruns = short(inner, contexts)
+    model, reruns = short(inner, DYNAMIC)
     first = model.encode(window(3))
     with capture_logs() as lines:
         assert model.generate(first, [[1, 2, 3]], **OPTIONS) == [full]
     model.generate(first, [[1, 2, 3]], **OPTIONS)
     model.align(first)
-    assert inner.calls[2:] == [*again, ("generate", 1500), ("generate", 1500), ("align", 1500)]
+    assert inner.calls[2:] == [("encode", 3000), ("generate", 1500), ("generate", 1500), ("align", 1500)]
     assert reruns.counts == {"improbable": 1}
     assert [(line["action"], line["reason"]) for line in lines] == [("context_rerun", "improbable")]
 
@@ -162,13 +168,13 @@ def test_a_doubtful_result_is_computed_again_in_full_and_the_window_stays_full(
 def test_a_language_that_is_not_sure_is_looked_for_in_the_full_context() -> None:
     """The text after it is then read in full too."""
     inner = Counted(said(0, 1))
-    model, reruns = short(inner, TRIM)
+    model, reruns = short(inner, DYNAMIC)
     assert model.detect_language(model.encode(window(3)))[0][0][1] == 0.9
-    assert inner.calls == [("encode", 3000), ("detect", 275), ("detect", 1500)]
+    assert inner.calls == [("encode", 600), ("detect", 300), ("encode", 3000), ("detect", 1500)]
     assert reruns.counts == {"unsure": 1}
 
 
-@pytest.mark.parametrize("contexts", [TRIM, DYNAMIC])
+@pytest.mark.parametrize("contexts", [DYNAMIC, BELOW_8_S])
 async def test_the_samples_say_the_same_with_short_contexts(contexts: Contexts) -> None:
     """On the model at hand; for any other, the user's own audio tells (docs/engine.md)."""
     loaded = models.load(
@@ -186,9 +192,9 @@ async def test_the_samples_say_the_same_with_short_contexts(contexts: Contexts) 
 
 def test_what_cannot_be_cut_is_said_at_the_start() -> None:
     """A setting that did nothing would be found out by nobody."""
-    with pytest.raises(ModelUnavailable, match="STTD_DECODER_CONTEXT"):
-        models._refuse_short_contexts(SimpleNamespace(device="cuda", compute_type="float16"), TRIM)
-    models._refuse_short_contexts(SimpleNamespace(device="cuda", compute_type="float16"), Contexts())
+    with pytest.raises(ModelUnavailable, match="STTD_ENCODER_CONTEXT=full"):
+        models._refuse_short_contexts(SimpleNamespace(device="cuda", compute_type="float16"), DYNAMIC)
+    models._refuse_short_contexts(SimpleNamespace(device="cuda", compute_type="float16"), FULL)
 
 
 RU = JobOptions("ru", "ru", None, "transcribe", 5, TEMPERATURE_LADDER, vad=True, word_timestamps=True, condition_on_previous_text=False,

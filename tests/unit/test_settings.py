@@ -82,6 +82,22 @@ def test_every_wrong_setting_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -
     assert all(name in message for name in ("STTD_SLOTS", "STTD_BEAM_SIZE", "STTD_LOG_FORMAT"))
 
 
+@pytest.mark.parametrize("place", ["environment", ".env"])
+def test_a_removed_setting_that_is_still_set_is_named_with_the_reason_and_without_its_value(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its effect is gone, and nothing else would say so."""
+    assert settings.removed() == []
+    if place == "environment":
+        monkeypatch.setenv("STTD_DECODER_CONTEXT", SECRET)
+    else:
+        monkeypatch.setitem(settings.Settings.model_config, "env_file", str(tmp_path / ".env"))
+        (tmp_path / ".env").write_text(f"STTD_DECODER_CONTEXT={SECRET}\n")
+    (sentence,) = settings.removed()
+    assert sentence.startswith("STTD_DECODER_CONTEXT is set and no longer read: ")
+    assert SECRET not in sentence
+
+
 @pytest.mark.parametrize(
     "url",
     ["amqp://user:p%2Fss%23@host:5672/vhost", "amqps://user@host/%2f?heartbeat=5", "amqp://[::1]:5672/", "amqp://host"],

@@ -11,7 +11,7 @@ JOBS ?= 2
 WITH_BROKER := $(PY) -m tools.rabbitmq run
 
 .PHONY: help setup demo run test test-unit test-cpus chaos hostile alerts browser upgrade image-rootfs image-check lint types contract check lock clean \
-	bench bench-quick bench-ladder bench-scenario bench-texts bench-cosine bench-setup bench-torch
+	bench bench-quick bench-ladder bench-scenario bench-texts bench-cosine bench-accuracy bench-setup bench-torch
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -101,6 +101,10 @@ bench-texts: setup ## our texts against stock faster-whisper's, mode by mode
 
 bench-cosine: setup ## OpenVINO's encoder against ctranslate2 in float32, for each stored type
 	@$(BENCH) cosine $(BENCH_KNOBS)
+
+bench-accuracy: setup ## word errors of every mode on recorded human voices, hours, resumable (less: MODES=stock,default COUNT=100)
+	@$(BENCH) accuracy $(if $(MODES),--modes $(MODES)) $(if $(COUNT),--count $(COUNT)) $(if $(MODEL),--model $(MODEL)) \
+		$(if $(CORES),--cores $(CORES)) $(if $(REMARK),--remark "$(REMARK)") $(if $(OUT),--out $(OUT))
 
 bench-setup: setup .local/bench/.installed
 

@@ -32,6 +32,10 @@ RESULTS: Final = ROOT / "docs" / "benchmarks"
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; the exit code."""
+    if arguments[:1] == ["accuracy"]:  # has neither broker nor rounds
+        from bench.accuracy import command as accuracy  # noqa: PLC0415 - the other commands need no voices
+
+        return accuracy.main(arguments[1:])
     parser = _parser()
     given = parser.parse_args(arguments)
     log.configure("console", "warning")

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import wave
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,12 @@ class Utterance:
     text: str
     speaker: str
     language: str
+
+    @property
+    def seconds(self) -> float:
+        """How long the recording is, by its header."""
+        with wave.open(str(self.path)) as file:
+            return float(file.getnframes() / file.getframerate())
 
     def audio(self) -> npt.NDArray[np.float32]:
         """Mono samples in [-1, 1] at 16 kHz, shape (samples,); 8 kHz recordings are resampled."""

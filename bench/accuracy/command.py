@@ -1,0 +1,125 @@
+"""`python -m bench accuracy`: measures what is missing, then writes the page from all that is there.
+
+Reads arguments, finds model and voices, calls the parts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from bench import machine
+from bench.accuracy import results, run
+from bench.accuracy.data import document
+from bench.accuracy.modes import MODES, Note, joined, notes
+from bench.accuracy.page import page
+from bench.accuracy.scores import scored
+from bench.models import ROOT
+from bench.run import tell
+from sttd.consumer.engine import store
+from sttd.consumer.errors import ModelUnavailable
+from sttd.consumer.settings import usable_cores
+from tools import voices
+
+FIXED: Final = 200
+MANY: Final = 800
+PLAN: Final[tuple[tuple[str, int | None], ...]] = (
+    ("stock", MANY),
+    ("short", MANY),
+    ("default", MANY),
+    *((name, FIXED) for name in MODES if name not in {"stock", "short", "default", "sequential"}),
+    *((name, None) for name in ("stock", "default", "sequential")),
+)
+"""Mode and how many notes, what matters most first; None: long notes, joined of the fixed ones."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run; the exit code."""
+    given = _parser().parse_args(arguments)
+    try:
+        model = store.fetch(given.model, None, lambda _: None)
+        everything = notes(voices.utterances(voices.fetch()))
+    except (ModelUnavailable, voices.VoicesUnavailable) as error:
+        sys.stderr.write(f"bench: {error}\n")
+        return 1
+    with (model / "model.bin").open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    folder = voices.cache().parent / "accuracy" / sha256[:12]
+    told = machine.describe(given.cores)
+    if not given.page_only:
+        _measure(given, model, folder, everything, told)
+    _write(given, folder, everything, {"machine": told, "model": given.name or given.model, "sha256": sha256})
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench accuracy", description=__doc__)
+    parser.add_argument("--model", default="base", help="a size, a Hub id or a directory")
+    parser.add_argument("--name", help="what the page calls it")
+    parser.add_argument("--modes", help=f"comma-separated (default: all as planned): {', '.join(MODES)}")
+    parser.add_argument("--count", type=int, help="notes for each of --modes; 0: the long ones")
+    parser.add_argument("--cores", type=int, default=min(2, usable_cores()))
+    parser.add_argument("--remark", default="", help="a sentence for the head of the page: what else the machine did")
+    parser.add_argument("--page-only", action="store_true", help="measure nothing")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks")
+    return parser
+
+
+def _plan(given: argparse.Namespace) -> Iterator[tuple[str, int | None]]:
+    if given.modes is None and given.count is None:
+        yield from PLAN
+        return
+    for name in given.modes.split(",") if given.modes else MODES:
+        if name not in MODES:
+            sys.exit(f"bench: no mode {name}; there are {', '.join(MODES)}")
+        yield name, None if given.count == 0 else given.count or FIXED
+
+
+def _measure(
+    given: argparse.Namespace, model: Path, folder: Path, everything: list[Note], told: dict[str, Any]
+) -> None:
+    for name, count in _plan(given):
+        chosen = everything[:count] if count else list(joined(everything[:FIXED]))
+        try:
+            run.measure(
+                name,
+                MODES[name],
+                chosen,
+                results.Results(folder / f"{name}.jsonl"),
+                model=model,
+                cpu=_cpu(told),
+                cores=given.cores,
+            )
+        except run.ModeUnavailable as error:
+            tell(f"{name} is not run: {error}")
+
+
+def _write(given: argparse.Namespace, folder: Path, everything: list[Note], told: dict[str, Any]) -> None:
+    """The page, from what is there."""
+    known = {(note.set, note.name): note for note in [*everything, *joined(everything[:FIXED])]}
+    found = {
+        name: results.Results(folder / f"{name}.jsonl").latest(mode.settings, _cpu(told["machine"]))
+        for name, mode in MODES.items()
+    }
+    head = told | {
+        "date": datetime.now(UTC).date().isoformat(),
+        "voices": (voices.cache() / voices.VERSIONS).read_text(encoding="utf-8").splitlines(),
+        "engines": {name: next(iter(answers.values()))["engine"] for name, answers in found.items() if answers},
+        "remark": given.remark,
+    }
+    by = {name: scored(known, answers) for name, answers in found.items() if answers}
+    given.out.mkdir(parents=True, exist_ok=True)
+    path = given.out / "accuracy.md"
+    path.write_text(page(by, head), encoding="utf-8")
+    path.with_suffix(".json").write_text(document(by, head), encoding="utf-8")
+    tell(f"written: {os.path.relpath(path)} and .json")
+
+
+def _cpu(machine: dict[str, Any]) -> dict[str, Any]:
+    return {name: machine[name] for name in ("cpu", "flags")}

@@ -1,0 +1,128 @@
+"""One mode, opened: audio in, an answer with its core seconds out. Runs in a process of its own, one model call at a time.
+
+Imports consumer's engine and faster-whisper after the environment is set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from bench.accuracy.modes import SEED, Mode, Note
+from bench.peers.bare import job_options
+from sttd.consumer.engine import environment
+
+LONG: Final = (60.0, 30.0)
+"""From how many seconds on audio is cut, and the longest window: the daemon's defaults."""
+
+Answer = dict[str, Any]
+
+
+class Opened:
+    """A loaded mode. `engine`: which libraries and arithmetic answer, in words."""
+
+    def __init__(self, mode: Mode, model: Path) -> None:
+        """Load the model in directory `model`. Blocks for seconds. Raises `ModelUnavailable`, `EncoderUnavailable`."""
+        environment.prepare()
+        import ctranslate2  # noqa: PLC0415 - after the environment is set
+
+        ctranslate2.set_random_seed(SEED)
+        self.engine, self._transcribe = _stock(model) if mode.stock else _ours(mode, model)
+        self.engine += f", ctranslate2 {ctranslate2.__version__}"
+
+    def answer(self, note: Note) -> Answer:
+        """Transcribe one note. Core seconds are those of the whole process, so nothing else may run in it."""
+        audio = note.audio()
+        began = time.process_time()
+        found = self._transcribe(note, audio)
+        return found | {"core_seconds": time.process_time() - began}
+
+
+def _stock(model: Path) -> tuple[str, Callable[[Note, Any], Answer]]:
+    from faster_whisper import WhisperModel  # noqa: PLC0415 - after the environment is set
+
+    whisper = WhisperModel(str(model), device="cpu", compute_type="int8", cpu_threads=1, num_workers=1)
+
+    def transcribe(note: Note, audio: Any) -> Answer:
+        segments = list(whisper.transcribe(audio, language=note.language, beam_size=5)[0])
+        return _told(segments, note.language) | {"temperature": max((one.temperature for one in segments), default=0.0)}
+
+    return f"faster-whisper {version('faster-whisper')}", transcribe
+
+
+def _ours(mode: Mode, model: Path) -> tuple[str, Callable[[Note, Any], Answer]]:
+    from sttd.consumer.engine.transcriber import Job  # noqa: PLC0415 - after the environment is set
+
+    engine = _exactly(mode, model) if mode.arithmetic else asyncio.run(_opened(mode, model))
+
+    def transcribe(note: Note, audio: Any) -> Answer:
+        before = Counter(engine.context_reruns)
+        job = Job(audio, job_options("auto" if mode.auto else note.language, mode.beam, vad=mode.vad))
+        found = engine.transcribe_here(job)
+        calls = Counter(step.name for step in job.timeline.steps if step.name != "wait")
+        return _told(found.segments, found.language) | {
+            "calls": dict(calls),
+            "reruns": dict(Counter(engine.context_reruns) - before),
+        }
+
+    arithmetic = f" in {mode.arithmetic}" if mode.arithmetic else ""
+    return f"sttd {version('sttd')}, {engine.info.engine}{arithmetic}", transcribe
+
+
+def _told(segments: Any, language: str) -> Answer:
+    return {
+        "text": "".join(one.text for one in segments).strip(),
+        "language": language,
+        "segments": [
+            [round(value, 3) for value in (one.start, one.end, one.avg_logprob, one.no_speech_prob)] for one in segments
+        ],
+    }
+
+
+def _long(mode: Mode) -> Any:
+    from sttd.consumer.engine import windows  # noqa: PLC0415 - after the environment is set
+
+    return windows.chosen("windows" if mode.long_windows else "sequential", *LONG, 1)
+
+
+async def _opened(mode: Mode, model: Path) -> Any:
+    """As the daemon opens it."""
+    from sttd.consumer.engine.contexts import FRAMES, Contexts  # noqa: PLC0415 - after the environment is set
+    from sttd.consumer.engine.opening import open_engine  # noqa: PLC0415 - the same
+
+    return await open_engine(
+        model=str(model),
+        cache=None,
+        device="cpu",
+        compute_type="int8",
+        encoder=mode.encoder,
+        contexts=Contexts() if mode.margin is None else Contexts(longest=FRAMES, margin=mode.margin),
+        slots=1,
+        threads=1,
+        on_progress=lambda _: None,
+        long_audio=_long(mode),
+    )
+
+
+def _exactly(mode: Mode, model: Path) -> Any:
+    """With OpenVINO's encoder in one arithmetic, also where the daemon's self-test would not take it."""
+    import ctranslate2  # noqa: PLC0415 - after the environment is set
+    from faster_whisper import WhisperModel  # noqa: PLC0415 - the same
+
+    from sttd.consumer.engine import encoder, graph, scheduler, weights, whisper  # noqa: PLC0415 - the same
+    from sttd.consumer.engine import model as models  # noqa: PLC0415 - the same
+    from sttd.schemas.reply import ModelInfo  # noqa: PLC0415 - the same
+
+    assert mode.arithmetic is not None
+    compiled = graph.CompiledEncoder(weights.EncoderFile(model / "model.bin"), mode.arithmetic, 1)
+    loaded = WhisperModel(str(model), device="cpu", compute_type="int8", cpu_threads=1, num_workers=1)
+    loaded.model = encoder.EncodingModel(loaded.model, compiled, ctranslate2.StorageView.from_array)
+    info = ModelInfo(name="bench", engine=compiled.name, device="cpu", compute_type="int8")
+    return whisper.WhisperTranscriber(
+        models.LoadedModel(loaded, info=info, gate=scheduler.Scheduler(1)), threads=1, long_audio=_long(mode)
+    )

@@ -1,0 +1,128 @@
+"""From texts to figures: error rates with their intervals, and differences to stock on the same notes. Needs no model.
+
+Imports numpy, tools.word_errors and modes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.accuracy.modes import Note
+from bench.accuracy.results import Place, Result
+from tools.word_errors import Errors, changes, errors
+
+ROUNDS: Final = 4000
+SEED: Final = 11
+MIDDLE: Final = (2.5, 97.5)
+"""Percentiles between which 95 % of the resampled figures lie."""
+
+CLASSES: Final = ((0, 3), (3, 5), (5, 8), (8, 12), (12, 18))
+"""Lengths of audio in seconds, from and below."""
+
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A share and the 95 % interval of it."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One answer beside its script."""
+
+    note: Note
+    errors: Errors
+    text: str
+    seconds: float
+    core_seconds: float
+    language: str
+    calls: Mapping[str, int]
+    reruns: Mapping[str, int]
+
+
+def scored(notes: Mapping[Place, Note], found: Mapping[Place, Result]) -> dict[Place, Scored]:
+    """Count the errors of each answer whose note is known."""
+    return {
+        place: Scored(
+            notes[place],
+            errors(notes[place].text, result["text"], notes[place].language),
+            result["text"],
+            result["seconds"],
+            result["core_seconds"],
+            result["language"],
+            result.get("calls", {}),
+            result.get("reruns", {}),
+        )
+        for place, result in found.items()
+        if place in notes
+    }
+
+
+def share(wrong: Sequence[int], of: Sequence[int]) -> Figure:
+    """Errors over words, of all utterances together. Utterances are drawn anew, with replacement, for the interval."""
+    return _figure(np.array([wrong]), np.array(of))
+
+
+def difference(ours: Sequence[int], theirs: Sequence[int], of: Sequence[int]) -> Figure:
+    """Our share less theirs on the same utterances; both are drawn together, so what is hard for both does not widen the interval."""
+    return _figure(np.array([ours]) - np.array([theirs]), np.array(of))
+
+
+def _figure(wrong: Counts, of: Counts) -> Figure:
+    drawn = np.random.default_rng(SEED).multinomial(of.size, np.full(of.size, 1 / of.size), ROUNDS)
+    low, high = np.percentile((drawn @ wrong[0]) / (drawn @ of), MIDDLE)
+    return Figure(float(wrong.sum() / of.sum()), float(low), float(high))
+
+
+def row(ours: Sequence[Scored], theirs: Sequence[Scored]) -> dict[str, Any]:
+    """One mode beside stock, note by note: the two have the same notes in the same order."""
+    words, characters = [one.errors.words for one in ours], [one.errors.characters for one in ours]
+    mine, other = ([one.errors.word_errors for one in column] for column in (ours, theirs))
+    letters, their_letters = ([one.errors.character_errors for one in column] for column in (ours, theirs))
+    return {
+        "utterances": len(ours),
+        "words": sum(words),
+        "word_errors": share(mine, words),
+        "character_errors": share(letters, characters),
+        "stock_word_errors": sum(other) / sum(words),
+        "difference": difference(mine, other, words),
+        "character_difference": difference(letters, their_letters, characters),
+        "core_seconds": mean(one.core_seconds for one in ours),
+        "stock_core_seconds": mean(one.core_seconds for one in theirs),
+        "equal": sum(one.text == two.text for one, two in zip(ours, theirs, strict=True)),
+        "same_words": sum(
+            not list(changes(one.text, two.text, one.note.language)) for one, two in zip(ours, theirs, strict=True)
+        ),
+        "language_right": sum(one.language == one.note.language for one in ours),
+        "decoded_again": sum(one.calls.get("generate", 1) > one.calls.get("encode", 1) for one in ours),
+        "reruns": dict(sum((Counter(one.reruns) for one in ours), Counter())),
+    }
+
+
+def mean(values: Iterable[float]) -> float:
+    """Of at least one."""
+    return float(np.mean(list(values)))
+
+
+def in_class(found: Iterable[Scored], low: float, high: float) -> list[Scored]:
+    """Those whose audio is so long."""
+    return [one for one in found if low <= one.seconds < high]
+
+
+def swapped(ours: Sequence[Scored], theirs: Sequence[Scored], most: int) -> list[tuple[str, str, int]]:
+    """The commonest differences in words: (stock's, ours, how often); then those that came once, in the order of the notes."""
+    found: Counter[tuple[str, str]] = Counter()
+    for mine, other in zip(ours, theirs, strict=True):
+        found.update(changes(other.text, mine.text, mine.note.language))
+    return [(before, after, times) for (before, after), times in found.most_common(most)]

@@ -1,0 +1,167 @@
+"""bench.accuracy without a model: which notes, what is resumed, and whether intervals say what they should."""
+
+from __future__ import annotations
+
+import json
+import wave
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.accuracy import data, page, results, run, scores
+from bench.accuracy.modes import MODES, Note, joined, notes
+from bench.accuracy.results import Results
+from tools.voices import Utterance
+
+CPU = {"cpu": "some", "flags": ["avx2"]}
+SETS = {"ru-festvox": "ru", "ru-prompts": "ru", "en-prompts": "en"}
+
+
+def utterance(name: str, number: int, path: Path = Path("none.wav"), text: str = "раз два") -> Utterance:
+    """One of a set."""
+    return Utterance(name, f"{number:03}", path, text, "somebody", SETS[name])
+
+
+def note(number: int, text: str = "раз два") -> Note:
+    """A single Russian utterance."""
+    one = utterance("ru-prompts", number, text=text)
+    return Note(one.set, one.name, one.language, (one,))
+
+
+def answer(one: Note, text: str, key: str = "k", **more: Any) -> dict[str, Any]:
+    """A line of results."""
+    told = {"key": key, "engine": "e", "set": one.set, "name": one.name, "text": text}
+    return told | {"seconds": 2.0, "core_seconds": 1.0, "language": one.language} | more
+
+
+def scored(texts: dict[str, str]) -> dict[results.Place, scores.Scored]:
+    """Script -> what was heard of it."""
+    made = [note(number, text) for number, text in enumerate(texts)]
+    known = {(one.set, one.name): one for one in made}
+    found = {(one.set, one.name): answer(one, heard) for one, heard in zip(made, texts.values(), strict=True)}
+    return scores.scored(known, found)
+
+
+def test_the_first_notes_are_the_same_in_every_run_and_come_from_all_sets() -> None:
+    """A run that is stopped early has something of each set, and the fixed 200 are fixed."""
+    everything = [utterance(name, number) for name in SETS for number in range(40)]
+    first = notes(everything)[:16]
+    assert first == notes(list(everything))[:16]
+    assert [sum(one.set == name for one in first) for name in SETS] == [6, 6, 4]
+    assert sorted(one.name for one in notes(everything) if one.set == "en-prompts") == [f"{n:03}" for n in range(40)]
+
+
+def test_long_notes_are_consecutive_utterances_of_one_set(tmp_path: Path) -> None:
+    """Their script is that of the parts in order; what is left over at the end and too short is not used."""
+    path = tmp_path / "one.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(bytes(2 * 8000 * 50))
+    chosen = notes([utterance("ru-festvox", number, path, f"слово {number}") for number in range(5)])
+    made = list(joined(chosen))
+    assert [(one.set, one.name) for one in made] == [
+        ("ru-festvox-joined", "000..001"),
+        ("ru-festvox-joined", "002..003"),
+    ]
+    assert (made[0].text, made[0].seconds) == ("слово 0 слово 1", 100.0)
+
+
+def test_what_was_answered_is_not_asked_again(tmp_path: Path) -> None:
+    """The whole takes hours: a second run goes on where the first one stopped."""
+    path = tmp_path / "deep" / "stock.jsonl"
+    made = [note(number) for number in range(3)]
+    Results(path).add(answer(made[1], "раз два"))
+    assert run.unanswered(made, Results(path).of("k")) == [made[0], made[2]]
+
+
+def test_answers_of_another_engine_mode_or_cpu_do_not_count(tmp_path: Path) -> None:
+    """8-bit arithmetic differs from CPU to CPU, and each version may answer otherwise."""
+    settings = MODES["stock"].settings
+    keys = {
+        results.key(settings, "1.0", CPU),
+        results.key(settings, "1.1", CPU),
+        results.key(MODES["greedy"].settings, "1.0", CPU),
+        results.key(settings, "1.0", CPU | {"flags": ["avx512_vnni"]}),
+    }
+    assert len(keys) == 4
+    kept = Results(tmp_path / "stock.jsonl")
+    kept.add(answer(note(1), "раз", results.key(settings, "e", CPU)))
+    kept.add(answer(note(1), "два", "of another machine"))
+    assert [line["text"] for line in kept.latest(settings, CPU).values()] == ["раз"]
+    assert kept.latest(settings, CPU | {"cpu": "other"}) == {}
+
+
+def test_a_line_cut_off_by_a_kill_costs_only_its_own_note(tmp_path: Path) -> None:
+    """The next run passes over it, measures that note again, and does not write onto the broken line."""
+    path = tmp_path / "stock.jsonl"
+    kept = Results(path)
+    for number in range(2):
+        kept.add(answer(note(number), "раз два"))
+    path.write_bytes(path.read_bytes()[:-30] + "ё".encode()[:1])
+    again = Results(path)
+    assert list(again.of("k")) == [("ru-prompts", "000")]
+    again.add(answer(note(1), "раз"))
+    assert {place[1]: line["text"] for place, line in Results(path).of("k").items()} == {"000": "раз два", "001": "раз"}
+
+
+def test_of_a_note_that_was_answered_twice_the_later_answer_counts(tmp_path: Path) -> None:
+    """Whoever asks again wants the new one."""
+    kept = Results(tmp_path / "stock.jsonl")
+    for text in ("раз", "два"):
+        kept.add(answer(note(1), text))
+    assert [line["text"] for line in kept.of("k").values()] == ["два"]
+
+
+def test_the_interval_holds_the_share_and_narrows_with_more_utterances() -> None:
+    """Every fourth word wrong: with a hundred times the utterances the interval is about ten times as narrow."""
+    few, many = (scores.share([1, 0, 0, 0] * times, [1] * 4 * times) for times in (10, 1000))
+    assert few.value == many.value == 0.25
+    assert few.low < 0.25 < few.high
+    assert 5 < (few.high - few.low) / (many.high - many.low) < 20
+
+
+def test_the_interval_is_the_same_in_every_run() -> None:
+    """The seed is fixed, so that a page changes only when a result does."""
+    assert scores.share([1, 0, 2], [3, 4, 5]) == scores.share([1, 0, 2], [3, 4, 5])
+
+
+def test_what_is_hard_for_both_does_not_widen_the_interval_of_their_difference() -> None:
+    """Utterances differ much, the modes by one error in each: the paired interval is a point."""
+    theirs = [0, 5, 9, 2] * 10
+    found = scores.difference([errors + 1 for errors in theirs], theirs, [10] * 40)
+    assert (found.value, found.low, found.high) == pytest.approx((0.1, 0.1, 0.1))
+
+
+def test_a_row_compares_the_same_notes() -> None:
+    """Rates of all words together, the difference in points, and how many texts have the same words."""
+    ours = list(scored({"раз два": "раз", "три четыре": "три четыре"}).values())
+    theirs = list(scored({"раз два": "раз два", "три четыре": "Три, 4!"}).values())
+    row = scores.row(ours, theirs)
+    assert (row["words"], row["word_errors"].value, row["stock_word_errors"]) == (4, 0.25, 0.0)
+    assert (row["difference"].value, row["same_words"], row["equal"]) == (0.25, 1, 0)
+
+
+def test_the_page_says_what_is_not_run_and_never_mixes_sets() -> None:
+    """A mode without answers stands there as not run; a set without answers has an empty table, not another's figures."""
+    by = {"stock": scored({"раз два": "раз"}), "default": scored({"раз два": "раз два"})}
+    head = {
+        "machine": {"cores_used": 2, "cores_there": 2, "cpu": "some", "flags": ["avx2"], "system": "Linux"}
+        | {"python": "3", "packages": {}},
+        "model": "base",
+        "sha256": "0",
+        "voices": ["voice 1"],
+        "date": "2026-11-25",
+        "engines": {"stock": "a", "default": "b"},
+        "remark": "",
+    }
+    text = page.page(by, head)
+    festvox, prompts = text.index("## ru-festvox"), text.index("## ru-prompts")
+    assert "| `greedy` | default, beam 1 | **not run** |" in text
+    assert "`default`" not in text[festvox:prompts]
+    assert "| `default` | 1, 2 | 0.0 (0.0-0.0) | 50.0 | -50.0 (-50.0 to -50.0) |" in text[prompts:]
+    told = json.loads(data.document(by, head))
+    assert told["notes"][0]["default"] == [0, 0, 1.0, None]
+    assert told["notes"][0]["stock"][0] == 1

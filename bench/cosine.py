@@ -17,9 +17,9 @@ from faster_whisper.feature_extractor import FeatureExtractor
 from bench import workload
 from bench.models import DATA
 from bench.run import tell
-from sttd.consumer.engine.comparison import pseudo_speech
-from sttd.consumer.engine.graph import CompiledEncoder
-from sttd.consumer.engine.weights import EncoderFile
+from sttd.consumer.engine.model.comparison import pseudo_speech
+from sttd.consumer.engine.model.graph import CompiledEncoder
+from sttd.consumer.engine.model.weights import EncoderFile
 from sttd.consumer.models import demo_directory
 
 PRECISIONS: Final = ("f32", "int8", "bf16")

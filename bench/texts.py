@@ -147,7 +147,7 @@ async def _ours(mode: Mode, made: list[Spoken], cores: int) -> list[str]:
 
     more = dict(mode.engine)
     if "contexts" in more:
-        more["contexts"] = importlib.import_module("sttd.consumer.engine.contexts").Contexts(**more["contexts"])
+        more["contexts"] = importlib.import_module("sttd.consumer.engine.model.contexts").Contexts(**more["contexts"])
     engine = await open_engine(
         model="demo",
         cache=None,

@@ -21,18 +21,19 @@ from sttd.consumer.bus.direct import SplitPublisher
 from sttd.consumer.bus.intake import AmqpIntake
 from sttd.consumer.bus.link import Link
 from sttd.consumer.bus.publisher import AmqpPublisher
-from sttd.consumer.cancels import Cancels
-from sttd.consumer.delivery import Rules
 from sttd.consumer.engine import windows
-from sttd.consumer.engine.contexts import DYNAMIC, FULL
+from sttd.consumer.engine.model.contexts import DYNAMIC, FULL
+from sttd.consumer.engine.model.whisper import WhisperTranscriber
 from sttd.consumer.engine.opening import Batching, open_engine
-from sttd.consumer.engine.whisper import WhisperTranscriber
 from sttd.consumer.errors import ExitCode, SettingsError, StartupError
 from sttd.consumer.failpoints import FailPoints
-from sttd.consumer.handler import Defaults, Handler
 from sttd.consumer.observe import BusReporter, DownloadReporter, log_check, watch_history, watch_loop_lag
 from sttd.consumer.refs import following
 from sttd.consumer.refs.references import References
+from sttd.consumer.request.cancels import Cancels
+from sttd.consumer.request.delivery import Rules
+from sttd.consumer.request.handler import Defaults, Handler
+from sttd.consumer.request.worker import Worker
 from sttd.consumer.service_manager import ServiceManager
 from sttd.consumer.settings import Settings, removed
 from sttd.consumer.side_port import app as side_app
@@ -42,7 +43,6 @@ from sttd.consumer.side_port.metrics import Metrics
 from sttd.consumer.side_port.server import SideServer
 from sttd.consumer.tracing import choice as tracing
 from sttd.consumer.watched import PartEnded, cancelled, raise_if_ended
-from sttd.consumer.worker import Worker
 
 ENGINE_SECONDS = 3.0  # s that threads in the middle of a window get to notice that the daemon closes
 CLOSE_SECONDS = 10.0  # s for closing everything after the drain; what hangs longer is left to the end of the process

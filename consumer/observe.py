@@ -9,7 +9,7 @@ import asyncio
 
 import structlog
 
-from sttd.consumer.engine.progress import Progress
+from sttd.consumer.engine.files.progress import Progress
 from sttd.consumer.side_port.health import Health
 from sttd.consumer.side_port.history import EVERY, History
 from sttd.consumer.side_port.metrics import Metrics

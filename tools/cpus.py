@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sttd.consumer.engine import cpu
+from sttd.consumer.engine.model import cpu
 
 ENGINE: Final = (
     "tests/unit/test_engine_model.py",

@@ -41,8 +41,10 @@ async def _serve(given: Any) -> None:
 
 async def _engine(given: Any) -> Any:
     """As the daemon opens it; with `--gate slots` whoever comes first is served first."""
-    from sttd.consumer.engine import gate, model, opening, windows  # noqa: PLC0415 - after the environment is set
-    from sttd.consumer.engine.whisper import WhisperTranscriber  # noqa: PLC0415 - the same
+    from sttd.consumer.engine import opening, windows  # noqa: PLC0415 - after the environment is set
+    from sttd.consumer.engine.model import loaded as model  # noqa: PLC0415 - after the environment is set
+    from sttd.consumer.engine.model.whisper import WhisperTranscriber  # noqa: PLC0415 - the same
+    from sttd.consumer.engine.schedule import gate  # noqa: PLC0415 - after the environment is set
 
     cores, threads = given.cores, given.in_hand or 4 * given.cores
     long_audio = windows.chosen("windows", 60, 30, cores)

@@ -64,7 +64,7 @@ class TimedModel:
 def install(trace: Trace) -> None:
     """Put the instruments in: below the gate, so that waiting for a slot does not count, and beside the daemon's own loop watch."""
     from sttd.consumer import app  # noqa: PLC0415 - the environment is prepared first
-    from sttd.consumer.engine import model  # noqa: PLC0415 - the same
+    from sttd.consumer.engine.model import loaded as model  # noqa: PLC0415 - the same
 
     loaded: Any = model.LoadedModel
     root: Any = app  # as the composition root knows the watch

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from sttd.consumer.engine import background, store
-from sttd.consumer.engine import model as models
-from sttd.consumer.engine.contexts import FULL, Contexts
-from sttd.consumer.engine.encoder import Setting as Encoder
-from sttd.consumer.engine.progress import OnProgress, Progress
-from sttd.consumer.engine.scheduler import Scheduler
-from sttd.consumer.engine.whisper import WhisperTranscriber
+from sttd.consumer.engine.files import background, store
+from sttd.consumer.engine.files.progress import OnProgress, Progress
+from sttd.consumer.engine.model import loaded as models
+from sttd.consumer.engine.model.contexts import FULL, Contexts
+from sttd.consumer.engine.model.encoder import Setting as Encoder
+from sttd.consumer.engine.model.whisper import WhisperTranscriber
+from sttd.consumer.engine.schedule.scheduler import Scheduler
 from sttd.consumer.engine.windows import LongAudio
 from sttd.consumer.errors import JobStopped
 

@@ -76,7 +76,7 @@ def bench(
 
 def _asked(files: list[Path], model: str | None, language: str | None, beam: int | None) -> dict[str, Any]:
     """What both sides are told; ends the command where a setting or the model is not right."""
-    from sttd.consumer.engine import store  # noqa: PLC0415 - the base install has no daemon
+    from sttd.consumer.engine.files import store  # noqa: PLC0415 - the base install has no daemon
     from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
 
     settings = _settings()

@@ -77,7 +77,7 @@ class Ours:
     async def _open(self) -> Any:
         from sttd.consumer import settings as of_daemon  # noqa: PLC0415 - after the environment is prepared
         from sttd.consumer.engine import windows  # noqa: PLC0415 - the same
-        from sttd.consumer.engine.contexts import DYNAMIC, FULL  # noqa: PLC0415 - the same
+        from sttd.consumer.engine.model.contexts import DYNAMIC, FULL  # noqa: PLC0415 - the same
         from sttd.consumer.engine.opening import open_engine  # noqa: PLC0415 - the same
 
         settings = of_daemon.load()

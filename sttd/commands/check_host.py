@@ -44,7 +44,7 @@ async def look(settings: Settings) -> AsyncIterator[Line]:
 
 def model_line(settings: Settings) -> Line:
     """On disk and undamaged? Reads all of a downloaded model, once."""
-    from sttd.consumer.engine import store  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.engine.files import store  # noqa: PLC0415 - commands import the daemon lazily
     from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
 
     name = settings.model
@@ -112,7 +112,7 @@ def compute_line(settings: Settings) -> Line:
         )
     if device == "cuda":
         return ok("compute", f"{gpus} CUDA device{'s' if gpus > 1 else ''}; compute types {', '.join(types)}")
-    from sttd.consumer.engine import cpu  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.engine.model import cpu  # noqa: PLC0415 - commands import the daemon lazily
 
     return cpu_line(cpu.here().flags, types)
 
@@ -153,7 +153,7 @@ def memory_line(settings: Settings, available: int | None) -> Line:
 
 
 def _weights(settings: Settings) -> int:
-    from sttd.consumer.engine import store  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.engine.files import store  # noqa: PLC0415 - commands import the daemon lazily
     from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
 
     try:

@@ -51,7 +51,7 @@ def fetch(
 
 def brought(name: str, cache: Path | None) -> Path:
     """The model's directory, downloaded if it is not here, with its source and progress on stderr. Raises `ModelUnavailable`."""
-    from sttd.consumer.engine import store  # noqa: PLC0415 - the base install has no daemon
+    from sttd.consumer.engine.files import store  # noqa: PLC0415 - the base install has no daemon
 
     with bytes_bar() as bar:
         shown = bar.add_task(f"fetching {name}", total=None, visible=False)
@@ -72,7 +72,7 @@ def verify(
 ) -> None:
     """Read all of a downloaded model and compare each file with its hash. `sttd model fetch` brings a damaged one anew."""
     settings = _settings()
-    from sttd.consumer.engine import store  # noqa: PLC0415 - the base install has no daemon
+    from sttd.consumer.engine.files import store  # noqa: PLC0415 - the base install has no daemon
     from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
 
     wanted = name or settings.model
@@ -100,7 +100,7 @@ def info(
 
 def _found(name: str, cache: Path | None) -> Path:
     """The model's directory, or one line and the end."""
-    from sttd.consumer.engine import store  # noqa: PLC0415 - the base install has no daemon
+    from sttd.consumer.engine.files import store  # noqa: PLC0415 - the base install has no daemon
     from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
 
     try:

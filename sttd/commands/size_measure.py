@@ -21,8 +21,8 @@ from sttd.sizing.profile import Profile, Row
 
 if TYPE_CHECKING:
     from sttd.consumer.audio.pool import DecoderPool
+    from sttd.consumer.engine.model.whisper import WhisperTranscriber
     from sttd.consumer.engine.transcriber import JobOptions
-    from sttd.consumer.engine.whisper import WhisperTranscriber
     from sttd.consumer.pcm import Pcm
     from sttd.consumer.settings import Settings
 

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 FETCH = """
 import json, sys
 from pathlib import Path
-from sttd.consumer.engine import store
+from sttd.consumer.engine.files import store
 from sttd.consumer.errors import JobStopped, SttdError
 name, cache, stop_at = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
 seen = []

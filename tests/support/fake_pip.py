@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from sttd.consumer.engine import packages
-from sttd.consumer.engine.packages import File, Packaged, Wheel
+from sttd.consumer.engine.files import packages
+from sttd.consumer.engine.files.packages import File, Packaged, Wheel
 from sttd.consumer.models import demo_directory
 
 REPOSITORY = "Systran/faster-whisper-base"

@@ -14,15 +14,15 @@ import numpy as np
 
 from sttd.consumer.audio.decoder import DecodedAudio
 from sttd.consumer.bus.seam import Outgoing, Publisher
-from sttd.consumer.cancels import Cancels
-from sttd.consumer.delivery import Delivery, Rules
 from sttd.consumer.engine.transcriber import Job, Transcription
 from sttd.consumer.failpoints import FailPoints
-from sttd.consumer.handler import Defaults, Handler
 from sttd.consumer.refs.references import Fetching, References
+from sttd.consumer.request.cancels import Cancels
+from sttd.consumer.request.delivery import Delivery, Rules
+from sttd.consumer.request.handler import Defaults, Handler
+from sttd.consumer.request.verdict import Verdict
+from sttd.consumer.request.worker import Worker
 from sttd.consumer.side_port.metrics import Metrics
-from sttd.consumer.verdict import Verdict
-from sttd.consumer.worker import Worker
 from sttd.schemas.reply import AudioInfo, ModelInfo, Segment
 from tests.support.memory_bus import MemoryBroker, Stored
 

@@ -22,7 +22,7 @@ from bench.table import LADDER, PEERS
 from bench.texts import MODES, Spoken
 from bench.traces import Trace
 from sttd.consumer import app
-from sttd.consumer.engine import model
+from sttd.consumer.engine.model import loaded as model
 
 SOUND = (8000 * np.sin(np.arange(48_000) / 20)).astype(np.int16)
 NOTE = Note("n", "ru", "", 1.0, opus(SOUND))

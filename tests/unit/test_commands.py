@@ -18,7 +18,7 @@ from sttd.commands import extras, main
 from sttd.commands.exit_codes import Exit
 from sttd.commands.transcribe_bars import Bars
 from sttd.commands.transcribe_output import Format, Outcome, targets, write
-from sttd.consumer.engine import hub
+from sttd.consumer.engine.files import hub
 from sttd.schemas.reply import AudioInfo, ModelInfo, Timings, Transcript
 from sttd.settings import ClientSettings
 from tests.support import fake_pip

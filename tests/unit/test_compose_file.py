@@ -14,8 +14,8 @@ import pytest
 from sttd.consumer import memory
 from sttd.consumer.app import CLOSE_SECONDS
 from sttd.consumer.audio.limits import MIB
+from sttd.consumer.request.worker import LAST_WORD
 from sttd.consumer.settings import Settings
-from sttd.consumer.worker import LAST_WORD
 from tests.support import compose
 
 LOADED = 700 * MIB

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sttd.consumer import copies
 from sttd.consumer.bus.seam import Incoming
-from sttd.consumer.delivery import Delivery
+from sttd.consumer.request import copies
+from sttd.consumer.request.delivery import Delivery
 from sttd.schemas import names
 from sttd.schemas.codes import DeadReason, ErrorCode
 from sttd.schemas.options import from_headers

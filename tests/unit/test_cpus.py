@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sttd.consumer.engine import cpu
+from sttd.consumer.engine.model import cpu
 from tools import cpus
 
 ROOT = Path(__file__).resolve().parents[2]

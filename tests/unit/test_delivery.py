@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sttd.consumer.bus.seam import Incoming
-from sttd.consumer.delivery import MAX_ATTEMPTS, Delivery, Rules
 from sttd.consumer.errors import RequestFailed
+from sttd.consumer.request.delivery import MAX_ATTEMPTS, Delivery, Rules
 from sttd.schemas import names
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.reply import reply_id

@@ -16,14 +16,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from bench import workload
-from sttd.consumer.engine import comparison, encoder, model
-from sttd.consumer.engine.comparison import cosine
-from sttd.consumer.engine.encoder import EncodingModel, Reference
-from sttd.consumer.engine.findings import Findings
-from sttd.consumer.engine.gate import SlotGate
-from sttd.consumer.engine.graph import CompiledEncoder, Precision
+from sttd.consumer.engine.model import comparison, encoder
+from sttd.consumer.engine.model import loaded as model
+from sttd.consumer.engine.model.comparison import cosine
+from sttd.consumer.engine.model.encoder import EncodingModel, Reference
+from sttd.consumer.engine.model.findings import Findings
+from sttd.consumer.engine.model.graph import CompiledEncoder, Precision
+from sttd.consumer.engine.model.weights import EncoderFile, EncoderUnavailable, Floats
+from sttd.consumer.engine.schedule.gate import SlotGate
 from sttd.consumer.engine.transcriber import JobOptions
-from sttd.consumer.engine.weights import EncoderFile, EncoderUnavailable, Floats
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.models import demo_directory
 from tests.support.notes import short_notes
@@ -112,7 +113,7 @@ def test_importing_the_library_tells_nobody(tmp_path: Path) -> None:
         "import sys\n"
         "seen = []\n"
         "sys.addaudithook(lambda name, _: seen.append(name) if name.startswith(('socket.', 'subprocess.', 'urllib.')) else None)\n"
-        "from sttd.consumer.engine import graph\n"
+        "from sttd.consumer.engine.model import graph\n"
         "graph.library()\n"
         "import openvino.tools.ovc\n"
         "print(seen)\n"
@@ -198,8 +199,8 @@ def test_several_windows_in_one_call_are_encoded_one_by_one(compiled: CompiledEn
 SIGNALLED = """
 import os, signal, threading
 from sttd.consumer.models import demo_directory
-from sttd.consumer.engine.graph import CompiledEncoder
-from sttd.consumer.engine.weights import EncoderFile
+from sttd.consumer.engine.model.graph import CompiledEncoder
+from sttd.consumer.engine.model.weights import EncoderFile
 
 told = []
 signal.signal(signal.SIGTERM, lambda *_: told.append(True))

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from sttd.consumer.engine import comparison, cpu, encoder, graph
-from sttd.consumer.engine.comparison import Timed
-from sttd.consumer.engine.encoder import Reference
-from sttd.consumer.engine.findings import Finding, Findings, key
-from sttd.consumer.engine.weights import EncoderFile, EncoderUnavailable, Floats
+from sttd.consumer.engine.model import comparison, cpu, encoder, graph
+from sttd.consumer.engine.model.comparison import Timed
+from sttd.consumer.engine.model.encoder import Reference
+from sttd.consumer.engine.model.findings import Finding, Findings, key
+from sttd.consumer.engine.model.weights import EncoderFile, EncoderUnavailable, Floats
 from sttd.consumer.models import demo_directory
 
 needs_openvino = pytest.mark.skipif(

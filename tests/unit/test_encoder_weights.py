@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sttd.consumer.engine.weights import EncoderFile, EncoderUnavailable
+from sttd.consumer.engine.model.weights import EncoderFile, EncoderUnavailable
 from sttd.consumer.models import demo_directory
 
 WIDTH, MELS, POSITIONS = 4, 3, 6

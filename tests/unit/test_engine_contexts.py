@@ -12,8 +12,8 @@ import pytest
 from faster_whisper.audio import decode_audio
 from structlog.testing import capture_logs
 
-from sttd.consumer.engine import model as models
-from sttd.consumer.engine.contexts import (
+from sttd.consumer.engine.model import loaded as models
+from sttd.consumer.engine.model.contexts import (
     DYNAMIC,
     FULL,
     MARGIN,
@@ -23,9 +23,9 @@ from sttd.consumer.engine.contexts import (
     ShortContextModel,
     audio_frames,
 )
-from sttd.consumer.engine.gate import SlotGate
+from sttd.consumer.engine.model.whisper import WhisperTranscriber
+from sttd.consumer.engine.schedule.gate import SlotGate
 from sttd.consumer.engine.transcriber import TEMPERATURE_LADDER, Job, JobOptions
-from sttd.consumer.engine.whisper import WhisperTranscriber
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.models import demo_directory
 from sttd.samples import samples

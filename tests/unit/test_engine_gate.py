@@ -10,8 +10,8 @@ from typing import cast
 import numpy as np
 import pytest
 
-from sttd.consumer.engine.gate import Gate, SlotGate
-from sttd.consumer.engine.scheduler import Scheduler
+from sttd.consumer.engine.schedule.gate import Gate, SlotGate
+from sttd.consumer.engine.schedule.scheduler import Scheduler
 from sttd.consumer.engine.transcriber import Job, JobOptions
 from sttd.consumer.errors import JobStopped
 

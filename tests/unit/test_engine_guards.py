@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sttd.consumer.engine.guards import marked
+from sttd.consumer.engine.model.guards import marked
 from sttd.schemas.reply import Segment
 
 

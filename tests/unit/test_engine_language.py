@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from sttd.consumer.engine import language
+from sttd.consumer.engine.model import language
 from sttd.consumer.engine.transcriber import JobOptions
 
 AUTO = JobOptions("auto", "ru", None, "transcribe", 5, (0.0,), vad=True, word_timestamps=False, condition_on_previous_text=False,

@@ -8,9 +8,9 @@ from pathlib import Path
 import ctranslate2
 import pytest
 
-from sttd.consumer.engine import model
-from sttd.consumer.engine.gate import SlotGate
-from sttd.consumer.engine.model import LoadedModel
+from sttd.consumer.engine.model import loaded as model
+from sttd.consumer.engine.model.loaded import LoadedModel
+from sttd.consumer.engine.schedule.gate import SlotGate
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.models import demo_directory
 

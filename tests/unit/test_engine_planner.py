@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from sttd.consumer.engine.planner import BULK_EVERY, OVERTAKING, PATIENCE, Call, Planner, Start
+from sttd.consumer.engine.schedule.planner import BULK_EVERY, OVERTAKING, PATIENCE, Call, Planner, Start
 
 
 @dataclass

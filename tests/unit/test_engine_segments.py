@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sttd.consumer.engine.segments import to_segment
+from sttd.consumer.engine.model.segments import to_segment
 from sttd.consumer.errors import ModelFailed
 
 

@@ -23,13 +23,13 @@ import pytest_asyncio
 from faster_whisper.audio import decode_audio
 
 from sttd.consumer.audio.decoder import SAMPLE_RATE, Pcm
-from sttd.consumer.engine import model as models
-from sttd.consumer.engine.batches import CoalescedModel
-from sttd.consumer.engine.gate import Batchable, SlotGate
-from sttd.consumer.engine.model import LoadedModel
-from sttd.consumer.engine.scheduler import Scheduler
+from sttd.consumer.engine.model import loaded as models
+from sttd.consumer.engine.model.batches import CoalescedModel
+from sttd.consumer.engine.model.loaded import LoadedModel
+from sttd.consumer.engine.model.whisper import WhisperTranscriber
+from sttd.consumer.engine.schedule.gate import Batchable, SlotGate
+from sttd.consumer.engine.schedule.scheduler import Scheduler
 from sttd.consumer.engine.transcriber import TEMPERATURE_LADDER, Job, JobOptions
-from sttd.consumer.engine.whisper import WhisperTranscriber
 from sttd.consumer.engine.windows import LongAudio
 from sttd.consumer.errors import JobStopped, ModelFailed, ModelUnavailable, RequestFailed
 from sttd.consumer.models import demo_directory

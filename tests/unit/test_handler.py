@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from sttd.consumer import settling
 from sttd.consumer.bus.seam import Outgoing
-from sttd.consumer.delivery import Delivery, State
 from sttd.consumer.errors import AudioRejected, ModelFailed, RequestFailed, StaleDelivery
 from sttd.consumer.refs.references import Allowed, Fetching, References
+from sttd.consumer.request import settling
+from sttd.consumer.request.delivery import Delivery, State
 from sttd.schemas import names
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.reference import Reference

@@ -6,6 +6,7 @@ Pure functions over `{module name: source}`, so that made-up trees can show that
 from __future__ import annotations
 
 import ast
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,41 +38,45 @@ MAY_IMPORT_LAZILY: Final[dict[str, frozenset[str]]] = {
 }
 """And which inside functions only: a bot that installs the client has neither engine nor broker tools."""
 
-CONSUMER_LEVELS: Final = (
-    {
-        "consumer",
-        "pcm",
-        "errors",
-        "models",
-        "log",
-        "signals",
-        "shield",
-        "failpoints",
-        "cancels",
-        "survived",
-        "service_manager",
-        "timeline",
-    },
-    {"settings", "tracing", "watched"},
-    {"bus", "audio", "engine", "refs", "side_port"},
-    {"delivery", "observe", "memory"},
-    {"copies"},
-    {"verdict", "progress", "limit"},
-    {"settling"},
-    {"handler"},
-    {"worker"},
-    {"app"},
-    {"__main__"},
-)
-"""The daemon from the ground up. A part imports from lower levels only; parts on one level do not know each other."""
+LEVELS: Final[dict[str, tuple[frozenset[str], ...]]] = {
+    "sttd.consumer": tuple(
+        frozenset(level.split())
+        for level in (
+            "pcm errors models log signals failpoints service_manager timeline",
+            "settings tracing watched",
+            "bus audio engine refs side_port",
+            "request observe memory",
+            "app",
+            "__main__",
+        )
+    ),
+    "sttd.consumer.request": tuple(
+        frozenset(level.split())
+        for level in (
+            "shield cancels survived delivery",
+            "copies limit",
+            "verdict progress",
+            "settling",
+            "handler",
+            "worker",
+        )
+    ),
+    "sttd.consumer.engine": tuple(
+        frozenset(level.split()) for level in ("environment transcriber files", "windows schedule", "model", "opening")
+    ),
+}
+"""Packages from the ground up. A part imports from lower levels only; parts on one level do not know each other.
+
+The package's own `__init__` is below all.
+"""
 
 LIBRARIES: Final[dict[str, str]] = {
     "aio_pika": "sttd.consumer.bus",
     "aiormq": "sttd.consumer.bus",
     "pamqp": "sttd.consumer.bus",
-    "faster_whisper": "sttd.consumer.engine.model",
-    "ctranslate2": "sttd.consumer.engine.model",
-    "openvino": "sttd.consumer.engine.graph",
+    "faster_whisper": "sttd.consumer.engine.model.loaded",
+    "ctranslate2": "sttd.consumer.engine.model.loaded",
+    "openvino": "sttd.consumer.engine.model.graph",
     "av": "sttd.consumer.audio.child",
     "opentelemetry": "sttd.consumer.tracing.otel",
     "botocore": "sttd.consumer.refs.s3",
@@ -133,13 +138,15 @@ def _within(module: str, package: str) -> bool:
     return module == package or module.startswith(f"{package}.")
 
 
-def level_of(module: str) -> tuple[int, str]:
-    """Level and part of a module of the consumer. Raises `LookupError` for a part that the table does not place."""
-    part = module.removeprefix("sttd.consumer.").split(".")[0] if module != "sttd.consumer" else module
-    for level, parts in enumerate(CONSUMER_LEVELS):
+def level_of(package: str, module: str) -> tuple[int, str]:
+    """Level and part of a module of a package in LEVELS. Raises `LookupError` for a part that the table does not place."""
+    if module == package:
+        return -1, ""
+    part = module.removeprefix(f"{package}.").split(".")[0]
+    for level, parts in enumerate(LEVELS[package]):
         if part in parts:
             return level, part
-    raise LookupError(f"{module}: place {part!r} in CONSUMER_LEVELS")
+    raise LookupError(f"{module}: place {part!r} in LEVELS[{package!r}]")
 
 
 def violations(tree: Mapping[str, str]) -> list[str]:
@@ -171,10 +178,10 @@ def _against_packages(found: list[Import]) -> Iterator[str]:
 
 
 def _against_levels(found: list[Import]) -> Iterator[str]:
-    for edge in found:
-        if not (_within(edge.importer, "sttd.consumer") and _within(edge.imported, "sttd.consumer")):
+    for package, edge in itertools.product(LEVELS, found):
+        if not (_within(edge.importer, package) and _within(edge.imported, package)):
             continue
-        (own, part), (other, other_part) = level_of(edge.importer), level_of(edge.imported)
+        (own, part), (other, other_part) = level_of(package, edge.importer), level_of(package, edge.imported)
         if part != other_part and other >= own:
             yield f"{edge.importer} must not import {edge.imported}: {other_part} is not below {part}"
 
@@ -283,25 +290,28 @@ def test_imports_of_the_whole_tree_follow_the_arrows() -> None:
         ),
         ({"tools.contract": "from tests.support import broker"}, "tools.contract must not import tests.support"),
         (
-            {"sttd.consumer.bus.seam": "import sttd.consumer.delivery"},
-            "sttd.consumer.bus.seam must not import sttd.consumer.delivery: delivery is not below bus",
+            {"sttd.consumer.bus.seam": "import sttd.consumer.request.delivery"},
+            "sttd.consumer.bus.seam must not import sttd.consumer.request.delivery: request is not below bus",
         ),
         (
             {
-                "sttd.consumer.engine.model": "from sttd.consumer.audio import decoder",
+                "sttd.consumer.engine.model.loaded": "from sttd.consumer.audio import decoder",
                 "sttd.consumer.audio.decoder": "",
             },
-            "sttd.consumer.engine.model must not import sttd.consumer.audio.decoder: audio is not below engine",
+            "sttd.consumer.engine.model.loaded must not import sttd.consumer.audio.decoder: audio is not below engine",
         ),
         (
-            {"sttd.consumer.verdict": "from .handler import Handler"},
-            "sttd.consumer.verdict must not import sttd.consumer.handler: handler is not below verdict",
+            {"sttd.consumer.request.verdict": "from .handler import Handler"},
+            "sttd.consumer.request.verdict must not import sttd.consumer.request.handler: handler is not below verdict",
         ),
         (
-            {"sttd.consumer.handler": "import aio_pika.abc"},
-            "sttd.consumer.handler must not import aio_pika.abc: only sttd.consumer.bus does",
+            {"sttd.consumer.request.handler": "import aio_pika.abc"},
+            "sttd.consumer.request.handler must not import aio_pika.abc: only sttd.consumer.bus does",
         ),
-        ({"sttd.consumer.engine.whisper": "def f():\n    import ctranslate2"}, "only sttd.consumer.engine.model does"),
+        (
+            {"sttd.consumer.engine.model.whisper": "def f():\n    import ctranslate2"},
+            "only sttd.consumer.engine.model.loaded does",
+        ),
         (
             {"sttd.consumer.audio.pool": "import av"},
             "sttd.consumer.audio.pool must not import av: only sttd.consumer.audio.child does",
@@ -314,8 +324,8 @@ def test_imports_of_the_whole_tree_follow_the_arrows() -> None:
             "circle: sttd.consumer.bus.a -> sttd.consumer.bus.b -> sttd.consumer.bus.a",
         ),
         (
-            {"sttd.consumer.worker": "async def f(m):\n    async with m.process():\n        pass"},
-            "sttd.consumer.worker:2 calls .process()",
+            {"sttd.consumer.request.worker": "async def f(m):\n    async with m.process():\n        pass"},
+            "sttd.consumer.request.worker:2 calls .process()",
         ),
     ],
 )
@@ -335,7 +345,9 @@ def test_each_rule_can_fail(tree: dict[str, str], told: str) -> None:
             "sttd.consumer.bus.b": "def f():\n    from sttd.consumer.bus import a",
         },
         {"sttd.client": "import aio_pika"},
-        {"sttd.consumer.handler": "from sttd.consumer.bus.seam import Incoming\nfrom sttd.schemas import names"},
+        {
+            "sttd.consumer.request.handler": "from sttd.consumer.bus.seam import Incoming\nfrom sttd.schemas import names"
+        },
     ],
 )
 def test_what_the_arrows_allow_is_left_alone(tree: dict[str, str]) -> None:
@@ -345,7 +357,7 @@ def test_what_the_arrows_allow_is_left_alone(tree: dict[str, str]) -> None:
 
 def test_a_part_of_the_daemon_without_a_level_is_an_error() -> None:
     """A new part has to be placed by somebody; it is not free to import anything meanwhile."""
-    with pytest.raises(LookupError, match="place 'novelty' in CONSUMER_LEVELS"):
+    with pytest.raises(LookupError, match="place 'novelty' in LEVELS"):
         violations({"sttd.consumer.novelty": "import sttd.consumer.errors"})
 
 

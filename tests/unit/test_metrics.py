@@ -11,7 +11,7 @@ from typing import get_args
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from sttd.consumer.engine import contexts
+from sttd.consumer.engine.model import contexts
 from sttd.consumer.side_port.labels import AUDIO_BUCKETS, OTHER, RERUNS, STAGE_BUCKETS, STAGES
 from sttd.consumer.side_port.metrics import Metrics
 from sttd.consumer.side_port.sources import Lane

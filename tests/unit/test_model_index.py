@@ -13,9 +13,9 @@ from typing import IO
 
 import pytest
 
-from sttd.consumer.engine import hub, intact, packages, pip, store
-from sttd.consumer.engine.packages import Wheel
-from sttd.consumer.engine.progress import Progress
+from sttd.consumer.engine.files import hub, intact, packages, pip, store
+from sttd.consumer.engine.files.packages import Wheel
+from sttd.consumer.engine.files.progress import Progress
 from sttd.consumer.errors import JobStopped, ModelUnavailable
 from sttd.consumer.models import demo_directory
 from tests.support import fake_pip

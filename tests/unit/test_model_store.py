@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sttd.consumer.engine import store
+from sttd.consumer.engine.files import store
 from sttd.consumer.errors import ExitCode, ModelUnavailable
 from sttd.consumer.models import demo_directory
 

@@ -10,7 +10,7 @@ from itertools import count
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sttd.consumer.engine.planner import BULK_EVERY, PATIENCE, Call, Planner, Start
+from sttd.consumer.engine.schedule.planner import BULK_EVERY, PATIENCE, Call, Planner, Start
 
 
 @dataclass(eq=False)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from sttd.consumer.bus.seam import Incoming
-from sttd.consumer.delivery import SettleError, Settlement, State
 from sttd.consumer.errors import StaleDelivery, Unconfirmed
+from sttd.consumer.request.delivery import SettleError, Settlement, State
 from sttd.schemas.request import Properties
 from tests.support.fakes import FakeSettler
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from sttd.consumer.shield import finished_even_if_cancelled
+from sttd.consumer.request.shield import finished_even_if_cancelled
 
 
 class Work:

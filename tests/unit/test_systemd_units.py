@@ -16,8 +16,8 @@ from sttd.consumer.app import CLOSE_SECONDS
 from sttd.consumer.audio import confine
 from sttd.consumer.audio.seccomp import _CALLS
 from sttd.consumer.errors import ExitCode
+from sttd.consumer.request.worker import LAST_WORD
 from sttd.consumer.settings import Settings
-from sttd.consumer.worker import LAST_WORD
 from tests.support import compose
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "systemd"

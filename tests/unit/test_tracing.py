@@ -19,12 +19,12 @@ from structlog.testing import capture_logs
 from sttd import tracing as client_tracing
 from sttd.consumer.engine.transcriber import Job, Transcription
 from sttd.consumer.errors import ModelFailed, SettingsError
+from sttd.consumer.request.worker import Worker
 from sttd.consumer.side_port.metrics import Metrics
 from sttd.consumer.timeline import MOST_STEPS, Timeline
 from sttd.consumer.tracing import choice
 from sttd.consumer.tracing.otel import OtelTracing, provider
 from sttd.consumer.tracing.seam import Tracing
-from sttd.consumer.worker import Worker
 from sttd.schemas import names
 from sttd.schemas.request import Properties
 from tests.support.fakes import Desk, FakeTranscriber

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sttd.consumer import verdict
 from sttd.consumer.bus.seam import Incoming
-from sttd.consumer.delivery import MAX_ATTEMPTS, Delivery
 from sttd.consumer.errors import RequestFailed
+from sttd.consumer.request import verdict
+from sttd.consumer.request.delivery import MAX_ATTEMPTS, Delivery
 from sttd.schemas import names
 from sttd.schemas.codes import DeadReason, ErrorCode
 from sttd.schemas.reply import Failure

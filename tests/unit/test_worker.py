@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from sttd.consumer import worker as worker_module
-from sttd.consumer.delivery import State
-from sttd.consumer.worker import DrainReport, Worker
+from sttd.consumer.request import worker as worker_module
+from sttd.consumer.request.delivery import State
+from sttd.consumer.request.worker import DrainReport, Worker
 from sttd.schemas import names
 from sttd.schemas.request import Properties
 from tests.support.fakes import Desk, FakeTranscriber, StuckPublisher

@@ -16,8 +16,8 @@ from typing import Any, Final, Literal, Protocol
 import numpy as np
 import structlog
 
-from sttd.consumer.engine import guards
-from sttd.consumer.engine.language import SURE
+from sttd.consumer.engine.model import guards
+from sttd.consumer.engine.model.language import SURE
 
 Reason = Literal["unfinished", "empty", "improbable", "repetition", "late", "dense", "unsure"]
 

@@ -18,10 +18,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
-from sttd.consumer.engine import intact, packages, pip
-from sttd.consumer.engine.packages import File, Packaged, Wheel
-from sttd.consumer.engine.pip import SOURCE, IndexUnavailable
-from sttd.consumer.engine.progress import OnProgress, Progress
+from sttd.consumer.engine.files import intact, packages, pip
+from sttd.consumer.engine.files.packages import File, Packaged, Wheel
+from sttd.consumer.engine.files.pip import SOURCE, IndexUnavailable
+from sttd.consumer.engine.files.progress import OnProgress, Progress
 
 __all__ = ["SOURCE", "IndexUnavailable", "download", "offers"]
 

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from sttd.consumer.bus.seam import Outgoing
-from sttd.consumer.delivery import Delivery
+from sttd.consumer.request.delivery import Delivery
 from sttd.schemas import names
 from sttd.schemas.codes import DeadReason, ErrorCode
 from sttd.schemas.reply import TYPE_OF, Failure, FailureDetail, Progress, Transcript

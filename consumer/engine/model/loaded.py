@@ -16,13 +16,14 @@ from typing import Any, Final, cast
 
 import numpy as np
 
-from sttd.consumer.engine import batches, comparison, encoder, environment
-from sttd.consumer.engine.contexts import FULL, Contexts, Reruns, ShortContextModel
-from sttd.consumer.engine.findings import Findings, own_cache
-from sttd.consumer.engine.gate import Gate, timed
-from sttd.consumer.engine.segments import RawSegment
+from sttd.consumer.engine import environment
+from sttd.consumer.engine.model import batches, comparison, encoder
+from sttd.consumer.engine.model.contexts import FULL, Contexts, Reruns, ShortContextModel
+from sttd.consumer.engine.model.findings import Findings, own_cache
+from sttd.consumer.engine.model.segments import RawSegment
+from sttd.consumer.engine.model.weights import Floats
+from sttd.consumer.engine.schedule.gate import Gate, timed
 from sttd.consumer.engine.transcriber import JobOptions
-from sttd.consumer.engine.weights import Floats
 from sttd.consumer.engine.windows import Span
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm

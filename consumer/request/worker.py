@@ -14,13 +14,13 @@ from datetime import UTC, datetime
 import structlog
 
 from sttd.consumer.bus.seam import Incoming
-from sttd.consumer.delivery import Delivery, Rules, State
 from sttd.consumer.errors import StaleDelivery
-from sttd.consumer.handler import Handler
+from sttd.consumer.request.delivery import Delivery, Rules, State
+from sttd.consumer.request.handler import Handler
+from sttd.consumer.request.survived import Survived
+from sttd.consumer.request.verdict import Verdict
 from sttd.consumer.side_port.metrics import Metrics
-from sttd.consumer.survived import Survived
 from sttd.consumer.tracing.seam import Trace, Tracing
-from sttd.consumer.verdict import Verdict
 
 LAST_WORD = 5.0  # s that a settling may still take after the grace time
 

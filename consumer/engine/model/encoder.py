@@ -13,11 +13,11 @@ from typing import Any, Final, Literal
 import numpy as np
 import structlog
 
-from sttd.consumer.engine import comparison, cpu, graph
-from sttd.consumer.engine.comparison import Encode, Timed
-from sttd.consumer.engine.findings import Finding, Findings, key
-from sttd.consumer.engine.graph import CompiledEncoder, Precision
-from sttd.consumer.engine.weights import EncoderFile, EncoderUnavailable, Floats
+from sttd.consumer.engine.model import comparison, cpu, graph
+from sttd.consumer.engine.model.comparison import Encode, Timed
+from sttd.consumer.engine.model.findings import Finding, Findings, key
+from sttd.consumer.engine.model.graph import CompiledEncoder, Precision
+from sttd.consumer.engine.model.weights import EncoderFile, EncoderUnavailable, Floats
 from sttd.consumer.errors import ModelUnavailable
 
 Setting = Literal["auto", "ctranslate2", "openvino"]

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from sttd.consumer.engine.weights import EncoderFile, EncoderUnavailable, Floats, Matrix
+from sttd.consumer.engine.model.weights import EncoderFile, EncoderUnavailable, Floats, Matrix
 
 Precision = Literal["bf16", "int8", "f32"]
 

@@ -14,8 +14,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sttd.consumer.engine import background
-from sttd.consumer.engine.progress import OnProgress, Progress
+from sttd.consumer.engine.files import background
+from sttd.consumer.engine.files.progress import OnProgress, Progress
 from sttd.consumer.errors import SttdError
 
 T = TypeVar("T")

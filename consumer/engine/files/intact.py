@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from sttd.consumer.engine import packages
+from sttd.consumer.engine.files import packages
 
 __all__ = ["WORK", "damaged", "discard", "fits", "known"]
 

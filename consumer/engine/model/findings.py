@@ -14,8 +14,8 @@ from typing import Final
 
 import structlog
 
-from sttd.consumer.engine.cpu import Cpu
-from sttd.consumer.engine.graph import Precision
+from sttd.consumer.engine.model.cpu import Cpu
+from sttd.consumer.engine.model.graph import Precision
 
 METHOD: Final = 1
 """Goes up when the comparison itself changes: what an older one found is then not used."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sttd.consumer.engine.gate import Batchable, Gate, timed
+from sttd.consumer.engine.schedule.gate import Batchable, Gate, timed
 
 
 class CoalescedModel:

@@ -11,14 +11,14 @@ import time
 
 import structlog
 
-from sttd.consumer import copies, verdict
 from sttd.consumer.bus.seam import Outgoing, Publisher
-from sttd.consumer.delivery import Delivery
 from sttd.consumer.errors import PublishForbidden, StaleDelivery, Unconfirmed, Unroutable
 from sttd.consumer.failpoints import FailPoints
-from sttd.consumer.shield import finished_even_if_cancelled
+from sttd.consumer.request import copies, verdict
+from sttd.consumer.request.delivery import Delivery
+from sttd.consumer.request.shield import finished_even_if_cancelled
+from sttd.consumer.request.verdict import Verdict
 from sttd.consumer.side_port.metrics import Metrics
-from sttd.consumer.verdict import Verdict
 from sttd.schemas.codes import DeadReason
 from sttd.schemas.reply import Failure, Transcript
 

@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from sttd.consumer.engine import language
-from sttd.consumer.engine.guards import marked
-from sttd.consumer.engine.model import LoadedModel, heard
-from sttd.consumer.engine.segments import to_segment
+from sttd.consumer.engine.model import language
+from sttd.consumer.engine.model.guards import marked
+from sttd.consumer.engine.model.loaded import LoadedModel, heard
+from sttd.consumer.engine.model.segments import to_segment
 from sttd.consumer.engine.transcriber import Job, JobOptions, Lane, Transcription
 from sttd.consumer.engine.windows import (
     Helpers,

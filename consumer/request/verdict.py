@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sttd.consumer import copies
 from sttd.consumer.bus.seam import Outgoing
-from sttd.consumer.delivery import MAX_ATTEMPTS, Delivery
 from sttd.consumer.errors import RequestFailed
+from sttd.consumer.request import copies
+from sttd.consumer.request.delivery import MAX_ATTEMPTS, Delivery
 from sttd.schemas.codes import DeadReason, ErrorCode
 from sttd.schemas.reply import Failure, Transcript
 

@@ -11,10 +11,10 @@ from typing import Self
 
 import structlog
 
-from sttd.consumer import copies
 from sttd.consumer.bus.seam import Publisher
-from sttd.consumer.delivery import Delivery
 from sttd.consumer.errors import BusError
+from sttd.consumer.request import copies
+from sttd.consumer.request.delivery import Delivery
 from sttd.schemas.reply import Progress
 
 log = structlog.get_logger(__name__)

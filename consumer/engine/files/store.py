@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from sttd.consumer.engine import hub, intact, package_index
-from sttd.consumer.engine.progress import OnProgress, Progress
+from sttd.consumer.engine.files import hub, intact, package_index
+from sttd.consumer.engine.files.progress import OnProgress, Progress
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.models import demo_directory
 

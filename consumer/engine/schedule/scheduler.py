@@ -14,8 +14,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
-from sttd.consumer.engine.gate import Batchable, JobThreads, refuse_if_stopped
-from sttd.consumer.engine.planner import Call, Planner, Start
+from sttd.consumer.engine.schedule.gate import Batchable, JobThreads, refuse_if_stopped
+from sttd.consumer.engine.schedule.planner import Call, Planner, Start
 from sttd.consumer.engine.transcriber import Job, Lane
 
 T = TypeVar("T")

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Final
 
-from sttd.consumer.engine.packages import Wheel
+from sttd.consumer.engine.files.packages import Wheel
 
 __all__ = ["SOURCE", "IndexUnavailable", "bring"]
 

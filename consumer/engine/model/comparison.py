@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from sttd.consumer.engine.weights import EncoderUnavailable, Floats
+from sttd.consumer.engine.model.weights import EncoderUnavailable, Floats
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm
 
 Encode = Callable[[Floats], Floats]

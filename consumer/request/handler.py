@@ -12,20 +12,20 @@ from dataclasses import dataclass
 
 import structlog
 
-from sttd.consumer import verdict
 from sttd.consumer.audio.decoder import DecodedAudio, Decoder
 from sttd.consumer.bus.seam import Publisher
-from sttd.consumer.cancels import Cancels
-from sttd.consumer.delivery import Delivery
 from sttd.consumer.engine.transcriber import TEMPERATURE_LADDER, Job, JobOptions, Transcriber, Transcription
 from sttd.consumer.errors import RequestFailed
 from sttd.consumer.failpoints import FailPoints
-from sttd.consumer.limit import Limit, cancelled
-from sttd.consumer.progress import ProgressReporter
 from sttd.consumer.refs.references import References
-from sttd.consumer.settling import Settling
+from sttd.consumer.request import verdict
+from sttd.consumer.request.cancels import Cancels
+from sttd.consumer.request.delivery import Delivery
+from sttd.consumer.request.limit import Limit, cancelled
+from sttd.consumer.request.progress import ProgressReporter
+from sttd.consumer.request.settling import Settling
+from sttd.consumer.request.verdict import Verdict
 from sttd.consumer.side_port.metrics import Metrics
-from sttd.consumer.verdict import Verdict
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.options import TranscriptionOptions
 from sttd.schemas.reference import Reference

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
-from sttd.consumer.delivery import Delivery
 from sttd.consumer.errors import RequestFailed
+from sttd.consumer.request.delivery import Delivery
 from sttd.schemas.codes import ErrorCode
 
 

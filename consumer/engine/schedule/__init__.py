@@ -1,0 +1,1 @@
+"""Which model call runs next, and on which slot."""

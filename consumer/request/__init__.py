@@ -1,0 +1,1 @@
+"""The life of one request: from the delivery of a message to its ack."""

@@ -22,7 +22,7 @@ from bench.accuracy.page import page
 from bench.accuracy.scores import scored
 from bench.models import ROOT
 from bench.run import tell
-from sttd.consumer.engine import store
+from sttd.consumer.engine.files import store
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.settings import usable_cores
 from tools import voices

@@ -92,7 +92,7 @@ def _long(mode: Mode) -> Any:
 
 async def _opened(mode: Mode, model: Path) -> Any:
     """As the daemon opens it."""
-    from sttd.consumer.engine.contexts import FRAMES, Contexts  # noqa: PLC0415 - after the environment is set
+    from sttd.consumer.engine.model.contexts import FRAMES, Contexts  # noqa: PLC0415 - after the environment is set
     from sttd.consumer.engine.opening import open_engine  # noqa: PLC0415 - the same
 
     return await open_engine(
@@ -114,15 +114,15 @@ def _exactly(mode: Mode, model: Path) -> Any:
     import ctranslate2  # noqa: PLC0415 - after the environment is set
     from faster_whisper import WhisperModel  # noqa: PLC0415 - the same
 
-    from sttd.consumer.engine import encoder, graph, scheduler, weights, whisper  # noqa: PLC0415 - the same
-    from sttd.consumer.engine import model as models  # noqa: PLC0415 - the same
+    from sttd.consumer.engine.model import encoder, graph, loaded, weights, whisper  # noqa: PLC0415 - the same
+    from sttd.consumer.engine.schedule import scheduler  # noqa: PLC0415 - the same
     from sttd.schemas.reply import ModelInfo  # noqa: PLC0415 - the same
 
     assert mode.arithmetic is not None
     compiled = graph.CompiledEncoder(weights.EncoderFile(model / "model.bin"), mode.arithmetic, 1)
-    loaded = WhisperModel(str(model), device="cpu", compute_type="int8", cpu_threads=1, num_workers=1)
-    loaded.model = encoder.EncodingModel(loaded.model, compiled, ctranslate2.StorageView.from_array)
+    stock = WhisperModel(str(model), device="cpu", compute_type="int8", cpu_threads=1, num_workers=1)
+    stock.model = encoder.EncodingModel(stock.model, compiled, ctranslate2.StorageView.from_array)
     info = ModelInfo(name="bench", engine=compiled.name, device="cpu", compute_type="int8")
     return whisper.WhisperTranscriber(
-        models.LoadedModel(loaded, info=info, gate=scheduler.Scheduler(1)), threads=1, long_audio=_long(mode)
+        loaded.LoadedModel(stock, info=info, gate=scheduler.Scheduler(1)), threads=1, long_audio=_long(mode)
     )

@@ -108,7 +108,7 @@ def _serve(pipe: Connection, mode: Mode, model: Path) -> None:
     while True:
         try:
             note: Note = pipe.recv()
-        except EOFError:
+            found = opened.answer(note)
+            pipe.send({"set": note.set, "name": note.name, "seconds": note.seconds} | found)
+        except (EOFError, BrokenPipeError):
             return
-        found = opened.answer(note)
-        pipe.send({"set": note.set, "name": note.name, "seconds": note.seconds} | found)

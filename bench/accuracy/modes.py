@@ -42,8 +42,8 @@ class Mode:
 
 MODES: Final = {
     "stock": Mode("stock faster-whisper in int8 with its own defaults", stock=True),
-    "short": Mode("short contexts: ctranslate2 encodes the audio and 10 s", encoder="ctranslate2", margin=1000),
     "default": Mode("sttd as it is by default"),
+    "short": Mode("short contexts: ctranslate2 encodes the audio and 10 s", encoder="ctranslate2", margin=1000),
     "ctranslate2": Mode("ctranslate2 encodes, int8", encoder="ctranslate2"),
     "openvino-f32": Mode("OpenVINO encodes, float32", arithmetic="f32"),
     "openvino-int8": Mode("OpenVINO encodes, int8", arithmetic="int8"),

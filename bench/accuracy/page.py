@@ -135,7 +135,10 @@ def _classes(by: By, name: str) -> Iterator[str]:
     heads = ["audio, s", "utterances, words", "`stock`, %", "core s"]
     for mode in there:
         heads += [f"`{mode}`, %", "difference, points", "core s"]
-    yield from (f"By length of the audio, the {len(common)} utterances that all have:", "")
+    yield from (
+        f"By length of the audio up to {scores.CLASSES[-1][1]} s, of the {len(common)} utterances that all have:",
+        "",
+    )
     yield from (f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}")
     for low, high in scores.CLASSES:
         columns = [scores.in_class((by[mode][place] for place in common), low, high) for mode in ("stock", *there)]

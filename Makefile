@@ -8,7 +8,6 @@ TESTS := tests/unit tests/integration tests/acceptance
 UPGRADE := tests/acceptance/test_rolling_upgrade.py
 # Test processes; each has a RabbitMQ of its own. A file stays in one: what its tests share is started once.
 JOBS ?= 2
-WITH_BROKER := $(PY) -m tools.rabbitmq run
 
 .PHONY: help setup demo run test test-unit test-cpus chaos hostile alerts browser upgrade image-rootfs image-check lint types contract check lock clean \
 	bench bench-quick bench-ladder bench-scenario bench-texts bench-cosine bench-accuracy bench-setup bench-torch
@@ -22,16 +21,11 @@ $(STAMP): requirements.lock pyproject.toml
 	@PYTHON="$(PYTHON)" tools/bootstrap.sh
 	@touch $@
 
-demo: setup ## sample voice notes through a real RabbitMQ and the bundled model, end to end
-	@$(WITH_BROKER) -- .venv/bin/sttd demo
+demo: setup ## sample voice notes through a real RabbitMQ and the real model base, end to end
+	@$(PY) -m tools.start demo
 
 run: setup ## stay up: RabbitMQ and the daemon, until Ctrl-C
-	@if [ -z "$$STTD_MODEL" ] && ! grep -qs '^STTD_MODEL=' .env; then \
-		echo "STTD_MODEL is not set: running the bundled demo model, which knows a few phrases only; for real use: STTD_MODEL=base make run" >&2; \
-		STTD_MODEL=demo; export STTD_MODEL; \
-	fi; \
-	if grep -qs '^STTD_AMQP_URL=' .env; then exec .venv/bin/sttd serve; fi; \
-	exec $(WITH_BROKER) --show-url -- .venv/bin/sttd serve
+	@$(PY) -m tools.start run
 
 # RabbitMQ, promtool, systemd-analyze and the examples' toolchains first: installing them would take longer than a test's time limit.
 # The rolling upgrade measures how long answers take, so it runs without a neighbour: make upgrade.

@@ -19,15 +19,16 @@ from sttd.settings import ClientSettings
 NAME = "sttd demo"
 
 
+async def reachable(settings: ClientSettings) -> None:
+    """Raises `BrokerUnavailable` when there is no broker."""
+    async with connected(settings, NAME):
+        pass
+
+
 @asynccontextmanager
 async def corner(settings: ClientSettings) -> AsyncIterator[str]:
-    """The name of a request queue for one demo; the daemon declares it, and it is deleted afterwards with the queues beside it.
-
-    Raises `BrokerUnavailable` when there is no broker.
-    """
+    """The name of a request queue for one demo; the daemon declares it, and it is deleted afterwards with the queues beside it."""
     queue = f"stt.demo.{token_hex(4)}"
-    async with connected(settings, NAME):
-        pass  # better found out now than after the model has loaded
     try:
         yield queue
     finally:

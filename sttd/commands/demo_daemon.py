@@ -1,6 +1,6 @@
 """The demo's daemon: `python -m sttd.consumer` as a child process with settings of its own, ended whatever happens.
 
-Imports the standard library and sttd.settings; never imports the daemon.
+Imports the standard library, sttd.settings and the choice of the model; never imports the daemon.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
+from sttd.commands.demo_model import Chosen
 from sttd.settings import ClientSettings
 
 HOST: Final = "127.0.0.1"
@@ -31,16 +32,22 @@ class DaemonEnded(Exception):
 
 
 class DemoDaemon:
-    """One daemon with the bundled model on a queue of its own. `async with` starts it, and never leaves it running."""
+    """One daemon on a queue of its own. `async with` starts it, and never leaves it running."""
 
-    def __init__(self, settings: ClientSettings, queue: str, log: Path) -> None:
+    def __init__(self, settings: ClientSettings, model: Chosen, queue: str, log: Path) -> None:
         """Choose a free port; start nothing. `log`: file for its output."""
         self.port = _free_port()
         self._settings = settings
+        self._model = model
         self._queue = queue
         self._log = log
         self._output: IO[bytes] | None = None
         self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def model(self) -> str:
+        """The model's name, as STTD_MODEL has it."""
+        return self._model.name
 
     @property
     def url(self) -> str:
@@ -53,7 +60,7 @@ class DemoDaemon:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "consumer",
+            "sttd.consumer",
             env=self._environment(),
             cwd=self._log.parent,  # where there is no .env that could change the demo
             stdin=asyncio.subprocess.DEVNULL,
@@ -118,12 +125,12 @@ class DemoDaemon:
         return status == http.client.OK
 
     def _environment(self) -> dict[str, str]:
-        """Embedded defaults: of the caller's settings only the broker's address."""
+        """Embedded defaults: of the caller's settings only the broker's address and the model."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("STTD_")}
         return inherited | {
             "STTD_AMQP_URL": self._settings.amqp_url.get_secret_value(),
             "STTD_REQUEST_QUEUE": self._queue,
-            "STTD_MODEL": "demo",
+            **self._model.environment(),
             "STTD_SIDE_HOST": HOST,
             "STTD_SIDE_PORT": str(self.port),
             "STTD_DRAIN_SECONDS": str(DRAIN_SECONDS),

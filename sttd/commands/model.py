@@ -39,7 +39,7 @@ def fetch(
     cache: Cache = None,
 ) -> None:
     """Download a model, so that the daemon starts without network. Continues an interrupted download; prints the directory."""
-    settings = _settings()
+    settings = daemon_settings()
     from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the base install has no daemon
 
     try:
@@ -71,7 +71,7 @@ def verify(
     cache: Cache = None,
 ) -> None:
     """Read all of a downloaded model and compare each file with its hash. `sttd model fetch` brings a damaged one anew."""
-    settings = _settings()
+    settings = daemon_settings()
     from sttd.consumer.engine.files import store  # noqa: PLC0415 - the base install has no daemon
     from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
 
@@ -93,7 +93,7 @@ def info(
     cache: Cache = None,
 ) -> None:
     """Say where a model is on disk, how big it is, which languages it knows, and how `sttd serve` would load it."""
-    settings = _settings()
+    settings = daemon_settings()
     wanted = name or settings.model
     _print(wanted, _found(wanted, cache or settings.model_cache), settings)
 
@@ -146,7 +146,7 @@ def _vocabulary(path: Path) -> list[str]:
     return (path / "vocabulary.txt").read_text(encoding="utf-8").split("\n")[:-1]
 
 
-def _settings() -> Settings:
+def daemon_settings() -> Settings:
     """The daemon's settings, or one line and the end."""
     need_consumer()
     from sttd.consumer import settings  # noqa: PLC0415 - the base install has no daemon

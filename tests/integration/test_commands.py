@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
+from tests.support import fake_hub, fake_pip
 from tests.support.broker import Broker, wait_until
 from tests.support.fake_daemon import FakeDaemon, control, failure, progress, transcript
 
@@ -45,8 +46,8 @@ async def hold(_daemon: FakeDaemon, _message: AbstractIncomingMessage) -> None:
 
 
 async def start(url: str, cwd: Path, *args: str) -> Process:
-    """`python ARGS` with this broker."""
-    environment = {**os.environ, "STTD_AMQP_URL": url}
+    """`python ARGS` with this broker, and the bundled model where one is loaded."""
+    environment = {"STTD_MODEL": "demo", **os.environ, "STTD_AMQP_URL": url}
     return await asyncio.create_subprocess_exec(
         sys.executable, *args, env=environment, cwd=cwd, stdin=PIPE, stdout=PIPE, stderr=PIPE
     )
@@ -221,6 +222,23 @@ async def test_a_demo_whose_daemon_cannot_start_says_why_and_leaves_nothing(brok
     assert "cannot be declared" in said
     assert "Traceback" not in said
     assert not broker.queues()
+
+
+async def test_a_demo_without_hub_index_and_cache_runs_the_bundled_model(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line says so, every note comes back, the exit code is 0; but a model that is asked for is not replaced."""
+    fake_pip.install(tmp_path / "fake", monkeypatch).says("WARNING: Retrying (Retry(total=0))")
+    with fake_hub.refusing() as endpoint:
+        for name, value in {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path), "STTD_MODEL": ""}.items():
+            monkeypatch.setenv(name, value)
+        code, _, err = await run(broker.amqp_url, tmp_path, "-m", "sttd", "demo")
+        assert (code, len(err)) == (0, 1), err
+        assert err[0].startswith("taking the bundled model")
+        monkeypatch.setenv("STTD_MODEL", "base")
+        code, out, err = await run(broker.amqp_url, tmp_path, "-m", "sttd", "demo")
+        assert (code, out, len(err)) == (1, [], 1), err
+        assert err[0].startswith("model 'base' is not on this machine; ")
 
 
 async def test_a_demo_leaves_the_notes_and_suspects_of_a_daemon_alone(broker: Broker, tmp_path: Path) -> None:

@@ -1,0 +1,52 @@
+"""Which model a demo or `make run` takes: what STTD_MODEL says, else the real `base`, else the bundled one with a line that says so.
+
+Imports the daemon lazily; never starts it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sttd.commands.demo_report import BUNDLED
+from sttd.commands.model import brought
+from sttd.commands.terminal import say
+
+if TYPE_CHECKING:
+    from sttd.consumer.settings import Settings
+
+REAL: Final = "base"
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A model that is on this machine. `name`: for STTD_MODEL; `cache`: for STTD_MODEL_CACHE."""
+
+    name: str
+    cache: Path | None
+
+    def environment(self) -> dict[str, str]:
+        """The two settings, fit for a process in another directory."""
+        from sttd.consumer.engine.files import store  # noqa: PLC0415 - the base install has no daemon
+
+        directory = Path(self.name).expanduser()
+        own = self.name not in {store.DEMO, *store.SIZES} and directory.is_dir()
+        model = {"STTD_MODEL": str(directory.absolute()) if own else self.name}
+        return model | ({"STTD_MODEL_CACHE": str(self.cache.absolute())} if self.cache else {})
+
+
+def choose(settings: Settings) -> Chosen:
+    """Make sure that a model is here, downloaded if need be. Raises `ModelUnavailable` for one that was asked for by name."""
+    from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the base install has no daemon
+
+    cache = settings.model_cache
+    if "model" in settings.model_fields_set:
+        brought(settings.model, cache)
+        return Chosen(settings.model, cache)
+    try:
+        brought(REAL, cache)
+    except ModelUnavailable as error:
+        say(f"taking the bundled model, which knows a few phrases only: {error.message}")
+        return Chosen(BUNDLED, cache)
+    return Chosen(REAL, cache)

@@ -28,7 +28,9 @@ with (here / "calls").open("a") as calls:
     print(*sys.argv[1:], file=calls)
 said = here / "says"
 if said.exists():
-    print(said.read_text(), file=sys.stderr)
+    print(said.read_text(), file=sys.stderr, flush=True)
+    while (here / "hang").exists():
+        time.sleep(0.02)
     sys.exit(1)
 name, version = wanted.split("==")
 wheel = f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
@@ -66,13 +68,16 @@ class FakePip:
         (self.directory / "says").write_text(words)
 
     def works(self) -> None:
-        """Do not fail, do not hang."""
-        for name in ("says", "hang"):
-            (self.directory / name).unlink(missing_ok=True)
+        """Do not fail any more."""
+        (self.directory / "says").unlink()
 
     def hangs(self) -> None:
-        """Stop in the middle of a wheel until `works`."""
+        """Stop in the middle of a wheel, or after the last words, until `goes_on`."""
         (self.directory / "hang").touch()
+
+    def goes_on(self) -> None:
+        """Do not hang any more."""
+        (self.directory / "hang").unlink(missing_ok=True)
 
 
 def install(directory: Path, monkeypatch: pytest.MonkeyPatch) -> FakePip:

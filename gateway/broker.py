@@ -14,7 +14,7 @@ import structlog
 
 from sttd import Client
 from sttd.errands import QueueState
-from sttd.errors import BrokerUnavailable, NotServed
+from sttd.errors import BrokerUnavailable, NotServed, NotVisible
 from sttd.gateway.problems import busy, unavailable
 
 LONGEST_PAUSE_SECONDS: Final = 15.0
@@ -34,6 +34,7 @@ class Broker:
         self._looking: asyncio.Task[QueueState] | None = None
         self._looked = 0.0
         self._opened = False
+        self._told_unseen = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -78,7 +79,7 @@ class Broker:
         return self._client
 
     async def state(self) -> QueueState:
-        """How the queue is, at most a second ago. Raises `BrokerUnavailable` or `NotServed`."""
+        """How the queue is, at most a second ago. Raises `BrokerUnavailable`, `NotServed` or `NotVisible`."""
         if not self._opened:
             raise BrokerUnavailable(self._trouble)
         now = asyncio.get_running_loop().time()
@@ -96,6 +97,9 @@ class Broker:
         client = self.client()
         try:
             waiting = (await self.state()).waiting
+        except NotVisible as error:
+            self._tell_unseen(error)
+            return client
         except (BrokerUnavailable, NotServed):
             return client  # the call itself waits for the broker, or says in its own words what is wrong
         if waiting >= self._max_queued:
@@ -103,9 +107,22 @@ class Broker:
         return client
 
     async def why_not(self) -> str | None:
-        """Why nothing can be transcribed now; None if it can."""
+        """Why nothing can be transcribed now; None if it can, as far as can be seen."""
         try:
             state = await self.state()
+        except NotVisible as error:
+            self._tell_unseen(error)
+            return None
         except (BrokerUnavailable, NotServed) as error:
             return str(error)
         return None if state.consumers else "no daemon works on the queue"
+
+    def _tell_unseen(self, error: NotVisible) -> None:
+        """Once: calls are served without a view of the queue, but never refused because it is long."""
+        if not self._told_unseen:
+            self._told_unseen = True
+            log.warning(
+                "the queue cannot be seen: health tells of the broker only, and nothing bounds the queue",
+                action="queue_unseen",
+                reason=str(error),
+            )

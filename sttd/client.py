@@ -195,7 +195,8 @@ class Client:
     async def queue_state(self, queue: str | None = None) -> QueueState:
         """How many requests wait in a queue (default: the client's) and how many daemons serve it, by passive declare.
 
-        Raises `NotServed` if there is no such queue, `BrokerUnavailable` if the broker is away or does not answer within 3 s.
+        Raises `NotServed` if there is no such queue, `NotVisible` if the user may not look at it, `BrokerUnavailable` if the
+        broker is away or does not answer within 3 s.
         """
         name = queue or self._settings.request_queue
         if not self._link.connected:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from aio_pika.abc import AbstractConnection
-from aio_pika.exceptions import ChannelNotFoundEntity
+from aio_pika.exceptions import ChannelClosed, ChannelNotFoundEntity
+
+from sttd import errors
 
 ERRAND_SECONDS: Final = 3.0
 """How long one errand may take; the broker answers in milliseconds or is in trouble."""
@@ -23,12 +25,24 @@ class QueueState:
     consumers: int
 
 
+def refused(error: BaseException) -> bool:
+    """Whether it was the user's permissions that the broker closed the channel for."""
+    return "ACCESS_REFUSED" in str(error)
+
+
 async def look(connection: AbstractConnection, queue: str) -> QueueState | None:
-    """Ask passively; None if there is no such queue. Raises aio_pika's connection errors."""
+    """Ask passively; None if there is no such queue. Raises `NotVisible` and aio_pika's connection errors."""
     channel = await connection.channel(publisher_confirms=False)
     try:
         declared = (await channel.declare_queue(queue, passive=True)).declaration_result
     except ChannelNotFoundEntity:
         return None
+    except ChannelClosed as error:
+        if not refused(error):
+            raise
+        raise errors.NotVisible(
+            f"the broker's user may not look at queue {queue}: since 4.2.6 RabbitMQ wants a permission on it for that, "
+            "such as write (docs/operations.md)"
+        ) from error
     await channel.close()
     return QueueState(declared.message_count or 0, declared.consumer_count or 0)

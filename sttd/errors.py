@@ -36,6 +36,12 @@ class NotServed(SttdClientError):
     code = "not_served"
 
 
+class NotVisible(SttdClientError):
+    """The broker's user may not look at the queue. Requests to it are another matter."""
+
+    code = "not_visible"
+
+
 class QueueFull(SttdClientError):
     """The broker did not take the request: its queue is at its limit. Try again later."""
 

@@ -5,14 +5,13 @@ Installs from Debian and from the lock file, whose hashes npm checks. Never runs
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Final
 
-from tools.rabbitmq.install import apt_install
+from tools.rabbitmq import apt
 
 NODE: Final = Path(__file__).resolve().parents[1] / "examples" / "node"
 PHP_LIBRARY: Final = Path("/usr/share/php/PhpAmqpLib/autoload.php")
@@ -39,7 +38,7 @@ def main() -> int:
     """Install what is missing; a machine where it cannot be had is no reason to stop, but the examples' tests will fail there."""
     for package in missing():
         if package in missing():  # the one before may have brought it
-            reason = apt_install(package) if os.geteuid() == 0 and shutil.which("apt-get") else "needs root and apt-get"
+            reason = apt.install(package)
             if package in missing():
                 sys.stderr.write(f"{package} is missing ({reason})\n")
     if shutil.which("npm"):

@@ -19,8 +19,7 @@ from typing import Any, Final
 from sttd import Client
 from sttd.samples import samples
 from tools.oci import Container
-from tools.rabbitmq import Node
-from tools.rabbitmq.install import apt_install
+from tools.rabbitmq import Node, apt
 from tools.rabbitmq.plan import free_ports
 
 WORK: Final = Path(__file__).resolve().parents[1] / ".local" / "image"
@@ -39,7 +38,7 @@ def main() -> int:
         sys.stderr.write("needs root, and the image's root file system: make image-rootfs\n")
         return 1
     if not shutil.which("crun"):
-        apt_install("crun")
+        apt.install("crun")
     try:
         with Node() as node, tempfile.TemporaryDirectory(prefix="sttd-image-") as folder:
             check(node, Path(folder))

@@ -5,18 +5,17 @@ Never runs the program. Without root or apt-get it only says what to do; those t
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 
-from tools.rabbitmq.install import apt_install
+from tools.rabbitmq import apt
 
 
 def main(name: str, package: str) -> int:
     """Install what is missing; a machine where it cannot be had is no reason to stop."""
     if shutil.which(name):
         return 0
-    reason = apt_install(package) if os.geteuid() == 0 and shutil.which("apt-get") else "needs root and apt-get"
+    reason = apt.install(package)
     if not shutil.which(name):
         sys.stderr.write(
             f"{name} is missing ({reason}); tests that ask it are skipped. To have it: sudo apt-get install {package}\n"

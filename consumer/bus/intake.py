@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
 
+import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelClosed
 
@@ -26,6 +27,9 @@ from sttd.schemas.request import Properties
 CANCEL_SECONDS = 5.0
 WATCH_EVERY = 5.0  # s between two looks at how long the queues are, and whether the broker agrees that we consume
 WATCH_SECONDS = 10.0
+
+log = structlog.get_logger(__name__)
+
 KEPT = {"dead": names.DEAD, "replies_dead": names.REPLIES_DEAD}  # what nobody consumes but people
 
 
@@ -100,7 +104,7 @@ class AmqpIntake:
         await self._link.run(self._session, self._ended)
 
     async def _session(self, connection: AbstractConnection, loss: Loss) -> None:
-        await topology.ensure(connection, self._plan, self._mode)
+        await topology.ensure(connection, self._plan, self._mode, _hidden)
         await control.listen(connection, self._cancel)
         self._loss = loss
         for name, prefetch in self._wanted.items():
@@ -140,14 +144,21 @@ class AmqpIntake:
             wanted = not (self._stopped or self._paused)
             async with asyncio.timeout(WATCH_SECONDS):
                 consumers = await self._look(connection)
-            if wanted and not (self._stopped or self._paused or consumers):
+            if wanted and not (self._stopped or self._paused) and consumers == 0:
                 loss.report(f"the broker knows no consumer of {next(iter(self._wanted))}")
             await asyncio.sleep(WATCH_EVERY)
 
-    async def _look(self, connection: AbstractConnection) -> int:
-        """Tell how long each queue is; return how many consumers the first lane has."""
+    async def _look(self, connection: AbstractConnection) -> int | None:
+        """Tell how long each queue is; return how many consumers the first lane has, None if the user may not look."""
         channel = await connection.channel(publisher_confirms=False)
-        found = {name: (await channel.declare_queue(name, passive=True)).declaration_result for name in self._wanted}
+        try:
+            found = {
+                name: (await channel.declare_queue(name, passive=True)).declaration_result for name in self._wanted
+            }
+        except ChannelClosed as error:
+            if "ACCESS_REFUSED" not in str(error):
+                raise
+            return None
         for name, result in found.items():
             self._counted(name, result.message_count or 0)
         with suppress(
@@ -185,6 +196,15 @@ class AmqpIntake:
         with suppress(TimeoutError):  # who registers just now and gets no answer has no consumer
             async with asyncio.timeout(CANCEL_SECONDS), self._registering:
                 await asyncio.gather(*(_cancel(lane) for lane in self._lanes))
+
+
+def _hidden(what: str, refusal: str) -> None:
+    log.warning(
+        "the daemon's user may not look whether this is there; it must be, and the daemon serves without the look",
+        action="topology_hidden",
+        what=what,
+        reason=refusal[:200],
+    )
 
 
 async def _cancel(lane: _Lane) -> None:

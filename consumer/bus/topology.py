@@ -5,8 +5,9 @@ Imports aio_pika and schemas; never deletes or redeclares anything: a difference
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from aio_pika.abc import AbstractChannel, AbstractConnection
@@ -19,6 +20,9 @@ DAY_MS = 24 * 3600 * 1000
 DEAD_LETTERS_BYTES = 1024**3
 LOOKS = 1_000_000
 DELIVERY_LIMIT = 20  # the broker's last line; RabbitMQ 3.x has none unless told, 4.x has 20
+
+Step = Callable[[AbstractChannel], Awaitable[None]]
+"""Declares, or looks at, one queue or exchange."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,20 +107,40 @@ def build(request_queue: str = names.REQUESTS, reply_queue: str = names.REPLIES)
     )
 
 
-async def ensure(connection: AbstractConnection, topology: Topology, mode: Literal["declare", "check"]) -> None:
-    """Declare or check everything, on a channel of its own. Raises `TopologyMismatch` that names the difference."""
-    channel = await connection.channel(publisher_confirms=False)
+async def ensure(
+    connection: AbstractConnection,
+    topology: Topology,
+    mode: Literal["declare", "check"],
+    hidden: Callable[[str, str], None],
+) -> None:
+    """Declare or check everything, on channels of its own. Raises `TopologyMismatch` that names the difference.
+
+    `hidden` hears of each that the user may not look at, and what the broker said: nothing else is known of it then.
+    """
     passive = mode == "check"
-    for exchange in topology.exchanges:
-        await _meet(
-            f"exchange {exchange}", channel.declare_exchange(exchange, "fanout", durable=True, passive=passive), mode
-        )
-    for queue in topology.queues:
-        await _meet(f"queue {queue.name}", _queue(channel, queue, passive=passive), mode)
+    steps: list[tuple[str, Step]] = [
+        *((f"exchange {name}", partial(_exchange, name, passive=passive)) for name in topology.exchanges),
+        *((f"queue {queue.name}", partial(_queue, queue, passive=passive)) for queue in topology.queues),
+    ]
+    channel = await connection.channel(publisher_confirms=False)
+    for what, step in steps:
+        refusal = await _met(what, step, channel)
+        if refusal is None:
+            continue
+        if not passive:
+            raise TopologyMismatch(
+                f"{what} cannot be declared: {_words(refusal)}; see the permissions in docs/operations.md"
+            ) from refusal
+        hidden(what, _words(refusal))
+        channel = await connection.channel(publisher_confirms=False)  # the refusal closed the other
     await channel.close()
 
 
-async def _queue(channel: AbstractChannel, queue: Queue, *, passive: bool) -> None:
+async def _exchange(name: str, channel: AbstractChannel, *, passive: bool) -> None:
+    await channel.declare_exchange(name, "fanout", durable=True, passive=passive)
+
+
+async def _queue(queue: Queue, channel: AbstractChannel, *, passive: bool) -> None:
     declared = await channel.declare_queue(
         queue.name, durable=True, passive=passive, arguments=None if passive else dict(queue.arguments)
     )
@@ -124,9 +148,10 @@ async def _queue(channel: AbstractChannel, queue: Queue, *, passive: bool) -> No
         await declared.bind(queue.bound_to)
 
 
-async def _meet(what: str, step: Any, mode: str) -> None:
+async def _met(what: str, step: Step, channel: AbstractChannel) -> ChannelClosed | None:
+    """Take the step; what comes back is the broker's word that the user may not."""
     try:
-        await step
+        await step(channel)
     except ChannelPreconditionFailed as error:
         raise TopologyMismatch(
             f"{what} exists with other arguments: {_words(error)}; delete it, or set a policy that agrees"
@@ -138,10 +163,8 @@ async def _meet(what: str, step: Any, mode: str) -> None:
     except ChannelClosed as error:
         if "ACCESS_REFUSED" not in str(error):
             raise
-        done = "declared" if mode == "declare" else "checked"
-        raise TopologyMismatch(
-            f"{what} cannot be {done}: {_words(error)}; see the permissions in docs/operations.md"
-        ) from error
+        return error
+    return None
 
 
 def _words(error: Exception) -> str:

@@ -97,6 +97,7 @@ def queues_line(findings: list[Finding], mode: str) -> Line:
     """Missing ones are created at the start, unless the daemon is told only to look."""
     wrong = [finding for finding in findings if finding.state in {State.DIFFERS, State.REFUSED}]
     missing = [finding for finding in findings if finding.state is State.MISSING]
+    hidden = [finding for finding in findings if finding.state is State.HIDDEN]
     unchecked = any(finding.state is State.UNCHECKED for finding in findings)
     if wrong:
         told = "; ".join(f"{finding.kind} {finding.name}: {finding.detail}" for finding in wrong)
@@ -120,6 +121,9 @@ def queues_line(findings: list[Finding], mode: str) -> Line:
             "queues",
             f"{len(missing)} of {len(findings)} queues and exchanges are missing; the daemon creates them at its start",
         )
+    if hidden:
+        told = ", ".join(finding.name for finding in hidden)
+        return warning("queues", f"this user may not look at {told}: they may be missing", PERMISSIONS)
     told = "they exist; arguments not checked (no configure permission)" if unchecked else "all as they should be"
     return ok("queues", f"{len(findings)} queues and exchanges: {told}")
 

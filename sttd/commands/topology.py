@@ -28,6 +28,7 @@ ADVICE: Final = {
     State.MISSING: "what is missing: `sttd topology declare` creates it",
     State.DIFFERS: "what differs cannot be changed in place: let the queue run empty, delete it, then `sttd topology declare`",
     State.REFUSED: "what is refused: see the permissions in docs/operations.md",
+    State.HIDDEN: "what is hidden may or may not exist: to look at a queue a user needs a permission on it, such as write",
     State.UNCHECKED: "to compare arguments as well, run this as a user with configure permission",
 }
 

@@ -6,7 +6,7 @@ Imports aio_pika, sttd and, inside functions, consumer.bus.topology, which needs
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -15,6 +15,7 @@ from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelClosed, ChannelNotFoundEntity, ChannelPreconditionFailed
 
 from sttd.commands.broker import words
+from sttd.errands import refused
 
 if TYPE_CHECKING:
     from sttd.consumer.bus.topology import Topology
@@ -32,6 +33,7 @@ class State(StrEnum):
     MISSING = "missing"
     DIFFERS = "differs"
     REFUSED = "refused"
+    HIDDEN = "hidden"  # this user may not look at it
 
 
 GOOD: Final = frozenset({State.OK, State.UNCHECKED, State.CREATED})
@@ -60,29 +62,44 @@ async def survey(connection: AbstractConnection, plan: Topology, *, declare: boo
 
 async def _look(connection: AbstractConnection, kind: str, name: str, part: Topology, *, declare: bool) -> Finding:
     """Passively first, which tells no more than existence; declaring again what exists compares the arguments and changes nothing."""
-    refusal = await _refusal(connection, part, passive=True)
-    missing = isinstance(refusal, ChannelNotFoundEntity)
-    if missing and not declare:
-        return Finding(kind, name, State.MISSING)
-    if refusal is not None and not missing:
-        return Finding(kind, name, State.REFUSED, words(refusal))
+    found = await _seen(connection, kind, name, part)
+    if found.state is State.REFUSED or (found.state is not State.OK and not declare):
+        return found
     refusal = await _refusal(connection, part, passive=False)
     if refusal is None:
-        return Finding(kind, name, State.CREATED if missing else State.OK)
+        return Finding(kind, name, State.CREATED if found.state is State.MISSING else State.OK)
     if isinstance(refusal, ChannelPreconditionFailed):
         return Finding(kind, name, State.DIFFERS, _difference(refusal))
-    if declare or "ACCESS_REFUSED" not in words(refusal):
+    if declare or not refused(refusal):
         return Finding(kind, name, State.REFUSED, words(refusal))
     return Finding(kind, name, State.UNCHECKED, "exists; arguments not checked (no configure permission)")
 
 
-async def _refusal(connection: AbstractConnection, part: Topology, *, passive: bool) -> BaseException | None:
+async def _seen(connection: AbstractConnection, kind: str, name: str, part: Topology) -> Finding:
+    hidden: list[str] = []
+    refusal = await _refusal(connection, part, passive=True, hidden=lambda _what, said: hidden.append(said))
+    if isinstance(refusal, ChannelNotFoundEntity):
+        return Finding(kind, name, State.MISSING)
+    if refusal is not None:
+        return Finding(kind, name, State.REFUSED, words(refusal))
+    if hidden:
+        return Finding(kind, name, State.HIDDEN, f"this user may not look at it: {hidden[0]}")
+    return Finding(kind, name, State.OK)
+
+
+async def _refusal(
+    connection: AbstractConnection,
+    part: Topology,
+    *,
+    passive: bool,
+    hidden: Callable[[str, str], None] = lambda _what, _said: None,
+) -> BaseException | None:
     """What the broker has against it: the error that closed the channel. A lost connection is raised."""
     from sttd.consumer.bus.topology import ensure  # noqa: PLC0415 - commands import the daemon lazily
     from sttd.consumer.errors import TopologyMismatch  # noqa: PLC0415 - the same
 
     try:
-        await ensure(connection, part, "check" if passive else "declare")
+        await ensure(connection, part, "check" if passive else "declare", hidden)
     except TopologyMismatch as error:
         return error.__cause__ or error
     except ChannelClosed as error:  # an exclusive queue of somebody else's, for one

@@ -21,6 +21,7 @@ from sttd.commands import main
 from sttd.schemas import names
 from tests.support.broker import wait_until
 from tests.support.daemon import DaemonProcess
+from tests.support.gateway import GatewayProcess
 from tests.support.notes import GROCERIES, note, spoken
 from tools.rabbitmq import Node
 
@@ -101,16 +102,23 @@ def daemon(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dae
 
 @pytest.mark.parametrize("user", ["bot", "gateway"])
 async def test_who_asks_gets_answers_and_may_cancel(user: str, site: Site, daemon: DaemonProcess) -> None:
-    """Request, own reply queue, the look at a queue's depth, the cancel: all that a caller does."""
+    """Request, own reply queue, the look at both lanes, the cancel: all that a caller does."""
     async with Client(site.url(user)) as client:
+        assert (await client.queue_state()).consumers == 1
+        assert (await client.queue_state(names.REQUESTS_BULK)).waiting == 0
         answer = await client.transcribe(note(text=GROCERIES).path, timeout=30)
     assert spoken(answer.text) == spoken(GROCERIES)
     with pika.BlockingConnection(pika.URLParameters(site.url(user))) as connection:
         channel = connection.channel()
         channel.confirm_delivery()
-        assert channel.queue_declare(names.REQUESTS, passive=True).method.message_count == 0
         channel.basic_publish(names.CONTROL_EXCHANGE, "", b'{"cancel": "some-note"}')
     assert not daemon.lines("control_refused")
+
+
+def test_the_gateway_is_healthy(site: Site, daemon: DaemonProcess, tmp_path: Path) -> None:
+    """Compose starts nothing behind a gateway that is not: it looks at the queue with its own user."""
+    with GatewayProcess(site.url("gateway"), tmp_path / "gateway") as gateway:
+        assert gateway.wait_health(200).json()["status"] == "ok"
 
 
 async def test_the_daemon_needs_no_configure_right_on_queues_that_exist(
@@ -121,6 +129,7 @@ async def test_the_daemon_needs_no_configure_right_on_queues_that_exist(
     try:
         checking.wait_ready()
         assert not checking.lines("control_refused")
+        assert not checking.lines("topology_hidden")
         assert daemon.stop() == 0
         async with Client(site.url("bot")) as client:
             assert spoken((await client.transcribe(note(text=GROCERIES).path, timeout=30)).text) == spoken(GROCERIES)
@@ -200,6 +209,7 @@ ASKING = [
     ("makes one of the daemon's queues", declaring("stt.new")),
     ("writes dead letters", publishing("stt.dlx")),
     ("writes retries", publishing("stt.retry.10s")),
+    ("feeds the queue from elsewhere", lambda channel: channel.queue_bind("stt.requests", "stt.control")),
     ("hears cancels", lambda channel: channel.queue_bind("amq.gen-x", "stt.control")),
 ]
 FORBIDDEN: list[tuple[str, str, Attempt]] = [
@@ -214,8 +224,10 @@ FORBIDDEN: list[tuple[str, str, Attempt]] = [
     ("operator", "reads replies", reading("stt.replies")),
     ("operator", "makes a queue", declaring("stt.new")),
     ("operator", "deletes dead letters with their queue", deleting("stt.dead")),
-    ("operator", "writes dead letters", publishing("stt.dlx")),
+    ("operator", "empties a queue", lambda channel: channel.queue_purge("stt.requests")),
+    ("operator", "feeds one queue from another", lambda channel: channel.queue_bind("stt.requests", "stt.dlx")),
     ("scaler", "reads requests", reading("stt.requests")),
+    ("scaler", "empties the queue", lambda channel: channel.queue_purge("stt.requests")),
     ("scaler", "asks something", publishing("")),
     ("scaler", "makes a queue", declaring("stt.new")),
 ]
@@ -241,6 +253,7 @@ def test_nobody_enters_another_vhost(user: str, site: Site) -> None:
         pass
 
 
-def test_the_scaler_sees_how_many_notes_wait(site: Site, daemon: DaemonProcess) -> None:
-    """KEDA asks with a passive declaration, for which RabbitMQ wants no permission."""
-    assert depth(site.url("scaler"), names.REQUESTS) >= 0
+@pytest.mark.parametrize("queue", [names.REQUESTS, names.REQUESTS_BULK])
+def test_the_scaler_sees_how_many_notes_wait(queue: str, site: Site, daemon: DaemonProcess) -> None:
+    """KEDA asks with a passive declaration, for which RabbitMQ wants some permission since 4.2.6."""
+    assert depth(site.url("scaler"), queue) >= 0

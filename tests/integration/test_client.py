@@ -184,6 +184,20 @@ async def test_a_missing_request_queue_is_said_at_once_and_with_the_next_step(br
         assert "0 in flight" in repr(client)
 
 
+async def test_a_user_who_may_not_look_is_told_so_and_may_ask_all_the_same(broker: Broker) -> None:
+    """RabbitMQ 4.2.6 and later refuse a look without any permission on the queue. Earlier versions show it to everybody."""
+    own = r"^sttd\.client\..*$"
+    url = broker.add_user(f"blind-{broker.vhost}", "p", configure=own, write=r"^amq\.default$", read=own)
+
+    async with FakeDaemon(broker.amqp_url), Client(url) as client:
+        if broker.looks_are_free:
+            assert (await client.queue_state()).consumers == 1
+        else:
+            with pytest.raises(errors.NotVisible, match=r"may not look at queue stt\.requests: .* such as write"):
+                await client.queue_state()
+        assert (await client.transcribe(b"note", timeout=20)).text
+
+
 async def test_a_full_queue_is_not_a_timeout(broker: Broker) -> None:
     """With reject-publish the broker nacks: the caller may try again later, and knows that nothing was queued."""
     full = {"x-max-length": 1, "x-overflow": "reject-publish"}

@@ -14,7 +14,8 @@ from sttd.commands.check_line import ok
 from sttd.commands.exit_codes import Exit
 from tests.support.broker import Broker
 
-SERVING = ("^$", r"^(amq\.default|stt\.dlx|stt\.retry\..*)$", r"^stt\.(requests(\.bulk)?|suspect)$")
+LOOKING = r"stt\.control|stt\.dead|stt\.replies(\.dead)?"
+SERVING = ("^$", rf"^(amq\.default|stt\.dlx|stt\.retry\..*|{LOOKING})$", r"^stt\.(requests(\.bulk)?|suspect)$")
 HOST = {"model", "decoder", "compute", "cores", "memory", "side port"}
 
 
@@ -59,6 +60,8 @@ def test_a_host_that_can_serve_says_so_and_nothing_is_left_on_the_broker(broker:
         | HOST
     )
     assert told.pop("model") == "warning"
+    # RabbitMQ 4 takes messages of 16 MiB unless configured, the daemon bodies of 20 MiB.
+    assert told.pop("message size") == ("ok" if broker.version < (4,) else "warning")
     assert set(told.values()) == {"ok"}
     assert broker.queues() == []
 
@@ -106,6 +109,23 @@ def test_a_user_who_may_only_serve_is_enough_where_the_daemon_only_looks(
     assert lines["permissions"]["status"] == "ok"
     assert "not checked (no configure permission)" in lines["queues"]["detail"]
     assert lines["cancels"]["status"] == "warning"
+
+
+@pytest.mark.usefixtures("broker_only")
+def test_what_the_user_may_not_look_at_keeps_nobody_from_serving(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RabbitMQ 4.2.6 and later hide what a user has no permission on; it may be there all the same."""
+    declare()
+    configure, write, read = SERVING
+    url = broker.add_user(
+        f"u-{broker.vhost}", "p", configure=configure, write=write.replace(f"|{LOOKING}", ""), read=read
+    )
+    monkeypatch.setenv("STTD_AMQP_URL", url)
+    monkeypatch.setenv("STTD_TOPOLOGY", "check")
+    code, lines = run()
+    assert code == Exit.OK
+    assert ("may not look at" in lines["queues"]["detail"]) is not broker.looks_are_free
 
 
 @pytest.mark.usefixtures("broker_only")

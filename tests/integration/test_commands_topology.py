@@ -70,10 +70,10 @@ def test_a_queue_with_other_arguments_is_named_with_the_first_that_differs(broke
 def test_check_says_what_it_could_not_compare_without_configure_permission(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The daemon's own user in production may not configure; existence is all that he can see."""
+    """The daemon's own user in production may not configure; existence is all that can be seen then."""
     run("declare")
     monkeypatch.setenv(
-        "STTD_AMQP_URL", broker.add_user(f"reader-{broker.vhost}", "p", configure="^$", write="^$", read="^$")
+        "STTD_AMQP_URL", broker.add_user(f"reader-{broker.vhost}", "p", configure="^$", write="^stt", read="^$")
     )
     code, lines, err = run("check")
     assert (code, len(lines)) == (Exit.OK, THINGS)
@@ -85,6 +85,19 @@ def test_check_says_what_it_could_not_compare_without_configure_permission(
     code, lines, err = run("declare")
     assert (code, {line.split()[0] for line in lines}) == (Exit.TOPOLOGY, {"refused"})
     assert "docs/operations.md" in err
+
+
+def test_check_says_what_this_user_may_not_look_at(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is known of it, so it is not well; and it is not missing either. RabbitMQ before 4.2.6 hides nothing."""
+    run("declare")
+    monkeypatch.setenv("STTD_AMQP_URL", broker.add_user(f"blind-{broker.vhost}", "p", configure="", write="", read=""))
+    code, lines, err = run("check")
+    if broker.looks_are_free:
+        assert (code, {line.split()[0] for line in lines}) == (Exit.OK, {"ok"})
+        return
+    assert (code, {line.split()[0] for line in lines}) == (Exit.TOPOLOGY, {"hidden"})
+    assert all("this user may not look at it" in line for line in lines)
+    assert "a permission on it, such as write" in err
 
 
 def test_the_names_in_the_settings_are_the_names_that_are_looked_for(

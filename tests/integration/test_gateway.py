@@ -22,6 +22,7 @@ from tools.rabbitmq import Node
 pytestmark = pytest.mark.timeout(90)
 
 StartGateway = Callable[..., GatewayProcess]
+USERS = Path(__file__).parents[2] / "deploy" / "rabbitmq" / "users.json"
 
 
 @pytest.fixture
@@ -62,6 +63,23 @@ def talk(gateway: GatewayProcess, *pieces: bytes, until: bytes = b"\r\n\r\n", se
         while until not in answer and (data := connection.recv(65_536)):
             answer += data
         return answer
+
+
+def test_a_gateway_whose_user_may_not_look_at_the_queue_is_healthy_and_says_so(
+    start: StartGateway, broker: Broker
+) -> None:
+    """RabbitMQ 4.2.6 and later hide a queue from users without a permission on it; notes are taken all the same."""
+    own = r"^sttd\.client\..*$"
+    url = broker.add_user(f"blind-{broker.vhost}", "p", configure=own, write=r"^amq\.default$", read=own)
+    with broker.connect() as connection:
+        connection.channel().basic_consume("stt.requests", lambda *_: None)
+        connection.process_data_events()
+        gateway = start(url)
+        assert gateway.wait_health(200).json()["status"] == "ok"
+        assert gateway.wait_health(200).json()["status"] == "ok"
+    told = gateway.lines("queue_unseen")
+    assert len(told) == (0 if broker.looks_are_free else 1)
+    assert all("may not look at queue stt.requests" in line["reason"] for line in told)
 
 
 def test_health_is_503_without_a_daemon_and_without_a_broker(own_node: Node, tmp_path: Path) -> None:
@@ -211,10 +229,11 @@ def test_a_caller_who_hangs_up_cancels_by_message_id(start: StartGateway, broker
 @pytest.mark.parametrize("may_cancel", [True, False])
 def test_the_documented_permissions_are_enough(start: StartGateway, broker: Broker, *, may_cancel: bool) -> None:
     """With the line of docs/operations.md it looks, asks and cancels; without leave to cancel it does the rest all the same."""
-    write = r"^(amq\.default|stt\.control)$" if may_cancel else r"^amq\.default$"
-    url = broker.add_user(
-        f"{broker.vhost}-bot", "pw", configure=r"^sttd\.client\..*$", write=write, read=r"^sttd\.client\..*$"
-    )
+    line = json.loads(USERS.read_text(encoding="utf-8"))["users"]["gateway"]
+    rights = {right: line[right] for right in ("configure", "read", "write")}
+    if not may_cancel:
+        rights["write"] = rights["write"].replace(r"|stt\.control", "")
+    url = broker.add_user(f"{broker.vhost}-gateway", "pw", **rights)
     with broker.connect() as connection:
         channel = connection.channel()
         channel.exchange_declare("stt.control", "fanout", durable=True)

@@ -15,10 +15,12 @@ from tests.support.broker import Broker
 PLAN = topology.build()
 
 
-async def ensure(url: str, mode: Literal["declare", "check"], plan: topology.Topology = PLAN) -> None:
-    """Declare or check on a connection of its own."""
+async def ensure(url: str, mode: Literal["declare", "check"], plan: topology.Topology = PLAN) -> list[str]:
+    """Declare or check on a connection of its own; returns what the user may not look at."""
+    hidden: list[str] = []
     async with await aio_pika.connect(url) as connection:
-        await topology.ensure(connection, plan, mode)
+        await topology.ensure(connection, plan, mode, lambda what, _said: hidden.append(what))
+    return hidden
 
 
 async def refused(url: str, mode: Literal["declare", "check"]) -> str:
@@ -113,7 +115,24 @@ async def test_without_configure_rights_declaring_says_so_and_checking_works(bro
     assert "secret-x" not in message
 
     await ensure(broker.amqp_url, "declare")
-    await ensure(url, "check")
+    assert await ensure(url, "check") == []
+
+
+async def test_what_a_user_may_not_look_at_is_told_and_the_rest_is_looked_at(broker: Broker) -> None:
+    """4.2.6 and later refuse the look, earlier versions never do. What is missing beyond the refusal is still an error."""
+    url = broker.add_user(
+        f"{broker.user}-narrow", "secret-x", configure="^$", write="^$", read=r"^stt\.(requests|retry.*)$"
+    )
+    await ensure(broker.amqp_url, "declare")
+
+    hidden = await ensure(url, "check")
+
+    seen = {"queue stt.requests", *(f"{kind} {name}" for kind in ("exchange", "queue") for name in names.RETRY_QUEUES)}
+    everything = [*(f"exchange {name}" for name in PLAN.exchanges), *(f"queue {queue.name}" for queue in PLAN.queues)]
+    assert hidden == ([] if broker.looks_are_free else [what for what in everything if what not in seen])
+    with broker.connect() as connection:
+        connection.channel().queue_delete(names.RETRY_QUEUES[-1])
+    assert f"queue {names.RETRY_QUEUES[-1]} does not exist" in await refused(url, "check")
 
 
 async def test_renamed_queues_are_declared_beside_the_others(broker: Broker) -> None:

@@ -15,6 +15,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, Self
 from urllib.parse import quote, unquote, urlsplit
 
@@ -23,6 +24,7 @@ import pika.exceptions
 
 HTTP_SECONDS = 10.0
 POLL_SECONDS = 0.05
+LOOKS_NEED_PERMISSION = (4, 2, 6)
 
 
 class Endpoint(Protocol):
@@ -106,6 +108,18 @@ class Broker:
         self.user = self.vhost
         self.password = f"secret-{secrets.token_hex(8)}"
         self._users: list[str] = []
+
+    @cached_property
+    def version(self) -> tuple[int, ...]:
+        """RabbitMQ's version, `(4, 3, 6)`: for tests of what differs between versions."""
+        with self.connect() as connection:  # the management API does not tell it just after a start
+            told = str(connection._impl.server_properties["version"])
+        return tuple(int(part) for part in told.partition("-")[0].split("."))
+
+    @property
+    def looks_are_free(self) -> bool:
+        """Whether a user without any permission may look at a queue or an exchange: until 4.2.6."""
+        return self.version < LOOKS_NEED_PERMISSION
 
     @property
     def amqp_url(self) -> str:

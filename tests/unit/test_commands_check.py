@@ -68,6 +68,7 @@ def test_a_job_must_end_before_the_broker_takes_it_away(seconds: float, status: 
         ([State.OK, State.MISSING], "declare", Status.OK, "creates them"),
         ([State.OK, State.MISSING], "check", Status.FAILED, "missing"),
         ([State.UNCHECKED], "check", Status.OK, "not checked"),
+        ([State.OK, State.HIDDEN], "check", Status.WARNING, "may not look at q"),
         ([State.DIFFERS, State.MISSING], "declare", Status.FAILED, "queue q: why"),
         ([State.REFUSED], "declare", Status.FAILED, "queue q: why"),
     ],

@@ -1,6 +1,6 @@
 """`python -m tools.rabbitmq run -- CMD...` gives CMD a broker in STTD_AMQP_URL; `install` only makes sure that one can be had.
 
-Exit code: CMD's own (128 + n if signal n ended it); 69 if no broker can be had.
+Both take `--version`: 3.10, 4.0 or 4.3. Exit code: CMD's own (128 + n if signal n ended it); 69 if no broker can be had.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import sys
 import time
 from types import FrameType
 
-from tools.rabbitmq import install
+from tools.rabbitmq import install, roots
 from tools.rabbitmq.errors import NodeError
+from tools.rabbitmq.host import Programs
 from tools.rabbitmq.node import DEFAULT_BASE, Node
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -51,8 +52,8 @@ class Signals:
         self.command.send_signal(number)
 
 
-def run(command: list[str], *, show_url: bool = False) -> int:
-    """Run the command with a broker; returns the exit code."""
+def run(command: list[str], *, version: str | None = None, show_url: bool = False) -> int:
+    """Run the command with a broker of this version; returns the exit code."""
     if os.environ.get("STTD_AMQP_URL"):
         try:
             os.execvp(command[0], command)  # noqa: S606 - the command is the caller's own
@@ -60,7 +61,7 @@ def run(command: list[str], *, show_url: bool = False) -> int:
             return _not_found(command, error)
     signals = Signals()
     try:
-        node = Node()
+        node = Node(version=version)
         try:
             _start(node)
             if show_url:
@@ -76,11 +77,16 @@ def run(command: list[str], *, show_url: bool = False) -> int:
 
 
 def _start(node: Node) -> None:
-    sys.stderr.write(f"starting a private RabbitMQ under {os.path.relpath(DEFAULT_BASE)}/ ... ")
+    sys.stderr.write(f"starting a private {named(node.programs)} under {os.path.relpath(DEFAULT_BASE)}/ ... ")
     sys.stderr.flush()
     began = time.monotonic()
     node.start()
     sys.stderr.write(f"ready in {time.monotonic() - began:.1f} s\n")
+
+
+def named(programs: Programs | None) -> str:
+    """What it is, with the version that was got: other Debians move on."""
+    return "RabbitMQ in a container" if programs is None else f"RabbitMQ {programs.version}"
 
 
 def _attend(node: Node, command: list[str], signals: Signals) -> int:
@@ -104,16 +110,18 @@ def main() -> int:
     """Parse the command line and do what it says."""
     parser = argparse.ArgumentParser(prog="python -m tools.rabbitmq", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("install", help="make sure that a broker can be had")
+    installer = verbs.add_parser("install", help="make sure that a broker can be had, and say which")
     runner = verbs.add_parser("run", help="run a command with a broker in STTD_AMQP_URL")
+    for verb in (installer, runner):
+        verb.add_argument("--version", choices=roots.SUITES, help="default: TEST_BROKER's, else this machine's own")
     runner.add_argument("--show-url", action="store_true", help="print how other terminals reach the broker")
     runner.add_argument("command", nargs="+", metavar="CMD", help="put -- before it")
     arguments = parser.parse_args()
     try:
         if arguments.verb == "install":
-            install.ensure()
+            sys.stderr.write(f"{named(install.ensure(arguments.version))}\n")
             return 0
-        return run(arguments.command, show_url=arguments.show_url)
+        return run(arguments.command, version=arguments.version, show_url=arguments.show_url)
     except NodeError as error:
         sys.stderr.write(f"error: {error}\n")
         return EX_UNAVAILABLE

@@ -1,4 +1,4 @@
-"""The node as processes of this machine: the installed rabbitmq-server and a port mapper (epmd) of its own.
+"""The node as processes of this machine: rabbitmq-server, installed or in a directory of its own, and a port mapper (epmd).
 
 The server script is called directly, because the distribution's wrapper changes to the user rabbitmq and its directories.
 """
@@ -10,13 +10,13 @@ import os
 import shutil
 import signal
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 from tools.rabbitmq.errors import NodeError
 from tools.rabbitmq.guard import MARKER
 from tools.rabbitmq.plan import LOOPBACK, Plan
 
-SCRIPTS = (Path("/usr/lib/rabbitmq/bin"), *sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin")))
 # The default process and atom tables are sized for servers; these start in half the time and with less memory.
 ERLANG_ARGS = "+P 65536 +t 1048576 +sbwt none +sbwtdcpu none +sbwtdio none"
 LOOPBACK_DISTRIBUTION = "-kernel inet_dist_use_interface {127,0,0,1}"
@@ -24,22 +24,52 @@ LOOPBACK_DISTRIBUTION = "-kernel inet_dist_use_interface {127,0,0,1}"
 SHUTDOWN_MS = 1000
 
 
-def scripts() -> Path | None:
-    """The directory of RabbitMQ's scripts, None where it is not installed."""
-    found = [folder for folder in SCRIPTS if (folder / "rabbitmq-server").is_file()]
-    return found[0] if found and shutil.which("erl") and shutil.which("epmd") else None
+# Programs and configuration of the other Debian take the place of this one's, for this process and its children only. Everything
+# else is where it was, and so is the process id: each word here becomes the next.
+SWAP = 'mount --bind "$1/etc" /etc && mount --bind "$1/usr" /usr && shift && exec "$@"'
+
+
+@dataclass(frozen=True)
+class Programs:
+    """RabbitMQ's programs: this machine's own, or those of the Debian in the directory `root`."""
+
+    root: Path = Path("/")
+
+    @property
+    def version(self) -> str:
+        """As the package has it, `4.3.6`; `unknown` where it cannot be seen."""
+        found = sorted(folder.name for folder in self._libraries())
+        return found[-1].removeprefix("rabbitmq_server-") if found else "unknown"
+
+    def there(self) -> bool:
+        """Whether they are installed."""
+        return bool(self._scripts()) and all(shutil.which(name) or self.root != Path("/") for name in ("erl", "epmd"))
+
+    def command(self, script: str, *words: str) -> list[str]:
+        """The command line that runs one of RabbitMQ's scripts, or epmd."""
+        folder = Path("/") / self._scripts()[0].relative_to(self.root)
+        return self._swapped([script if script == "epmd" else str(folder / script), *words])
+
+    def _swapped(self, words: list[str]) -> list[str]:
+        if self.root == Path("/"):
+            return words
+        return ["unshare", "--mount", "--", "/bin/sh", "-c", SWAP, "sttd-rabbitmq", str(self.root), *words]
+
+    def _libraries(self) -> list[Path]:
+        return list((self.root / "usr/lib/rabbitmq/lib").glob("rabbitmq_server-*"))
+
+    def _scripts(self) -> list[Path]:
+        folders = [self.root / "usr/lib/rabbitmq/bin", *(folder / "sbin" for folder in self._libraries())]
+        return [folder for folder in folders if (folder / "rabbitmq-server").is_file()]
 
 
 class HostBackend:
     """Two child processes: the Erlang VM and its epmd. Both carry the plan's marker in their environment."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, programs: Programs) -> None:
         """Write the configuration; nothing is started yet."""
-        folder = scripts()
-        if folder is None:
-            raise NodeError("rabbitmq-server is not installed; run `python3 -m tools.rabbitmq install`")
         self._plan = plan
-        self._scripts = folder
+        self._programs = programs
         self._log = plan.directory / "node.log"
         self._epmd: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
@@ -59,9 +89,9 @@ class HostBackend:
         if self._epmd is None or self._epmd.poll() is not None:
             # In the foreground, as a child: left to itself, Erlang starts one that outlives every node.
             self._epmd = self._spawn(
-                [shutil.which("epmd") or "epmd", "-port", str(self._plan.epmd_port), "-address", LOOPBACK]
+                self._programs.command("epmd", "-port", str(self._plan.epmd_port), "-address", LOOPBACK)
             )
-        self._server = self._spawn([str(self._scripts / "rabbitmq-server")])
+        self._server = self._spawn(self._programs.command("rabbitmq-server"))
 
     def stop(self, timeout: float) -> None:
         """Shut down in order; after `timeout` seconds with force."""
@@ -98,7 +128,7 @@ class HostBackend:
     def rabbitmqctl(self, *args: str) -> str:
         """Run rabbitmqctl against this node (about a second); returns its output, raises `NodeError`."""
         environment = self._environment() | {"RABBITMQ_CTL_ERL_ARGS": LOOPBACK_DISTRIBUTION}
-        command = [str(self._scripts / "rabbitmqctl"), *args]
+        command = self._programs.command("rabbitmqctl", *args)
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - fixed program
         if done.returncode:
             raise NodeError(f"rabbitmqctl {' '.join(args)}: {done.stderr.strip() or done.stdout.strip()}")

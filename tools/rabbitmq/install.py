@@ -1,80 +1,51 @@
-"""Makes sure that a broker can be had: the installed one, else apt-get as root, else Docker, else an error with the next step.
+"""Makes sure that a broker can be had, and says which programs run it.
 
-An installation never starts a broker of the system, now or at the next boot.
+Without a version: the installed one, else apt-get as root, else Docker, else an error with the next step. Another version than
+the machine's own comes from another Debian (roots.py).
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Literal
+import platform
+from typing import Final
 
-from tools.rabbitmq import container, host
+from tools.rabbitmq import apt, container, host, roots
 from tools.rabbitmq.errors import NodeError
 
+VARIABLE: Final = "TEST_BROKER"
+"""The environment variable with the version; not `STTD_...`, which would be a setting of the product."""
+
 PACKAGE = "rabbitmq-server"
-POLICY = Path("/usr/sbin/policy-rc.d")
-SYSTEMD = Path("/run/systemd/system")
 NEXT_STEP = (
     "no RabbitMQ here, and none can be installed. One of these helps: set STTD_AMQP_URL to a broker of yours;"
     f" install it (`sudo apt-get install {PACKAGE}`); or start Docker and run this again"
 )
 
-Kind = Literal["host", "container"]
 
+def ensure(version: str | None = None) -> host.Programs | None:
+    """What a node runs from, installed if need be; None: a container. `version`: None means `TEST_BROKER`'s, or any.
 
-def ensure() -> Kind:
-    """How a node can be run here, installing rabbitmq-server if need be; raises `NodeError`."""
-    if host.scripts():
-        return "host"
-    reason = apt_install(PACKAGE) if os.geteuid() == 0 and shutil.which("apt-get") else ""
-    if host.scripts():
-        return "host"
+    Raises `NodeError`.
+    """
+    version = version or os.environ.get(VARIABLE) or None
+    if version is not None and version not in roots.SUITES:
+        raise NodeError(f"there is no RabbitMQ {version} here, only {', '.join(roots.SUITES)}")
+    if version is not None and not _own(version):
+        return host.Programs(roots.ensure(version))
+    reason = "" if host.Programs().there() else apt.install(PACKAGE)
+    if host.Programs().there():
+        return host.Programs()
     if container.available():
-        return "container"
-    raise NodeError(NEXT_STEP + (f"\napt-get said: {reason}" if reason else ""))
+        return None
+    raise NodeError(f"{NEXT_STEP}\napt-get said: {reason}")
 
 
-def apt_install(package: str) -> str:
-    """Install a package of the distribution; returns what apt-get said if that failed, else an empty string."""
-    sys.stderr.write(f"installing {package} with apt-get (once; about a minute)\n")
-    get = ["apt-get", "-qq", "-y", "-o", "DPkg::Lock::Timeout=300"]
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    with services_stay_down(package, "epmd.socket"):
-        # A failing update is no reason to stop: the lists may be good enough.
-        _quietly([*get, "update"], environment)
-        return _quietly([*get, "install", "--no-install-recommends", package], environment)
-
-
-@contextlib.contextmanager
-def services_stay_down(*units: str) -> Iterator[None]:
-    """Forbid the packages' scripts to start services, as Debian's policy-rc.d allows, and undo it afterwards."""
-    added = not POLICY.exists()
-    if added:
-        POLICY.write_text("#!/bin/sh\nexit 101\n")
-        POLICY.chmod(0o755)
+def _own(version: str) -> bool:
+    """Whether this machine's own RabbitMQ is of that version, or would be if it were installed."""
+    if host.Programs().there():
+        return host.Programs().version.startswith(f"{version}.")
     try:
-        yield
-    finally:
-        if added:
-            POLICY.unlink(missing_ok=True)
-        if SYSTEMD.is_dir():
-            _quietly(["systemctl", "disable", *units], dict(os.environ))
-
-
-def _quietly(command: list[str], environment: dict[str, str]) -> str:
-    done = subprocess.run(  # noqa: S603 - fixed programs
-        command,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    return "\n".join(done.stdout.splitlines()[-5:]) or f"exit code {done.returncode}" if done.returncode else ""
+        return platform.freedesktop_os_release().get("VERSION_CODENAME") == roots.SUITES[version]
+    except OSError:  # a system that does not say what it is
+        return False

@@ -91,7 +91,7 @@ class Daemon:
         self._reporter = BusReporter(self._metrics, self._health, settings.broker)
         self._main = AmqpPublisher(self._link("publish"), self._reporter, settings.publish_seconds)
         self._direct = AmqpPublisher(self._link("direct"), self._reporter, settings.publish_seconds)
-        self._publisher = SplitPublisher(self._main, self._direct)
+        self._publisher = SplitPublisher(self._main, self._direct, looks=settings.check_requester)
 
     async def live(self) -> ExitCode:
         """Go through the four phases. A failure of a part drains too, then exits with its code."""
@@ -253,7 +253,6 @@ class Daemon:
     def _handler(self, references: References, decoder: DecoderPool, engine: WhisperTranscriber) -> Handler:
         settings = self._settings
         defaults = Defaults(settings.language, settings.beam_size, settings.condition_on_previous_text)
-        requester_there = self._publisher.requester_there if settings.check_requester else None
         return Handler(
             self._publisher,
             references,
@@ -263,7 +262,7 @@ class Daemon:
             self._metrics,
             self._cancels,
             FailPoints(settings.failpoint),
-            requester_there,
+            self._publisher.requester_there,
         )
 
     def _rules(self) -> Rules:

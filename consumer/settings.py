@@ -163,8 +163,9 @@ class Settings(BaseSettings):
     )
 
     check_requester: bool = Field(
-        default=False,
-        description="Before the work, ask the broker whether a direct reply-to requester is still there; costs a round trip.",
+        default=True,
+        description="Before the work and before the answer, ask the broker whether a requester on direct reply-to is still there: "
+        "a round trip each.",
     )
 
     side_host: str = Field(default="127.0.0.1", description="Address of metrics and health.")

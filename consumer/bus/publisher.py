@@ -15,6 +15,7 @@ from typing import Any
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelNotFoundEntity, DeliveryError, PublishError
+from aiormq.exceptions import ConnectionInternalError
 from pamqp.commands import Basic, Queue
 
 from sttd.consumer.bus.link import Link, Loss, lost_as, open_channel
@@ -24,6 +25,7 @@ from sttd.schemas import names
 
 DEFAULT_EXCHANGE = "amq.default"  # its name in the broker's words
 UNWRITABLE = (ValueError, TypeError, OverflowError, struct.error)  # what pamqp raises on values that AMQP cannot hold
+LOOK_SECONDS = 2.0  # a look takes a millisecond; a broker in trouble must not hold up what does not need the look
 BLOCKED_LOOK = 1.0  # s between two looks at whether the broker has blocked us
 
 
@@ -52,6 +54,7 @@ class AmqpPublisher:
         self._confirm_seconds = confirm_seconds
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
+        self._looks: AbstractChannel | None = None
         self._open = asyncio.Event()
         self._turns: dict[str, _Turn] = {}
         self._watch: asyncio.Task[None] | None = None
@@ -74,7 +77,7 @@ class AmqpPublisher:
 
     def _ended(self) -> None:
         self._open.clear()
-        self._channel = self._connection = None
+        self._channel = self._looks = self._connection = None
         if self._watch is not None:
             self._watch.cancel()
 
@@ -97,20 +100,26 @@ class AmqpPublisher:
 
     async def exists(self, queue: str) -> bool:
         """Tell whether this queue is there; True also when the broker cannot be asked: work is not refused on a guess."""
-        if self._connection is None:
-            return True
         try:
-            async with asyncio.timeout(self._confirm_seconds):
-                # A channel of its own: asking for what is not there closes it.
-                channel = await self._connection.channel(publisher_confirms=False)
-                underlay: Any = await channel.get_underlay_channel()  # its abstract class does not show `rpc`
-                await underlay.rpc(_Look(queue=queue, passive=True))
-                await channel.close()
-        except ChannelNotFoundEntity:
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self._open.wait()
+                await self._look(queue)
+        except (
+            ChannelNotFoundEntity,
+            ConnectionInternalError,
+        ):  # 541: a direct reply-to address of a node that nobody knows
             return False
         except (TimeoutError, *CONNECTION_EXCEPTIONS):
             return True
         return True
+
+    async def _look(self, queue: str) -> None:
+        if self._connection is None:
+            return
+        if self._looks is None or self._looks.is_closed:  # asking for what is not there closes it
+            self._looks = await self._connection.channel(publisher_confirms=False)
+        underlay: Any = await self._looks.get_underlay_channel()  # its abstract class does not show `rpc`
+        await underlay.rpc(_Look(queue=queue, passive=True))
 
     async def _publish_confirmed(self, message: Outgoing) -> None:
         try:

@@ -46,7 +46,10 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One publish. `message_id` is fresh for replies: aiormq finds the publish that a return belongs to by it."""
+    """One publish. `message_id` is fresh for replies: aiormq finds the publish that a return belongs to by it.
+
+    `mandatory`: it is an error when nobody is there to get it.
+    """
 
     routing_key: str
     body: bytes

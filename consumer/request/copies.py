@@ -28,7 +28,7 @@ def reply(delivery: Delivery, body: Transcript | Failure | Progress) -> Outgoing
         timestamp=datetime.now(UTC),
         type=TYPE_OF[type(body)],
         headers={names.REPLY_ID_HEADER: delivery.reply_id} | delivery.trace,
-        mandatory=not delivery.direct_reply and not isinstance(body, Progress),
+        mandatory=not isinstance(body, Progress),
     )
 
 

@@ -15,6 +15,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from sttd.consumer.bus import direct_address
 from sttd.consumer.bus.seam import Incoming
 from sttd.consumer.errors import RequestFailed, StaleDelivery
 from sttd.consumer.timeline import Timeline
@@ -26,7 +27,7 @@ DANGEROUS_DELIVERIES = 2
 SUSPECT_DELIVERIES = 3  # alone in hand a death is mostly its own, but the host can also have killed the worker
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _LONGEST_TRACE_STATE = 512
-_SERVER_NAMED = ("amq.gen-", f"{names.DIRECT_REPLY_TO}.")  # what brokers name for callers; every other amq.* is refused
+_SERVER_NAMED = "amq.gen-"  # what brokers name for callers, beside direct reply-to; every other amq.* is refused
 
 
 class State(StrEnum):
@@ -182,16 +183,19 @@ class Delivery:
 
     @property
     def direct_reply(self) -> bool:
-        """Whether the reply goes to RabbitMQ's pseudo queue, which a mandatory publish on 3.x always returns."""
-        return self.target.startswith(f"{names.DIRECT_REPLY_TO}.")
+        """Whether the reply goes to RabbitMQ's pseudo queue, which keeps nothing for a requester who has gone."""
+        return self.target.startswith(direct_address.PREFIX)
 
     @property
     def target_forbidden(self) -> bool:
-        """Whether a reply there would loop, hide a dead letter, or reach into the broker's own names."""
+        """Whether a reply there would loop, hide a dead letter, or reach into the broker's own names.
+
+        A direct reply-to address that no broker gave is refused here, before anybody looks at it: the look would cost the connection.
+        """
         target = self.target
         if target in self.rules.forbidden_targets or target.startswith(names.CONTROL_EXCHANGE):
             return True
-        return target.startswith("amq.") and not target.startswith(_SERVER_NAMED)
+        return target.startswith("amq.") and not target.startswith(_SERVER_NAMED) and not direct_address.genuine(target)
 
     @cached_property
     def attempt(self) -> int:

@@ -86,7 +86,7 @@ def poison(delivery: Delivery) -> Verdict:
 
 
 def nobody_waits(delivery: Delivery) -> Verdict:
-    """The requester's direct reply-to is gone: no engine time is spent; what he would have been told is parked."""
+    """The requester's direct reply-to is gone: no engine time is spent; what it would have been told is parked."""
     told = copies.failure(delivery, ErrorCode.CANCELLED, "the requester has gone", {})
     return Verdict("failed", ErrorCode.CANCELLED, copy=copies.parked(copies.reply(delivery, told), delivery))
 

@@ -112,17 +112,17 @@ def test_word_timestamps_and_progress_arrive_when_asked_for(broker: Broker) -> N
     assert {answer.properties.type for answer in client.answers[:-1]} <= {"stt.progress.v1"}
 
 
-async def test_no_work_is_done_for_a_requester_who_has_gone_if_asked_to_look(start_daemon: Any, broker: Broker) -> None:
-    """With STTD_CHECK_REQUESTER a note whose direct reply-to is gone costs no engine time; what it would have been told is parked."""
+async def test_no_work_is_done_for_a_requester_who_has_gone(start_daemon: Any, broker: Broker) -> None:
+    """A note whose direct reply-to is gone costs no engine time; what its requester would have been told is parked."""
     with Rpc(broker.amqp_url, DIRECT) as client:
-        daemon: DaemonProcess = start_daemon(check_requester="true").wait_ready()
+        daemon: DaemonProcess = start_daemon().wait_ready()
         assert spoken(client.ask(note(text=GROCERIES).path.read_bytes(), correlation_id="here").body["text"]) == spoken(
             GROCERIES
         )
         assert daemon.stop() == 0
         client.send(note(text=GROCERIES).path.read_bytes(), correlation_id="gone")
         client.flush()
-    second: DaemonProcess = start_daemon(check_requester="true").wait_ready()
+    second: DaemonProcess = start_daemon().wait_ready()
 
     await wait_until(lambda: broker.depth("stt.replies.dead") == 1, 20)
 

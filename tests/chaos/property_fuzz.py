@@ -48,7 +48,7 @@ FUZZ_EXCHANGE = (
     "fuzz.anything"  # a fanout in front of the request queue: whatever routing key a stranger's binding brings in
 )
 FUZZ_REPLIES = "fuzz.replies"
-DIRECT = b"amq.rabbitmq.reply-to."  # an answer to such an address goes to nobody's queue, and a forged one closes a connection
+DIRECT = b"amq.rabbitmq.reply-to."  # forged: nobody's
 OPTIONS = (
     "language",
     "languages",
@@ -85,11 +85,6 @@ class Shot:
     def is_request(self) -> bool:
         """Whether the daemon owes it an end; a message to the control exchange has none."""
         return self.exchange != "stt.control"
-
-    @property
-    def ends_unseen(self) -> bool:
-        """Whether its end may be in no queue: a direct reply."""
-        return DIRECT in self.message.property_bytes
 
 
 class Generator:
@@ -223,7 +218,7 @@ def _deep(depth: int) -> bytes:
 
 @dataclass
 class Volley:
-    """What became of requests: `confirmed`, or `unknown` where the broker refused a neighbour and closed, or their end is unseen."""
+    """What became of requests: `confirmed`, or `unknown` where the broker refused a neighbour and closed."""
 
     confirmed: int = 0
     unknown: int = 0

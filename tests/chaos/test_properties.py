@@ -75,7 +75,7 @@ def _fire_all(broker: Broker, profile: Profile) -> Volley:
         shots = [generator.draw() for _ in range(VOLLEY)]
         with Pipeline(broker.amqp_url) as pipeline:
             confirmed, words = pipeline.fire(shots)
-        owed = [known and not shot.ends_unseen for shot, known in zip(shots, confirmed, strict=True) if shot.is_request]
+        owed = [known for shot, known in zip(shots, confirmed, strict=True) if shot.is_request]
         sent.confirmed += sum(owed)
         sent.unknown += len(owed) - sum(owed)
         sent.refused += [words] if words else []

@@ -192,15 +192,27 @@ async def test_two_publishes_under_one_message_id_are_told_apart(bus: Bus) -> No
     assert await bus.take(names.REPLIES) == [b"%d" % number for number in range(100)]
 
 
-async def test_a_direct_reply_arrives_without_mandatory(bus: Bus) -> None:
-    """With it RabbitMQ 3.x would return a reply that the caller has (row 49)."""
+@pytest.mark.parametrize("mandatory", [True, False])
+async def test_a_direct_reply_arrives_once_and_is_not_returned(bus: Bus, mandatory: bool) -> None:
+    """RabbitMQ 3.10 and 4.0 return a mandatory one although the caller has it (row 49)."""
     caller = await bus.caller()
 
-    await bus.publisher.publish(to(caller.address, b"answer", mandatory=False))
+    await bus.publisher.publish(to(caller.address, b"answer", mandatory=mandatory))
 
     assert await caller.received() == b"answer"
+
+
+async def test_an_answer_to_a_requester_who_has_gone_is_not_taken_for_delivered(bus: Bus) -> None:
+    """Every version of RabbitMQ confirms it; progress may be lost, an answer may not."""
+    caller, other = await bus.caller(), await bus.caller()
+    caller.leave()
+
     with pytest.raises(Unroutable):
-        await bus.publisher.publish(to(caller.address, b"again"))
+        await bus.publisher.publish(to(caller.address, b"answer"))
+    await bus.publisher.publish(to(caller.address, b"progress", mandatory=False))
+
+    await bus.publisher.publish(to(other.address, b"for another"))
+    assert await other.received() == b"for another"
 
 
 async def test_a_deleted_queue_is_consumed_again(bus: Bus) -> None:

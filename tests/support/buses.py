@@ -9,11 +9,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
+from uuid import uuid4
 
 import pika
 from pydantic import SecretStr
 
 from sttd.consumer.bus import topology
+from sttd.consumer.bus.direct import SplitPublisher
 from sttd.consumer.bus.intake import AmqpIntake
 from sttd.consumer.bus.link import Link
 from sttd.consumer.bus.publisher import AmqpPublisher
@@ -34,7 +36,11 @@ class Caller(Protocol):
     address: str
 
     async def received(self) -> bytes:
-        """The body of the one reply that he got."""
+        """The body of the one reply that arrived."""
+        ...
+
+    def leave(self) -> None:
+        """Disconnect."""
         ...
 
 
@@ -131,12 +137,15 @@ class _MemoryBus:
 
 class _MemoryCaller:
     def __init__(self, broker: MemoryBroker) -> None:
-        self.address = "amq.rabbitmq.reply-to.g1h2.key"
+        self.address = f"{names.DIRECT_REPLY_TO}.{uuid4()}"
         self._broker = broker
 
     async def received(self) -> bytes:
         (stored,) = self._broker.direct[self.address]
         return stored.body
+
+    def leave(self) -> None:
+        self._broker.left.add(self.address)
 
 
 class _RealBus:
@@ -148,7 +157,8 @@ class _RealBus:
         self.incoming: asyncio.Queue[Incoming] = asyncio.Queue()
         self.orphaned = 0
         self.amqp_publisher = AmqpPublisher(self._link("publish"), self.watcher, CONFIRM_SECONDS)
-        self.publisher: Publisher = self.amqp_publisher
+        self.direct_publisher = AmqpPublisher(self._link("direct"), self.watcher, CONFIRM_SECONDS)
+        self.publisher: Publisher = SplitPublisher(self.amqp_publisher, self.direct_publisher, looks=True)
         self.intake = AmqpIntake(
             self._link("consume"),
             topology.build(),
@@ -168,12 +178,13 @@ class _RealBus:
 
     async def start(self) -> None:
         self._tasks["consume"] = asyncio.create_task(self.intake.run())
-        await self.watcher.until(lambda: self.watcher.connects("consume") == 1)
+        self._tasks["direct"] = asyncio.create_task(self.direct_publisher.run())
+        await self.watcher.until(lambda: self.watcher.connects("consume") == self.watcher.connects("direct") == 1)
         await self.up()
 
     async def close(self) -> None:
         for caller in self._callers:
-            caller.close()
+            caller.leave()
         for task in self._tasks.values():
             task.cancel()
         await asyncio.wait(self._tasks.values())
@@ -194,12 +205,12 @@ class _RealBus:
         self.broker.publish(queue, b"first")
 
     async def lose_connections(self) -> None:
-        async def close_both() -> None:
+        async def close_all() -> None:
             # The management API learns of a connection about a second after it was made.
-            await self.broker.wait_until(lambda: sum(map(_is_ours, self.broker.connections())) >= 2)
+            await self.broker.wait_until(lambda: sum(map(_is_ours, self.broker.connections())) >= len(self._tasks))
             self.broker.close_connections()
 
-        await self._and_back(close_both, "consume", "publish")
+        await self._and_back(close_all, *self._tasks)
 
     async def delete(self, queue: str) -> None:
         async def gone() -> None:
@@ -255,8 +266,9 @@ class _RealCaller:
         (body,) = self._replies
         return body
 
-    def close(self) -> None:
-        self._connection.close()
+    def leave(self) -> None:
+        if self._connection.is_open:
+            self._connection.close()
 
 
 def memory_bus() -> Bus:

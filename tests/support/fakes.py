@@ -40,6 +40,9 @@ HEARD = Transcription(
     language_probability=1.0,
 )
 SILENCE = Transcription(segments=[], language="ru", language_probability=1.0)
+DIRECT_ADDRESS = "amq.rabbitmq.reply-to.g1h2AA9yZXBseUAxMzM4MzgzNDAAAAPnAAAAAGsHUJc=.HuNSVSWQzfzkt7pQJ44FTQ=="
+"""A direct reply-to address as RabbitMQ 4.3.6 gave it."""
+
 RULES = Rules(
     reply_queue="stt.replies",
     lanes=("stt.requests", "stt.requests.bulk"),

@@ -203,12 +203,13 @@ class MemoryIntake:
 
 
 class MemoryBroker:
-    """The broker. `queues` may be read by tests; `direct` holds what went to direct reply-to addresses."""
+    """The broker. `queues` may be read by tests; `direct` holds what went to direct reply-to addresses, but for those that `left`."""
 
     def __init__(self) -> None:
         """Empty and up."""
         self.queues: dict[str, MemoryQueue] = {}
         self.direct: dict[str, list[Stored]] = defaultdict(list)
+        self.left: set[str] = set()
         self.steps: list[tuple[str, str]] = []
         self.intakes: list[MemoryIntake] = []
         self.up = asyncio.Event()
@@ -280,9 +281,10 @@ class MemoryBroker:
         """Put a message where it belongs. Raises `Unroutable`, or `Unconfirmed` for a full queue."""
         stored = Stored(message.body, _properties(message), message.type)
         if message.routing_key.startswith(DIRECT) and not message.exchange:
-            self.direct[message.routing_key].append(stored)
-            if message.mandatory:  # delivered, and returned all the same: RabbitMQ 3.x
-                raise Unroutable(f"no queue takes {message.routing_key!r}")
+            if message.routing_key not in self.left:
+                self.direct[message.routing_key].append(stored)
+            elif message.mandatory:
+                raise Unroutable("the requester has gone")
             return
         bound = self._bindings[message.exchange] if message.exchange else [message.routing_key]
         found = [self.queues[name] for name in bound if name in self.queues]

@@ -15,7 +15,7 @@ from sttd.schemas.codes import DeadReason, ErrorCode
 from sttd.schemas.options import from_headers
 from sttd.schemas.reply import Progress
 from sttd.schemas.request import Properties, parse
-from tests.support.fakes import RULES, FakeSettler
+from tests.support.fakes import DIRECT_ADDRESS, RULES, FakeSettler
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 HOSTILE = {
@@ -58,13 +58,14 @@ def test_a_reply_carries_nothing_that_could_be_answered_again() -> None:
     assert set(answer.headers) == {names.REPLY_ID_HEADER}
 
 
-def test_progress_and_direct_replies_are_not_mandatory() -> None:
-    """Neither is worth parking; a direct one is returned by RabbitMQ 3.x although it arrives."""
+def test_progress_may_be_lost_and_an_answer_may_not() -> None:
+    """Progress is not worth parking."""
     progress = Progress(correlation_id=None, message_id=None, fraction=0.5, text="")
-    direct = in_hand(reply_to="amq.rabbitmq.reply-to.g1h2.key")
+    direct = in_hand(reply_to=DIRECT_ADDRESS)
 
     assert not copies.reply(in_hand(reply_to="bot"), progress).mandatory
-    assert not copies.reply(direct, copies.failure(direct, ErrorCode.EXPIRED, "late", {})).mandatory
+    assert not copies.reply(direct, progress).mandatory
+    assert copies.reply(direct, copies.failure(direct, ErrorCode.EXPIRED, "late", {})).mandatory
 
 
 @pytest.mark.parametrize("kind", ["retry", "dead"])

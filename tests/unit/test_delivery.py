@@ -17,7 +17,7 @@ from sttd.schemas import names
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.reply import reply_id
 from sttd.schemas.request import Properties
-from tests.support.fakes import RULES, FakeSettler
+from tests.support.fakes import DIRECT_ADDRESS, RULES, FakeSettler
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 
@@ -146,6 +146,8 @@ def test_a_retried_request_without_a_message_id_keeps_its_reply_id() -> None:
         "stt.control",
         "stt.control.worker-1",
         "amq.rabbitmq.reply-to",
+        "amq.rabbitmq.reply-to.",
+        "amq.rabbitmq.reply-to.X.Y",
         "amq.rabbitmq.log",
         "amq.direct",
         "amq.",
@@ -159,16 +161,16 @@ def test_targets_that_would_loop_or_reach_into_the_broker_are_forbidden(target: 
 
 @pytest.mark.parametrize(
     "target",
-    [None, "stt.replies", "bot.answers", "amq.gen-JzTY", "amq.rabbitmq.reply-to.g1h2.key", "stt.requests.mine"],
+    [None, "stt.replies", "bot.answers", "amq.gen-JzTY", DIRECT_ADDRESS, "stt.requests.mine"],
 )
 def test_callers_queues_and_what_the_broker_names_for_them_are_allowed(target: str | None) -> None:
     """Pika's RPC pattern (an exclusive, server-named queue) and direct reply-to must work."""
     assert not in_hand(reply_to=target).target_forbidden
 
 
-def test_only_direct_reply_to_is_published_without_mandatory() -> None:
-    """RabbitMQ 3.x returns every mandatory publish there, also the ones that it delivers (measured on 3.10.8)."""
-    assert in_hand(reply_to="amq.rabbitmq.reply-to.g1h2.key").direct_reply
+def test_a_direct_reply_is_told_by_its_address() -> None:
+    """It goes over a connection of its own."""
+    assert in_hand(reply_to=DIRECT_ADDRESS).direct_reply
     assert not in_hand(reply_to="amq.gen-JzTY").direct_reply
     assert not in_hand().direct_reply
 

@@ -24,11 +24,19 @@ from sttd.schemas.codes import ErrorCode
 from sttd.schemas.reference import Reference
 from sttd.schemas.reply import REPLY, Failure, Progress, Transcript
 from sttd.schemas.request import Properties
-from tests.support.fakes import HEARD, SILENCE, SOUND, Desk, FakeDecoder, FakeTranscriber, StuckPublisher
+from tests.support.fakes import (
+    DIRECT_ADDRESS,
+    HEARD,
+    SILENCE,
+    SOUND,
+    Desk,
+    FakeDecoder,
+    FakeTranscriber,
+    StuckPublisher,
+)
 from tests.support.memory_bus import Fault, MemoryBroker, Stored
 from tests.support.object_store import FakeStore
 
-DIRECT = "amq.rabbitmq.reply-to.g1h2.key"
 LAST = {names.ATTEMPT_HEADER: 4}
 NOTE = {"reply_to": "bot", "correlation_id": "1", "message_id": "m-1"}
 
@@ -323,14 +331,25 @@ async def test_an_unroutable_reply_is_parked_before_the_ack(desk: Desk) -> None:
     assert parked.headers["sttd-reply-to"] == "gone"
 
 
-async def test_a_direct_reply_is_published_once_and_never_parked(desk: Desk) -> None:
-    """Mandatory would be returned although it arrives, and the caller's answer would lie in two places (row 49)."""
-    ask(desk, reply_to=DIRECT)
+async def test_a_direct_reply_is_published_once(desk: Desk) -> None:
+    """It is not parked as well: the caller's answer would lie in two places (row 49)."""
+    ask(desk, reply_to=DIRECT_ADDRESS)
 
     await desk.handle()
 
-    assert desk.broker.steps == [("publish", DIRECT), ("confirm", DIRECT), ("ack", "stt.requests")]
-    assert len(desk.broker.direct[DIRECT]) == 1
+    assert desk.broker.steps == [("publish", DIRECT_ADDRESS), ("confirm", DIRECT_ADDRESS), ("ack", "stt.requests")]
+    assert len(desk.broker.direct[DIRECT_ADDRESS]) == 1
+
+
+async def test_a_direct_reply_to_a_requester_who_has_gone_is_parked(desk: Desk) -> None:
+    """Who left while the work went on can still be given the answer by an operator (row 49)."""
+    desk.broker.left.add(DIRECT_ADDRESS)
+    ask(desk, reply_to=DIRECT_ADDRESS)
+
+    verdict = await desk.handle()
+
+    assert verdict.outcome == "completed"
+    assert desk.only("stt.replies.dead").headers["sttd-reply-to"] == DIRECT_ADDRESS
 
 
 @pytest.mark.parametrize("fault", [Fault.NACK, Fault.HANG])

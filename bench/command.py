@@ -22,8 +22,8 @@ from bench import figures, machine, report, run, scenarios, workload
 from bench.models import ROOT, Model
 from bench.stage import ENVIRONMENTS, Bench, Peer
 from bench.table import LADDER, PEERS
-from sttd.consumer import log
 from sttd.consumer.settings import usable_cores
+from sttd.service import log
 
 QUICK: Final = run.Plan(rounds=1, seconds=6, loads=("closed:1", "closed:8", "poisson:75", "burst:20"))
 LADDER_LOADS: Final = ("closed:8",)

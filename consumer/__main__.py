@@ -10,9 +10,10 @@ import logging
 import os
 import sys
 
-from sttd.consumer import log, settings
+from sttd.consumer import settings
 from sttd.consumer.engine import environment
 from sttd.consumer.errors import SettingsError
+from sttd.service import log
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from sttd.consumer import memory, signals
+from sttd.consumer import memory
 from sttd.consumer.audio.pool import DecoderPool
 from sttd.consumer.bus import header_guard, topology
 from sttd.consumer.bus.direct import SplitPublisher
@@ -43,6 +43,7 @@ from sttd.consumer.side_port.metrics import Metrics
 from sttd.consumer.side_port.server import SideServer
 from sttd.consumer.tracing import choice as tracing
 from sttd.consumer.watched import PartEnded, cancelled, raise_if_ended
+from sttd.service.signals import on_stop
 
 ENGINE_SECONDS = 3.0  # s that threads in the middle of a window get to notice that the daemon closes
 CLOSE_SECONDS = 10.0  # s for closing everything after the drain; what hangs longer is left to the end of the process
@@ -56,7 +57,7 @@ async def serve(settings: Settings) -> ExitCode:
     for sentence in removed():
         log.warning(sentence, action="removed_setting")
     stop = asyncio.Event()
-    with header_guard.installed(), signals.on_stop(lambda number: _ask_to_stop(stop, number.name)):
+    with header_guard.installed(), on_stop(lambda number: _ask_to_stop(stop, number.name)):
         try:
             daemon = Daemon(settings, stop)
         except SettingsError as error:  # of those that other parts read: OTEL_*

@@ -18,6 +18,7 @@ from sttd.consumer.errors import SettingsError
 from sttd.consumer.failpoints import FailPoints
 from sttd.schemas import languages, names, reference
 from sttd.schemas.problems import problems
+from sttd.service import broker_address
 
 REMOVED: Final = {
     "STTD_DECODER_CONTEXT": "on real models it cost more time than it saved, and errors; STTD_ENCODER_CONTEXT remains",
@@ -233,24 +234,12 @@ class Settings(BaseSettings):
     @field_validator("amqp_url")
     @classmethod
     def _amqp_scheme(cls, value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().startswith(("amqp://", "amqps://")):
-            raise ValueError("must start with amqp:// or amqps://")
-        try:
-            address = urlsplit(value.get_secret_value())
-            host, _port = address.hostname, address.port
-        except ValueError:  # its own words quote what it took for the port: often the end of a password
-            host = None
-        if not host:
-            raise ValueError(
-                "must be amqp://user:password@host:port/vhost, with / # ? @ in a password written as %2F %23 %3F %40"
-            )
-        return value
+        return broker_address.checked(value)
 
     @property
     def broker(self) -> str:
         """The broker's address for people: no user, no password."""
-        parts = urlsplit(self.amqp_url.get_secret_value())
-        return f"{parts.hostname}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}{parts.path or '/'}"
+        return broker_address.shown(self.amqp_url)
 
     @property
     def public_model(self) -> str:

@@ -11,8 +11,9 @@ import sys
 from typing import Final
 
 from sttd.errors import SettingsInvalid
-from sttd.gateway import app, log, settings
+from sttd.gateway import app, settings
 from sttd.gateway.server import CannotListen
+from sttd.service import log
 
 WRONG_SETTING = 2
 

@@ -7,11 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
 
 import structlog
 
@@ -20,10 +15,9 @@ from sttd.gateway import routes
 from sttd.gateway.broker import Broker
 from sttd.gateway.forms import Limits
 from sttd.gateway.room import Room
-from sttd.gateway.server import Server
+from sttd.gateway.server import GatewayServer
 from sttd.gateway.settings import GatewaySettings
-
-STOPPING: Final = (signal.SIGTERM, signal.SIGINT)
+from sttd.service.signals import on_stop
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +38,7 @@ class Gateway:
             model=settings.public_model,
         )
         app = routes.build(endpoints, settings.tokens)
-        self._server = Server(settings.gateway_host, settings.gateway_port, app, settings.gateway_drain_seconds)
+        self._server = GatewayServer(settings.gateway_host, settings.gateway_port, app, settings.gateway_drain_seconds)
 
     async def serve(self) -> None:
         """Run until a signal. Raises `CannotListen`."""
@@ -52,7 +46,7 @@ class Gateway:
         await self._server.start()
         log.info("the gateway listens", action="listening", url=self._server.url, model=self._settings.public_model)
         self._warn()
-        with _on_stop(stop):
+        with on_stop(lambda _: stop.set()):
             async with self._broker.running():
                 await self._run(stop)
                 log.info(
@@ -92,24 +86,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-@contextmanager
-def _on_stop(stop: asyncio.Event) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-
-    def received(number: int) -> None:
-        if stop.is_set():
-            os._exit(128 + number)
-        stop.set()
-
-    for number in STOPPING:
-        loop.add_signal_handler(number, received, number)
-    try:
-        yield
-    finally:
-        for number in STOPPING:
-            loop.remove_signal_handler(number)
 
 
 async def serve(settings: GatewaySettings) -> None:

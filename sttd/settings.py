@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -16,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sttd.errors import SettingsInvalid
 from sttd.schemas import names
 from sttd.schemas.problems import problems
+from sttd.service import broker_address
 
 CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
 
@@ -46,22 +46,12 @@ class ClientSettings(BaseSettings):
     @field_validator("amqp_url")
     @classmethod
     def _amqp_address(cls, value: SecretStr) -> SecretStr:
-        try:
-            parts = urlsplit(value.get_secret_value())
-            usable = parts.scheme in {"amqp", "amqps"} and bool(parts.hostname) and parts.port != 0
-        except ValueError:  # its text quotes the URL, and with it the password
-            usable = False
-        if not usable:
-            raise ValueError(
-                "must be an amqp:// or amqps:// URL with a host; special characters in user and password percent-encoded"
-            )
-        return value
+        return broker_address.checked(value)
 
     @property
     def broker(self) -> str:
         """The broker's address for people: no user, no password."""
-        parts = urlsplit(self.amqp_url.get_secret_value())
-        return f"{parts.hostname}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}{parts.path or '/'}"
+        return broker_address.shown(self.amqp_url)
 
 
 def load(**given: Any) -> ClientSettings:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from sttd import Client, errors
-from sttd.gateway import door, log, openapi, routes, shapes, static, wishes, work
+from sttd.gateway import door, openapi, routes, shapes, static, wishes, work
 from sttd.gateway.broker import Broker
 from sttd.gateway.events import Story
 from sttd.gateway.forms import Form, Limits
@@ -21,6 +21,7 @@ from sttd.gateway.settings import GatewaySettings, SettingsWrong, load
 from sttd.schemas import examples
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.reply import Progress
+from sttd.service import log
 
 TOKENS = ("first-token-123456", "second-token-12345")
 

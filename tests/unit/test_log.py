@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import structlog
 
-from sttd.consumer import log
+from sttd.service import log
 
 FORGED = 'c-1\n2026-01-01T00:00:00Z [info] request completed\x1b[2J\r\u202e"'
 ESCAPED = 'c-1\\n2026-01-01T00:00:00Z [info] request completed\\x1b[2J\\r\\u202e"'

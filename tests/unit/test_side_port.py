@@ -171,7 +171,7 @@ async def test_signals_stay_the_daemons_own(server: SideServer, http: httpx.Asyn
 
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler or callable(signal.getsignal(signal.SIGINT))
-    assert not server._server or not server._server._captured_signals
+    assert not server._server._captured_signals
 
 
 async def test_a_thousand_idle_sockets_keep_nobody_out(server: SideServer, http: httpx.AsyncClient) -> None:
@@ -182,7 +182,6 @@ async def test_a_thousand_idle_sockets_keep_nobody_out(server: SideServer, http:
     answer = await http.get("/metrics")
 
     assert answer.status_code == 200
-    assert server._server is not None
     assert len(server._server.server_state.connections) <= MAX_CONNECTIONS
     for _, writer in idle:
         writer.transport.abort()
@@ -207,7 +206,6 @@ async def test_a_kept_connection_outlives_the_deadline_of_its_requests(
     """The deadline is per request: a scraper that keeps its connection is not cut off between two scrapes."""
     monkeypatch.setattr("sttd.consumer.side_port.server.REQUEST_SECONDS", 0.2)
     await http.get("/metrics")
-    assert server._server is not None
     (connection,) = server._server.server_state.connections
 
     loop = asyncio.get_running_loop()

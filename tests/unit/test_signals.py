@@ -10,11 +10,11 @@ import sys
 
 import pytest
 
-from sttd.consumer.signals import STOPPING, on_stop
+from sttd.service.signals import STOPPING, on_stop
 
 TWICE = """
 import asyncio, os, signal
-from sttd.consumer.signals import on_stop
+from sttd.service.signals import on_stop
 
 async def main():
     told = asyncio.Event()

@@ -1,6 +1,6 @@
 """SIGTERM and SIGINT as a context manager: the first one asks for a drain, the second one ends the process at once.
 
-Imports the standard library only; what "stop" means is the caller's business.
+What "stop" means is for the caller to decide.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def on_stop(callback: Callable[[signal.Signals], None]) -> Iterator[None]:
 
     def received(number: signal.Signals) -> None:
         if seen:
-            # Whoever asks twice does not want to wait; unacked messages are redelivered, so nothing is lost.
+            # A second signal ends the process at once; unacked messages are redelivered, so nothing is lost.
             os._exit(128 + number)
         seen.append(number)
         callback(number)

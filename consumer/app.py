@@ -37,7 +37,7 @@ from sttd.consumer.request.worker import Worker
 from sttd.consumer.service_manager import ServiceManager
 from sttd.consumer.settings import Settings, removed
 from sttd.consumer.side_port import app as side_app
-from sttd.consumer.side_port.health import Health
+from sttd.consumer.side_port.health import DaemonHealth
 from sttd.consumer.side_port.history import History
 from sttd.consumer.side_port.metrics import Metrics
 from sttd.consumer.side_port.server import SideServer
@@ -87,7 +87,7 @@ class Daemon:
         self._history = History(self._metrics)
         self._cancels = Cancels()
         self._manager = ServiceManager.from_environment(os.environ)
-        self._health = Health(("accepting", "model", "publisher", "consumer"), on_change=self._on_check)
+        self._health = DaemonHealth(("accepting", "model", "publisher", "consumer"), on_change=self._on_check)
         self._plan = topology.build(settings.request_queue, settings.reply_queue)
         self._reporter = BusReporter(self._metrics, self._health, settings.broker)
         self._main = AmqpPublisher(self._link("publish"), self._reporter, settings.publish_seconds)

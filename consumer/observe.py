@@ -9,8 +9,8 @@ import asyncio
 
 import structlog
 
-from sttd.consumer.engine.files.progress import Progress
-from sttd.consumer.side_port.health import Health
+from sttd.consumer.engine.files.progress import DownloadProgress
+from sttd.consumer.side_port.health import DaemonHealth
 from sttd.consumer.side_port.history import EVERY, History
 from sttd.consumer.side_port.metrics import Metrics
 
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 class BusReporter:
     """Tells metrics, health and the log how the two connections are (the `BusObserver` of the daemon)."""
 
-    def __init__(self, metrics: Metrics, health: Health, broker: str = "") -> None:
+    def __init__(self, metrics: Metrics, health: DaemonHealth, broker: str = "") -> None:
         """All connections begin as not up. `broker`: its address for people."""
         self._metrics = metrics
         self._health = health
@@ -87,14 +87,14 @@ class BusReporter:
 class DownloadReporter:
     """Tells health and the log how far a model's download is."""
 
-    def __init__(self, health: Health, model: str) -> None:
+    def __init__(self, health: DaemonHealth, model: str) -> None:
         """`model`: as the settings name it."""
         self._health = health
         self._model = model
         self._tenth = -1
         self._source = ""
 
-    def tell(self, progress: Progress) -> None:
+    def tell(self, progress: DownloadProgress) -> None:
         """Hear from the download's thread: readiness says how far it is, the log says so at each whole tenth."""
         percent = 100 * progress.done // progress.total if progress.total else 0
         sentence = f"downloading {self._model}: {percent} % of {progress.total / 1e6:.0f} MB"

@@ -14,7 +14,7 @@ from sttd import Client
 from sttd.gateway import routes
 from sttd.gateway.broker import Broker
 from sttd.gateway.forms import Limits
-from sttd.gateway.room import Room
+from sttd.gateway.room import UploadRoom
 from sttd.gateway.server import GatewayServer
 from sttd.gateway.settings import GatewaySettings
 from sttd.service.signals import on_stop
@@ -32,7 +32,7 @@ class Gateway:
         self._broker = Broker(client, settings.gateway_max_queued)
         endpoints = routes.Endpoints(
             broker=self._broker,
-            room=Room(settings.gateway_memory_bytes, loop.time),
+            room=UploadRoom(settings.gateway_memory_bytes, loop.time),
             limits=Limits(settings.gateway_max_upload_bytes, settings.gateway_upload_seconds),
             timeout=settings.gateway_timeout,
             model=settings.public_model,

@@ -19,7 +19,7 @@ STALLED_SECONDS: Final = 3.0
 class Hold:
     """The room of one request. `uploading` is its time limit while it still reads; moving that to now ends the upload."""
 
-    def __init__(self, room: Room, now: float) -> None:
+    def __init__(self, room: UploadRoom, now: float) -> None:
         """Start empty."""
         self._room = room
         self.size = 0
@@ -43,7 +43,7 @@ class Hold:
             self.uploading.reschedule(0)
 
 
-class Room:
+class UploadRoom:
     """Room for `limit` bytes of audio in all requests together."""
 
     def __init__(self, limit: int, clock: Callable[[], float]) -> None:
@@ -90,4 +90,4 @@ class Room:
 
     def __repr__(self) -> str:
         """Live counts."""
-        return f"<Room: {self.used} of {self._limit} bytes in {len(self._holds)} requests>"
+        return f"<UploadRoom: {self.used} of {self._limit} bytes in {len(self._holds)} requests>"

@@ -21,7 +21,7 @@ from sttd.gateway import door, forms, openapi, shapes, static, wishes
 from sttd.gateway.broker import Broker
 from sttd.gateway.events import Events
 from sttd.gateway.problems import Problem, from_client
-from sttd.gateway.room import Hold, Room
+from sttd.gateway.room import Hold, UploadRoom
 from sttd.gateway.wishes import Task, Wish
 from sttd.gateway.work import running, settled, until_gone
 from sttd.options import Options
@@ -40,7 +40,7 @@ class Endpoints:
     """The endpoints and what they share. All are async: Starlette gives each plain function a thread."""
 
     broker: Broker
-    room: Room
+    room: UploadRoom
     limits: forms.Limits
     timeout: float
     model: str

@@ -21,7 +21,7 @@ from sttd import errands, errors, tracing
 from sttd.content import Audio, Content, content_of
 from sttd.control import Control
 from sttd.errands import QueueState
-from sttd.link import Link
+from sttd.link import ClientLink
 from sttd.options import CallOptions, Options
 from sttd.replies import Dropped, Pending, Replies
 from sttd.schemas.codes import ErrorCode
@@ -58,7 +58,7 @@ class Client:
         self._settings = load(amqp_url=url, request_queue=queue, timeout=timeout)
         self._replies = Replies()
         self._reply_queue = f"sttd.client.{uuid4()}"
-        self._link = Link(
+        self._link = ClientLink(
             self._settings,
             name=name,
             reply_queue=self._reply_queue,

@@ -14,7 +14,7 @@ import aio_pika
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelClosed
 
 from sttd import errors
-from sttd.link import GOODBYE_SECONDS, Link, is_cancelled, words
+from sttd.link import GOODBYE_SECONDS, ClientLink, is_cancelled, words
 from sttd.schemas import names
 from sttd.schemas.control import Cancel
 
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 class Control:
     """Sends cancels: at once and with an error if that fails, or later, as a courtesy that nobody waits for."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: ClientLink) -> None:
         """Nothing to send yet."""
         self._link = link
         self._leaving: dict[str, None] = {}

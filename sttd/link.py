@@ -63,7 +63,7 @@ class _Session:
     lost: asyncio.Event
 
 
-class Link:
+class ClientLink:
     """Keeps one connection, replaces it when it is lost, and republishes what was not confirmed.
 
     One connection serves both directions: there is no prefetch, so that acks held up behind a blocked publish stop no delivery.

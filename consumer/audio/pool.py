@@ -15,7 +15,7 @@ from sttd.consumer.audio.admission import Release, Room, nothing_held
 from sttd.consumer.audio.confine import EVERYTHING
 from sttd.consumer.audio.decoder import DecodedAudio, Pcm
 from sttd.consumer.audio.limits import DecodeLimits
-from sttd.consumer.audio.process import ChildLost, ChildProcess, Loss, NeedsRoom, child_command
+from sttd.consumer.audio.process import ChildLoss, ChildLost, ChildProcess, NeedsRoom, child_command
 from sttd.consumer.errors import AudioRejected, RequestFailed, StartupError
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.reply import AudioInfo
@@ -26,9 +26,9 @@ ROOM_SLACK: Final = 1.02
 _LONG_PCM_BYTES: Final = 2 * 1024 * 1024
 """A minute of sound; converting more than that would hold up the event loop by milliseconds."""
 _WORDS: Final = {
-    Loss.DIED: "the decoder died on this file, twice",
-    Loss.TIMED_OUT: "decoding took too long, twice",
-    Loss.PROTOCOL: "the decoder went wrong on this file, twice",
+    ChildLoss.DIED: "the decoder died on this file, twice",
+    ChildLoss.TIMED_OUT: "decoding took too long, twice",
+    ChildLoss.PROTOCOL: "the decoder went wrong on this file, twice",
 }
 
 
@@ -106,12 +106,14 @@ class DecoderPool:
             except BaseException:
                 release()
                 raise
-        raise AudioRejected(ErrorCode.AUDIO_UNREADABLE, _WORDS[Loss.PROTOCOL], {"decoder": Loss.PROTOCOL.value})
+        raise AudioRejected(
+            ErrorCode.AUDIO_UNREADABLE, _WORDS[ChildLoss.PROTOCOL], {"decoder": ChildLoss.PROTOCOL.value}
+        )
 
     async def _decode(self, audio: bytes, room_seconds: float, release: Release) -> DecodedAudio:
         """Two tries, in the second with a child that no file has touched. Raises `NeedsRoom` when the file is longer than its room."""
         async with self._permits:
-            loss = Loss.DIED
+            loss = ChildLoss.DIED
             for attempt in range(TRIES):
                 try:
                     pcm, info = await self._try(audio, room_seconds, fresh=attempt > 0)
@@ -137,8 +139,8 @@ class DecoderPool:
     async def _try(self, audio: bytes, room_seconds: float, *, fresh: bool) -> tuple[bytearray, AudioInfo]:
         child = await self._take(fresh=fresh)
         self._busy.add(child)
-        fate: Loss | None = (
-            Loss.CANCELLED
+        fate: ChildLoss | None = (
+            ChildLoss.CANCELLED
         )  # unless something else happens first: a cancelled child is busy with a file nobody wants
         try:
             decoded = await child.decode(audio, room_seconds)
@@ -159,7 +161,7 @@ class DecoderPool:
             child = self._idle.pop()
             if child.alive:
                 return child
-            self._lose(child, Loss.DIED)
+            self._lose(child, ChildLoss.DIED)
         self._refuse_when_closed()
         child = await self._start()
         if self._closed:  # while it was starting
@@ -177,10 +179,10 @@ class DecoderPool:
         except StartupError as error:
             raise RequestFailed(ErrorCode.INTERNAL_ERROR, error.message) from error
 
-    def _give_back(self, child: ChildProcess, fate: Loss | None) -> None:
+    def _give_back(self, child: ChildProcess, fate: ChildLoss | None) -> None:
         self._busy.discard(child)
         if fate is None and child.files >= self._limits.files_per_child:
-            fate = Loss.RECYCLED
+            fate = ChildLoss.RECYCLED
         if self._closed:
             self._end(child)
         elif fate is not None:
@@ -188,7 +190,7 @@ class DecoderPool:
         else:
             self._idle.append(child)
 
-    def _lose(self, child: ChildProcess, why: Loss) -> None:
+    def _lose(self, child: ChildProcess, why: ChildLoss) -> None:
         self._restarts += 1
         self._end(child)
         self._on_restart(why.value)

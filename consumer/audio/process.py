@@ -46,7 +46,7 @@ _REFUSALS: Final = {
 """What a child may say of a file."""
 
 
-class Loss(StrEnum):
+class ChildLoss(StrEnum):
     """Why a child is no more."""
 
     DIED = "died"
@@ -59,7 +59,7 @@ class Loss(StrEnum):
 class ChildLost(Exception):
     """The child is of no use any more; the file in hand may be the reason, or not."""
 
-    def __init__(self, loss: Loss) -> None:
+    def __init__(self, loss: ChildLoss) -> None:
         """Keep what became of it."""
         super().__init__(loss.value)
         self.loss = loss
@@ -137,11 +137,11 @@ class ChildProcess:
                 await self._send(audio, room_seconds)
                 return await self._collect(pcm_bytes(room_seconds))
         except TimeoutError:
-            raise ChildLost(Loss.TIMED_OUT) from None
+            raise ChildLost(ChildLoss.TIMED_OUT) from None
         except (OSError, asyncio.IncompleteReadError):
-            raise ChildLost(Loss.DIED) from None
+            raise ChildLost(ChildLoss.DIED) from None
         except (wire.WireError, ValidationError):
-            raise ChildLost(Loss.PROTOCOL) from None
+            raise ChildLost(ChildLoss.PROTOCOL) from None
 
     def kill(self) -> None:
         """End the child at once, whatever it is doing; `wait` afterwards."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sttd.consumer.engine.files import background, store
-from sttd.consumer.engine.files.progress import OnProgress, Progress
+from sttd.consumer.engine.files.progress import DownloadProgress, OnProgress
 from sttd.consumer.engine.model import loaded as models
 from sttd.consumer.engine.model.contexts import FULL, Contexts
 from sttd.consumer.engine.model.encoder import Setting as Encoder
@@ -93,7 +93,7 @@ def _settle() -> None:
 async def _fetched(model: str, cache: Path | None, on_progress: OnProgress) -> Path:
     cancelled = threading.Event()
 
-    def report(progress: Progress) -> None:
+    def report(progress: DownloadProgress) -> None:
         if cancelled.is_set():
             raise JobStopped("the download was cancelled")
         on_progress(progress)

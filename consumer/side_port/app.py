@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from sttd.consumer.side_port import page
-from sttd.consumer.side_port.health import Health
+from sttd.consumer.side_port.health import DaemonHealth
 from sttd.consumer.side_port.history import History
 from sttd.consumer.side_port.metrics import Metrics
 
@@ -27,7 +27,7 @@ class _Pages:
     """The endpoints; async although nothing awaits, since Starlette gives each plain function a thread."""
 
     metrics: Metrics
-    health: Health
+    health: DaemonHealth
     history: History
     model_name: Callable[[], str]
 
@@ -51,7 +51,9 @@ class _Pages:
         )
 
 
-def build(metrics: Metrics, health: Health, model_name: Callable[[], str], history: History | None = None) -> Starlette:
+def build(
+    metrics: Metrics, health: DaemonHealth, model_name: Callable[[], str], history: History | None = None
+) -> Starlette:
     """The app. `model_name()` gives what the operator calls the model, such as `base`."""
     pages = _Pages(metrics, health, history or History(metrics), model_name)
     return Starlette(

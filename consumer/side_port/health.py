@@ -26,7 +26,7 @@ class Check:
         return {"ok": self.ok, "reason": self.reason}
 
 
-class Health:
+class DaemonHealth:
     """Readiness is the sum of the checks; all begin as not ok, "starting".
 
     `on_change(check, ok, reason)` is called when a check turns, not when only its reason does (a download tells its
@@ -84,4 +84,4 @@ class Health:
     def __repr__(self) -> str:
         """Show what is missing."""
         missing = [name for name, check in self._checks.items() if not check.ok]
-        return f"<Health {self.status}, not ok: {', '.join(missing) or 'nothing'}>"
+        return f"<DaemonHealth {self.status}, not ok: {', '.join(missing) or 'nothing'}>"

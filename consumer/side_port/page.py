@@ -13,7 +13,7 @@ from html import escape
 from typing import Any, Final
 
 from sttd.consumer.side_port import plot
-from sttd.consumer.side_port.health import Health
+from sttd.consumer.side_port.health import DaemonHealth
 from sttd.consumer.side_port.history import EVERY, POINTS, History, Totals, totals
 from sttd.consumer.side_port.metrics import MOST_FAILURES, Ended, Metrics
 from sttd.schemas.codes import ErrorCode
@@ -91,7 +91,7 @@ PAGE: Final = """<!doctype html>
 """
 
 
-def render(metrics: Metrics, health: Health, history: History, model: str) -> str:
+def render(metrics: Metrics, health: DaemonHealth, history: History, model: str) -> str:
     """The page as it is now."""
     now = totals(metrics)
     return PAGE.format(

@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 from sttd.commands import bench_report
-from sttd.commands.bench_report import Heard
+from sttd.commands.bench_report import SideResult
 from sttd.commands.exit_codes import Exit
 from sttd.commands.extras import need_consumer
 from sttd.commands.terminal import leave, notes_bar, say
@@ -114,7 +114,7 @@ def _known(language: str) -> str:
     return language
 
 
-def _compare(asked: dict[str, Any], rounds: int, count: int) -> tuple[Heard, Heard]:
+def _compare(asked: dict[str, Any], rounds: int, count: int) -> tuple[SideResult, SideResult]:
     """Both sides loaded, then by turns. Ours says first which device and type its settings lead to; stock is given the same."""
     with ExitStack() as stack, notes_bar() as bar:
         shown = bar.add_task("loading", total=2 * rounds * count)
@@ -130,7 +130,7 @@ def _compare(asked: dict[str, Any], rounds: int, count: int) -> tuple[Heard, Hea
     return stock.heard, ours.heard
 
 
-def _show(stock: Heard, ours: Heard, *, as_json: bool) -> None:
+def _show(stock: SideResult, ours: SideResult, *, as_json: bool) -> None:
     found = bench_report.differences(stock.texts, ours.texts)
     if as_json:
         typer.echo(json.dumps(bench_report.as_json(stock, ours, found), ensure_ascii=False, indent=1))
@@ -148,7 +148,7 @@ class SideProcess:
 
     def __init__(self, side: str, asked: dict[str, Any]) -> None:
         """Start nothing yet."""
-        self.heard = Heard(side)
+        self.heard = SideResult(side)
         self._asked = asked | {"side": side}
 
     def __enter__(self) -> Self:

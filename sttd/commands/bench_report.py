@@ -18,7 +18,7 @@ _WORD: Final = re.compile(r"\w+")
 
 
 @dataclass
-class Heard:
+class SideResult:
     """One side: what it runs on, its rounds, its texts by file (of the last round), and lengths of the files in seconds."""
 
     side: str
@@ -84,7 +84,7 @@ def _changes(
         yield f"{' '.join(one[start:end]) or 'nothing'} -> {' '.join(other[begin:to]) or 'nothing'}"
 
 
-def table(stock: Heard, ours: Heard) -> Table:
+def table(stock: SideResult, ours: SideResult) -> Table:
     """Both sides and how many times better ours is."""
     shown = Table(
         title=f"{len(stock.seconds)} files, {stock.audio_seconds:,.0f} s of audio, median of {len(stock.wall)} rounds"
@@ -108,7 +108,7 @@ def table(stock: Heard, ours: Heard) -> Table:
     return shown
 
 
-def verdict(stock: Heard, found: Sequence[Difference]) -> list[str]:
+def verdict(stock: SideResult, found: Sequence[Difference]) -> list[str]:
     """The texts in a line or two, and each difference."""
     total = sum(len(words(text)) for text in stock.texts.values())
     apart = sum(one.words for one in found)
@@ -123,7 +123,7 @@ def verdict(stock: Heard, found: Sequence[Difference]) -> list[str]:
     return lines
 
 
-def as_json(stock: Heard, ours: Heard, found: Sequence[Difference]) -> dict[str, Any]:
+def as_json(stock: SideResult, ours: SideResult, found: Sequence[Difference]) -> dict[str, Any]:
     """Everything, for programs."""
     sides = {
         heard.side: heard.figures()

@@ -17,7 +17,7 @@ from pamqp.commands import Basic
 from sttd.commands.broker import LoginRefused, connected, server_version, words
 from sttd.commands.check_line import Line, failed, ok, warning
 from sttd.commands.exit_codes import Exit
-from sttd.commands.topology_survey import Finding, State, survey
+from sttd.commands.topology_survey import QueueFinding, SurveyState, survey
 from sttd.errors import BrokerUnavailable
 from sttd.schemas import names
 from sttd.settings import ClientSettings
@@ -93,15 +93,15 @@ def version_line(version: tuple[int, ...]) -> Line:
     return ok("version", told)
 
 
-def queues_line(findings: list[Finding], mode: str) -> Line:
+def queues_line(findings: list[QueueFinding], mode: str) -> Line:
     """Missing ones are created at the start, unless the daemon is told only to look."""
-    wrong = [finding for finding in findings if finding.state in {State.DIFFERS, State.REFUSED}]
-    missing = [finding for finding in findings if finding.state is State.MISSING]
-    hidden = [finding for finding in findings if finding.state is State.HIDDEN]
-    unchecked = any(finding.state is State.UNCHECKED for finding in findings)
+    wrong = [finding for finding in findings if finding.state in {SurveyState.DIFFERS, SurveyState.REFUSED}]
+    missing = [finding for finding in findings if finding.state is SurveyState.MISSING]
+    hidden = [finding for finding in findings if finding.state is SurveyState.HIDDEN]
+    unchecked = any(finding.state is SurveyState.UNCHECKED for finding in findings)
     if wrong:
         told = "; ".join(f"{finding.kind} {finding.name}: {finding.detail}" for finding in wrong)
-        differs = any(finding.state is State.DIFFERS for finding in wrong)
+        differs = any(finding.state is SurveyState.DIFFERS for finding in wrong)
         return failed(
             "queues",
             told,

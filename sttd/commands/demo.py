@@ -20,7 +20,7 @@ from sttd.client import Client
 from sttd.commands.demo_broker import corner, reachable
 from sttd.commands.demo_daemon import DaemonEnded, DemoDaemon
 from sttd.commands.demo_model import Chosen, choose
-from sttd.commands.demo_report import BUNDLED, Heard, complaint, counters, table
+from sttd.commands.demo_report import BUNDLED, SampleResult, complaint, counters, table
 from sttd.commands.exit_codes import Exit
 from sttd.commands.extras import need_consumer
 from sttd.commands.model import daemon_settings
@@ -87,7 +87,7 @@ async def _with_daemon(demo_daemon: DemoDaemon, settings: ClientSettings, queue:
     return Exit.FAILED if wrong else Exit.OK
 
 
-async def _send(settings: ClientSettings, queue: str) -> list[Heard]:
+async def _send(settings: ClientSettings, queue: str) -> list[SampleResult]:
     """All notes at once, as many bots would."""
     async with Client(
         settings.amqp_url.get_secret_value(), queue=queue, timeout=NOTE_SECONDS, name="sttd demo"
@@ -95,17 +95,17 @@ async def _send(settings: ClientSettings, queue: str) -> list[Heard]:
         return list(await asyncio.gather(*(_hear(client, sample) for sample in samples())))
 
 
-async def _hear(client: Client, sample: Sample) -> Heard:
+async def _hear(client: Client, sample: Sample) -> SampleResult:
     loop = asyncio.get_running_loop()
     begun = loop.time()
     try:
         answer = await client.transcribe(sample.path, language=sample.language)
     except errors.SttdClientError as error:
-        return Heard(sample, error, loop.time() - begun)
-    return Heard(sample, answer, loop.time() - begun)
+        return SampleResult(sample, error, loop.time() - begun)
+    return SampleResult(sample, answer, loop.time() - begun)
 
 
-def _show(console: Console, results: Sequence[Heard], model: str) -> list[str]:
+def _show(console: Console, results: Sequence[SampleResult], model: str) -> list[str]:
     console.print(table(results, model))
     judged = ((heard.sample.file, complaint(heard, model)) for heard in results)
     return [f"{file}: {problem}" for file, problem in judged if problem]

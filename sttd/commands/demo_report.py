@@ -36,7 +36,7 @@ _WORD: Final = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class SampleResult:
     """One sample, what came back, and after how many seconds."""
 
     sample: Sample
@@ -49,7 +49,7 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text.casefold().replace("ё", "е"))
 
 
-def complaint(heard: Heard, model: str) -> str | None:
+def complaint(heard: SampleResult, model: str) -> str | None:
     """What is not as the manifest says, or None.
 
     The bundled model must give every word. Of a real one each key must be there, in one of its spellings: it may write a
@@ -86,7 +86,7 @@ def _holds(text: str, key: str) -> bool:
     return f" {' '.join(words(key))} " in f" {' '.join(words(text))} "
 
 
-def table(results: Sequence[Heard], model: str) -> Table:
+def table(results: Sequence[SampleResult], model: str) -> Table:
     """All notes, one row each. A note that is for the other model says so."""
     grid = Table(title="Voice notes through RabbitMQ into the model and back")
     grid.add_column("note", no_wrap=True)
@@ -105,7 +105,7 @@ def _facts(answer: Transcript | SttdClientError) -> tuple[str, str]:
     return answer.language, f"{answer.duration:.1f} s"
 
 
-def _text(heard: Heard, model: str) -> Text:
+def _text(heard: SampleResult, model: str) -> Text:
     if isinstance(heard.answer, SttdClientError):
         return Text(heard.answer.code, style="red")
     text = Text("— no speech —", style="dim") if heard.answer.no_speech else Text(_shortened(heard.answer.text))

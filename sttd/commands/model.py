@@ -52,12 +52,13 @@ def fetch(
 def brought(name: str, cache: Path | None) -> Path:
     """The model's directory, downloaded if it is not here, with its source and progress on stderr. Raises `ModelUnavailable`."""
     from sttd.consumer.engine.files import store  # noqa: PLC0415 - the base install has no daemon
+    from sttd.consumer.engine.files.progress import DownloadProgress  # noqa: PLC0415 - the same
 
     with bytes_bar() as bar:
         shown = bar.add_task(f"fetching {name}", total=None, visible=False)
         sources: set[str] = set()
 
-        def tell(now: store.Progress) -> None:
+        def tell(now: DownloadProgress) -> None:
             if now.done and now.source not in sources:  # from the first byte on: what fails says so itself
                 sources.add(now.source)
                 bar.console.print(f"fetching {name} from {now.source}", markup=False)

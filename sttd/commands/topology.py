@@ -15,7 +15,7 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from sttd.commands.broker import client_settings, connected, words
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import leave, say, tell
-from sttd.commands.topology_survey import GOOD, Finding, State, survey
+from sttd.commands.topology_survey import GOOD, QueueFinding, SurveyState, survey
 from sttd.errors import BrokerUnavailable
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ SECONDS: Final = 30
 """For the whole survey: some thirty short questions."""
 
 ADVICE: Final = {
-    State.MISSING: "what is missing: `sttd topology declare` creates it",
-    State.DIFFERS: "what differs cannot be changed in place: let the queue run empty, delete it, then `sttd topology declare`",
-    State.REFUSED: "what is refused: see the permissions in docs/operations.md",
-    State.HIDDEN: "what is hidden may or may not exist: to look at a queue a user needs a permission on it, such as write",
-    State.UNCHECKED: "to compare arguments as well, run this as a user with configure permission",
+    SurveyState.MISSING: "what is missing: `sttd topology declare` creates it",
+    SurveyState.DIFFERS: "what differs cannot be changed in place: let the queue run empty, delete it, then `sttd topology declare`",
+    SurveyState.REFUSED: "what is refused: see the permissions in docs/operations.md",
+    SurveyState.HIDDEN: "what is hidden may or may not exist: to look at a queue a user needs a permission on it, such as write",
+    SurveyState.UNCHECKED: "to compare arguments as well, run this as a user with configure permission",
 }
 
 
@@ -79,12 +79,12 @@ async def _survey(settings: Settings, *, declare: bool) -> Exit:
     return _verdict(findings)
 
 
-def _line(finding: Finding) -> str:
-    told = finding.state if finding.state is not State.UNCHECKED else State.OK
+def _line(finding: QueueFinding) -> str:
+    told = finding.state if finding.state is not SurveyState.UNCHECKED else SurveyState.OK
     return f"{told:<8} {finding.kind:<8} {finding.name}{'  ' + finding.detail if finding.detail else ''}"
 
 
-def _verdict(findings: Sequence[Finding]) -> Exit:
+def _verdict(findings: Sequence[QueueFinding]) -> Exit:
     states = {finding.state for finding in findings}
     for state, advice in ADVICE.items():
         if state in states:

@@ -24,7 +24,7 @@ _DIFFERENCE: Final = re.compile(r"inequivalent arg '([^']+)' for .*?: (received 
 _NOISE: Final = re.compile(r"the value | of type '\w+'|'")
 
 
-class State(StrEnum):
+class SurveyState(StrEnum):
     """How one queue or exchange is."""
 
     OK = "ok"
@@ -36,20 +36,20 @@ class State(StrEnum):
     HIDDEN = "hidden"  # this user may not look at it
 
 
-GOOD: Final = frozenset({State.OK, State.UNCHECKED, State.CREATED})
+GOOD: Final = frozenset({SurveyState.OK, SurveyState.UNCHECKED, SurveyState.CREATED})
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class QueueFinding:
     """One queue or exchange. `detail`: what differs, or what the broker said; empty when all is well."""
 
     kind: str
     name: str
-    state: State
+    state: SurveyState
     detail: str = ""
 
 
-async def survey(connection: AbstractConnection, plan: Topology, *, declare: bool) -> AsyncIterator[Finding]:
+async def survey(connection: AbstractConnection, plan: Topology, *, declare: bool) -> AsyncIterator[QueueFinding]:
     """Exchanges first, because queues are bound to them. Without `declare` nothing is created, bound or changed."""
     from sttd.consumer.bus.topology import Topology  # noqa: PLC0415 - commands import the daemon lazily
 
@@ -60,31 +60,31 @@ async def survey(connection: AbstractConnection, plan: Topology, *, declare: boo
         yield await _look(connection, "queue", queue.name, part, declare=declare)
 
 
-async def _look(connection: AbstractConnection, kind: str, name: str, part: Topology, *, declare: bool) -> Finding:
+async def _look(connection: AbstractConnection, kind: str, name: str, part: Topology, *, declare: bool) -> QueueFinding:
     """Passively first, which tells no more than existence; declaring again what exists compares the arguments and changes nothing."""
     found = await _seen(connection, kind, name, part)
-    if found.state is State.REFUSED or (found.state is not State.OK and not declare):
+    if found.state is SurveyState.REFUSED or (found.state is not SurveyState.OK and not declare):
         return found
     refusal = await _refusal(connection, part, passive=False)
     if refusal is None:
-        return Finding(kind, name, State.CREATED if found.state is State.MISSING else State.OK)
+        return QueueFinding(kind, name, SurveyState.CREATED if found.state is SurveyState.MISSING else SurveyState.OK)
     if isinstance(refusal, ChannelPreconditionFailed):
-        return Finding(kind, name, State.DIFFERS, _difference(refusal))
+        return QueueFinding(kind, name, SurveyState.DIFFERS, _difference(refusal))
     if declare or not refused(refusal):
-        return Finding(kind, name, State.REFUSED, words(refusal))
-    return Finding(kind, name, State.UNCHECKED, "exists; arguments not checked (no configure permission)")
+        return QueueFinding(kind, name, SurveyState.REFUSED, words(refusal))
+    return QueueFinding(kind, name, SurveyState.UNCHECKED, "exists; arguments not checked (no configure permission)")
 
 
-async def _seen(connection: AbstractConnection, kind: str, name: str, part: Topology) -> Finding:
+async def _seen(connection: AbstractConnection, kind: str, name: str, part: Topology) -> QueueFinding:
     hidden: list[str] = []
     refusal = await _refusal(connection, part, passive=True, hidden=lambda _what, said: hidden.append(said))
     if isinstance(refusal, ChannelNotFoundEntity):
-        return Finding(kind, name, State.MISSING)
+        return QueueFinding(kind, name, SurveyState.MISSING)
     if refusal is not None:
-        return Finding(kind, name, State.REFUSED, words(refusal))
+        return QueueFinding(kind, name, SurveyState.REFUSED, words(refusal))
     if hidden:
-        return Finding(kind, name, State.HIDDEN, f"this user may not look at it: {hidden[0]}")
-    return Finding(kind, name, State.OK)
+        return QueueFinding(kind, name, SurveyState.HIDDEN, f"this user may not look at it: {hidden[0]}")
+    return QueueFinding(kind, name, SurveyState.OK)
 
 
 async def _refusal(

@@ -20,14 +20,14 @@ from sttd.client import Client
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import leave, say
 from sttd.commands.transcribe_bars import Bars
-from sttd.commands.transcribe_output import DOCUMENTS, STDIN, Format, Outcome, targets, write
+from sttd.commands.transcribe_output import DOCUMENTS, STDIN, FileOutcome, Format, targets, write
 from sttd.schemas.options import TranscriptionOptions
 from sttd.schemas.reply import Progress
 
 IN_FLIGHT: Final = 32
 """Files at the broker at once: enough to keep any daemon busy, few enough that their bytes fit in memory."""
 
-Asking: TypeAlias = Callable[[Path], Awaitable[Outcome]]
+Asking: TypeAlias = Callable[[Path], Awaitable[FileOutcome]]
 
 
 def _readable(files: list[Path]) -> list[Path]:
@@ -69,7 +69,7 @@ class _Order:
     output: Path | None
     options: dict[str, Any]
 
-    def show(self, outcome: Outcome) -> None:
+    def show(self, outcome: FileOutcome) -> None:
         """One result to stdout, unless results go to files."""
         shown = None if self.output else outcome.shown(self.form, named=len(self.files) > 1)
         if shown is not None:
@@ -149,7 +149,7 @@ async def _run(order: _Order, timeout: float | None, queue: str | None) -> Exit:
 
 
 async def _all(client: Client, order: _Order) -> Exit:
-    outcomes: list[Outcome] = []
+    outcomes: list[FileOutcome] = []
     with Bars(len(order.files)) as bars:
         async with _begun(order.files, _asking(client, order, bars)) as tasks:
             try:
@@ -166,7 +166,7 @@ async def _all(client: Client, order: _Order) -> Exit:
     return _summary(order, outcomes)
 
 
-def _summary(order: _Order, outcomes: Sequence[Outcome]) -> Exit:
+def _summary(order: _Order, outcomes: Sequence[FileOutcome]) -> Exit:
     failed = [outcome for outcome in outcomes if outcome.transcript is None]
     for outcome in failed:
         say(f"{outcome.file}: {outcome.code}: {outcome.message}")
@@ -181,7 +181,7 @@ def _asking(client: Client, order: _Order, bars: Bars) -> Asking:
     """How one file is sent, waited for, counted, and written where results go to files: then, not in its turn, so that none is lost."""
     places = targets(order.files, order.output, order.form) if order.output else {}
 
-    async def ask(file: Path) -> Outcome:
+    async def ask(file: Path) -> FileOutcome:
         name = "stdin" if file == STDIN else str(file)
 
         def told(update: Progress) -> None:
@@ -198,11 +198,11 @@ def _asking(client: Client, order: _Order, bars: Bars) -> Asking:
 
 
 @asynccontextmanager
-async def _begun(files: Sequence[Path], ask: Asking) -> AsyncIterator[list[asyncio.Task[Outcome]]]:
+async def _begun(files: Sequence[Path], ask: Asking) -> AsyncIterator[list[asyncio.Task[FileOutcome]]]:
     """All files as tasks, a bounded number of them in flight; none is left running."""
     gate = asyncio.Semaphore(IN_FLIGHT)
 
-    async def one(file: Path) -> Outcome:
+    async def one(file: Path) -> FileOutcome:
         async with gate:
             return await ask(file)
 
@@ -215,21 +215,23 @@ async def _begun(files: Sequence[Path], ask: Asking) -> AsyncIterator[list[async
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _outcome(name: str, send: Callable[[], Awaitable[Any]]) -> Outcome:
+async def _outcome(name: str, send: Callable[[], Awaitable[Any]]) -> FileOutcome:
     try:
-        return Outcome(name, await send())
+        return FileOutcome(name, await send())
     except errors.TranscriptionFailed as error:
-        return Outcome(name, code=error.code, message=error.message, retryable=error.retryable)
+        return FileOutcome(name, code=error.code, message=error.message, retryable=error.retryable)
     except errors.SttdClientError as error:
         broker = isinstance(error, errors.BrokerUnavailable | errors.NotServed)
-        return Outcome(name, code=error.code, message=str(error), retryable=True, broker=broker)
+        return FileOutcome(name, code=error.code, message=str(error), retryable=True, broker=broker)
     except OSError as error:
-        return Outcome(name, code="file_unreadable", message=error.strerror or str(error))
+        return FileOutcome(name, code="file_unreadable", message=error.strerror or str(error))
 
 
-def _written(outcome: Outcome, form: Format, target: Path) -> Outcome:
+def _written(outcome: FileOutcome, form: Format, target: Path) -> FileOutcome:
     try:
         write(outcome, form, target)
     except OSError as error:
-        return Outcome(outcome.file, code="not_written", message=f"{target}: {error.strerror or error}", retryable=True)
+        return FileOutcome(
+            outcome.file, code="not_written", message=f"{target}: {error.strerror or error}", retryable=True
+        )
     return outcome

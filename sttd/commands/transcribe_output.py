@@ -38,7 +38,7 @@ SUFFIX: Final[Mapping[Format, str]] = {form: ".txt" if form is Format.TEXT else 
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class FileOutcome:
     """What became of one file: a transcript, or an error with its code."""
 
     file: str
@@ -95,7 +95,7 @@ def _names(file: Path, *, ambiguous: bool) -> Iterator[str]:
         number += 1
 
 
-def write(outcome: Outcome, form: Format, target: Path) -> None:
+def write(outcome: FileOutcome, form: Format, target: Path) -> None:
     """Put one transcript into its file, whole or not at all. Raises `OSError`."""
     shown = outcome.shown(form, named=False)
     if outcome.transcript is None or shown is None:

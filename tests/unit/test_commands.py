@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from sttd.commands import extras, main
 from sttd.commands.exit_codes import Exit
 from sttd.commands.transcribe_bars import Bars
-from sttd.commands.transcribe_output import Format, Outcome, targets, write
+from sttd.commands.transcribe_output import FileOutcome, Format, targets, write
 from sttd.consumer.engine.files import hub
 from sttd.schemas.reply import AudioInfo, ModelInfo, Timings, Transcript
 from sttd.settings import ClientSettings
@@ -227,7 +227,7 @@ def test_model_fetch_names_the_source_and_verify_finds_a_flipped_bit(
 
 def test_texts_are_named_like_grep_names_lines() -> None:
     """One file: the text alone; several: which is whose. A failure has no line among the results."""
-    good, bad = Outcome("a.ogg", canned()), Outcome("b.ogg", code="audio_empty", message="nothing")
+    good, bad = FileOutcome("a.ogg", canned()), FileOutcome("b.ogg", code="audio_empty", message="nothing")
     assert good.shown(Format.TEXT, named=False) == "привет"
     assert good.shown(Format.TEXT, named=True) == "a.ogg: привет"
     assert bad.shown(Format.TEXT, named=True) is None
@@ -236,14 +236,14 @@ def test_texts_are_named_like_grep_names_lines() -> None:
 
 def test_json_is_one_line_per_file_with_the_reply_as_it_came() -> None:
     """Programs read results and failures alike."""
-    good = json.loads(Outcome("a.ogg", canned()).as_json())
+    good = json.loads(FileOutcome("a.ogg", canned()).as_json())
     assert (good["file"], good["status"], good["text"], good["audio"]["codec"]) == (
         "a.ogg",
         "completed",
         "привет",
         "opus",
     )
-    bad = json.loads(Outcome("b.ogg", code="audio_empty", message="nothing").as_json())
+    bad = json.loads(FileOutcome("b.ogg", code="audio_empty", message="nothing").as_json())
     assert bad == {
         "file": "b.ogg",
         "status": "failed",
@@ -273,11 +273,11 @@ def test_results_are_named_after_their_files_and_never_after_one_another_or_an_i
 def test_a_result_that_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
     """A full disk or a directory in the way: no half a file, no draft left behind."""
     target = tmp_path / "a.txt"
-    write(Outcome("a.ogg", canned()), Format.TEXT, target)
+    write(FileOutcome("a.ogg", canned()), Format.TEXT, target)
     assert target.read_text(encoding="utf-8") == "привет\n"
     (tmp_path / "b.txt").mkdir()
     with pytest.raises(OSError, match="directory"):
-        write(Outcome("b.ogg", canned()), Format.TEXT, tmp_path / "b.txt")
+        write(FileOutcome("b.ogg", canned()), Format.TEXT, tmp_path / "b.txt")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "b.txt"]
 
 

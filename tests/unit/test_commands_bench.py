@@ -9,15 +9,15 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from sttd.commands import bench_report, main
-from sttd.commands.bench_report import Heard
+from sttd.commands.bench_report import SideResult
 from sttd.commands.exit_codes import Exit
 
 SAMPLE = Path(__file__).parents[2] / "sttd" / "samples" / "ru-taxi.ogg"
 
 
-def heard(side: str, wall: float, core: float, **texts: str) -> Heard:
+def heard(side: str, wall: float, core: float, **texts: str) -> SideResult:
     """One side after three rounds."""
-    return Heard(
+    return SideResult(
         side, "engine", "cpu", "int8", 1.0, 100.0, [wall, 9 * wall, wall], [core] * 3, texts, dict.fromkeys(texts, 30.0)
     )
 

@@ -13,7 +13,7 @@ from sttd.commands import check_broker, check_host, check_settings
 from sttd.commands.check import verdict
 from sttd.commands.check_line import Line, Status, failed, ok, warning
 from sttd.commands.exit_codes import Exit
-from sttd.commands.topology_survey import Finding, State
+from sttd.commands.topology_survey import QueueFinding, SurveyState
 from sttd.consumer.settings import Settings
 from sttd.settings import ClientSettings
 
@@ -64,20 +64,20 @@ def test_a_job_must_end_before_the_broker_takes_it_away(seconds: float, status: 
 @pytest.mark.parametrize(
     ("states", "mode", "status", "said"),
     [
-        ([State.OK], "declare", Status.OK, "as they should be"),
-        ([State.OK, State.MISSING], "declare", Status.OK, "creates them"),
-        ([State.OK, State.MISSING], "check", Status.FAILED, "missing"),
-        ([State.UNCHECKED], "check", Status.OK, "not checked"),
-        ([State.OK, State.HIDDEN], "check", Status.WARNING, "may not look at q"),
-        ([State.DIFFERS, State.MISSING], "declare", Status.FAILED, "queue q: why"),
-        ([State.REFUSED], "declare", Status.FAILED, "queue q: why"),
+        ([SurveyState.OK], "declare", Status.OK, "as they should be"),
+        ([SurveyState.OK, SurveyState.MISSING], "declare", Status.OK, "creates them"),
+        ([SurveyState.OK, SurveyState.MISSING], "check", Status.FAILED, "missing"),
+        ([SurveyState.UNCHECKED], "check", Status.OK, "not checked"),
+        ([SurveyState.OK, SurveyState.HIDDEN], "check", Status.WARNING, "may not look at q"),
+        ([SurveyState.DIFFERS, SurveyState.MISSING], "declare", Status.FAILED, "queue q: why"),
+        ([SurveyState.REFUSED], "declare", Status.FAILED, "queue q: why"),
     ],
 )
 def test_what_the_queues_are_like_decides_by_who_may_create_them(
-    states: list[State], mode: str, status: Status, said: str
+    states: list[SurveyState], mode: str, status: Status, said: str
 ) -> None:
     """A missing queue is no fault where the daemon makes it."""
-    line = check_broker.queues_line([Finding("queue", "q", state, "why") for state in states], mode)
+    line = check_broker.queues_line([QueueFinding("queue", "q", state, "why") for state in states], mode)
     assert (line.status, said in line.detail) == (status, True)
     assert line.code is (Exit.TOPOLOGY if status is Status.FAILED else Exit.FAILED)
 

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from sttd import errors
-from sttd.commands.demo_report import Heard, complaint, counters, table, words
+from sttd.commands.demo_report import SampleResult, complaint, counters, table, words
 from sttd.samples import Sample, samples
 from sttd.schemas.reply import AudioInfo, ModelInfo, Timings, Transcript
 
@@ -62,7 +62,7 @@ def test_a_note_is_judged_by_its_manifest(
     wanted: Sample, answer: Transcript | errors.SttdClientError, fine: bool
 ) -> None:
     """Of the bundled model word for word for short notes, some text for the long one; the very code for the damaged one."""
-    assert (complaint(Heard(wanted, answer, 0.1), "demo") is None) is fine
+    assert (complaint(SampleResult(wanted, answer, 0.1), "demo") is None) is fine
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_note_is_judged_by_its_manifest(
 )
 def test_of_a_real_model_every_key_must_be_there_in_one_of_its_spellings(text: str, lacking: str | None) -> None:
     """It may write numbers in digits, or another ending, and still have read the note; it may not leave the sum out."""
-    told = complaint(Heard(sample(keys=KEYS), transcript(text), 0.1), "base")
+    told = complaint(SampleResult(sample(keys=KEYS), transcript(text), 0.1), "base")
     assert told is None if lacking is None else told is not None and lacking in told
 
 
@@ -88,7 +88,7 @@ def test_a_note_that_is_for_the_other_model_is_shown_and_not_judged() -> None:
     bundled, real = sample(keys=KEYS, only="demo"), sample(keys=KEYS, only="base")
     wrong = transcript("что-то другое")
     judged = {
-        (note.only, model): complaint(Heard(note, wrong, 0.1), model) is not None
+        (note.only, model): complaint(SampleResult(note, wrong, 0.1), model) is not None
         for note in (bundled, real)
         for model in ("demo", "base", "small")
     }
@@ -98,14 +98,14 @@ def test_a_note_that_is_for_the_other_model_is_shown_and_not_judged() -> None:
     }  # fmt: skip
     shown = Console(width=120)
     with shown.capture() as capture:
-        shown.print(table([Heard(real, wrong, 0.1)], "demo"))
+        shown.print(table([SampleResult(real, wrong, 0.1)], "demo"))
     assert "(a note for base)" in capture.get()
 
 
 def test_every_key_is_spoken_in_its_sample() -> None:
     """In its first spelling; else the demo would wait for words that nobody said."""
     for note in samples():
-        told = complaint(Heard(note, transcript(note.text), 0.1), "base")
+        told = complaint(SampleResult(note, transcript(note.text), 0.1), "base")
         assert note.expect != "text" or told is None
         assert note.only in {"", "demo", "base"}
 
@@ -121,7 +121,7 @@ def test_the_table_shows_text_silence_and_failure_and_keeps_long_texts_short() -
     answers = (transcript("Купил [продукты]"), transcript(""), BROKEN, long)
     shown = Console(width=120)
     with shown.capture() as capture:
-        shown.print(table([Heard(sample(), answer, 1.234) for answer in answers], "demo"))
+        shown.print(table([SampleResult(sample(), answer, 1.234) for answer in answers], "demo"))
     text = capture.get()
     for piece in ("Купил [продукты]", "— no speech —", "audio_unreadable", "(200 words in all)", "1.23 s", "90.0 s"):
         assert piece in text

@@ -19,7 +19,7 @@ from bench import workload
 from sttd.consumer.engine.model import comparison, encoder
 from sttd.consumer.engine.model import loaded as model
 from sttd.consumer.engine.model.comparison import cosine
-from sttd.consumer.engine.model.encoder import EncodingModel, Reference
+from sttd.consumer.engine.model.encoder import EncoderReference, EncodingModel
 from sttd.consumer.engine.model.findings import Findings
 from sttd.consumer.engine.model.graph import CompiledEncoder, Precision
 from sttd.consumer.engine.model.weights import EncoderFile, EncoderUnavailable, Floats
@@ -59,11 +59,11 @@ def unreachable(*_: object) -> Any:
     raise AssertionError
 
 
-def reference(**given: Any) -> Reference:
+def reference(**given: Any) -> EncoderReference:
     """ctranslate2's side, none of which may be used but what is given."""
     parts = dict.fromkeys(("encode", "exact", "decode", "windows"), unreachable)
     facts = {"device": "cpu", "compute_type": "int8_float32", "version": "4"}
-    return Reference(**{**parts, **facts, **given})
+    return EncoderReference(**{**parts, **facts, **given})
 
 
 def choose(wanted: encoder.Setting, directory: Path, findings: Path, **given: Any) -> CompiledEncoder | None:

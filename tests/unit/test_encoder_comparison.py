@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 
 from sttd.consumer.engine.model import comparison, cpu, encoder, graph
 from sttd.consumer.engine.model.comparison import Timed
-from sttd.consumer.engine.model.encoder import Reference
-from sttd.consumer.engine.model.findings import Finding, Findings, key
+from sttd.consumer.engine.model.encoder import EncoderReference
+from sttd.consumer.engine.model.findings import EncoderFinding, Findings, key
 from sttd.consumer.engine.model.weights import EncoderFile, EncoderUnavailable, Floats
 from sttd.consumer.models import demo_directory
 
@@ -23,7 +23,7 @@ needs_openvino = pytest.mark.skipif(
     importlib.util.find_spec("openvino") is None, reason="openvino is for x86-64 under Linux"
 )
 ENCODED = np.random.default_rng(0).standard_normal((1, 1500, 8)).astype(np.float32)
-FINDING = Finding("f32", 0.99999999999, 0.99, "float32", 1.15, ("OpenVINO in int8: slower",))
+FINDING = EncoderFinding("f32", 0.99999999999, 0.99, "float32", 1.15, ("OpenVINO in int8: slower",))
 
 
 class Clock:
@@ -181,7 +181,7 @@ class Stage:
             return lambda _: ENCODED
 
         mels = [ENCODED] * 3
-        reference = Reference("cpu", "int8_float32", "4", lambda _: theirs, exact, lambda _: None, lambda: mels)
+        reference = EncoderReference("cpu", "int8_float32", "4", lambda _: theirs, exact, lambda _: None, lambda: mels)
         return encoder.choose(
             wanted, demo_directory(), reference=reference, slots=1, findings=Findings(findings), **given
         )

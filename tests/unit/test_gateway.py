@@ -16,7 +16,7 @@ from sttd.gateway.broker import Broker
 from sttd.gateway.events import Story
 from sttd.gateway.forms import Form, Limits
 from sttd.gateway.problems import CallerGone, Problem, from_client
-from sttd.gateway.room import Room
+from sttd.gateway.room import UploadRoom
 from sttd.gateway.settings import GatewaySettings, SettingsWrong, load
 from sttd.schemas import examples
 from sttd.schemas.codes import ErrorCode
@@ -186,7 +186,11 @@ def endpoints() -> routes.Endpoints:
     """The endpoints with a client that is never opened."""
     client = Client("amqp://guest:guest@127.0.0.1:1/")
     return routes.Endpoints(
-        broker=Broker(client, 1), room=Room(1000, lambda: 0.0), limits=Limits(1000, 1), timeout=1, model="whisper-x"
+        broker=Broker(client, 1),
+        room=UploadRoom(1000, lambda: 0.0),
+        limits=Limits(1000, 1),
+        timeout=1,
+        model="whisper-x",
     )
 
 

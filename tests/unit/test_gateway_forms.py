@@ -15,7 +15,7 @@ from starlette.requests import Request
 from sttd.gateway import forms
 from sttd.gateway.forms import Form, Limits
 from sttd.gateway.problems import Problem
-from sttd.gateway.room import STALLED_SECONDS, Room
+from sttd.gateway.room import STALLED_SECONDS, UploadRoom
 
 LIMITS = Limits(file_bytes=1000, seconds=5)
 FORM = {"content-type": 'multipart/form-data; boundary="b"'}
@@ -45,10 +45,10 @@ def request(chunks: list[bytes], headers: dict[str, str]) -> Request:
 
 
 async def read(
-    *chunks: bytes, limits: Limits = LIMITS, headers: dict[str, str] | None = None, room: Room | None = None
+    *chunks: bytes, limits: Limits = LIMITS, headers: dict[str, str] | None = None, room: UploadRoom | None = None
 ) -> Form:
     """Read one form."""
-    with (room or Room(10_000_000, asyncio.get_running_loop().time)).hold() as hold:
+    with (room or UploadRoom(10_000_000, asyncio.get_running_loop().time)).hold() as hold:
         return await forms.read(request(list(chunks), FORM | (headers or {})), hold, limits)
 
 
@@ -106,7 +106,7 @@ async def test_what_the_head_gives_away_is_refused_before_the_body(headers: dict
 
     asked = request([], FORM | headers)
     asked._receive = never
-    with Room(10, asyncio.get_running_loop().time).hold() as hold, pytest.raises(Problem) as error:
+    with UploadRoom(10, asyncio.get_running_loop().time).hold() as hold, pytest.raises(Problem) as error:
         await forms.read(asked, hold, LIMITS)
     assert error.value.status == status
 
@@ -149,7 +149,7 @@ async def test_a_caller_who_hangs_up_in_his_upload_is_no_error() -> None:
         return {"type": "http.disconnect"}
 
     asked._receive = gone
-    with Room(10, asyncio.get_running_loop().time).hold() as hold, pytest.raises(Problem) as error:
+    with UploadRoom(10, asyncio.get_running_loop().time).hold() as hold, pytest.raises(Problem) as error:
         await forms.read(asked, hold, LIMITS)
     assert error.value.status == 499
 
@@ -163,7 +163,10 @@ async def test_an_upload_that_dawdles_ends() -> None:
         return {"type": "http.request", "body": b"--b\r\n"[:0], "more_body": True}
 
     asked._receive = drip
-    with Room(10, asyncio.get_running_loop().time).hold() as hold, pytest.raises(Problem, match="too slow") as error:
+    with (
+        UploadRoom(10, asyncio.get_running_loop().time).hold() as hold,
+        pytest.raises(Problem, match="too slow") as error,
+    ):
         await forms.read(asked, hold, Limits(1000, 0.1))
     assert error.value.status == 408
 
@@ -171,7 +174,7 @@ async def test_an_upload_that_dawdles_ends() -> None:
 async def test_room_is_given_back_and_a_full_one_refuses() -> None:
     """What is held is what the counter says, and one request too many learns it at once."""
     now = 0.0
-    room = Room(100, lambda: now)
+    room = UploadRoom(100, lambda: now)
     with room.hold() as first:
         first.grow(60)
         with room.hold() as second, pytest.raises(Problem) as error:
@@ -185,7 +188,7 @@ async def test_an_upload_that_stands_still_makes_way_but_one_that_waits_for_its_
     """Holding connections open must hold nobody up; finished uploads are never given up."""
     loop = asyncio.get_running_loop()
     now = loop.time()
-    room = Room(100, lambda: now)
+    room = UploadRoom(100, lambda: now)
     ended = asyncio.Event()
 
     async def stalls() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from sttd.consumer.side_port.health import LONGEST_REASON, Health
+from sttd.consumer.side_port.health import LONGEST_REASON, DaemonHealth
 
 
 def test_everything_starts_as_not_ok() -> None:
     """Nothing is believed to work before somebody has said so."""
-    health = Health(["model", "consumer"])
+    health = DaemonHealth(["model", "consumer"])
 
     assert not health.ready
     assert health.status == "starting"
@@ -21,7 +21,7 @@ def test_everything_starts_as_not_ok() -> None:
 
 def test_ready_means_every_check() -> None:
     """One failing check is enough to stop work from being sent here."""
-    health = Health(["model", "consumer"])
+    health = DaemonHealth(["model", "consumer"])
 
     health.set("model", ok=True)
     assert not health.ready
@@ -37,13 +37,13 @@ def test_ready_means_every_check() -> None:
 def test_an_undeclared_check_is_a_mistake_of_ours() -> None:
     """A misspelt name would leave the real check at "starting" for ever."""
     with pytest.raises(KeyError):
-        Health(["model"]).set("modle", ok=True)
+        DaemonHealth(["model"]).set("modle", ok=True)
 
 
 def test_a_change_is_told_once_when_it_turns_and_not_with_each_reason() -> None:
     """A download tells its percentage a hundred times; the log gets one line when the model is there."""
     told: list[tuple[str, bool, str]] = []
-    health = Health(["model"], lambda check, ok, reason: told.append((check, ok, reason)))
+    health = DaemonHealth(["model"], lambda check, ok, reason: told.append((check, ok, reason)))
 
     for percent in range(100):
         health.set("model", ok=False, reason=f"downloading base: {percent} %")
@@ -56,7 +56,7 @@ def test_a_change_is_told_once_when_it_turns_and_not_with_each_reason() -> None:
 
 def test_a_reason_is_clamped_and_goes_away_when_the_check_is_ok() -> None:
     """A broker's stack trace does not fill the page, and an old reason does not stand beside an ok."""
-    health = Health(["model"])
+    health = DaemonHealth(["model"])
 
     health.set("model", ok=False, reason="x" * 10_000)
     assert len(health.as_dict()["checks"]["model"]["reason"]) == LONGEST_REASON
@@ -68,7 +68,7 @@ def test_a_reason_is_clamped_and_goes_away_when_the_check_is_ok() -> None:
 def test_uptime_follows_the_clock() -> None:
     """`/healthz` tells for how long the process has been up."""
     now = 100.0
-    health = Health([], clock=lambda: now)
+    health = DaemonHealth([], clock=lambda: now)
 
     now = 160.25
 
@@ -77,7 +77,7 @@ def test_uptime_follows_the_clock() -> None:
 
 def test_repr_names_what_is_missing() -> None:
     """A log line or a debugger shows the state without a look inside."""
-    health = Health(["model", "consumer"])
+    health = DaemonHealth(["model", "consumer"])
     health.set("model", ok=True)
 
-    assert repr(health) == "<Health starting, not ok: consumer>"
+    assert repr(health) == "<DaemonHealth starting, not ok: consumer>"

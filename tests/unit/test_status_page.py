@@ -11,14 +11,14 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from sttd.consumer.side_port import page, plot
-from sttd.consumer.side_port.health import Health
+from sttd.consumer.side_port.health import DaemonHealth
 from sttd.consumer.side_port.history import POINTS, History
 from sttd.consumer.side_port.metrics import Metrics
 
 
 def rendered(metrics: Metrics, history: History | None = None) -> str:
     """The page of a daemon with these metrics."""
-    return page.render(metrics, Health(("model",)), history or History(metrics), "base")
+    return page.render(metrics, DaemonHealth(("model",)), history or History(metrics), "base")
 
 
 def test_failures_are_counted_by_code_with_the_contracts_sentence() -> None:

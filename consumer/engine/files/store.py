@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from sttd.consumer.engine.files import hub, intact, package_index
-from sttd.consumer.engine.files.progress import OnProgress, Progress
+from sttd.consumer.engine.files.progress import OnProgress
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.models import demo_directory
 
-__all__ = ["DEMO", "SIZES", "Progress", "fetch", "resolve", "verify"]
+__all__ = ["DEMO", "SIZES", "fetch", "resolve", "verify"]
 
 DEMO: Final = "demo"
 """The bundled model's name: for trying out, chosen only by name."""

@@ -15,7 +15,7 @@ import structlog
 
 from sttd.consumer.engine.model import comparison, cpu, graph
 from sttd.consumer.engine.model.comparison import Encode, Timed
-from sttd.consumer.engine.model.findings import Finding, Findings, key
+from sttd.consumer.engine.model.findings import EncoderFinding, Findings, key
 from sttd.consumer.engine.model.graph import CompiledEncoder, Precision
 from sttd.consumer.engine.model.weights import EncoderFile, EncoderUnavailable, Floats
 from sttd.consumer.errors import ModelUnavailable
@@ -62,7 +62,7 @@ class EncodingModel:
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class EncoderReference:
     """ctranslate2's side of the comparison.
 
     `encode`: in the type that is loaded; `exact`: loads a copy in float32 and returns its encode; `decode`: writes a text
@@ -83,7 +83,7 @@ def choose(
     wanted: Setting,
     directory: Path,
     *,
-    reference: Reference,
+    reference: EncoderReference,
     slots: int,
     findings: Findings,
     spare_bytes: int | None = None,
@@ -151,7 +151,7 @@ class _Trial:
     def __init__(
         self,
         file: EncoderFile,
-        reference: Reference,
+        reference: EncoderReference,
         slots: int,
         spare_bytes: int | None,
         kinds: Sequence[Precision],
@@ -167,7 +167,7 @@ class _Trial:
         self._expected = [exact(window) for window in self._windows]
         self._theirs = comparison.least_cosine([reference.encode(window) for window in self._windows], self._expected)
 
-    def outcome(self, least_gain: float) -> tuple[CompiledEncoder | None, Finding]:
+    def outcome(self, least_gain: float) -> tuple[CompiledEncoder | None, EncoderFinding]:
         """The first arithmetic that is near enough and gains enough, compiled; or None and the reasons."""
         reasons: list[str] = []
         ours = None
@@ -180,9 +180,9 @@ class _Trial:
                 reasons.append(f"OpenVINO in {NAMES[kind]}: {error}")
                 continue
             if gain >= least_gain:
-                return compiled, Finding(kind, ours, self._theirs, self._against, gain, tuple(reasons))
+                return compiled, EncoderFinding(kind, ours, self._theirs, self._against, gain, tuple(reasons))
             reasons.append(f"OpenVINO in {NAMES[kind]} gains nothing here ({gain:.2f} times less core time for a note)")
-        return None, Finding(None, ours, self._theirs, self._against, None, tuple(dict.fromkeys(reasons)))
+        return None, EncoderFinding(None, ours, self._theirs, self._against, None, tuple(dict.fromkeys(reasons)))
 
     def _nearness(self, compiled: CompiledEncoder, kind: Precision) -> float:
         """The least cosine to what is expected. Raises `EncoderUnavailable` when it is not near enough."""
@@ -208,21 +208,21 @@ class _Trial:
 
 def _known(
     findings: Findings, name: str, file: EncoderFile, slots: int
-) -> tuple[CompiledEncoder | None, Finding | None]:
+) -> tuple[CompiledEncoder | None, EncoderFinding | None]:
     finding = findings.recall(name)
     if finding is None or finding.precision is None:
         return None, finding
     return CompiledEncoder(file, finding.precision, slots), finding
 
 
-def _figures(finding: Finding, reference: Reference) -> str:
+def _figures(finding: EncoderFinding, reference: EncoderReference) -> str:
     if finding.theirs is None:
         return ""
     ours = "" if finding.ours is None else f", OpenVINO's {finding.ours:.6f}"
     return f"; cosine to {finding.against}: ctranslate2 {reference.compute_type} {finding.theirs:.6f}{ours}"
 
 
-def _report(compiled: CompiledEncoder, finding: Finding, reference: Reference, here: cpu.Cpu) -> None:
+def _report(compiled: CompiledEncoder, finding: EncoderFinding, reference: EncoderReference, here: cpu.Cpu) -> None:
     log.info(
         "OpenVINO encodes in %s: %.2f times less core time for a whole note than ctranslate2%s; CPU: %s",
         NAMES[compiled.precision],

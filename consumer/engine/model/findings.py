@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class EncoderFinding:
     """How the encoders compare for one model on one machine.
 
     `precision`: the arithmetic in which OpenVINO encodes, None where ctranslate2 does. `ours`, `theirs`: least cosine of
@@ -48,15 +48,15 @@ class Findings:
         """`directory`: usually below the model cache, so that it outlives a container."""
         self._directory = directory
 
-    def recall(self, key: str) -> Finding | None:
+    def recall(self, key: str) -> EncoderFinding | None:
         """What was found before under this key, or None."""
         try:
             found = json.loads(self._file(key).read_text(encoding="utf-8"))
-            return Finding(**{**found, "reasons": tuple(found["reasons"])})
+            return EncoderFinding(**{**found, "reasons": tuple(found["reasons"])})
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
-    def keep(self, key: str, finding: Finding) -> None:
+    def keep(self, key: str, finding: EncoderFinding) -> None:
         """Write it down; a directory that cannot be written to is a debug line."""
         file = self._file(key)
         fresh = file.with_suffix(f".{os.getpid()}")

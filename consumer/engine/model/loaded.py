@@ -267,14 +267,14 @@ def _encode_elsewhere(
     return [found.name]
 
 
-def _reference(whisper: Any, path: Path) -> encoder.Reference:
+def _reference(whisper: Any, path: Path) -> encoder.EncoderReference:
     """ctranslate2's side of the comparison of encoders."""
     ctranslate2, extractor = importlib.import_module("ctranslate2"), whisper.feature_extractor
 
     def exact() -> comparison.Encode:
         return _encode_by(ctranslate2.models.Whisper(str(path), device="cpu", compute_type="float32", intra_threads=1))
 
-    return encoder.Reference(
+    return encoder.EncoderReference(
         device=whisper.model.device,
         compute_type=whisper.model.compute_type,
         version=ctranslate2.__version__,

@@ -14,7 +14,7 @@ export TEST_BROKER := $(BROKER)
 endif
 
 .PHONY: help setup demo run test test-unit test-cpus chaos hostile alerts browser upgrade image-rootfs image-check lint types contract check lock clean \
-	bench bench-quick bench-ladder bench-scenario bench-texts bench-cosine bench-accuracy bench-setup bench-torch
+	bench bench-quick bench-ladder bench-scenario bench-accuracy bench-setup bench-torch
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,12 +93,6 @@ bench-ladder: setup ## what each step of ours brings, from stock faster-whisper 
 
 bench-scenario: bench-setup ## single promises and their verdicts (one: make bench-scenario SCENARIO=overhead)
 	@$(BENCH) scenario $(SCENARIO) $(BENCH_KNOBS)
-
-bench-texts: setup ## our texts against stock faster-whisper's, mode by mode
-	@$(BENCH) texts $(BENCH_KNOBS)
-
-bench-cosine: setup ## OpenVINO's encoder against ctranslate2 in float32, for each stored type
-	@$(BENCH) cosine $(BENCH_KNOBS)
 
 bench-accuracy: setup ## word errors of every mode on recorded human voices, hours, resumable (less: MODES=stock,default COUNT=100)
 	@$(BENCH) accuracy $(if $(MODES),--modes $(MODES)) $(if $(COUNT),--count $(COUNT)) $(if $(MODEL),--model $(MODEL)) \

@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         "--model", choices=[*workload.SIZES, "demo"], default="base", help="the size that the workload has, or `demo`"
     )
     parser.add_argument("--cores", type=int, default=min(2, usable_cores()), help="everything runs on so many")
-    parser.add_argument("--count", type=int, help="for `texts`: notes in each language; for `memory`: notes")
+    parser.add_argument("--count", type=int, help="for `memory`: notes")
     parser.add_argument(
         "--out", type=Path, help="directory for results (default: docs/benchmarks; quick: .local/bench-quick)"
     )
@@ -106,9 +106,7 @@ def _bench(given: argparse.Namespace) -> Iterator[Bench]:
 
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         scratch = Path(folder)
-        if given.command in {"texts", "cosine"}:
-            yield Bench(Model(given.model), "", None, given.cores, scratch)
-        elif url := os.environ.get("STTD_AMQP_URL"):
+        if url := os.environ.get("STTD_AMQP_URL"):
             yield Bench(Model(given.model), url, None, given.cores, scratch)
         else:
             with Node() as node:
@@ -166,18 +164,6 @@ async def _scenario(given: argparse.Namespace, bench: Bench) -> dict[str, Any]:
     return head | {"scenarios": found}
 
 
-async def _texts(given: argparse.Namespace, bench: Bench) -> dict[str, Any]:
-    from bench import texts  # noqa: PLC0415 - loads models
-
-    return _head(bench) | {"model": "demo", "texts": await texts.compare(given.count or 150, bench.cores)}
-
-
-async def _cosine(given: argparse.Namespace, bench: Bench) -> dict[str, Any]:
-    from bench import cosine  # noqa: PLC0415 - loads models
-
-    return _head(bench) | {"model": None, "cosine": cosine.table(given.names or ["demo", "base"])}
-
-
 def _head(bench: Bench) -> dict[str, Any]:
     interpreters = [path for name, path in ENVIRONMENTS.items() if name != "own"]
     return {"machine": machine.describe(bench.cores, *interpreters), "model": bench.model.name}
@@ -188,16 +174,18 @@ def _chosen(given: argparse.Namespace) -> dict[str, Peer]:
 
 
 def _write(given: argparse.Namespace, found: dict[str, Any]) -> None:
-    """JSON, the table in Markdown, and plots where matplotlib is installed."""
-    folder = given.out or (ROOT / ".local" / "bench-quick" if given.command == "quick" else RESULTS)
-    folder.mkdir(parents=True, exist_ok=True)
+    """The page; and, for whoever wants to calculate on, all figures as JSON and plots where matplotlib is installed."""
+    raw = given.out or ROOT / ".local" / ("bench-quick" if given.command == "quick" else "bench-results")
+    folder = raw if given.out or given.command == "quick" else RESULTS
+    for place in (raw, folder):
+        place.mkdir(parents=True, exist_ok=True)
     for stem, part in report.parts(given.command, found).items():
-        path = folder / f"{stem}.json"
+        path = raw / f"{stem}.json"
         path.write_text(json.dumps(figures.rounded(part), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         (folder / f"{stem}.md").write_text(report.page(stem, figures.rounded(part)), encoding="utf-8")
         if "samples" in part and ENVIRONMENTS["bench"].exists():
             subprocess.run([ENVIRONMENTS["bench"], "-m", "bench.plots", path], cwd=ROOT, check=True)  # noqa: S603 - our own module
-        sys.stderr.write(f"written: {os.path.relpath(folder / stem)}.json and .md\n")
+        sys.stderr.write(f"written: {os.path.relpath(folder / stem)}.md and {os.path.relpath(path)}\n")
 
 
 COMMANDS: Final = {
@@ -205,6 +193,4 @@ COMMANDS: Final = {
     "quick": _quick,
     "ladder": _ladder,
     "scenario": _scenario,
-    "texts": _texts,
-    "cosine": _cosine,
 }

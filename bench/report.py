@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from bench import figures
 
-RESULTS: Final = {"run": "results", "quick": "results", "ladder": "ladder", "texts": "texts", "cosine": "cosine"}
+RESULTS: Final = {"run": "results", "quick": "results", "ladder": "ladder"}
 BASELINES: Final = ("old-service", "pool", "bare")
 """What ours is put in relation to, round by round."""
 
@@ -42,7 +42,11 @@ def _model(name: str | None) -> str:
     """None: the page's rows name theirs."""
     if name is None:
         return ""
-    return "Model: the trained demo model." if name == "demo" else f"Model: {name}'s shape."
+    return (
+        "Model: the trained demo model."
+        if name == "demo"
+        else f"Model: {name}'s shape with random weights: its times hold, its texts mean nothing."
+    )
 
 
 def _compared(found: dict[str, Any]) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""How peers are asked, against small servers of the test: who misreads an answer measures nothing. And why texts differ."""
+"""How peers are asked, against small servers of the test: who misreads an answer measures nothing."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import texts
 from bench.clients import SocketClient, WyomingClient
 from bench.notes import Note, opus
 from bench.peers import host, traced
 from bench.process import PeerFailed
 from bench.table import LADDER, PEERS
-from bench.texts import MODES, Spoken
 from bench.traces import Trace
 from sttd.consumer import app
 from sttd.consumer.engine.model import loaded as model
@@ -125,30 +123,6 @@ def test_all_peers_of_the_documents_are_in_the_table() -> None:
     page = (Path(__file__).parents[2] / "docs" / "benchmarks" / "README.md").read_text(encoding="utf-8")
     assert [name for name in PEERS if f"| `{name}` |" not in page] == []
     assert len(LADDER) == 6
-
-
-@pytest.mark.parametrize(
-    ("int8", "temperature", "again", "float32", "told"),
-    [
-        ("а", 0.2, "б", "а", "yet another text when asked again"),
-        ("а", 0.2, "а", "а", "happens to repeat itself"),
-        ("а", 0.0, "а", "ours", "stock's own text in float32"),
-        ("а", 0.0, "а", "в", "near a tie"),
-        ("а", 0.0, "а", "а", "int8 and float32 agree"),
-    ],
-)
-def test_every_difference_of_texts_gets_a_reason(
-    int8: str, temperature: float, again: str, float32: str, told: str
-) -> None:
-    """The page explains each, by runs and not by guesses."""
-
-    class Stock:
-        def text(self, _note: Spoken, _like: Any, *, exact: bool = False, again: bool = False) -> tuple[str, float]:
-            return (float32 if exact else second if again else int8), temperature
-
-    second = again
-    stock: Any = Stock()
-    assert told in texts._reason(Spoken("", "ru", None), "ours", MODES[0], stock)
 
 
 def test_peers_get_the_daemons_versions_of_what_both_use() -> None:

@@ -1,4 +1,4 @@
-"""docs/reliability.md names the test behind each row; a test that is renamed or removed must not leave a claim behind."""
+"""tests/chaos/README.md names the test behind each row; a test that is renamed or removed must not leave a claim behind."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "reliability.md"
+PAGE = ROOT / "tests" / "chaos" / "README.md"
 ROWS = {*range(1, 55), *range(84, 97)}
 
 

@@ -34,6 +34,7 @@ PAGES = sorted(
         *ROOT.glob("docs/contract/*.md"),
         *ROOT.glob("docs/benchmarks/*.md"),
         *ROOT.glob("examples/*.md"),
+        *ROOT.glob("tests/*/README.md"),
         *ROOT.glob("examples/*/*.md"),
     ]
 )

@@ -68,7 +68,6 @@ ARG MODEL=""
 RUN if [ -n "$MODEL" ]; then sttd model fetch "$MODEL"; fi
 ENV STTD_MODEL=${MODEL:-base}
 
-VOLUME /models
 EXPOSE 9464
 STOPSIGNAL SIGTERM
 

@@ -26,17 +26,21 @@ REMOVED: Final = {
 """Settings of earlier versions: why each went and what to do."""
 
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
-CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+CGROUP = Path("/sys/fs/cgroup")
+CPU_QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))  # of cgroup version 2, of version 1
 
 
 def usable_cores() -> int:
     """Cores that this process may use: its affinity, cut by the cgroup's CPU quota."""
     cores = len(os.sched_getaffinity(0))
-    try:
-        quota, period = CGROUP_CPU_MAX.read_text().split()
-        return max(1, min(cores, int(quota) // int(period)))
-    except (OSError, ValueError):  # no cgroup v2, or "max": no quota
-        return cores
+    for files in CPU_QUOTAS:
+        try:
+            quota, period = " ".join((CGROUP / name).read_text(encoding="ascii") for name in files).split()
+            if int(quota) > 0:
+                return max(1, min(cores, int(quota) // int(period)))
+        except (OSError, ValueError):  # the other version, or "max": no quota
+            continue
+    return cores
 
 
 def _entries(listed: str) -> list[str]:

@@ -174,11 +174,7 @@ def port_line(host: str, port: int) -> Line:
             probe.bind(address)
     except OSError as error:
         if _is_daemon(host, port):
-            return warning(
-                "side port",
-                f"a daemon already serves on {host}:{port}",
-                "a second one on this host needs another STTD_SIDE_PORT",
-            )
+            return ok("side port", f"a daemon serves on {host}:{port}; a second one here needs another STTD_SIDE_PORT")
         return failed(
             "side port",
             f"{host}:{port} cannot be had: {error.strerror or error}",

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from sttd import Client
 from sttd.commands import main
 from sttd.schemas import names
+from tests.support import compose
 from tests.support.broker import wait_until
 from tests.support.daemon import DaemonProcess
 from tests.support.gateway import GatewayProcess
@@ -66,7 +67,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     lines = (ROOT / "deploy" / "rabbitmq" / "rabbitmq.conf").read_text(encoding="utf-8").splitlines()
     configured = dict(line.split(" = ") for line in lines if line and not line.startswith("#"))
     assert configured["load_definitions"] == "/credentials/definitions/definitions.json"
-    node = Node(settings=configured | {"load_definitions": str(imported)})
+    limit = compose.services()["rabbitmq"]["environment"]
+    node = Node(settings=configured | {"load_definitions": str(imported)}, variables=limit)
     try:
         place = Site(node, folder)
         urls = [word for user in ("daemon", "gateway") for word in ("--url", f"{user}={folder / user}")]
@@ -98,6 +100,13 @@ def daemon(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dae
         yield process.wait_ready()
     finally:
         process.close()
+
+
+def test_the_broker_counts_from_the_memory_that_compose_gives_it(site: Site) -> None:
+    """It stops taking requests at 60 % of its own limit, not of the host's memory: it does not see every kind of limit itself."""
+    limit = compose.size(compose.services()["rabbitmq"]["mem_limit"])
+    told = site.node.rabbitmqctl("eval", "vm_memory_monitor:get_memory_limit().")
+    assert 0.55 * limit < int(told) < 0.6 * limit + 1
 
 
 @pytest.mark.parametrize("user", ["bot", "gateway"])

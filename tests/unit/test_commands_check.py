@@ -177,7 +177,7 @@ class _Health(http.server.BaseHTTPRequestHandler):
 
 
 def test_a_side_port_is_free_a_daemons_or_a_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beside a daemon at work its port is taken, and that is in order."""
+    """Beside a daemon at work its port is taken, and that is in order: so it is in every container that it is run in."""
     monkeypatch.setattr(check_host, "ANSWER_SECONDS", 0.3)
     assert check_host.port_line("127.0.0.1", 0).status is Status.OK
     with http.server.HTTPServer(("127.0.0.1", 0), _Health) as server:
@@ -185,7 +185,7 @@ def test_a_side_port_is_free_a_daemons_or_a_strangers(monkeypatch: pytest.Monkey
         thread.start()
         line = check_host.port_line("127.0.0.1", server.server_port)
         thread.join()
-    assert line.status is Status.WARNING
+    assert (line.status, "a daemon serves on" in line.detail) == (Status.OK, True)
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         taken: Line = check_host.port_line("127.0.0.1", stranger.getsockname()[1])
     assert (taken.status, "STTD_SIDE_PORT" in taken.step) == (Status.FAILED, True)

@@ -74,6 +74,11 @@ def test_the_image_runs_the_daemon_as_nobody_in_particular() -> None:
         assert "USER root" not in stage(name)
 
 
+def test_the_image_declares_no_volume() -> None:
+    """Each container that mounts nothing there, the gateway's for one, would leave an anonymous volume behind."""
+    assert "\nVOLUME" not in DOCKERFILE
+
+
 def test_every_target_of_the_image_is_made_of_the_same_daemon() -> None:
     """GPU and gateway images add to the CPU image; `docker build .` without a target is the CPU image."""
     assert "\nFROM cpu AS cuda\n" in DOCKERFILE

@@ -36,7 +36,9 @@ class ContainerBackend:
         ports = [(plan.amqp_port, AMQP_PORT), (plan.management_port, MANAGEMENT_PORT)]
         publish = [f"--publish={LOOPBACK}:{outside}:{inside}" for outside, inside in ports]
         (plan.directory / "container").write_text(self._name)  # for the guard
-        self._docker("create", "--name", self._name, "--hostname", "localhost", *volumes, *publish, IMAGE)
+        variables = [f"--env={name}={value}" for name, value in plan.variables.items()]
+        words = ["--name", self._name, "--hostname", "localhost", *volumes, *publish, *variables]
+        self._docker("create", *words, IMAGE)
 
     @property
     def pid(self) -> int | None:

@@ -156,7 +156,7 @@ class HostBackend:
             f"-sname {plan.name} -start_epmd false {LOOPBACK_DISTRIBUTION} -kernel shutdown_timeout {SHUTDOWN_MS}"
             f" -kernel inet_dist_listen_min {plan.dist_port} -kernel inet_dist_listen_max {plan.dist_port}"
         )
-        return {
+        return dict(plan.variables) | {
             MARKER: str(folder),
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(folder),

@@ -63,16 +63,21 @@ class Node:
     """A broker of one's own on loopback. Ports, name, password and data stay over stop, kill and restart; `close()` removes all."""
 
     def __init__(
-        self, base: Path = DEFAULT_BASE, settings: Mapping[str, str] | None = None, version: str | None = None
+        self,
+        base: Path = DEFAULT_BASE,
+        settings: Mapping[str, str] | None = None,
+        version: str | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
-        """Claim a directory below `base`; `settings` are extra lines for rabbitmq.conf. Installs RabbitMQ where it is missing.
+        """Claim a directory below `base`; `settings` are extra lines for rabbitmq.conf, which may name the environment's `variables`.
 
+        Installs RabbitMQ where it is missing.
         `version`: one of `roots.SUITES`; None: what `TEST_BROKER` says, else the machine's own. Raises `NodeError`.
         """
         self.programs = programs = install.ensure(version)
         self._claim = Claim(base)
         self._guard = Guard(self._claim.directory)
-        self.plan = Plan.draw(self._claim.directory, settings or {})
+        self.plan = Plan.draw(self._claim.directory, settings or {}, variables or {})
         try:
             self._backend: Backend = (
                 container.ContainerBackend(self.plan) if programs is None else host.HostBackend(self.plan, programs)

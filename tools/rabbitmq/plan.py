@@ -45,12 +45,14 @@ class Plan:
     user: str = "sttd"
     password: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     settings: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def draw(cls, directory: Path, settings: Mapping[str, str]) -> Plan:
+    def draw(cls, directory: Path, settings: Mapping[str, str], variables: Mapping[str, str]) -> Plan:
         """A plan with ports that are free now."""
+        name = f"sttd-{secrets.token_hex(4)}@localhost"
         amqp, management, dist, epmd = free_ports(4)
-        return cls(directory, f"sttd-{secrets.token_hex(4)}@localhost", amqp, management, dist, epmd, settings=settings)
+        return cls(directory, name, amqp, management, dist, epmd, settings=settings, variables=variables)
 
     @property
     def amqp_url(self) -> str:

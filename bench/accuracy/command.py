@@ -27,6 +27,8 @@ from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.settings import usable_cores
 from tools import voices
 
+PAGES: Final = ROOT / "docs" / "benchmarks"
+FIGURES: Final = ROOT / ".local" / "bench-results"
 FIXED: Final = 200
 MANY: Final = 800
 PLAN: Final[tuple[tuple[str, int | None], ...]] = (
@@ -67,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cores", type=int, default=min(2, usable_cores()))
     parser.add_argument("--remark", default="", help="a sentence for the head of the page: what else the machine did")
     parser.add_argument("--page-only", action="store_true", help="measure nothing")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks")
+    parser.add_argument("--out", type=Path, help="directory for page and figures (default: docs/benchmarks, .local)")
     return parser
 
 
@@ -114,11 +116,11 @@ def _write(given: argparse.Namespace, folder: Path, everything: list[Note], told
         "remark": given.remark,
     }
     by = {name: scored(known, answers) for name, answers in found.items() if answers}
-    given.out.mkdir(parents=True, exist_ok=True)
-    path = given.out / "accuracy.md"
-    path.write_text(page(by, head), encoding="utf-8")
-    path.with_suffix(".json").write_text(document(by, head), encoding="utf-8")
-    tell(f"written: {os.path.relpath(path)} and .json")
+    paths = [(given.out or PAGES) / "accuracy.md", (given.out or FIGURES) / "accuracy.json"]
+    for path, text in zip(paths, (page(by, head), document(by, head)), strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    tell(f"written: {' and '.join(map(os.path.relpath, paths))}")
 
 
 def _cpu(machine: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,8 @@ SPEAKERS: Final = {
 }
 COMPARED: Final = ("default", "short")
 EXAMPLES: Final = 8
+FEWEST: Final = 20
+"""A mode with fewer answers in a set has no line there: its figures would be chance."""
 
 HOW_TO_READ: Final = f"""\
 **How to read it.** Words are compared without case and punctuation, `ё` as `е`, numbers spelt on both sides; a hyphen
@@ -49,7 +51,7 @@ COLUMNS: Final = (
 
 def page(by: By, head: Mapping[str, Any]) -> str:
     """The whole page. `head`: machine, model, voices, date, engines and remark in words."""
-    parts = [*_head(head), *_modes(head["engines"])]
+    parts = [*_head(head), *_modes(by, head["engines"])]
     for name, what in SPEAKERS.items():
         parts += [f"## {name}", "", f"{what}.", "", *_table(by, name), *_classes(by, name), *_words(by, name)]
     return "\n".join([*parts, *_long(by)]).rstrip() + "\n"
@@ -79,10 +81,11 @@ def _head(head: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
-def _modes(engines: Mapping[str, str]) -> Iterator[str]:
-    yield from ("| mode | what | engine |", "| --- | --- | --- |")
+def _modes(by: By, engines: Mapping[str, str]) -> Iterator[str]:
+    yield from ("| mode | what | engine | answers |", "| --- | --- | --- | --- |")
     for name, mode in MODES.items():
-        yield f"| `{name}` | {mode.title} | {engines.get(name, '**not run**')} |"
+        answers = len(by.get(name, {}))
+        yield f"| `{name}` | {mode.title} | {engines.get(name, '')} | {answers or '**not run**'} |"
     yield ""
 
 
@@ -91,7 +94,7 @@ def _table(by: By, name: str) -> Iterator[str]:
     yield from (f"| {' | '.join(COLUMNS)} |", f"|{' --- |' * len(COLUMNS)}")
     for mode in MODES:
         ours, theirs = _pairs(by, mode, "stock", name)
-        if ours:
+        if len(ours) >= FEWEST or (ours and name.endswith(JOINED)):
             yield _line(mode, scores.row(ours, theirs))
     yield ""
     yield from _remarks(by, name)

@@ -145,8 +145,13 @@ def test_a_row_compares_the_same_notes() -> None:
 
 
 def test_the_page_says_what_is_not_run_and_never_mixes_sets() -> None:
-    """A mode without answers stands there as not run; a set without answers has an empty table, not another's figures."""
-    by = {"stock": scored({"раз два": "раз"}), "default": scored({"раз два": "раз два"})}
+    """A mode without answers is named as not run, one with few has no line; a set without answers has an empty table."""
+    many = {f"раз слово{'а' * number}": "раз" for number in range(page.FEWEST)}
+    by = {
+        "stock": scored(many),
+        "default": scored({said: said for said in many}),
+        "greedy": scored(dict(list(many.items())[1:])),
+    }
     head = {
         "machine": {"cores_used": 2, "cores_there": 2, "cpu": "some", "flags": ["avx2"], "system": "Linux"}
         | {"python": "3", "packages": {}},
@@ -154,14 +159,16 @@ def test_the_page_says_what_is_not_run_and_never_mixes_sets() -> None:
         "sha256": "0",
         "voices": ["voice 1"],
         "date": "2026-11-25",
-        "engines": {"stock": "a", "default": "b"},
+        "engines": {"stock": "a", "default": "b", "greedy": "c"},
         "remark": "",
     }
     text = page.page(by, head)
     festvox, prompts = text.index("## ru-festvox"), text.index("## ru-prompts")
-    assert "| `greedy` | default, beam 1 | **not run** |" in text
+    assert "| `auto` | default, language `auto` |  | **not run** |" in text
+    assert "| `greedy` | default, beam 1 | c | 19 |" in text
     assert "`default`" not in text[festvox:prompts]
-    assert "| `default` | 1, 2 | 0.0 (0.0-0.0) | 50.0 | -50.0 (-50.0 to -50.0) |" in text[prompts:]
+    assert "`greedy`" not in text[prompts:]
+    assert "| `default` | 20, 40 | 0.0 (0.0-0.0) | 50.0 | -50.0 (-50.0 to -50.0) |" in text[prompts:]
     told = json.loads(data.document(by, head))
     assert told["notes"][0]["default"] == [0, 0, 1.0, None]
     assert told["notes"][0]["stock"][0] == 1

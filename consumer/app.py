@@ -26,7 +26,6 @@ from sttd.consumer.engine.model.contexts import DYNAMIC, FULL
 from sttd.consumer.engine.model.whisper import WhisperTranscriber
 from sttd.consumer.engine.opening import Batching, open_engine
 from sttd.consumer.errors import ExitCode, SettingsError, StartupError
-from sttd.consumer.failpoints import FailPoints
 from sttd.consumer.observe import BusReporter, DownloadReporter, log_check, watch_history, watch_loop_lag
 from sttd.consumer.refs import following
 from sttd.consumer.refs.references import References
@@ -127,19 +126,23 @@ class Daemon:
         engine = await self._or_stop(self._open_engine())
         if engine is None:
             return
-        handler = self._handler(references, decoder, engine)
-        self._worker = Worker(handler, self._rules(), self._metrics, self._reconnect, self._quiet, self._tracing)
         intake = self._intake = AmqpIntake(
-            self._link("consume"),
-            self._plan,
-            self._settings.topology,
-            self._lanes(),
-            self._worker.accept,
-            self._worker.orphan,
-            self._cancels.add,
-            self._metrics.queue_counted,
+            link=self._link("consume"),
+            plan=self._plan,
+            mode=self._settings.topology,
+            lanes=self._lanes(),
+            cancel=self._cancels.add,
+            counted=self._metrics.queue_counted,
         )
-        self._watch(intake.run(), "intake")
+        worker = self._worker = Worker(
+            handler=self._handler(references, decoder, engine),
+            publisher=self._publisher,
+            intake=intake,
+            rules=self._rules(),
+            metrics=self._metrics,
+            tracing=self._tracing,
+        )
+        self._watch(intake.run(worker.accept, worker.orphan), "intake")
         self._watch(self._follow_blocks(intake), "block-follower")
         self._health.set("accepting", True)
         log.info(
@@ -148,14 +151,6 @@ class Daemon:
             seconds=round(time.monotonic() - began, 2),
             slots=self._settings.effective_slots,
         )
-
-    def _reconnect(self, reason: str) -> None:
-        if self._intake is not None:
-            self._intake.reconnect(reason)
-
-    async def _quiet(self, quiet: bool) -> None:
-        if self._intake is not None:
-            await (self._intake.pause("suspect") if quiet else self._intake.resume("suspect"))
 
     async def _follow_blocks(self, intake: AmqpIntake) -> None:
         """Take no requests while the broker blocks our answers, until cancelled."""
@@ -253,17 +248,14 @@ class Daemon:
 
     def _handler(self, references: References, decoder: DecoderPool, engine: WhisperTranscriber) -> Handler:
         settings = self._settings
-        defaults = Defaults(settings.language, settings.beam_size, settings.condition_on_previous_text)
         return Handler(
-            self._publisher,
-            references,
-            decoder,
-            engine,
-            defaults,
-            self._metrics,
-            self._cancels,
-            FailPoints(settings.failpoint),
-            self._publisher.requester_there,
+            publisher=self._publisher,
+            references=references,
+            decoder=decoder,
+            transcriber=engine,
+            defaults=Defaults(settings.language, settings.beam_size, settings.condition_on_previous_text),
+            cancels=self._cancels,
+            requester_there=self._publisher.requester_there,
         )
 
     def _rules(self) -> Rules:

@@ -15,13 +15,13 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
 
 from sttd.consumer.errors import SettingsError
-from sttd.consumer.failpoints import FailPoints
 from sttd.schemas import languages, names, reference
 from sttd.schemas.problems import problems
 from sttd.service import broker_address
 
 REMOVED: Final = {
     "STTD_DECODER_CONTEXT": "on real models it cost more time than it saved, and errors; STTD_ENCODER_CONTEXT remains",
+    "STTD_FAILPOINT": "the daemon has no points any more at which it kills itself; unset it",
 }
 """Settings of earlier versions: why each went and what to do."""
 
@@ -188,21 +188,11 @@ class Settings(BaseSettings):
         description="This process's name in replies, dead letters and the broker's connection list.",
     )
 
-    failpoint: str | None = Field(
-        default=None, description="For chaos tests only: the named point (and `:n`) at which the process kills itself."
-    )
-
     @field_validator("language")
     @classmethod
     def _known_language(cls, value: str) -> str:
         if value != languages.AUTO and value not in languages.CODES:
             raise ValueError("must be a Whisper language code or `auto`")
-        return value
-
-    @field_validator("failpoint")
-    @classmethod
-    def _known_failpoint(cls, value: str | None) -> str | None:
-        FailPoints(value)
         return value
 
     @field_validator("s3_endpoint")

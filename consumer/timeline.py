@@ -30,7 +30,10 @@ class Step:
 
 
 class Timeline:
-    """The steps of one note: decode, transcribe, reply, and of each model call wait, then encode, generate, align or detect_language."""
+    """The steps of one note: fetch, decode, transcribe, reply, park, and of each model call wait, then its name.
+
+    The names of model calls are encode, generate, align and detect_language.
+    """
 
     def __init__(self) -> None:
         """No step yet."""
@@ -40,24 +43,27 @@ class Timeline:
             threading.Lock()
         )  # the windows of a long note run side by side, and a sum would lose one of two additions
 
-    def add(self, name: str, began: float, ended: float, together: int = 1) -> None:
-        """Write down a step that is over."""
+    def add(self, name: str, began: float, ended: float, together: int = 1, *, failed: bool = False) -> None:
+        """Write down a step that is over. A `failed` one is kept for the trace, and is in no sum."""
         with self._lock:
-            self._sums[name] += ended - began
+            if not failed:
+                self._sums[name] += ended - began
             if len(self.steps) < MOST_STEPS:
                 self.steps.append(Step(name, began, ended, together))
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Write down the block as one step, also when it raises."""
+        """Write down the block as one step; as a failed one when it raises."""
         began = time.monotonic()
         try:
             yield
-        finally:
-            self.add(name, began, time.monotonic())
+        except BaseException:
+            self.add(name, began, time.monotonic(), failed=True)
+            raise
+        self.add(name, began, time.monotonic())
 
     def seconds(self, *names: str) -> float:
-        """Sum of all steps with these names, in seconds."""
+        """Sum of all steps with these names that did not fail, in seconds; 0.0 where there is none."""
         return sum(self._sums[name] for name in names if name in self._sums)
 
     def call(self, name: str, call: Callable[[], T]) -> Callable[[], T]:

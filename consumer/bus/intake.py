@@ -69,26 +69,25 @@ class AmqpIntake:
 
     def __init__(
         self,
+        *,
         link: Link,
         plan: topology.Topology,
         mode: Literal["declare", "check"],
         lanes: Mapping[str, int],
-        sink: Callable[[Incoming], None],
-        orphaned: Callable[[], None],
         cancel: Callable[[str], None] = lambda _message_id: None,
         counted: Callable[[str, int], None] = lambda _queue, _depth: None,
     ) -> None:
-        """`sink` takes each delivery at once; `orphaned` hears that all of them will come again elsewhere; `cancel` hears ids.
+        """`cancel` gets the id of each request that its caller cancels.
 
-        `counted` hears how many messages are ready: by a lane's queue name, or by `dead` and `replies_dead`.
+        `counted` gets how many messages are ready: by a lane's queue name, or by `dead` and `replies_dead`.
         """
         self._counted = counted
         self._link = link
         self._plan = plan
         self._mode: Literal["declare", "check"] = mode
         self._wanted = lanes
-        self._sink = sink
-        self._orphaned = orphaned
+        self._sink: Callable[[Incoming], None]
+        self._orphaned: Callable[[], None]
         self._cancel = cancel
         self._lanes: list[_Lane] = []
         self._loss: Loss | None = None
@@ -99,8 +98,12 @@ class AmqpIntake:
             asyncio.Lock()
         )  # a session's set-up and a resume at one time would register two consumers for a lane
 
-    async def run(self) -> None:
-        """Keep the consuming connection up until cancelled. Raises `TopologyMismatch`."""
+    async def run(self, sink: Callable[[Incoming], None], orphaned: Callable[[], None]) -> None:
+        """Keep the consuming connection up until cancelled. Raises `TopologyMismatch`.
+
+        `sink` takes each delivery at once; `orphaned` is called when a connection is gone: its deliveries come again.
+        """
+        self._sink, self._orphaned = sink, orphaned
         await self._link.run(self._session, self._ended)
 
     async def _session(self, connection: AbstractConnection, loss: Loss) -> None:
@@ -171,7 +174,7 @@ class AmqpIntake:
         return found[next(iter(self._wanted))].consumer_count or 0
 
     def reconnect(self, reason: str) -> None:
-        """Give everything in hand back to the broker: the only way to have one delivery again, counted, without settling it."""
+        """See `Intake.reconnect`: the only way to have one delivery again, counted, without settling it."""
         if self._loss is not None:
             self._loss.report(reason)
 
@@ -181,12 +184,12 @@ class AmqpIntake:
         await self._leave()
 
     async def pause(self, reason: str) -> None:
-        """Take no more deliveries until `resume` with the same reason; what was on its way has arrived when this returns."""
+        """See `Intake.pause`."""
         self._paused.add(reason)
         await self._leave()
 
     async def resume(self, reason: str) -> None:
-        """Take deliveries again, unless paused for another reason."""
+        """See `Intake.resume`."""
         self._paused.discard(reason)
         with suppress(*CONNECTION_EXCEPTIONS):  # a lost connection consumes again by itself, in its next session
             await self._consume()

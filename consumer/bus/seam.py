@@ -1,7 +1,4 @@
-"""The seam to the broker: what arrives, what is published, and the verbs that settle.
-
-Imports schemas only. The handler's story is told in these types; tests put a memory bus behind them.
-"""
+"""The seam to the broker: what arrives, what is published, the verbs that settle. Tests put a memory bus behind it."""
 
 from __future__ import annotations
 
@@ -73,8 +70,24 @@ class Publisher(Protocol):
         ...
 
 
+class Intake(Protocol):
+    """What the worker asks of the consuming half."""
+
+    async def pause(self, reason: str) -> None:
+        """Take no more deliveries until `resume` with this reason; when it returns, what was on its way has arrived."""
+        ...
+
+    async def resume(self, reason: str) -> None:
+        """Take deliveries again, unless paused for another reason."""
+        ...
+
+    def reconnect(self, reason: str) -> None:
+        """Give everything in hand back to the broker, which delivers it again and counts that."""
+        ...
+
+
 class BusObserver(Protocol):
-    """Who is told how the connections are: metrics, health and logs, in one place."""
+    """Gets the state of the connections: metrics, health and logs, in one place."""
 
     def connected(self, role: str) -> None:
         """Report that a connection is up (`consume`, `publish` or `direct`)."""

@@ -1,6 +1,6 @@
 """The cancels that came over the control exchange: remembered for requests still queued, passed on to work in hand.
 
-Pure but for the callbacks; the clock is passed in. Bounded: anybody who may publish to the exchange can send any number.
+The clock is passed in. Bounded: anybody who may publish to the exchange can send any number.
 """
 
 from __future__ import annotations

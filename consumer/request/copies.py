@@ -1,7 +1,7 @@
 """Builds everything that the daemon publishes about a request: replies, retry copies, dead copies, parked replies.
 
-Pure. Copies carry an allow-list of headers: a caller's `CC`, `BCC`, `user_id` or `x-death` copied with our rights
-would make RabbitMQ route, refuse or count for him (reliability rows 86-88).
+Pure. Copies carry an allow-list of headers: a caller's `CC`, `BCC`, `user_id` or `x-death`, copied with our rights,
+would make RabbitMQ route, refuse or count for that caller (docs/reliability.md, rows 86-88).
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _options(delivery: Delivery) -> dict[str, Any]:
 
 
 def _carried(value: Any) -> bool | str | datetime | None:
-    """Say the same as `value` in a form that can be written again; None for what no option could mean.
+    """Return `value` in a form that can be written again; None for what no option could mean.
 
     Numbers go as text, as the contract allows: pamqp writes every float with 4 bytes and refuses some that it reads.
     """

@@ -1,6 +1,6 @@
-"""One message in hand: who it is, when it expires, where its answer goes, and that it is settled exactly once.
+"""One message in hand, as read from its properties: its ids, its lane, when it expires, where its answer goes.
 
-Imports the bus seam, errors and schemas; never publishes and never decides what a failure means (verdict.py does).
+Never publishes, and never decides what a failure means: verdict.py does.
 """
 
 from __future__ import annotations
@@ -8,16 +8,15 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
 from sttd.consumer.bus import direct_address
 from sttd.consumer.bus.seam import Incoming
-from sttd.consumer.errors import RequestFailed, StaleDelivery
+from sttd.consumer.errors import RequestFailed
 from sttd.consumer.timeline import Timeline
 from sttd.schemas import names, reply, request
 from sttd.schemas.codes import ErrorCode
@@ -28,72 +27,6 @@ SUSPECT_DELIVERIES = 3  # alone in hand a death is mostly its own, but the host 
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _LONGEST_TRACE_STATE = 512
 _SERVER_NAMED = "amq.gen-"  # what brokers name for callers, beside direct reply-to; every other amq.* is refused
-
-
-class State(StrEnum):
-    """The life of one delivery. Only REPLACED may be acked; only the broker's confirm makes REPLACED."""
-
-    OPEN = "open"
-    REPLACING = "replacing"
-    REPLACED = "replaced"
-    SETTLED = "settled"
-    ABANDONED = "abandoned"
-
-
-class SettleError(Exception):
-    """A step that the state does not allow: a bug of ours, never an input's fault."""
-
-
-class Settlement:
-    """Settles one delivery exactly once: OPEN -> REPLACING -> REPLACED -> SETTLED, or ABANDONED to the broker's redelivery."""
-
-    def __init__(self, incoming: Incoming) -> None:
-        """Open; nothing replaces the message yet."""
-        self._settler = incoming.settler
-        self.state = State.OPEN
-
-    def _go(self, *, to: State, only_from: tuple[State, ...]) -> None:
-        if self.state not in only_from:
-            raise SettleError(f"{self.state} -> {to}")
-        self.state = to
-
-    async def replace(self, publish: Callable[[], Awaitable[None]]) -> None:
-        """Run `publish`, which returns only after the broker confirmed what replaces the message."""
-        self._go(to=State.REPLACING, only_from=(State.OPEN,))
-        try:
-            await publish()
-        except BaseException:
-            # Nothing confirmed replaces the message: it is as open as before, and stays the broker's.
-            self.state = State.OPEN
-            raise
-        self._go(to=State.REPLACED, only_from=(State.REPLACING,))
-
-    async def ack(self) -> None:
-        """Ack what has been replaced. Raises `StaleDelivery` when the channel is gone: the message comes again."""
-        self._go(to=State.SETTLED, only_from=(State.REPLACED,))
-        try:
-            await self._settler.ack()
-        except StaleDelivery:
-            self.state = State.ABANDONED
-            raise
-
-    async def reject(self) -> None:
-        """Hand the message to the broker's own dead-lettering: the last resort when no copy can be published."""
-        self._go(to=State.SETTLED, only_from=(State.OPEN,))
-        try:
-            await self._settler.reject()
-        except StaleDelivery:
-            self.state = State.ABANDONED
-            raise
-
-    def abandon(self) -> None:
-        """Leave the message to the broker's redelivery; without effect once it is replaced or settled."""
-        if self.state is State.OPEN:
-            self.state = State.ABANDONED
-
-    def __repr__(self) -> str:
-        """Show the state; tests and logs read it."""
-        return f"<Settlement {self.state}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +49,13 @@ class Delivery:
     """One message in hand."""
 
     def __init__(self, incoming: Incoming, rules: Rules) -> None:
-        """Read nothing yet: a message that cannot be read must still be settled."""
+        """Read no body yet: a message that cannot be read must still be settled."""
         self.incoming = incoming
         self.rules = rules
-        self.settlement = Settlement(incoming)
         self.orphaned = asyncio.Event()
         self.timeline = Timeline()
         self.trace: dict[str, str] = _trace(incoming.properties.headers)  # of copies and replies
-        self.forgiven = 0  # redeliveries that were a lost connection's doing: see survived.py
+        self.forgiven = 0  # redeliveries that a lost connection caused: see survived.py
         self.begun = threading.Event()  # set by the engine, in its thread, with the first model call
 
     @property
@@ -144,7 +76,7 @@ class Delivery:
 
     @property
     def suspected(self) -> bool:
-        """Whether it comes from the suspect queue, where one message at a time is in hand: what dies there dies of it."""
+        """Whether it comes from the suspect queue, which is worked on with nothing else in hand."""
         return self.incoming.lane == self.rules.suspect_queue
 
     @property
@@ -163,18 +95,13 @@ class Delivery:
 
     @property
     def bulk(self) -> bool:
-        """Whether others go before it."""
+        """Whether interactive requests go before it."""
         return self.lane != self.rules.lanes[0]
 
     @property
     def again(self) -> bool:
         """Whether the broker had delivered it before."""
         return self.incoming.redelivered
-
-    @property
-    def untouched(self) -> bool:
-        """Whether another worker would lose nothing by taking it over: no model call made, nothing on its way to the caller."""
-        return not self.begun.is_set() and self.settlement.state is State.OPEN
 
     @property
     def target(self) -> str:
@@ -246,7 +173,7 @@ class Delivery:
         return self.incoming.properties.timestamp or self.first_seen
 
     def open(self) -> request.Request:
-        """Read the request. Raises `RequestFailed` with the code and the words for the caller."""
+        """Read the request. Raises `RequestFailed` with the code and the message for the caller."""
         size, limit = len(self.incoming.body), self.rules.max_body_bytes
         if size > limit:
             raise RequestFailed(
@@ -265,14 +192,14 @@ def _trace(headers: Mapping[str, Any]) -> dict[str, str]:
     parent, state = (headers.get(name) for name in names.TRACE_HEADERS)
     if not isinstance(parent, str) or not _TRACE_PARENT.fullmatch(parent):
         return {}
-    told = {names.TRACE_HEADERS[0]: parent}
+    context = {names.TRACE_HEADERS[0]: parent}
     if isinstance(state, str) and len(state) <= _LONGEST_TRACE_STATE and state.isascii() and state.isprintable():
-        told[names.TRACE_HEADERS[1]] = state
-    return told
+        context[names.TRACE_HEADERS[1]] = state
+    return context
 
 
 def _moment(mark: Any) -> datetime | None:
-    """Epoch milliseconds in a header -> a time; anything else is nobody's mark."""
+    """Epoch milliseconds in a header -> a time; None for anything else."""
     if type(mark) is not int:
         return None
     try:

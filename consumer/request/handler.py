@@ -1,7 +1,6 @@
-"""The story of one message: read, decode, transcribe, answer, ack.
+"""The work on one request: refuse or read, fetch, decode, transcribe; it ends in a verdict.
 
-Imports delivery, verdict, copies and the seams (bus, references, decoder, transcriber); never a library behind them.
-Cancelling it before the settling settles nothing: the broker delivers the message again.
+Knows the seams (bus, references, decoder, transcriber), never a library behind them; never settles.
 """
 
 from __future__ import annotations
@@ -16,23 +15,17 @@ from sttd.consumer.audio.decoder import DecodedAudio, Decoder
 from sttd.consumer.bus.seam import Publisher
 from sttd.consumer.engine.transcriber import TEMPERATURE_LADDER, Job, JobOptions, Transcriber, Transcription
 from sttd.consumer.errors import RequestFailed
-from sttd.consumer.failpoints import FailPoints
 from sttd.consumer.refs.references import References
 from sttd.consumer.request import verdict
 from sttd.consumer.request.cancels import Cancels
 from sttd.consumer.request.delivery import Delivery
 from sttd.consumer.request.limit import Limit, cancelled
 from sttd.consumer.request.progress import ProgressReporter
-from sttd.consumer.request.settling import Settling
 from sttd.consumer.request.verdict import Verdict
-from sttd.consumer.side_port.metrics import Metrics
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.options import TranscriptionOptions
 from sttd.schemas.reference import Reference
 from sttd.schemas.reply import Timings, Transcript
-
-ENGINE_STAGES = {"wait": ("wait",), "encode": ("encode",), "generate": ("generate", "align", "detect_language")}
-"""Stages of the metrics, and the steps of a timeline that make them up."""
 
 log = structlog.get_logger(__name__)
 
@@ -63,39 +56,33 @@ class Defaults:
 
 
 class Handler:
-    """Handles one delivery at a time per call; holds no state of its own between calls."""
+    """Judges deliveries, any number at a time; holds no state of its own between calls."""
 
     def __init__(
         self,
+        *,
         publisher: Publisher,
         references: References,
         decoder: Decoder,
         transcriber: Transcriber,
         defaults: Defaults,
-        metrics: Metrics,
         cancels: Cancels,
-        failpoints: FailPoints,
         requester_there: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
-        """Receive the collaborators. `requester_there`: asks whether a direct reply-to still has its requester; None does not ask."""
+        """Receive the collaborators.
+
+        `publisher` takes progress. `requester_there` tells whether a direct reply-to has its requester, if given.
+        """
         self._requester_there = requester_there
-        self._settling = Settling(publisher, metrics, failpoints)
         self._publisher = publisher
         self._references = references
         self._decoder = decoder
         self._transcriber = transcriber
         self._defaults = defaults
-        self._metrics = metrics
         self._cancels = cancels
-        self._failpoints = failpoints
 
-    async def handle(self, delivery: Delivery) -> Verdict:
-        """Bring one delivery to its end. Raises `StaleDelivery` when the broker will deliver it again instead."""
-        self._failpoints.reached("received", delivery.message_id)
-        judged = await self._judge(delivery)
-        return await self._settling.settle(delivery, judged)
-
-    async def _judge(self, delivery: Delivery) -> Verdict:
+    async def judge(self, delivery: Delivery) -> Verdict:
+        """Do the work; return what is to replace the message. Raises nothing but a cancellation."""
         try:
             return await self._refusal(delivery) or verdict.completed(await self._transcript(delivery))
         except RequestFailed as error:
@@ -120,7 +107,7 @@ class Handler:
             and self._requester_there is not None
             and not await self._requester_there(delivery.target)
         ):
-            return verdict.nobody_waits(delivery)
+            return verdict.requester_gone(delivery)
         return None
 
     async def _transcript(self, delivery: Delivery) -> Transcript:
@@ -134,15 +121,17 @@ class Handler:
                 await self._decoded(delivery, request.audio) as decoded,
             ):
                 decoded_at = time.monotonic()
-                decode_seconds = decoded_at - started
                 delivery.timeline.add("decode", started, decoded_at)
-                self._failpoints.reached("decoded", delivery.message_id)
                 with delivery.timeline.step("transcribe"):
                     transcription = await self._transcribe(delivery, decoded, request.options)
-        seconds = time.monotonic() - started
-        self._failpoints.reached("transcribed", delivery.message_id)
-        self._observe(delivery, decoded, transcription, decode_seconds, seconds)
-        return self._assemble(delivery, decoded, transcription, decode_seconds, seconds)
+        ended = time.monotonic()
+        timings = Timings(
+            queued=delivery.queued_seconds,
+            decode=decoded_at - started,
+            transcribe=ended - decoded_at,
+            total=ended - started,
+        )
+        return self._assemble(delivery, decoded, transcription, timings)
 
     async def _decoded(self, delivery: Delivery, audio: bytes | Reference) -> DecodedAudio:
         """Decode the bytes, fetched first where the request only says where they are. The file itself is not kept."""
@@ -150,7 +139,6 @@ class Handler:
             return await self._decoder.decode(audio)
         with delivery.timeline.step("fetch"):
             fetched = await self._references.fetch(audio)
-        self._metrics.observe_stage("fetch", delivery.timeline.seconds("fetch"))
         return await self._decoder.decode(fetched)
 
     async def _transcribe(
@@ -169,45 +157,21 @@ class Handler:
             job.on_progress = reporter.report
             return await self._transcriber.transcribe(job)
 
-    def _observe(
-        self, delivery: Delivery, decoded: DecodedAudio, heard: Transcription, decode_seconds: float, seconds: float
-    ) -> None:
-        duration = decoded.info.duration
-        if delivery.queued_seconds is not None:
-            self._metrics.observe_stage("queued", delivery.queued_seconds)
-        self._metrics.observe_stage("decode", decode_seconds)
-        self._metrics.observe_stage("transcribe", seconds - decode_seconds)
-        for stage, steps in ENGINE_STAGES.items():
-            if spent := delivery.timeline.seconds(*steps):
-                self._metrics.observe_stage(stage, spent)
-        for step in delivery.timeline.steps:
-            if step.name in ENGINE_STAGES["generate"]:
-                self._metrics.batch(step.together)
-        self._metrics.observe_audio(duration, no_speech=not heard.text)
-        self._metrics.bad_packets(decoded.info.bad_packets)
-        if duration > 0:
-            self._metrics.real_time_factor((seconds - decode_seconds) / duration)
-
     def _assemble(
-        self, delivery: Delivery, decoded: DecodedAudio, heard: Transcription, decode_seconds: float, seconds: float
+        self, delivery: Delivery, decoded: DecodedAudio, transcription: Transcription, timings: Timings
     ) -> Transcript:
         return Transcript(
             correlation_id=delivery.correlation_id,
             message_id=delivery.message_id,
-            text=heard.text,
-            language=heard.language,
-            language_probability=heard.language_probability,
+            text=transcription.text,
+            language=transcription.language,
+            language_probability=transcription.language_probability,
             duration=decoded.info.duration,
-            no_speech=not heard.text,
-            segments=heard.segments,
+            no_speech=not transcription.text,
+            segments=transcription.segments,
             audio=decoded.info,
             model=self._transcriber.info,
-            timings=Timings(
-                queued=delivery.queued_seconds,
-                decode=decode_seconds,
-                transcribe=seconds - decode_seconds,
-                total=seconds,
-            ),
+            timings=timings,
             attempt=delivery.attempt,
             worker=delivery.rules.worker,
         )

@@ -1,6 +1,6 @@
-"""How long the work on one delivery may take, and who ends it: the caller's deadline, his cancel, or the daemon's own limit.
+"""How long the work on one delivery may take, and what ends it: the caller's deadline or cancel, or the daemon's limit.
 
-Imports delivery, errors and schemas; ends the work by cancelling it, so never used around the settling.
+Ends the work by cancelling it, so never used around the settlement.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sttd.schemas.codes import ErrorCode
 
 
 class Limit:
-    """Bounds the body of an `async with`; leaves it with the `RequestFailed` that says whose patience ended."""
+    """Bounds the body of an `async with`; leaves it with the `RequestFailed` that says which limit ended it."""
 
     def __init__(self, delivery: Delivery, deadline: datetime | None) -> None:
         """`deadline`: the option of that name; the message's expiration and the daemon's limit are the delivery's."""
@@ -28,9 +28,8 @@ class Limit:
 
     def cancel(self) -> None:
         """End the work now: the caller does not want it any more."""
-        if (
-            not self._timeout.expired()
-        ):  # a second cancel, or one in the moment of the deadline, finds it ending already
+        # A second cancel, or one in the moment of the deadline, finds it ending already.
+        if not self._timeout.expired():
             self._cancelled = True
             self._timeout.reschedule(asyncio.get_running_loop().time())
 
@@ -48,13 +47,13 @@ class Limit:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Say who ended it."""
+        """Raise what says which limit ended it."""
         try:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError as late:
-            raise self._verdict() from late
+            raise self._failure() from late
 
-    def _verdict(self) -> RequestFailed:
+    def _failure(self) -> RequestFailed:
         if self._cancelled:
             return cancelled()
         if self._theirs <= self._ours:
@@ -63,5 +62,5 @@ class Limit:
 
 
 def cancelled() -> RequestFailed:
-    """Say that the caller cancelled."""
+    """Make the failure of a request that its caller cancelled."""
     return RequestFailed(ErrorCode.CANCELLED, "the caller cancelled the request")

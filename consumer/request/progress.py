@@ -1,6 +1,6 @@
 """Progress replies of one request: from the job's thread to the caller, never after the answer.
 
-Imports the bus seam, copies and schemas. Progress is worth nothing late: an unconfirmed one is dropped, not repeated.
+Progress is worth nothing late: an unconfirmed one is dropped, not repeated.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How many lost connections this process survived with a request in hand: those redeliveries are nobody's death.
+"""How many lost connections this process survived with a request in hand: no worker died in those redeliveries.
 
-Pure. The broker counts a lost connection and a dead worker alike; without this, a flapping network would make poison of notes
-that never harmed anybody. Bounded: forgetting only makes the daemon more careful.
+Pure. The broker counts a lost connection and a dead worker alike; without this, a flapping network would make poison of
+harmless notes. Bounded: forgetting only makes the daemon more careful.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Survived:
             self._losses.popitem(last=False)
 
     def count(self, reply_id: str) -> int:
-        """How many losses with this request in hand were nobody's death."""
+        """How many losses with this request in hand this process survived."""
         return self._losses.get(reply_id, 0)
 
     def forget(self, reply_id: str) -> None:

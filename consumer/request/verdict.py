@@ -1,15 +1,15 @@
-"""The table "what becomes of a request" of design section 3, row by row, as one pure function.
+"""What becomes of a request: one pure function for each outcome, and for each target that cannot be reached.
 
-Imports copies, errors and schemas; never publishes. A new failure gets a row here and a line in the docs.
+Never publishes. A new failure gets a function here and a line in the docs.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sttd.consumer.bus.seam import Outgoing
-from sttd.consumer.errors import RequestFailed
+from sttd.consumer.errors import BusError, PublishForbidden, RequestFailed, Unconfirmed
 from sttd.consumer.request import copies
 from sttd.consumer.request.delivery import MAX_ATTEMPTS, Delivery
 from sttd.schemas.codes import DeadReason, ErrorCode
@@ -18,18 +18,22 @@ from sttd.schemas.reply import Failure, Transcript
 Outcome = Literal["completed", "failed", "retried", "suspected", "dead_lettered"]
 
 RETRIED = frozenset({ErrorCode.MODEL_ERROR, ErrorCode.INTERNAL_ERROR, ErrorCode.AUDIO_REF_UNAVAILABLE})
-"""Failures that may be the moment's fault: tried again after a delay. Timing out is not: the next try would take as long."""
+"""Failures that may be over a moment later, so tried again. Not timing out: the next try would take as long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What replaces the message: a reply, a copy, or both, in this order; then it may be acked."""
+    """What replaces the message: a reply, a copy, or both, in this order; then it may be acked.
+
+    `parked`: the reply is kept in the queue of dead replies, because its target does not take it.
+    """
 
     outcome: Outcome
     code: str
     answer: Transcript | Failure | None = None
     copy: Outgoing | None = None
     dead_reason: DeadReason | None = None
+    parked: bool = False
 
 
 def completed(transcript: Transcript) -> Verdict:
@@ -38,12 +42,12 @@ def completed(transcript: Transcript) -> Verdict:
 
 
 def malformed(delivery: Delivery) -> Verdict:
-    """Nobody can be told: the properties that say whom could not be read."""
+    """No answer: the properties that name its target could not be read."""
     return dead(delivery, DeadReason.MALFORMED, "malformed")
 
 
 def bad_reply_to(delivery: Delivery) -> Verdict:
-    """Nobody may be told: the target is one that no reply may reach."""
+    """No answer: its target is one that no reply may reach."""
     return dead(delivery, DeadReason.BAD_REPLY_TO, ErrorCode.BAD_REPLY_TO)
 
 
@@ -67,12 +71,12 @@ def failed(delivery: Delivery, error: RequestFailed) -> Verdict:
 
 
 def suspect(delivery: Delivery) -> Verdict:
-    """It was in hand too often when a worker died: from now on it is alone in hand, and costs no neighbours."""
+    """It was in hand too often when a worker died: from now on it is alone in hand, so that no other dies with it."""
     return Verdict("suspected", "ok", copy=copies.suspect(delivery))
 
 
 def poison(delivery: Delivery) -> Verdict:
-    """It was alone in hand when workers died: the caller is told, and nobody takes it again."""
+    """It was alone in hand when workers died: the caller gets an answer, and no worker takes it again."""
     answer = copies.failure(
         delivery, ErrorCode.POISON, ErrorCode.POISON.sentence, {"deliveries": delivery.incoming.deliveries}
     )
@@ -85,18 +89,10 @@ def poison(delivery: Delivery) -> Verdict:
     )
 
 
-def nobody_waits(delivery: Delivery) -> Verdict:
-    """The requester's direct reply-to is gone: no engine time is spent; what it would have been told is parked."""
-    told = copies.failure(delivery, ErrorCode.CANCELLED, "the requester has gone", {})
-    return Verdict("failed", ErrorCode.CANCELLED, copy=copies.parked(copies.reply(delivery, told), delivery))
-
-
-def exhausted(delivery: Delivery, wire_code: str) -> Verdict:
-    """No further try is possible: the caller is told, and a dead copy kept."""
-    code = next(code for code in ErrorCode if code == wire_code)
-    answer = copies.failure(delivery, code, code.sentence, {})
-    copy = copies.dead(delivery, DeadReason.RETRIES_EXHAUSTED, code)
-    return Verdict("failed", code, answer=answer, copy=copy, dead_reason=DeadReason.RETRIES_EXHAUSTED)
+def requester_gone(delivery: Delivery) -> Verdict:
+    """The requester's direct reply-to is gone: no engine time is spent; the answer is parked."""
+    answer = copies.failure(delivery, ErrorCode.CANCELLED, "the requester has gone", {})
+    return Verdict("failed", ErrorCode.CANCELLED, copy=copies.parked(copies.reply(delivery, answer), delivery))
 
 
 def retried(delivery: Delivery, code: ErrorCode) -> Verdict:
@@ -104,8 +100,32 @@ def retried(delivery: Delivery, code: ErrorCode) -> Verdict:
     return Verdict("retried", str(code), copy=copies.retry(delivery, code))
 
 
-def unconfirmed(delivery: Delivery) -> Verdict:
-    """A finished reply that the broker would not confirm: the request is tried again, or given up without an answer."""
-    if delivery.attempt < MAX_ATTEMPTS:
+def without_answer(delivery: Delivery, judged: Verdict, error: BusError) -> Verdict:
+    """The answer's target did not take it. `error`: what the publisher raised at last.
+
+    Access refused does not change with time: a dead copy. Without a confirm the answer may be there or not: another
+    try, while there are tries and a queue for them. Where its queue is gone, the finished answer is parked for the
+    operator; so is any for a direct reply-to, as no later try would find its connection.
+    """
+    if isinstance(error, PublishForbidden):
+        return bad_reply_to(delivery)
+    if not isinstance(error, Unconfirmed) or delivery.direct_reply:
+        return replace(judged, parked=True)
+    if delivery.attempt < MAX_ATTEMPTS and judged.dead_reason is not DeadReason.RETRIES_EXHAUSTED:
         return retried(delivery, ErrorCode.INTERNAL_ERROR)
     return dead(delivery, DeadReason.RETRIES_EXHAUSTED, ErrorCode.INTERNAL_ERROR)
+
+
+def without_copy(delivery: Delivery, judged: Verdict) -> Verdict | None:
+    """The copy's queue is gone or refused: an answer instead of a retry; None where nothing else is left."""
+    if judged.outcome != "retried":
+        return None
+    code = next(code for code in ErrorCode if code == judged.code)  # mypy reads the call ErrorCode(...) as its __new__
+    answer = copies.failure(delivery, code, code.sentence, {})
+    copy = copies.dead(delivery, DeadReason.RETRIES_EXHAUSTED, code)
+    return Verdict("failed", code, answer=answer, copy=copy, dead_reason=DeadReason.RETRIES_EXHAUSTED)
+
+
+def unpublishable(judged: Verdict) -> Verdict:
+    """Neither answer nor copy could be published: the message was rejected, and the broker dead-letters it itself."""
+    return Verdict("dead_lettered", judged.code, dead_reason=DeadReason.UNPUBLISHABLE)

@@ -1,13 +1,13 @@
-"""The daemon's own ends: SIGKILL at any time, SIGKILL at each named point of a request's story, SIGTERM under load."""
+"""The daemon's own ends: SIGKILL at any time, SIGKILL at each named point of a request's way, SIGTERM under load."""
 
 from __future__ import annotations
 
 import signal
 import time
 
-from sttd.consumer.failpoints import POINTS
 from tests.chaos.profile import Profile
 from tests.chaos.rig import DRAIN_SECONDS, Rig
+from tests.support.failpoints import POINTS
 
 BACK = 20.0  # s from the start of a new process to its registered consumer; the model is loaded in between
 LAST_WORDS = 5.0  # s that closing may take after the grace time; the documents allow 30
@@ -38,7 +38,7 @@ def test_sigkill_at_random_times_loses_nothing(rig: Rig, profile: Profile) -> No
 
 
 def test_sigkill_at_a_named_point_loses_nothing(rig: Rig, profile: Profile) -> None:
-    """Each step of a request's story may be the last: before it a request is done again, after it at worst answered twice."""
+    """Each step of a request's way may be the last: before it all is done again, after it at worst answered twice."""
     rig.load.flow.set()
     for point in POINTS * profile.points:
         rig.daemon.stop()

@@ -1,4 +1,4 @@
-"""Faults at the worst moments: at each named point of a request's story, two at a time, and one daemon paused beside another."""
+"""Faults at the worst moments: at each named point of a request, two at a time, one daemon paused beside another."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sttd.consumer.failpoints import POINTS
 from tests.chaos.faults import HEARTBEATS, QUICK, QUICK_FAULTS, Fault, send
 from tests.chaos.profile import Profile
 from tests.chaos.rig import DRAIN_SECONDS, Rig
+from tests.support.failpoints import POINTS
 
 REACHED = 60.0  # s in which the load must have brought the daemon to a fail point
 

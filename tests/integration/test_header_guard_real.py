@@ -30,7 +30,7 @@ class Listener:
         self.incoming: asyncio.Queue[Incoming] = asyncio.Queue()
         link = Link("consume", SecretStr(broker.amqp_url), "worker-1", self.watcher)
         lanes = {names.REQUESTS: 100}
-        self.intake = AmqpIntake(link, topology.build(), "declare", lanes, self.incoming.put_nowait, lambda: None)
+        self.intake = AmqpIntake(link=link, plan=topology.build(), mode="declare", lanes=lanes)
 
     async def next(self) -> Incoming:
         """The next delivery."""
@@ -43,7 +43,7 @@ async def listener(broker: Broker) -> AsyncIterator[Listener]:
     """A listener that is consuming, behind the guard."""
     listener = Listener(broker)
     with header_guard.installed():
-        running = asyncio.create_task(listener.intake.run())
+        running = asyncio.create_task(listener.intake.run(listener.incoming.put_nowait, lambda: None))
         await listener.watcher.until(lambda: listener.watcher.connects("consume") == 1)
         yield listener
         assert listener.watcher.losses("consume") == []

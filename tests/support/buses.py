@@ -160,12 +160,10 @@ class _RealBus:
         self.direct_publisher = AmqpPublisher(self._link("direct"), self.watcher, CONFIRM_SECONDS)
         self.publisher: Publisher = SplitPublisher(self.amqp_publisher, self.direct_publisher, looks=True)
         self.intake = AmqpIntake(
-            self._link("consume"),
-            topology.build(),
-            "declare",
-            {names.REQUESTS: PREFETCH},
-            self.incoming.put_nowait,
-            self._orphan,
+            link=self._link("consume"),
+            plan=topology.build(),
+            mode="declare",
+            lanes={names.REQUESTS: PREFETCH},
         )
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._callers: list[_RealCaller] = []
@@ -177,7 +175,7 @@ class _RealBus:
         self.orphaned += 1
 
     async def start(self) -> None:
-        self._tasks["consume"] = asyncio.create_task(self.intake.run())
+        self._tasks["consume"] = asyncio.create_task(self.intake.run(self.incoming.put_nowait, self._orphan))
         self._tasks["direct"] = asyncio.create_task(self.direct_publisher.run())
         await self.watcher.until(lambda: self.watcher.connects("consume") == self.watcher.connects("direct") == 1)
         await self.up()

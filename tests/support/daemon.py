@@ -19,14 +19,16 @@ from typing import Any
 
 START_SECONDS = 60.0  # seconds of the wall: other tests run beside this one, on as few as two cores
 POLL = 0.05
+FAILPOINTS = Path(__file__).with_name("failpoints.py")
 
 
 class DaemonProcess:
     """One `python -m sttd.consumer` with the demo model and a JSON log in a file."""
 
-    def __init__(self, amqp_url: str, log: Path, **settings: str) -> None:
-        """`settings`: without prefix, lower case: `slots="2"` is STTD_SLOTS=2."""
+    def __init__(self, amqp_url: str, log: Path, failpoint: str | None = None, **settings: str) -> None:
+        """`settings`: without prefix, lower case: `slots="2"` is STTD_SLOTS=2. `failpoint`: see failpoints.py."""
         self._log_path = log
+        self._program = ["-m", "sttd.consumer"] if failpoint is None else ["-P", str(FAILPOINTS), failpoint]
         self._env = {key: value for key, value in os.environ.items() if not key.startswith("STTD_")}
         wanted = {
             "amqp_url": amqp_url,
@@ -43,7 +45,7 @@ class DaemonProcess:
         """Start without waiting for anything. The working directory is empty, so that no `.env` is read."""
         with self._log_path.open("ab") as sink:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "sttd.consumer"],
+                [sys.executable, *self._program],
                 env=self._env,
                 stdout=sink,
                 stderr=sink,

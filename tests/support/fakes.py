@@ -15,14 +15,15 @@ import numpy as np
 from sttd.consumer.audio.decoder import DecodedAudio
 from sttd.consumer.bus.seam import Outgoing, Publisher
 from sttd.consumer.engine.transcriber import Job, Transcription
-from sttd.consumer.failpoints import FailPoints
 from sttd.consumer.refs.references import Fetching, References
 from sttd.consumer.request.cancels import Cancels
 from sttd.consumer.request.delivery import Delivery, Rules
 from sttd.consumer.request.handler import Defaults, Handler
+from sttd.consumer.request.settlement import Settlement
 from sttd.consumer.request.verdict import Verdict
 from sttd.consumer.request.worker import Worker
 from sttd.consumer.side_port.metrics import Metrics
+from sttd.consumer.tracing.seam import Tracing
 from sttd.schemas.reply import AudioInfo, ModelInfo, Segment
 from tests.support.memory_bus import MemoryBroker, Stored
 
@@ -147,6 +148,31 @@ class FakeSettler:
             raise self._fails_with
 
 
+class FakeIntake:
+    """An `Intake` that notes each call in `calls`. `pausing`: set by a pause, which waits for ever if it `hangs`."""
+
+    def __init__(self, *, hangs: bool = False) -> None:
+        """Nothing asked yet."""
+        self.calls: list[str] = []
+        self.pausing = asyncio.Event()
+        self._hangs = hangs
+
+    async def pause(self, reason: str) -> None:
+        """See `Intake.pause`."""
+        self.calls.append(f"pause {reason}")
+        self.pausing.set()
+        if self._hangs:
+            await asyncio.Event().wait()
+
+    async def resume(self, reason: str) -> None:
+        """See `Intake.resume`."""
+        self.calls.append(f"resume {reason}")
+
+    def reconnect(self, reason: str) -> None:
+        """See `Intake.reconnect`."""
+        self.calls.append(f"reconnect: {reason}")
+
+
 class Watcher:
     """A `BusObserver` that keeps everything it is told and lets a test wait for it."""
 
@@ -207,32 +233,38 @@ class Desk:
     publisher: Publisher | None = None
     cancels: Cancels = field(default_factory=Cancels)
     references: References | None = None
+    intake: FakeIntake = field(default_factory=FakeIntake)
 
     def handler(self) -> Handler:
         """A handler with these collaborators."""
-        defaults = Defaults(language="ru", beam_size=5, condition_on_previous_text=False)
         return Handler(
-            self.publisher or self.broker.publisher(),
-            self.references or References(None, (), Fetching(most_bytes=1000, seconds=5)),
-            self.decoder,
-            self.transcriber,
-            defaults,
-            self.metrics,
-            self.cancels,
-            FailPoints(),
+            publisher=self.publisher or self.broker.publisher(),
+            references=self.references or References(None, (), Fetching(most_bytes=1000, seconds=5)),
+            decoder=self.decoder,
+            transcriber=self.transcriber,
+            defaults=Defaults(language="ru", beam_size=5, condition_on_previous_text=False),
+            cancels=self.cancels,
         )
 
-    def worker(self) -> Worker:
+    def worker(self, tracing: Tracing | None = None) -> Worker:
         """A worker around such a handler."""
-        return Worker(self.handler(), self.rules, self.metrics)
+        return Worker(
+            handler=self.handler(),
+            publisher=self.publisher or self.broker.publisher(),
+            intake=self.intake,
+            rules=self.rules,
+            metrics=self.metrics,
+            tracing=tracing,
+        )
 
-    def delivery(self, lane: str = "stt.requests") -> Delivery:
-        """The next message of a lane, in hand."""
-        return Delivery(self.broker.deliver(lane), self.rules)
+    def settlement(self) -> Settlement:
+        """The settlement of the next message of the interactive lane, now in hand."""
+        return Settlement(Delivery(self.broker.deliver(), self.rules), self.publisher or self.broker.publisher())
 
-    async def handle(self, lane: str = "stt.requests") -> Verdict:
-        """Bring the next message of a lane to its end."""
-        return await self.handler().handle(self.delivery(lane))
+    async def handle(self, held: Settlement | None = None) -> Verdict:
+        """Bring one delivery to its end: the next message of the interactive lane if none is given."""
+        held = held or self.settlement()
+        return await held.carry_out(await self.handler().judge(held.delivery))
 
     def only(self, queue: str) -> Stored:
         """The one message in a queue."""

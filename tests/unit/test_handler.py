@@ -1,4 +1,4 @@
-"""The story of one message, row by row of the table in design section 3, on a memory broker that records every step.
+"""The way of one message, outcome by outcome, on a memory broker that records every step.
 
 `steps` are compared whole: what replaces the message is confirmed first, then it is acked, and nothing else happens.
 """
@@ -17,8 +17,8 @@ import pytest
 from sttd.consumer.bus.seam import Outgoing
 from sttd.consumer.errors import AudioRejected, ModelFailed, RequestFailed, StaleDelivery
 from sttd.consumer.refs.references import Allowed, Fetching, References
-from sttd.consumer.request import settling
-from sttd.consumer.request.delivery import Delivery, State
+from sttd.consumer.request import settlement
+from sttd.consumer.request.settlement import State
 from sttd.schemas import names
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.reference import Reference
@@ -50,9 +50,9 @@ COPIED = {
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Minutes of patience are milliseconds here."""
-    monkeypatch.setattr(settling, "REPLY_PATIENCE", 0.05)
-    monkeypatch.setattr(settling, "BACKOFF_FIRST", 0.005)
-    monkeypatch.setattr(settling, "BACKOFF_CAP", 0.01)
+    monkeypatch.setattr(settlement, "REPLY_PATIENCE", 0.05)
+    monkeypatch.setattr(settlement, "BACKOFF_FIRST", 0.005)
+    monkeypatch.setattr(settlement, "BACKOFF_CAP", 0.01)
 
 
 @pytest.fixture
@@ -232,9 +232,9 @@ async def test_the_daemons_own_limit_answers_timed_out_and_keeps_a_dead_copy(des
     """Not retried: the next try would take as long. The limit counts from the delivery, not from the start of the work."""
     desk.decoder.hold()
     ask(desk)
-    held = Delivery(desk.broker.deliver(), replace(desk.rules, job_seconds=0.05))
+    desk.rules = replace(desk.rules, job_seconds=0.05)
 
-    verdict = await desk.handler().handle(held)
+    verdict = await desk.handle()
 
     assert (verdict.outcome, verdict.code) == ("failed", "timed_out")
     assert desk.broker.steps == [*ANSWERED[:2], *COPIED["stt.dlx"]]
@@ -357,7 +357,7 @@ async def test_an_unconfirmed_reply_is_published_again_until_it_is_confirmed(
     desk: Desk, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The work is done; a broker with a hiccup must not cost a second transcription."""
-    monkeypatch.setattr(settling, "REPLY_PATIENCE", 10)
+    monkeypatch.setattr(settlement, "REPLY_PATIENCE", 10)
     desk.broker.fail("bot", fault, times=2)
     desk.publisher = desk.broker.publisher(confirm_seconds=0.25)
     ask(desk)
@@ -418,6 +418,20 @@ async def test_without_a_retry_queue_the_caller_is_told_and_a_dead_copy_kept(des
     assert failure(desk.only("bot")).error.code == "model_error"
     assert desk.only("stt.dead").headers["sttd-reason"] == "retries_exhausted"
     assert desk.broker.steps[-1] == ("ack", "stt.requests")
+
+
+async def test_without_a_retry_queue_and_without_a_confirm_the_request_ends_in_the_dead_letters(desk: Desk) -> None:
+    """The answer that says there is no other try must not itself lead to another try: that went round for ever."""
+    desk.broker._bindings["stt.retry.10s"].clear()
+    desk.broker.fail("bot", Fault.NACK)
+    desk.transcriber = FakeTranscriber(ModelFailed("x"))
+    ask(desk)
+
+    async with asyncio.timeout(5):
+        verdict = await desk.handle()
+
+    assert (verdict.outcome, verdict.dead_reason) == ("dead_lettered", "retries_exhausted")
+    assert desk.broker.steps[-3:] == COPIED["stt.dlx"]
 
 
 async def test_when_no_copy_can_be_published_the_broker_dead_letters_the_request(desk: Desk) -> None:
@@ -592,15 +606,15 @@ async def test_cancelling_before_the_settling_leaves_the_message_alone(desk: Des
     fake = getattr(desk, stage)
     fake.hold()
     ask(desk)
-    held = desk.delivery()
-    task = asyncio.create_task(desk.handler().handle(held))
+    held = desk.settlement()
+    task = asyncio.create_task(desk.handle(held))
     await fake.entered.wait()
 
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    assert (desk.broker.steps, fake.cancelled, held.settlement.state) == ([], 1, State.OPEN)
+    assert (desk.broker.steps, fake.cancelled, held.state) == ([], 1, State.OPEN)
 
 
 async def test_cancelling_during_the_settling_comes_too_late(desk: Desk) -> None:
@@ -624,8 +638,8 @@ async def test_a_second_cancellation_ends_the_settling_without_an_ack(desk: Desk
     stuck = StuckPublisher(desk.broker.publisher())
     desk.publisher = stuck
     ask(desk)
-    held = desk.delivery()
-    task = asyncio.create_task(desk.handler().handle(held))
+    held = desk.settlement()
+    task = asyncio.create_task(desk.handle(held))
     await stuck.entered.wait()
 
     task.cancel()
@@ -634,18 +648,18 @@ async def test_a_second_cancellation_ends_the_settling_without_an_ack(desk: Desk
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    assert (desk.broker.steps, held.settlement.state) == ([], State.OPEN)
+    assert (desk.broker.steps, held.state) == ([], State.OPEN)
 
 
 async def test_a_lost_connection_ends_the_insisting(desk: Desk) -> None:
     """The broker delivers the message again elsewhere: going on would only make a duplicate."""
     desk.broker.fail("bot", Fault.NACK)
     ask(desk)
-    held = desk.delivery()
-    held.orphaned.set()
+    held = desk.settlement()
+    held.delivery.orphaned.set()
 
     with pytest.raises(StaleDelivery):
-        await desk.handler().handle(held)
+        await desk.handle(held)
 
     assert desk.broker.steps == [("publish", "bot")]
 
@@ -653,10 +667,10 @@ async def test_a_lost_connection_ends_the_insisting(desk: Desk) -> None:
 async def test_an_ack_on_a_dead_channel_is_not_tried_elsewhere(desk: Desk) -> None:
     """Another channel would answer 406 and close, with all that is in hand on it (row 15)."""
     ask(desk)
-    held = desk.delivery()
     stuck = StuckPublisher(desk.broker.publisher())
     desk.publisher = stuck
-    task = asyncio.create_task(desk.handler().handle(held))
+    held = desk.settlement()
+    task = asyncio.create_task(desk.handle(held))
     await stuck.entered.wait()
     desk.broker.lose_connections()
     stuck.release.set()
@@ -665,7 +679,7 @@ async def test_an_ack_on_a_dead_channel_is_not_tried_elsewhere(desk: Desk) -> No
         await task
 
     assert desk.broker.steps == ANSWERED[:2]
-    assert (held.settlement.state, desk.only("stt.requests").deliveries) == (State.ABANDONED, 1)
+    assert (held.state, desk.only("stt.requests").deliveries) == (State.ABANDONED, 1)
 
 
 CLAIM = {"content_type": "application/json"}

@@ -43,7 +43,7 @@ LEVELS: Final[dict[str, tuple[frozenset[str], ...]]] = {
     "sttd.consumer": tuple(
         frozenset(level.split())
         for level in (
-            "pcm errors models failpoints service_manager timeline",
+            "pcm errors models service_manager timeline",
             "settings tracing watched",
             "bus audio engine refs side_port",
             "request observe memory",
@@ -54,11 +54,10 @@ LEVELS: Final[dict[str, tuple[frozenset[str], ...]]] = {
     "sttd.consumer.request": tuple(
         frozenset(level.split())
         for level in (
-            "shield cancels survived delivery",
+            "cancels survived delivery",
             "copies limit",
             "verdict progress",
-            "settling",
-            "handler",
+            "handler settlement account",
             "worker",
         )
     ),

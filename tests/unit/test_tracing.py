@@ -19,7 +19,6 @@ from structlog.testing import capture_logs
 from sttd import tracing as client_tracing
 from sttd.consumer.engine.transcriber import Job, Transcription
 from sttd.consumer.errors import ModelFailed, SettingsError
-from sttd.consumer.request.worker import Worker
 from sttd.consumer.side_port.metrics import Metrics
 from sttd.consumer.timeline import MOST_STEPS, Timeline
 from sttd.consumer.tracing import choice
@@ -58,7 +57,7 @@ class Traced:
 
     async def handle(self, **headers: Any) -> None:
         """Bring one request to its end; its publisher stamped it two seconds ago."""
-        worker = Worker(self.desk.handler(), self.desk.rules, self.desk.metrics, tracing=self.tracing)
+        worker = self.desk.worker(self.tracing)
         properties = Properties(message_id="m-1", timestamp=datetime.now(UTC) - timedelta(seconds=2), headers=headers)
         self.desk.broker.send(names.REQUESTS, b"audio", properties)
         worker.accept(self.desk.broker.deliver())

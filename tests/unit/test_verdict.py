@@ -1,4 +1,4 @@
-"""The table of design section 3 as a function: which failures are answered, which are tried again, which leave a dead copy."""
+"""Which failures are answered, which are tried again, which leave a dead copy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from sttd.consumer.bus.seam import Incoming
-from sttd.consumer.errors import RequestFailed
+from sttd.consumer.errors import RequestFailed, Unconfirmed
 from sttd.consumer.request import verdict
 from sttd.consumer.request.delivery import MAX_ATTEMPTS, Delivery
 from sttd.schemas import names
@@ -16,6 +16,7 @@ from sttd.schemas.reply import Failure
 from sttd.schemas.request import Properties
 from tests.support.fakes import RULES, FakeSettler
 
+CANCELLED = RequestFailed(ErrorCode.CANCELLED, "no")
 PERMANENT = [code for code in ErrorCode if not code.retryable]
 
 
@@ -73,7 +74,10 @@ def test_a_timeout_is_answered_and_kept_but_not_tried_again() -> None:
 
 def test_an_unconfirmed_reply_is_a_retry_until_the_tries_have_ended() -> None:
     """The reply may or may not be there; after the last try nobody can be told, so the dead copy is all that is left."""
-    first, last = verdict.unconfirmed(on_attempt(1)), verdict.unconfirmed(on_attempt(MAX_ATTEMPTS))
+    first, last = (
+        verdict.without_answer(delivery, verdict.failed(delivery, CANCELLED), Unconfirmed("nack"))
+        for delivery in (on_attempt(1), on_attempt(MAX_ATTEMPTS))
+    )
 
     assert (first.outcome, first.answer) == ("retried", None)
     assert (last.outcome, last.answer, last.dead_reason) == ("dead_lettered", None, DeadReason.RETRIES_EXHAUSTED)

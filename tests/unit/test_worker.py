@@ -10,11 +10,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from sttd.consumer.request import worker as worker_module
-from sttd.consumer.request.delivery import State
+from sttd.consumer.request.settlement import State
 from sttd.consumer.request.worker import DrainReport, Worker
 from sttd.schemas import names
 from sttd.schemas.request import Properties
-from tests.support.fakes import Desk, FakeTranscriber, StuckPublisher
+from tests.support.fakes import Desk, FakeIntake, FakeTranscriber, StuckPublisher
 from tests.support.memory_bus import MemoryBroker, MemoryIntake
 
 
@@ -48,7 +48,7 @@ async def until(true: Callable[[], bool]) -> None:
 
 async def begun(worker: Worker) -> None:
     """Wait until the engine is at work on everything in hand."""
-    await until(lambda: all(delivery.begun.is_set() for delivery in worker._in_hand.values()))
+    await until(lambda: all(held.delivery.begun.is_set() for held in worker._in_hand.values()))
 
 
 async def ended(worker: Worker) -> None:
@@ -227,8 +227,9 @@ async def test_a_bug_in_the_settling_harms_its_own_note_only(desk: Desk) -> None
         report = await worker.drain(5)
 
     assert report == DrainReport(finished=0, handed_back=1)
-    assert held.settlement.state is State.ABANDONED
+    assert held.state is State.ABANDONED
     assert "settle_failed" in {line["action"] for line in logs}
+    assert desk.intake.calls == ["reconnect: a delivery could not be settled"]
 
 
 @pytest.mark.parametrize("outcome", ["retried", "dead_lettered"])
@@ -299,48 +300,33 @@ async def test_what_another_worker_died_of_is_counted_by_this_one(desk: Desk) ->
 
 async def test_a_suspect_is_handled_with_nothing_else_in_hand(desk: Desk) -> None:
     """If the process dies now, it is the suspect's doing, and no neighbour is counted with it."""
-    told: list[bool] = []
-    asked = asyncio.Event()
-
-    async def quiet(yes: bool) -> None:
-        told.append(yes)
-        asked.set()
-
-    worker = Worker(desk.handler(), desk.rules, desk.metrics, quiet=quiet)
+    worker = desk.worker()
     release = desk.transcriber.hold()
     take(desk, worker, 2, reply_to="bot")
     await begun(worker)
     desk.broker.send(names.SUSPECT, b"audio", Properties(message_id="suspect", reply_to="bot"))
     worker.accept(desk.broker.deliver(names.SUSPECT))
     async with asyncio.timeout(5):
-        await asked.wait()
+        await desk.intake.pausing.wait()
 
-    assert (desk.transcriber.calls, told) == (2, [True])
+    assert (desk.transcriber.calls, desk.intake.calls) == (2, ["pause suspect"])
     release.set()
     await ended(worker)
-    assert (desk.transcriber.calls, told) == (3, [True, False])
+    assert (desk.transcriber.calls, desk.intake.calls) == (3, ["pause suspect", "resume suspect"])
 
 
 async def test_a_suspect_that_loses_its_connection_while_asking_for_quiet_ends_the_quiet(desk: Desk) -> None:
     """The intake has paused by then; were it not resumed, the daemon would take no note until its restart."""
-    told: list[bool] = []
-    asked = asyncio.Event()
-
-    async def quiet(yes: bool) -> None:
-        told.append(yes)
-        if yes:
-            asked.set()
-            await asyncio.Event().wait()
-
-    worker = Worker(desk.handler(), desk.rules, desk.metrics, quiet=quiet)
+    desk.intake = FakeIntake(hangs=True)
+    worker = desk.worker()
     desk.broker.send(names.SUSPECT, b"audio", Properties(message_id="suspect", reply_to="bot"))
     worker.accept(desk.broker.deliver(names.SUSPECT))
     async with asyncio.timeout(5):
-        await asked.wait()
+        await desk.intake.pausing.wait()
     worker.orphan()
     await ended(worker)
 
-    assert told == [True, False]
+    assert desk.intake.calls == ["pause suspect", "resume suspect"]
 
 
 async def test_the_engine_is_told_which_lane_a_note_came_by(desk: Desk) -> None:

@@ -88,7 +88,7 @@ def _holds(text: str, key: str) -> bool:
 
 def table(results: Sequence[SampleResult], model: str) -> Table:
     """All notes, one row each. A note that is for the other model says so."""
-    grid = Table(title="Voice notes through RabbitMQ into the model and back")
+    grid = Table(title=f"Voice notes through RabbitMQ into the model {model} and back")
     grid.add_column("note", no_wrap=True)
     grid.add_column("language")
     grid.add_column("length", justify="right")

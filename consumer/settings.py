@@ -56,7 +56,8 @@ class Settings(BaseSettings):
 
     amqp_url: SecretStr = Field(
         default=SecretStr("amqp://guest:guest@127.0.0.1:5672/"),
-        description="Where RabbitMQ is: amqp:// or amqps:// URL with user, password and vhost.",
+        description="Where RabbitMQ is: amqp:// or amqps:// URL with user, password and vhost; of each node of a cluster, "
+        "separated by commas.",
     )
     topology: Literal["declare", "check"] = Field(
         default="declare",

@@ -6,6 +6,7 @@ The only module of sttd (but for its commands) that imports aio_pika. Never look
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import random
 import re
@@ -24,6 +25,7 @@ from aio_pika.exceptions import ProbableAuthenticationError as RefusedLogin
 from sttd import errors
 from sttd.schemas import names
 from sttd.schemas.codes import ErrorCode
+from sttd.service import broker_address
 from sttd.settings import ClientSettings
 
 HEARTBEAT: Final = 10
@@ -80,6 +82,8 @@ class ClientLink:
     ) -> None:
         """Open nothing yet. `name` is shown in the broker's list of connections; `on_down` is told if the link ends for good."""
         self._settings = settings
+        urls = broker_address.shuffled(settings.amqp_url)
+        self._nodes, self._urls = len(urls), itertools.cycle(urls)
         self._name = name
         self._reply_queue = reply_queue
         self._on_reply = on_reply
@@ -191,9 +195,18 @@ class ClientLink:
         raise AssertionError  # the pauses never end
 
     async def _dial(self) -> _Session:
+        """Try every node once, beginning with the one after the last tried."""
+        for _ in range(self._nodes - 1):
+            try:
+                return await self._dial_next()
+            except errors.BrokerUnavailable as error:
+                _log.info("one node of the broker is away: %s", error)
+        return await self._dial_next()
+
+    async def _dial_next(self) -> _Session:
         try:
             async with asyncio.timeout(DIAL_SECONDS):
-                url = make_url(self._settings.amqp_url.get_secret_value(), heartbeat=HEARTBEAT)
+                url = make_url(next(self._urls), heartbeat=HEARTBEAT)
                 connection = aio_pika.Connection(url, client_properties={"connection_name": self._name})
                 try:
                     # Not aio_pika.connect(): what fails in there is left unclosed, and its finalizer complains.

@@ -34,7 +34,8 @@ class ClientSettings(BaseSettings):
 
     amqp_url: SecretStr = Field(
         default=SecretStr("amqp://guest:guest@127.0.0.1:5672/"),
-        description="Where RabbitMQ is: amqp:// or amqps:// URL with user, password and vhost.",
+        description="Where RabbitMQ is: amqp:// or amqps:// URL with user, password and vhost; of each node of a cluster, "
+        "separated by commas.",
     )
     request_queue: Annotated[str, Field(min_length=1, max_length=255)] = Field(
         default=names.REQUESTS, description="The queue that requests go to, unless a call names another."
@@ -47,6 +48,11 @@ class ClientSettings(BaseSettings):
     @classmethod
     def _amqp_address(cls, value: SecretStr) -> SecretStr:
         return broker_address.checked(value)
+
+    @property
+    def nodes(self) -> list[str]:
+        """The URL of each node of the broker, passwords included."""
+        return broker_address.each(self.amqp_url)
 
     @property
     def broker(self) -> str:

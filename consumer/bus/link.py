@@ -7,6 +7,7 @@ queues behind our back and repeats a 406 for ever. A session sets up everything 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from pydantic import SecretStr
 
 from sttd.consumer.bus.seam import BusObserver
 from sttd.consumer.errors import BusError
+from sttd.service import broker_address
 
 HEARTBEAT = 10  # s; a frozen broker is noticed after three missed ones instead of after three minutes
 CONNECT_SECONDS = 10.0
@@ -62,9 +64,9 @@ class Link:
     """Keeps one connection up for one role. `run` ends only by cancellation or a `StartupError` of the session."""
 
     def __init__(self, role: str, url: SecretStr, name: str, observer: BusObserver) -> None:
-        """`role`: `consume` or `publish`. `name` shows in the broker's connection list."""
+        """`role`: `consume` or `publish`. `url`: of one node, or of several. `name` shows in the broker's connection list."""
         self.role = role
-        self._url = url
+        self._urls = itertools.cycle(broker_address.shuffled(url))
         self._name = name
         self._observer = observer
 
@@ -82,7 +84,7 @@ class Link:
             await asyncio.sleep(backoff(failures))
 
     async def _connect(self) -> AbstractConnection:
-        url = make_url(self._url.get_secret_value(), heartbeat=HEARTBEAT)
+        url = make_url(next(self._urls), heartbeat=HEARTBEAT)  # after a loss another node, if there is one
         connection = aio_pika.Connection(url, client_properties={"connection_name": f"sttd {self.role} {self._name}"})
         try:
             async with asyncio.timeout(CONNECT_SECONDS):

@@ -40,18 +40,32 @@ def client_settings() -> ClientSettings:
 @asynccontextmanager
 async def connected(settings: ClientSettings, name: str) -> AsyncIterator[AbstractConnection]:
     """A connection that shows as `name` in the broker's list. Raises `BrokerUnavailable`, as `LoginRefused` if that is why."""
-    connection = aio_pika.Connection(
-        make_url(settings.amqp_url.get_secret_value()), client_properties={"connection_name": name}
-    )
-    try:
+    *others, last = settings.nodes
+    for url in others:  # the nodes of a cluster, as they are written
         try:
-            async with asyncio.timeout(DIAL_SECONDS):
-                await connection.connect()
-        except (TimeoutError, *CONNECTION_EXCEPTIONS) as error:
-            raise _refusal(error, settings.broker) from error
+            connection = await _dialled(url, settings.broker, name)
+            break
+        except BrokerUnavailable:  # said of the last one
+            continue
+    else:
+        connection = await _dialled(last, settings.broker, name)
+    try:
         yield connection
     finally:
-        await _close(connection)  # a failed one too: its finalizer would want an event loop that is gone
+        await _close(connection)
+
+
+async def _dialled(url: str, broker: str, name: str) -> AbstractConnection:
+    connection = aio_pika.Connection(make_url(url), client_properties={"connection_name": name})
+    try:
+        async with asyncio.timeout(DIAL_SECONDS):
+            await connection.connect()
+    except BaseException as error:
+        await _close(connection)  # its finalizer would want an event loop that is gone
+        if isinstance(error, (TimeoutError, *CONNECTION_EXCEPTIONS)):
+            raise _refusal(error, broker) from error
+        raise
+    return connection
 
 
 async def _close(connection: AbstractConnection) -> None:

@@ -1,7 +1,9 @@
-"""The broker's address: is it one, and how it is shown to people."""
+"""The broker's address, or those of a cluster's nodes, separated by commas: are they any, and how are they shown to people."""
 
 from __future__ import annotations
 
+import random
+import re
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -9,23 +11,41 @@ from pydantic import SecretStr
 SCHEMES = {"amqp": 5672, "amqps": 5671}
 """With their usual ports."""
 
+BETWEEN = re.compile(r"\s*,\s*(?=amqps?://)")
+
+
+def each(url: SecretStr) -> list[str]:
+    """The URL of each node, as they are written."""
+    return BETWEEN.split(url.get_secret_value().strip())
+
+
+def shuffled(url: SecretStr) -> list[str]:
+    """The same in an order of this process's own, so that a cluster's nodes share its clients."""
+    urls = each(url)
+    return random.sample(urls, len(urls))
+
 
 def checked(url: SecretStr) -> SecretStr:
     """The same URL. Raises `ValueError`, never with the URL: it holds a password."""
     try:
-        parts = urlsplit(url.get_secret_value())
-        usable = parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0
+        usable = all(_usable(one) for one in each(url))
     except ValueError:  # its text quotes what it took for the port: often the end of a password
         usable = False
     if not usable:
         raise ValueError(
             "must be amqp:// or amqps://, as in amqp://user:password@host:port/vhost, with / # ? @ in a password written "
-            "as %2F %23 %3F %40"
+            "as %2F %23 %3F %40; of several nodes, whole addresses separated by commas"
         )
     return url
 
 
+def _usable(url: str) -> bool:
+    parts = urlsplit(url)
+    host = parts.hostname or ","
+    return parts.scheme in SCHEMES and "," not in host and parts.port != 0
+
+
 def shown(url: SecretStr) -> str:
     """Host, port and vhost: no user, no password."""
-    parts = urlsplit(url.get_secret_value())
-    return f"{parts.hostname}:{parts.port or SCHEMES[parts.scheme]}{parts.path or '/'}"
+    parts = [urlsplit(one) for one in each(url)]
+    return ", ".join(f"{part.hostname}:{part.port or SCHEMES[part.scheme]}{part.path or '/'}" for part in parts)

@@ -1,0 +1,38 @@
+"""STTD_AMQP_URL: one broker, or the nodes of a cluster."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import SecretStr
+
+from sttd.service import broker_address
+
+
+@pytest.mark.parametrize(
+    ("given", "urls"),
+    [
+        ("amqp://u:p@one/v", ["amqp://u:p@one/v"]),
+        ("amqp://u:p@one/v,amqp://u:p@two:5673/v", ["amqp://u:p@one/v", "amqp://u:p@two:5673/v"]),
+        (" amqps://one , amqp://two ", ["amqps://one", "amqp://two"]),
+        ("amqp://u:p,w@one", ["amqp://u:p,w@one"]),
+    ],
+    ids=["one", "two", "with spaces", "a comma in a password"],
+)
+def test_nodes_are_separated_by_commas(given: str, urls: list[str]) -> None:
+    """A comma that no URL follows belongs to what is before it."""
+    secret = broker_address.checked(SecretStr(given))
+    assert broker_address.each(secret) == urls
+    assert sorted(broker_address.shuffled(secret)) == sorted(urls)
+
+
+def test_each_node_is_shown_and_no_password() -> None:
+    """For health pages and errors."""
+    shown = broker_address.shown(SecretStr("amqp://u:hush@one/v,amqps://u:hush@two"))
+    assert shown == "one:5672/v, two:5671/"
+
+
+@pytest.mark.parametrize("given", ["", "amqp://one,", "amqp://one,two", "amqp://one,amqp://", "amqp://one,amqp://x:0"])
+def test_each_node_must_be_one(given: str) -> None:
+    """A second node that cannot be one would be found out on the day the first is gone."""
+    with pytest.raises(ValueError, match="must be amqp"):
+        broker_address.checked(SecretStr(given))

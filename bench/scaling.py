@@ -129,7 +129,7 @@ class Experiment:
             Fleet(len(self._daemons)),
             slowness=cores,
         )
-        theirs = [answer.took + known.other for answer in simulated.answers]
+        theirs = [answer.latency + known.other for answer in simulated.answers]
         shares = sorted((number / len(took) for number in workers.values()), reverse=True)
         core = mean(known.core[index] for _, index in arrivals)
         load = mean(loads)
@@ -167,7 +167,7 @@ async def experiment(url: str, consumers: int, given: argparse.Namespace, seed: 
         for daemon in daemons:
             await asyncio.to_thread(daemon.start)
         for daemon in daemons:
-            await asyncio.to_thread(daemon.wait_ready, 180.0)
+            await asyncio.to_thread(daemon.wait_ready)
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(Client(url, queue=queue, timeout=TIMEOUT))
             return await Experiment(client, daemons, files(), slot).run(given.seconds, given.share, seed, given.rounds)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from bench.scenarios import eight, lanes, language, long_file, memory, overhead
+from bench.scenarios import decoder, eight, gateway, lanes, language, long_file, memory, overhead
 from bench.scenarios.knobs import Knobs
 from bench.stage import Bench
 
@@ -25,6 +25,9 @@ ALL: Final[dict[str, Scenario]] = {
     "memory": memory.measure,
     "lag": memory.lag,
     "ready": memory.ready,
+    "siege": gateway.siege,
+    "bombs": decoder.bombs,
+    "soak": decoder.soak,
 }
 
 __all__ = ["ALL", "Knobs", "Scenario"]

@@ -47,7 +47,7 @@ class Answer(NamedTuple):
     seconds: float
 
     @property
-    def took(self) -> float:
+    def latency(self) -> float:
         """Seconds from sending to the answer."""
         return self.answered - self.at
 
@@ -78,7 +78,7 @@ class Outcome:
 
     def percentile(self, share: float) -> float:
         """Answer time in seconds that `share` of the notes stay within, interpolated."""
-        return percentile([answer.took for answer in self.answers], share)
+        return percentile([answer.latency for answer in self.answers], share)
 
     @property
     def utilisation(self) -> float:

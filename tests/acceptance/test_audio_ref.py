@@ -35,14 +35,11 @@ class Site:
     door: Door
     daemon: DaemonProcess
 
-    def ask(self, reference: Any, correlation_id: str = "1", seconds: float = 30, **options: Any) -> Answer:
+    def ask(self, reference: Any, correlation_id: str = "1", **options: Any) -> Answer:
         """Send one reference and return its answer."""
         with Rpc(self.broker.amqp_url) as client:
             return client.ask(
-                claim(reference, **options),
-                seconds=seconds,
-                content_type="application/json",
-                correlation_id=correlation_id,
+                claim(reference, **options), content_type="application/json", correlation_id=correlation_id
             )
 
 
@@ -105,7 +102,7 @@ async def test_a_file_that_no_message_could_carry_is_transcribed(site: Site) -> 
     reference = site.server.put("notes/большая запись.wav", content)
 
     answer = site.ask(reference)
-    async with Client(site.broker.amqp_url, timeout=30) as client:
+    async with Client(site.broker.amqp_url) as client:
         transcript = await client.transcribe(Reference("voice", "notes/большая запись.wav"), language="ru")
 
     assert spoken(answer.body["text"]) == spoken(transcript.text) == spoken(GROCERIES)
@@ -154,7 +151,7 @@ def test_a_store_that_stands_still_costs_no_more_than_the_deadline(site: Site) -
             claim("s3://voice/rude/stand_still"),
             content_type="application/json",
             correlation_id="slow",
-            expiration="1500",
+            expiration="5000",
         )
         client.send(claim(reference, **soon), content_type="application/json", correlation_id="quick")
         answers = client.collect(2)
@@ -170,13 +167,13 @@ async def test_a_store_that_is_down_is_asked_again_later(site: Site) -> None:
     with Rpc(site.broker.amqp_url) as client:
         client.send(claim(reference), content_type="application/json", correlation_id="later")
         client.flush()
-        await wait_until(lambda: site.broker.depth("stt.retry.10s") == 1, 20)
+        await wait_until(lambda: site.broker.depth("stt.retry.10s") == 1)
         site.door.open()
         client.send(claim("s3://voice/rude/elsewhere_307"), content_type="application/json", correlation_id="elsewhere")
         client.send(claim("s3://voice/rude/busy"), content_type="application/json", correlation_id="busy")
         client.flush()
-        await wait_until(lambda: site.daemon.metric("sttd_retries_total", code="audio_ref_unavailable") == 3, 20)
-        [answer] = client.collect(1, 40)
+        await wait_until(lambda: site.daemon.metric("sttd_retries_total", code="audio_ref_unavailable") == 3)
+        [answer] = client.collect(1)
 
     assert answer.properties.correlation_id == "later"
     assert spoken(answer.body["text"]) == spoken(GROCERIES)

@@ -24,7 +24,6 @@ def _no_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ClientSettings.model_config, "env_file", None)
 
 
-@pytest.mark.timeout(120)
 async def test_a_thousand_requests_of_fifty_tasks_all_end_although_the_broker_restarts_in_the_middle(
     own_broker: Broker,
 ) -> None:
@@ -44,7 +43,7 @@ async def test_a_thousand_requests_of_fifty_tasks_all_end_although_the_broker_re
         for note in range(number, REQUESTS, TASKS):
             text = f"note {note}"
             try:
-                answer = await client.transcribe(text.encode(), correlation_id=str(number), timeout=60)
+                answer = await client.transcribe(text.encode(), correlation_id=str(number))
             except errors.SttdClientError as error:
                 outcomes[error.code] += 1
             else:

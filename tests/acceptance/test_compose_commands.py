@@ -8,7 +8,6 @@ import re
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,9 +22,9 @@ from sttd.commands import main
 from tests.support import compose
 from tests.support.broker import Broker
 from tests.support.notes import GROCERIES, note, spoken
+from tests.support.waiting import PATIENCE, wait_for
 
 DOCKERFILE = (compose.ROOT / "Dockerfile").read_text(encoding="utf-8")
-START_SECONDS = 30.0
 HAS_GATEWAY = "gateway" in getattr(get_command(main.build()), "commands", {})
 
 
@@ -62,21 +61,22 @@ def started(name: str, folder: Path, **changed: str) -> Iterator[subprocess.Pope
     try:
         yield process
         process.terminate()
-        assert process.wait(30) == 0, (folder / "log").read_text()[-2000:]
+        assert process.wait(PATIENCE) == 0, (folder / "log").read_text()[-2000:]
     finally:
         process.kill()
         process.wait()
 
 
-def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for_page(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     """Until this page answers 200; fails with the process's last words."""
-    end = time.monotonic() + START_SECONDS
-    while True:
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2):
-            return
+
+    def answered() -> bool:
         assert process.poll() is None, log.read_text()[-2000:]
-        assert time.monotonic() < end, log.read_text()[-2000:]
-        time.sleep(0.1)  # the only way to wait for another process's HTTP answer
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=PATIENCE):
+            return True
+        return False
+
+    wait_for(answered, f"answer of {url}", words=lambda: f":\n{log.read_text()[-2000:]}")
 
 
 def credentials(folder: Path, broker: Broker) -> str:
@@ -100,9 +100,9 @@ async def test_the_consumer_starts_serves_and_leaves_nothing_behind(
     with started(
         "consumer", tmp_path, STTD_MODEL="demo", STTD_SIDE_PORT=side_port, STTD_SIDE_HOST="127.0.0.1", **own
     ) as process:
-        wait_for(f"http://127.0.0.1:{side_port}/readyz", process, tmp_path / "log")
+        wait_for_page(f"http://127.0.0.1:{side_port}/readyz", process, tmp_path / "log")
         async with Client(broker.amqp_url) as client:
-            assert spoken((await client.transcribe(note(text=GROCERIES).path, timeout=30)).text) == spoken(GROCERIES)
+            assert spoken((await client.transcribe(note(text=GROCERIES).path)).text) == spoken(GROCERIES)
     assert [path for path in (tmp_path / "home").rglob("*") if path.is_file()] == []
     assert broker.password not in (tmp_path / "log").read_text()
 
@@ -116,14 +116,14 @@ def test_the_gateway_starts_and_answers(broker: Broker, tmp_path: Path) -> None:
     (tmp_path / "gateway").mkdir()
     (tmp_path / "consumer").mkdir()
     with started("consumer", tmp_path / "consumer", **own, **side) as daemon:
-        wait_for(f"http://127.0.0.1:{side['STTD_SIDE_PORT']}/readyz", daemon, tmp_path / "consumer" / "log")
+        wait_for_page(f"http://127.0.0.1:{side['STTD_SIDE_PORT']}/readyz", daemon, tmp_path / "consumer" / "log")
         listen = {
             "STTD_GATEWAY_PORT": port,
             "STTD_GATEWAY_HOST": "127.0.0.1",
             "CREDENTIALS_DIRECTORY": own["CREDENTIALS_DIRECTORY"],
         }
         with started("gateway", tmp_path / "gateway", **listen) as process:
-            wait_for(f"http://127.0.0.1:{port}/health", process, tmp_path / "gateway" / "log")
+            wait_for_page(f"http://127.0.0.1:{port}/health", process, tmp_path / "gateway" / "log")
 
 
 def test_the_users_service_makes_what_the_others_read(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ async def test_a_forbidden_reply_to_is_dead_lettered_with_its_reason(daemon: Dae
     for target in FORBIDDEN:
         broker.publish("stt.requests", audio, reply_to=target, correlation_id=target)
 
-    await wait_until(lambda: broker.depth("stt.dead") == len(FORBIDDEN), 20)
+    await wait_until(lambda: broker.depth("stt.dead") == len(FORBIDDEN))
 
     dead = broker.take("stt.dead", len(FORBIDDEN))
     assert {message.properties.correlation_id for message in dead} == set(FORBIDDEN)
@@ -136,7 +136,7 @@ async def test_a_reply_that_nobody_can_receive_is_parked(daemon: DaemonProcess, 
     """The work is not lost when the caller's queue is gone: the finished reply waits in stt.replies.dead."""
     broker.publish("stt.requests", note(text=GROCERIES).path.read_bytes(), reply_to="gone", correlation_id="late")
 
-    await wait_until(lambda: broker.depth("stt.replies.dead"), 20)
+    await wait_until(lambda: broker.depth("stt.replies.dead"))
 
     [parked] = broker.take("stt.replies.dead")
     assert spoken(parked.json()["text"]) == spoken(GROCERIES)
@@ -157,7 +157,7 @@ async def test_poison_properties_between_good_notes_harm_nobody(daemon: DaemonPr
         answers = client.collect(2)
 
     assert {answer.properties.correlation_id for answer in answers} == {"before", "after"}
-    await wait_until(lambda: broker.depth("stt.dead") == len(POISON_PROPERTIES), 20)
+    await wait_until(lambda: broker.depth("stt.dead") == len(POISON_PROPERTIES))
     dead = broker.take("stt.dead", len(POISON_PROPERTIES))
     assert {message.headers["sttd-reason"] for message in dead} == {"malformed"}
     assert all(message.body == audio for message in dead)
@@ -180,7 +180,7 @@ async def test_forged_direct_reply_addresses_cost_nobody_else_an_answer(daemon: 
 
         assert {answer.properties.correlation_id for answer in queued.collect(4)} == set("0123")
         assert {answer.properties.correlation_id for answer in direct.collect(4)} == set("0123")
-    await wait_until(lambda: broker.depth("stt.requests") == 0 and daemon.metric("sttd_requests_in_flight") == 0, 20)
+    await wait_until(lambda: broker.depth("stt.requests") == 0 and daemon.metric("sttd_requests_in_flight") == 0)
     assert daemon.metric("sttd_connection_losses_total", role="publish") == 0
     assert daemon.metric("sttd_connection_losses_total", role="consume") == 0
     parked = broker.take("stt.replies.dead", 10)

@@ -29,14 +29,14 @@ async def test_a_requeued_request_and_a_requeued_reply_reach_somebody(
     audio = note(text=GROCERIES).path.read_bytes()
     broker.publish("stt.requests.bulk", audio, reply_to="stt.dead", correlation_id="refused")
     broker.publish("stt.requests", audio, reply_to="mine", correlation_id="parked")
-    await wait_until(lambda: broker.depth("stt.dead") and broker.depth("stt.replies.dead"), 20)
+    await wait_until(lambda: broker.depth("stt.dead") and broker.depth("stt.replies.dead"))
 
     [dead] = json.loads(await in_thread("dead", "list", "--json"))
     assert (dead["reason"], dead["lane"], dead["attempt"]) == ("bad_reply_to", "stt.requests.bulk", 1)
     broker.declare("mine")
     await in_thread("dead", "requeue", "refused", "--reply-to", "mine", "--yes")
     await in_thread("dead", "requeue", "parked", "--queue", "stt.replies.dead", "--yes")
-    await wait_until(lambda: broker.depth("mine") == 2, 20)
+    await wait_until(lambda: broker.depth("mine") == 2)
 
     answers = {message.properties.correlation_id: message.json() for message in broker.take("mine", 2)}
     assert {spoken(answer["text"]) == spoken(GROCERIES) for answer in answers.values()} == {True}

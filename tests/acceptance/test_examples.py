@@ -25,6 +25,7 @@ from tests.support.broker import Broker, External
 from tests.support.daemon import DaemonProcess
 from tests.support.fake_daemon import FakeDaemon, failure, transcript
 from tests.support.notes import GROCERIES, note, short_notes, spoken
+from tests.support.waiting import PATIENCE
 from tools import examples
 from tools.rabbitmq import Node
 
@@ -74,7 +75,7 @@ def run(name: str, url: str, *paths: Path) -> tuple[int, list[str], str]:
         env={**os.environ, "STTD_AMQP_URL": url},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=PATIENCE,
         check=False,
     )
     return done.returncode, sorted(done.stdout.splitlines()), done.stderr
@@ -195,7 +196,7 @@ def test_a_celery_message_on_sttds_queue_is_answered_with_a_clear_failure(celery
     with celery_app.connection_for_write() as connection:
         inbox = connection.SimpleQueue(theirs)
         sent = celery_app.send_task("transcribe", ["note.ogg"], {"language": "ru"}, queue=ours, reply_to=theirs.name)
-        reply: Any = inbox.get(timeout=20)
+        reply: Any = inbox.get(timeout=PATIENCE)
         inbox.close()
     body = json.loads(reply.body)
     assert body["status"] == "failed"

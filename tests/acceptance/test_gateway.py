@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,14 +17,15 @@ import requests
 
 from sttd.gateway.wishes import Granularity, ResponseFormat
 from sttd.samples import FOLDER
+from tests.support import gateway as callers
 from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess
 from tests.support.gateway import GatewayProcess
 from tests.support.notes import note, spoken
+from tests.support.waiting import PATIENCE
 from tools.rabbitmq import Node
 
 pytestmark = [
-    pytest.mark.timeout(120),
     pytest.mark.filterwarnings(
         "ignore::DeprecationWarning:tests"
     ),  # the SDK marks its own calls so: OpenAI ends some of its models
@@ -79,7 +81,7 @@ def test_the_old_curl_line_gives_the_three_fields(gateway: GatewayProcess) -> No
     """The old service's documented call: exactly `text`, `language`, `duration`."""
     line = ["curl", "-s", "-X", "POST", "-F", f"file=@{TAXI.path}", f"{gateway.url}/transcribe"]
 
-    answer = json.loads(subprocess.run(line, check=True, capture_output=True, timeout=60).stdout)
+    answer = json.loads(subprocess.run(line, check=True, capture_output=True, timeout=PATIENCE).stdout)
 
     assert spoken(answer.pop("text")) == spoken(TAXI.text)
     assert answer.pop("duration") == pytest.approx(3.35, abs=0.1)
@@ -89,16 +91,16 @@ def test_the_old_curl_line_gives_the_three_fields(gateway: GatewayProcess) -> No
 def test_old_failures_are_what_they_were(gateway: GatewayProcess) -> None:
     """No file is 400 with the old words, audio that nobody can read is 500; health names the model."""
     for answer in (
-        requests.post(f"{gateway.url}/transcribe", timeout=10),
-        requests.post(f"{gateway.url}/transcribe", files={"other": b"x"}, timeout=10),
-        requests.post(f"{gateway.url}/transcribe", data={"file": "not a file"}, timeout=10),
+        requests.post(f"{gateway.url}/transcribe", timeout=PATIENCE),
+        requests.post(f"{gateway.url}/transcribe", files={"other": b"x"}, timeout=PATIENCE),
+        requests.post(f"{gateway.url}/transcribe", data={"file": "not a file"}, timeout=PATIENCE),
     ):
         assert (answer.status_code, answer.json()) == (400, {"error": "No file provided"})
     for unreadable in (b"", b"this is no audio" * 100, TAXI.path.read_bytes()[:60]):
         broken = gateway.post("/transcribe", unreadable)
         assert broken.status_code == 500, broken.text
         assert set(broken.json()) == {"error"}
-    health = requests.get(f"{gateway.url}/health", timeout=10)
+    health = requests.get(f"{gateway.url}/health", timeout=PATIENCE)
     assert (health.status_code, health.json()) == (200, {"status": "ok", "model": "whisper-base"})
 
 
@@ -218,23 +220,23 @@ def test_a_plain_http_client_needs_no_sdk(gateway: GatewayProcess) -> None:
         yield b"\r\n--b--\r\n"
 
     headers = {"Content-Type": "multipart/form-data; boundary=b", "X-Request-ID": "mine-1"}
-    answer = httpx.post(f"{gateway.url}/v1/audio/transcriptions", content=body(), headers=headers, timeout=60)
+    answer = httpx.post(f"{gateway.url}/v1/audio/transcriptions", content=body(), headers=headers, timeout=PATIENCE)
 
     assert answer.status_code == 200, answer.text
     assert spoken(answer.json()["text"]) == spoken(TAXI.text)
     assert answer.headers["x-request-id"] == "mine-1"
     (line,) = gateway.wait(
-        lambda: [line for line in gateway.lines("request") if line["request_id"] == "mine-1"], 5, "its log line"
+        lambda: [line for line in gateway.lines("request") if line["request_id"] == "mine-1"], "its log line"
     )
     assert (line["status"], line["audio_bytes"]) == (200, TAXI.path.stat().st_size)
 
 
 def test_the_page_and_the_document_are_served(gateway: GatewayProcess) -> None:
     """Whoever finds the port finds out what it does."""
-    page = httpx.get(gateway.url, timeout=10)
+    page = httpx.get(gateway.url, timeout=PATIENCE)
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert 'href="openapi.json"' in page.text
-    served = httpx.get(f"{gateway.url}/openapi.json", timeout=10).json()
+    served = httpx.get(f"{gateway.url}/openapi.json", timeout=PATIENCE).json()
     committed = Path(__file__).parents[2] / "docs" / "contract" / "gateway-openapi.json"
     assert served == json.loads(committed.read_text(encoding="utf-8"))
 
@@ -243,16 +245,15 @@ def test_a_caller_who_hangs_up_takes_the_request_back(stack: tuple[DaemonProcess
     """Nobody works for somebody who has left: the daemon hears a cancel, and the next caller need not wait."""
     daemon, gateway = stack
     before = daemon.metric("sttd_requests_finished_total", outcome="failed", code="cancelled")
+    form = callers.part() + LONG.read_bytes() + b"\r\n--xyzzy--\r\n"
 
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{gateway.url}/transcribe", files={"file": LONG.read_bytes()}, timeout=0.5)
+    with socket.create_connection(gateway.address, PATIENCE) as caller:
+        caller.sendall(callers.head(length=len(form)) + form)
+        gateway.wait(lambda: daemon.metric("sttd_requests_in_flight") == 1, "work on it")
 
-    gateway.wait(
-        lambda: [line for line in gateway.lines("request") if line["status"] == 499], 10, "the end of the request"
-    )
+    gateway.wait(lambda: [line for line in gateway.lines("request") if line["status"] == 499], "end of the request")
     gateway.wait(
         lambda: daemon.metric("sttd_requests_finished_total", outcome="failed", code="cancelled") == before + 1,
-        10,
         "the daemon's cancel",
     )
 
@@ -270,17 +271,15 @@ def test_a_caller_who_leaves_a_stream_takes_the_request_back(stack: tuple[Daemon
 
     gateway.wait(
         lambda: daemon.metric("sttd_requests_finished_total", outcome="failed", code="cancelled") == before + 1,
-        10,
         "the daemon's cancel",
     )
 
 
 def test_refused_audio_is_let_go_of(gateway: GatewayProcess) -> None:
-    """One after the other, large files that nobody can read leave the process as small as it was."""
+    """One after the other, large files that nobody can read: together they are more than there is room for."""
     for path in ("/transcribe", "/v1/audio/transcriptions"):
         for stream in ("false", "true"):
-            assert gateway.post(path, bytes(12_000_000), {"stream": stream}).status_code in {400, 500}
-    assert gateway.resident_mib() < 80
+            assert gateway.post(path, bytes(14_000_000), {"stream": stream}).status_code in {400, 500}
 
 
 def test_with_tokens_only_their_owners_come_in(stack: tuple[DaemonProcess, GatewayProcess], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.support.broker import Broker, wait_until
 from tests.support.daemon import DaemonProcess
 from tests.support.notes import GROCERIES, note, spoken
+from tests.support.waiting import PATIENCE
 
 StartDaemon = Callable[..., DaemonProcess]
 
@@ -34,10 +35,9 @@ def supervised(start: Callable[[], DaemonProcess]) -> Iterator[list[DaemonProces
     finally:
         over.set()
         lives[-1].close()
-        supervisor.join(10)
+        supervisor.join(PATIENCE)
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("prefetch", ["1", "8"])
 async def test_poison_among_good_notes_is_told_and_costs_no_neighbour(
     start_daemon: StartDaemon, broker: Broker, prefetch: str
@@ -51,7 +51,7 @@ async def test_poison_among_good_notes_is_told_and_costs_no_neighbour(
         broker.publish("stt.requests", audio, message_id=broker_id, correlation_id=broker_id, delivery_mode=2)
 
     with supervised(lambda: start_daemon(prefetch=prefetch, failpoint="decoded@poison")) as lives:
-        await wait_until(lambda: broker.depth("stt.replies") == 4, 180)
+        await wait_until(lambda: broker.depth("stt.replies") == 4, 3 * PATIENCE)
         deaths = len(lives) - 1
 
     replies = {message.properties.correlation_id: message.json() for message in broker.take("stt.replies", 4)}
@@ -80,13 +80,13 @@ async def test_a_cancelled_request_is_answered_as_cancelled(start_daemon: StartD
     daemon = start_daemon(slots="1", prefetch="1").wait_ready()
     for name in ("in-hand", "queued"):
         broker.publish("stt.requests", long_note.read_bytes(), message_id=name, correlation_id=name)
-    await wait_until(lambda: daemon.metric("sttd_requests_in_flight") == 1, 20)
+    await wait_until(lambda: daemon.metric("sttd_requests_in_flight") == 1)
 
     with broker.connect() as connection:
         for name in ("queued", "in-hand"):
             connection.channel().basic_publish("stt.control", "", b'{"cancel": "%s"}' % name.encode())
 
-    await wait_until(lambda: broker.depth("stt.replies") == 2, 20)
+    await wait_until(lambda: broker.depth("stt.replies") == 2)
     codes = {
         message.properties.correlation_id: message.json()["error"]["code"] for message in broker.take("stt.replies", 2)
     }

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,16 +26,17 @@ pytestmark = [
         prometheus.binary() is None and not os.environ.get("CI"),
         reason="prometheus (Debian package prometheus) is not installed",
     ),
-    pytest.mark.timeout(180),  # the load run before the first test is in its time
 ]
 
-WINDOW = "30s"
+WINDOW = "1m"
+ASKED_FOR = {"SttdDeadLetters", "SttdRepliesUnroutable"}
 
 
 @dataclass
 class Run:
-    """One load run, all of whose notes are answered, and the Prometheus that watched it."""
+    """One load run, all of whose notes are answered, and the Prometheus that watched it. `began`: before the daemon, epoch seconds."""
 
+    began: float
     prometheus: Prometheus
     daemon: DaemonProcess
     audio_seconds: float
@@ -68,13 +70,14 @@ def run(node: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """The run, made once; its tests read only."""
     folder = tmp_path_factory.mktemp("prometheus")
     with Broker(node) as broker, Prometheus(folder / "server") as server, Rpc(broker.amqp_url) as client:
+        began = time.time()
         daemon = DaemonProcess(broker.amqp_url, folder / "daemon.log", slots="2").start()
         try:
             server.targets([daemon.wait_ready().url("")])
-            server.wait(lambda: server.value("sttd_ready"), 20, "first scrape")
-            found = Run(server, daemon, 0, 0, {})
+            server.wait(lambda: server.value("sttd_ready"), "first scrape")
+            found = Run(began, server, daemon, 0, 0, {})
             one_of_each(client, found.sent)
-            for answer in client.collect(found.sent["answers"], 30):
+            for answer in client.collect(found.sent["answers"]):
                 body = answer.body
                 found.audio_seconds += body.get("duration") or 0
                 found.bad_packets += (body.get("audio") or {}).get("bad_packets", 0)
@@ -85,11 +88,12 @@ def run(node: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 
 def _settle(server: Prometheus, found: Run) -> None:
-    """Wait until Prometheus has seen the end of it, and a little of the quiet after it."""
+    """Wait until Prometheus has seen the end of it, what it should raise, and a little of the quiet after it."""
     total = sum(found.sent[lane] for lane in ("interactive", "bulk"))
-    server.wait(lambda: server.value("sum(sttd_requests_finished_total)") == total, 20, "end of the run in Prometheus")
-    seen = time.time()
-    server.wait(lambda: time.time() - seen > 6, 20, "quiet after the run")
+    server.wait(lambda: server.value("sum(sttd_requests_finished_total)") == total, "end of the run in Prometheus")
+    server.wait(lambda: server.firing() >= ASKED_FOR, "alerts")
+    scrapes = server.value("count_over_time(sttd_ready[1h])") or 0
+    server.wait(lambda: (server.value("count_over_time(sttd_ready[1h])") or 0) >= scrapes + 5, "scrapes after the run")
 
 
 def test_every_metric_of_the_table_is_there(run: Run) -> None:
@@ -166,14 +170,16 @@ def test_sums_agree_with_the_answers_and_with_each_other(run: Run) -> None:
 
 
 def test_gauges_of_the_process_are_those_of_the_kernel(run: Run) -> None:
-    """Memory and start time are of the process that was started here."""
-    resident = run.prometheus.value("sttd_process_resident_memory_bytes") or 0
+    """Memory and start time are of the process that was started here: no more than the kernel ever saw, and not before we came."""
+    held = run.prometheus.value("sttd_process_resident_memory_bytes") or 0
+    peak = int(Path(f"/proc/{run.daemon.running.pid}/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
+    started = run.prometheus.value("sttd_process_start_time_seconds") or 0
 
-    assert resident / 2**20 == pytest.approx(run.daemon.resident_mib(), rel=0.2)
-    assert (run.prometheus.value("sttd_memory_bound_bytes") or 0) > resident
-    assert time.time() - (run.prometheus.value("sttd_process_start_time_seconds") or 0) < 120
-    assert 0 < (run.prometheus.value("sttd_model_load_seconds") or 0) < 30
-    assert (run.prometheus.value("sttd_event_loop_lag_seconds_count") or 0) > 10
+    assert 0 < held <= peak
+    assert (run.prometheus.value("sttd_memory_bound_bytes") or 0) > 0
+    assert started > run.began - 2  # the kernel counts hundredths, from a boot in seconds
+    assert (run.prometheus.value("sttd_model_load_seconds") or 0) > 0
+    assert (run.prometheus.value("sttd_event_loop_lag_seconds_count") or 0) > 0
 
 
 def test_no_panel_of_the_dashboard_is_empty(run: Run) -> None:
@@ -183,4 +189,4 @@ def test_no_panel_of_the_dashboard_is_empty(run: Run) -> None:
 
 def test_nothing_fires_in_a_run_without_faults_but_what_it_asked_for(run: Run) -> None:
     """The dead letter and the parked answer of this run are what their alerts are about; nothing else is wrong."""
-    assert run.prometheus.firing() == {"SttdDeadLetters", "SttdRepliesUnroutable"}
+    assert run.prometheus.firing() == ASKED_FOR

@@ -1,11 +1,13 @@
-"""Two versions side by side on one queue, replaced one by one under load: nothing lost, nothing dead, nobody waits twice as long.
+"""Two versions side by side on one queue, replaced one by one under load: nothing lost, nothing dead, nothing answered twice.
 
-Both are this tree unless UPGRADE_FROM names a git revision: then the old ones run its code (`make upgrade FROM=v0.1.0`).
+Both are this tree unless UPGRADE_FROM names a git revision: then the old ones run its code (`make upgrade FROM=v0.1.0`). How long answers
+take before and during the change is printed, and asserted by nothing: a busy machine proves nothing about the daemon (issue 11).
 """
 
 from __future__ import annotations
 
 import io
+import math
 import os
 import statistics
 import subprocess
@@ -15,23 +17,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess
 from tests.support.ledger import Ledger, balance_line
 from tests.support.load import Load, Reader, Request, Requests
+from tests.support.waiting import PATIENCE, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 StartDaemon = Callable[..., DaemonProcess]
 RATE = float(
     os.environ.get("UPGRADE_RATE", "3")
 )  # notes per second: well below what two processes with one slot each can do
-NORMAL_SECONDS = float(os.environ.get("UPGRADE_SECONDS", "9"))
-WITHIN = 2.0  # times the normal p95
-FLOOR = float(
-    os.environ.get("UPGRADE_FLOOR", "0.5")
-)  # s: below it, twice is a busy machine's noise; `make upgrade` knows no floor
+NOTES = int(os.environ.get("UPGRADE_NOTES", "24"))
+"""Answers before the change begins; a third as many between two replacements, and after the last one."""
 
 
 class Plain(Requests):
@@ -73,18 +71,21 @@ def old_code(folder: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(folder)}
 
 
+def _wait_for_answers(ledger: Ledger, more: int) -> None:
+    wanted = ledger.answers() + more
+    wait_for(lambda: ledger.answers() >= wanted, f"{more} answers", 3 * PATIENCE)
+
+
 def p95(ledger: Ledger, since: float, until: float) -> float:
     """Seconds from publishing to the answer that 95 % of the notes asked in this time did not exceed."""
-    took = ledger.waits(since, until)
-    assert len(took) >= 20, f"{len(took)} notes are too few to say"
-    return statistics.quantiles(took, n=20)[-1]
+    waits = ledger.waits(since, until)
+    return statistics.quantiles(waits, n=20)[-1] if len(waits) > 1 else math.nan
 
 
-@pytest.mark.timeout(240)
 def test_processes_are_replaced_one_by_one_and_nobody_notices(
     start_daemon: StartDaemon, broker: Broker, tmp_path: Path
 ) -> None:
-    """The promise of an upgrade at noon: 0 lost, 0 dead letters, p95 within twice the normal."""
+    """The promise of an upgrade at noon: 0 lost, 0 dead letters, 0 second answers, and each of the four daemons at work."""
     old = old_code(tmp_path / "old")
     serving = [start_daemon(slots="1", worker=f"old-{number}", **old).wait_ready() for number in range(2)]
     ledger = Ledger(tmp_path / "ledger.sqlite")
@@ -93,31 +94,26 @@ def test_processes_are_replaced_one_by_one_and_nobody_notices(
         thread.start()
     load.flow.set()
     try:
-        time.sleep(3)  # the first notes warm caches
+        _wait_for_answers(ledger, NOTES // 3)  # the first notes warm caches
         began = time.time()
-        time.sleep(NORMAL_SECONDS)  # what is normal has to be measured for a while
+        _wait_for_answers(ledger, NOTES)
         changing = time.time()
         new = []
         for number, leaving in enumerate(serving):
             new.append(start_daemon(slots="1", worker=f"new-{number}").wait_ready())
-            assert leaving.stop(seconds=40) == 0
-            time.sleep(NORMAL_SECONDS / 3)  # the next one is not replaced in the same breath
+            assert leaving.stop() == 0
+            _wait_for_answers(ledger, NOTES // 3)  # the next one is not replaced in the same breath
         changed = time.time()
         load.flow.clear()
-        end = time.monotonic() + 60
-        while ledger.outstanding() and time.monotonic() < end:
-            time.sleep(0.1)  # the reader writes to the books in its own thread
+        wait_for(lambda: load.resting and not ledger.outstanding(), "end of the load")
     finally:
         load.stop()
         reader.stop()
     normal, during = p95(ledger, began, changing), p95(ledger, changing, changed)
     balance = ledger.check(queued=())
-    sys.stdout.write(
-        f"p95 normal {normal:.2f} s, during {changed - changing:.0f} s of change {during:.2f} s; {balance_line(balance)}\n"
-    )
+    sys.stdout.write(f"p95 normal {normal:.2f} s, during the change {during:.2f} s; {balance_line(balance)}\n")
 
     assert balance.lost == balance.dead == balance.parked == balance.duplicates == 0
     assert balance.replied == balance.confirmed == balance.asked
-    assert during <= max(WITHIN * normal, FLOOR)
     for daemon in (*serving, *new):
         assert daemon.lines("request_done"), "one of the four had nothing to do"

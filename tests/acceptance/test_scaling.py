@@ -6,8 +6,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from sttd.commands.size_measure import measure
 from sttd.consumer.settings import Settings
 from sttd.sizing import profile as profiles
@@ -17,9 +15,9 @@ from tests.support.notes import short_notes, spoken
 from tests.support.rpc import Rpc
 
 NOTES = 24
+PREFETCH = 4  # notes in hand for one slot
 
 
-@pytest.mark.timeout(120)
 def test_two_consumers_share_one_queue_and_none_starves(start_daemon: Any, broker: Broker) -> None:
     """RabbitMQ hands notes out by turns: each worker answers its share, each note is answered once and rightly."""
     daemons: list[DaemonProcess] = [start_daemon(slots="1", worker=f"w{number}") for number in range(2)]
@@ -31,15 +29,14 @@ def test_two_consumers_share_one_queue_and_none_starves(start_daemon: Any, broke
             sample = short_notes()[number % len(short_notes())]
             expected[str(number)] = spoken(sample.text)
             client.send(sample.path.read_bytes(), correlation_id=str(number), headers={"stt-language": sample.language})
-        answers = client.collect(NOTES, 60)
+        answers = client.collect(NOTES)
     assert {answer.properties.correlation_id: spoken(answer.body["text"]) for answer in answers} == expected
     shares = Counter(answer.body["worker"] for answer in answers)
     assert shares.keys() == {"w0", "w1"}
-    assert min(shares.values()) >= NOTES / 6, shares  # a neighbour on one of the cores makes one of them slower
+    assert min(shares.values()) >= PREFETCH, shares  # each was given so many at once, however slow it is
     assert broker.depth("stt.requests") == 0
 
 
-@pytest.mark.timeout(120)
 async def test_a_machine_is_measured_and_the_profile_can_be_kept(tmp_path: Path) -> None:
     """One row for each length, a note costs something in decoder and engine, and the file says the same when it is read.
 

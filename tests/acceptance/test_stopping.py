@@ -25,7 +25,7 @@ def _long_note() -> bytes:
 
 
 async def _in_hand(broker: Broker, daemon: DaemonProcess, count: int) -> None:
-    await wait_until(lambda: daemon.metric("sttd_requests_in_flight") >= count, 20)
+    await wait_until(lambda: daemon.metric("sttd_requests_in_flight") >= count)
     assert broker.depth("stt.requests") == 0
 
 
@@ -39,7 +39,7 @@ async def test_sigterm_with_four_notes_in_hand_answers_or_hands_back_all_four(
             client.send(_long_note(), correlation_id=str(number))
         await _in_hand(broker, daemon, 4)
 
-        assert daemon.stop(seconds=25) == 0
+        assert daemon.stop() == 0
 
         finished = daemon.lines("drained")[0]["finished"]
         assert {answer.properties.correlation_id for answer in client.collect(finished)} <= {"0", "1", "2", "3"}
@@ -53,12 +53,12 @@ async def test_sigterm_hands_back_what_the_grace_time_does_not_cover(start_daemo
     broker.publish("stt.requests", _long_note(), correlation_id="long", message_id="long-1", delivery_mode=2)
     await _in_hand(broker, first, 1)
 
-    assert first.stop(seconds=15) == 0
+    assert first.stop() == 0
 
     assert first.lines("drained")[0]["handed_back"] == 1
-    await wait_until(lambda: broker.depth("stt.requests") == 1, 10)
+    await wait_until(lambda: broker.depth("stt.requests") == 1)
     start_daemon().wait_ready()
-    await wait_until(lambda: broker.depth("stt.replies") == 1, 40)
+    await wait_until(lambda: broker.depth("stt.replies") == 1)
     assert broker.depth("stt.dead") == 0
 
 
@@ -75,10 +75,10 @@ async def test_after_sigkill_the_next_start_answers_everything(start_daemon: Sta
     first.kill()
 
     assert offspring
-    await wait_until(lambda: not any(Path(f"/proc/{pid}/cwd").exists() for pid in offspring), 10)
-    await wait_until(lambda: broker.depth("stt.requests") + broker.depth("stt.replies") == 4, 20)
+    await wait_until(lambda: not any(Path(f"/proc/{pid}/cwd").exists() for pid in offspring))
+    await wait_until(lambda: broker.depth("stt.requests") + broker.depth("stt.replies") == 4)
     second = start_daemon(slots="2").wait_ready()
-    await wait_until(lambda: broker.depth("stt.replies") == 4, 60)
+    await wait_until(lambda: broker.depth("stt.replies") == 4)
     ids = {message.properties.correlation_id for message in broker.take("stt.replies", 4)}
     assert ids == {"0", "1", "2", "3"}
     assert second.metric("sttd_redeliveries_total") >= 1
@@ -95,8 +95,8 @@ async def test_a_second_signal_ends_the_process_at_once(start_daemon: StartDaemo
 
     daemon.running.send_signal(signal.SIGTERM)
 
-    assert daemon.wait_exit(5) == 128 + signal.SIGTERM
-    await wait_until(lambda: broker.depth("stt.requests") == 1, 10)
+    assert daemon.wait_exit() == 128 + signal.SIGTERM
+    await wait_until(lambda: broker.depth("stt.requests") == 1)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_wrong_setting_is_named_in_one_line_with_its_exit_code(
     """An operator reads what to change, and a supervisor sees that a restart will not help."""
     daemon = start_daemon(**settings)
 
-    assert daemon.wait_exit(15) == code
+    assert daemon.wait_exit() == code
     assert words in daemon.log
     assert "Traceback" not in daemon.log
 
@@ -127,7 +127,7 @@ def test_a_queue_with_other_arguments_stops_the_start_and_is_named(start_daemon:
 
     daemon = start_daemon()
 
-    assert daemon.wait_exit(20) == 4
+    assert daemon.wait_exit() == 4
     [line] = daemon.lines("startup_error")
     assert "stt.requests" in line["event"]
     assert "x-delivery-limit" in line["event"]
@@ -138,7 +138,7 @@ def test_a_taken_side_port_stops_the_start(start_daemon: StartDaemon) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         daemon = start_daemon(side_port=str(taken.getsockname()[1]))
 
-        assert daemon.wait_exit(15) == 5
+        assert daemon.wait_exit() == 5
     assert "STTD_SIDE_PORT" in daemon.log
 
 
@@ -147,7 +147,7 @@ async def test_a_daemon_that_starts_before_its_broker_waits_for_it(start_daemon:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     daemon = start_daemon(f"amqp://guest:hush-hush@127.0.0.1:{port}/")
-    await wait_until(lambda: '"model":{"ok":true' in daemon.get("/readyz")[1].replace(" ", ""), 20)
+    await wait_until(lambda: '"model":{"ok":true' in daemon.get("/readyz")[1].replace(" ", ""))
 
     status, body = daemon.get("/readyz")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,7 @@ async def test_without_reply_to_the_answer_is_in_the_default_reply_queue(broker:
     """A bot that only knows two queue names can use the daemon."""
     broker.publish("stt.requests", note(text=GROCERIES).path.read_bytes(), correlation_id="note-7", delivery_mode=2)
 
-    await wait_until(lambda: broker.depth("stt.replies"), 20)
+    await wait_until(lambda: broker.depth("stt.replies"))
 
     [message] = broker.take("stt.replies")
     assert message.properties.correlation_id == "note-7"
@@ -100,9 +99,7 @@ def test_word_timestamps_and_progress_arrive_when_asked_for(broker: Broker) -> N
             correlation_id="w",
             headers={"stt-word-timestamps": "true", "stt-progress": True},
         )
-        end = time.monotonic() + 30
         while not client.answers or client.answers[-1].body["status"] == "progress":
-            assert time.monotonic() < end
             client.collect(len(client.answers) + 1)
 
     last = client.answers[-1]
@@ -124,7 +121,7 @@ async def test_no_work_is_done_for_a_requester_who_has_gone(start_daemon: Any, b
         client.flush()
     second: DaemonProcess = start_daemon().wait_ready()
 
-    await wait_until(lambda: broker.depth("stt.replies.dead") == 1, 20)
+    await wait_until(lambda: broker.depth("stt.replies.dead") == 1)
 
     [parked] = broker.take("stt.replies.dead")
     assert (parked.properties.correlation_id, parked.json()["error"]["code"]) == ("gone", "cancelled")

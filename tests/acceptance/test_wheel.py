@@ -15,6 +15,7 @@ import pytest
 from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess
 from tests.support.notes import GROCERIES, note, spoken
+from tests.support.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {
@@ -37,7 +38,7 @@ def command(*words: str, cwd: str = "/", **environment: str) -> str:
         name: value for name, value in os.environ.items() if not name.startswith(("STTD_", "PYTHON", "VIRTUAL_ENV"))
     }
     done = subprocess.run(
-        words, cwd=cwd, env=kept | environment, capture_output=True, text=True, timeout=150, check=False
+        words, cwd=cwd, env=kept | environment, capture_output=True, text=True, timeout=5 * PATIENCE, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -59,7 +60,6 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "bin"
 
 
-@pytest.mark.timeout(240)
 def test_the_plain_install_has_no_speech_library_and_transcribes(
     installed: Path, daemon: DaemonProcess, broker: Broker
 ) -> None:
@@ -117,7 +117,6 @@ README_CLIENT = re.search(
 )
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("extras", ["", "[gateway]"])
 def test_a_bot_with_folders_of_our_names_runs_the_client_of_the_readme(
     tmp_path: Path, extras: str, daemon: DaemonProcess, broker: Broker

@@ -22,6 +22,7 @@ from tests.support.daemon import DaemonProcess, children
 from tests.support.notes import short_notes
 from tests.support.prometheus import Prometheus, free_port
 from tests.support.proxy import Proxy
+from tests.support.waiting import PATIENCE
 from tools.rabbitmq import Node
 
 INJECT = Path(__file__).parent / "inject"
@@ -61,9 +62,7 @@ class Rig:
             stack.callback(self._end)
             self.start()
             self.watch()
-            self.prometheus.wait(
-                lambda: self.prometheus.value("sttd_ready"), 30, "first scrape of a daemon that serves"
-            )
+            self.until(lambda: self.prometheus.value("sttd_ready"), "first scrape of a daemon that serves")
             self._stack = stack.pop_all()
         return self
 
@@ -119,8 +118,6 @@ class Rig:
         with self.broker.connect() as connection:
             connection.channel().queue_purge("stt.requests")
 
-    def until(self, look: Callable[[], Any], seconds: float, what: str) -> float:
-        """Wait for a fact; returns how long that took."""
-        began = time.monotonic()
-        self.prometheus.wait(look, seconds, what)
-        return time.monotonic() - began
+    def until(self, look: Callable[[], Any], what: str) -> None:
+        """Wait for a fact: windows of up to 40 s have to pass, some of them twice."""
+        self.prometheus.wait(look, what, 5 * PATIENCE)

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.support.waiting import PATIENCE
+
+MOST_MS = 1000 * PATIENCE
 PICTURES = Path(__file__).resolve().parents[2] / ".local" / "pictures"
 
 
@@ -39,6 +42,7 @@ def chromium() -> Iterator[Browser]:
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("chromium is not installed")
+    expect.set_options(timeout=MOST_MS)
     with sync_playwright() as playwright:
         # Without --no-sandbox Chromium refuses to run as root, as CI does; it opens pages of our own only.
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
@@ -55,6 +59,7 @@ def look(chromium: Browser) -> Iterator[Any]:
         context = chromium.new_context(
             color_scheme="dark" if dark else "light", viewport={"width": width, "height": 800}
         )
+        context.set_default_timeout(MOST_MS)
         opened.append(context)
         watched = Watched(context.new_page())
         watched.page.on("console", lambda message: watched.complaints.append(message.text))

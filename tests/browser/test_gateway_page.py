@@ -32,8 +32,6 @@ from tests.support.notes import GROCERIES, note, spoken
 from tests.support.visitor import PHONE, Visitor, visiting
 from tools.rabbitmq import Node
 
-pytestmark = pytest.mark.timeout(120)
-
 LONG: Final = FOLDER / "ru-long.ogg"
 TAXI: Final = note(text="Потратила четыреста пятьдесят рублей на такси.")
 DAMAGED: Final = note(expect="audio_unreadable").path
@@ -172,7 +170,6 @@ def test_several_dropped_files_wait_their_turn(chromium: Browser, url: str, stac
         page.locator(".card.busy .cancel").click()
         stack.open.wait(
             lambda: [line for line in stack.open.lines("request") if line["status"] == CLIENT_GONE],
-            10,
             "request taken back",
         )
         visitor.wait("done", 2)

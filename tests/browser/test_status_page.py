@@ -14,6 +14,7 @@ from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess
 from tests.support.notes import note, short_notes
 from tests.support.rpc import Rpc
+from tests.support.waiting import PATIENCE
 
 LOAD_SECONDS = 45.0  # nine points of the plots
 
@@ -61,11 +62,10 @@ def busy(node: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon
             yield daemon
         finally:
             load.stop.set()
-            load.join(30)
+            load.join(PATIENCE)
             daemon.close()
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     ("name", "dark", "width"), [("light", False, 1280), ("dark", True, 1280), ("narrow", False, 360)]
 )
@@ -86,19 +86,17 @@ def test_the_page_is_quiet_complete_and_fits(busy: DaemonProcess, look: Any, nam
     assert picture.stat().st_size > 10_000
 
 
-@pytest.mark.timeout(180)
 def test_it_reloads_itself(busy: DaemonProcess, look: Any) -> None:
     """Left open on a screen it stays true."""
     watched = look(busy.url("/"))
 
-    with watched.page.expect_navigation(timeout=15_000):
+    with watched.page.expect_navigation():
         pass
 
-    assert watched.asked.count(busy.url("/")) == 2
+    assert watched.asked.count(busy.url("/")) >= 2
     assert watched.complaints == []
 
 
-@pytest.mark.timeout(180)
 def test_a_daemon_without_its_broker_says_what_is_wrong(start_lonely: DaemonProcess, look: Any) -> None:
     """Also when nothing works the page does, and names what is missing."""
     watched = look(start_lonely.url("/"))

@@ -17,7 +17,7 @@ from tests.chaos.rig import Rig
 from tools.rabbitmq import Node
 
 PROFILE = pytest.StashKey[Profile]()
-SECONDS = 300  # one test's time limit in the short form
+SECONDS = 1200  # one test's time limit in the short form
 
 
 FIGURES = "figures"  # property of a test's report

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.chaos.rig import Rig
 
-QUICK = 10.0  # s: promised time until the consumer is back once the broker is reachable
+QUICK = 10.0  # s: promised time until the consumer is back once the broker is reachable; told, not asserted (rig.py)
 SILENT = 45.0  # s: the same when packets are lost without a word, counted from their loss
 HEARTBEATS = 38.0  # s without a byte after which both sides have given the connection up
 
@@ -24,7 +23,7 @@ def _nothing(_rig: Rig) -> None:
 
 @dataclass(frozen=True)
 class Fault:
-    """`hold`: how long it lasts, in seconds, drawn between the two. `limit`: how soon after its end the consumer must be back.
+    """`hold`: how long it lasts, in seconds, drawn between the two. `promised`: how soon after its end the consumer is back.
 
     `long_form`: one like it is in the short form already.
     """
@@ -33,12 +32,12 @@ class Fault:
     begin: Callable[[Rig], object]
     end: Callable[[Rig], object] = _nothing
     hold: tuple[float, float] = (0.0, 0.0)
-    limit: float = QUICK
+    promised: float = QUICK
     long_form: bool = False
 
     def inflict(self, rig: Rig) -> None:
         """Let it begin, last and end, and wait for the service."""
-        with rig.fault(self.kind, self.limit, silent=self.limit == SILENT):
+        with rig.fault(self.kind, self.promised, silent=self.promised == SILENT):
             self.begin(rig)
             rig.pause(*self.hold)
             self.end(rig)
@@ -55,9 +54,10 @@ def _ctl(*words: str) -> Callable[[Rig], object]:
 
 def _close_connections(rig: Rig) -> None:
     """The management API learns of a connection a moment late; the daemon has two."""
-    deadline = time.monotonic() + 10
-    while sum("sttd " in str(connection.get("client_properties")) for connection in rig.broker.connections()) < 2:
-        assert time.monotonic() < deadline, "the management API does not see the daemon's two connections"
+    rig.wait_until(
+        lambda: sum("sttd " in str(found.get("client_properties")) for found in rig.broker.connections()) >= 2,
+        "sight of the daemon's two connections",
+    )
     rig.broker.close_connections()
 
 
@@ -97,7 +97,7 @@ QUICK_FAULTS = (
     Fault("disk alarm", _ctl("set_disk_free_limit", "900000GB"), _ctl("set_disk_free_limit", "50MB"), (2.0, 13.0)),
 )
 SLOW_FAULTS = (
-    Fault("packets silently lost", lambda rig: rig.proxy.swallow(), limit=SILENT),
+    Fault("packets silently lost", lambda rig: rig.proxy.swallow(), promised=SILENT),
     Fault(
         "network stalled beyond the heartbeats",
         lambda rig: rig.proxy.stall(),

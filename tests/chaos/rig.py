@@ -25,12 +25,11 @@ from tests.support.ledger import Balance, Ledger, balance_line
 from tests.support.load import LOST, REPLIES, Load, Reader, Requests
 from tests.support.notes import spoken
 from tests.support.proxy import Proxy
+from tests.support.waiting import PATIENCE, wait_for
 from tools.rabbitmq import Node
 
-POLL = 0.05
 DRAIN_SECONDS = 10  # the daemon's grace time in these runs
-SERVED_SECONDS = 60.0  # s in which service must be back at the latest, whatever the fault allows
-SETTLE_SECONDS = 180.0  # s for the last answers, retry tiers of 10 and 60 s included
+SETTLE_SECONDS = 300.0  # s for the last answers, retry tiers of 10 and 60 s included
 OURS = ("stt.requests", "stt.requests.bulk", "stt.suspect", "stt.retry.10s", "stt.retry.60s", "stt.retry.600s")
 SHORTEST_WORD = 5  # letters; shorter ones may be in a log by chance
 BUGS = frozenset({"settle_failed", "request_crashed", "part_ended", "startup_error"})
@@ -60,7 +59,7 @@ class Rig:
             parts.enter_context(self.proxy)
             parts.callback(self._end_lives)
             self.start()
-            self.wait_consumer(SERVED_SECONDS)
+            self.wait_consumer()
             self.broker.declare(
                 REPLIES, x_queue_type="quorum"
             )  # as the reader will: here, so that a broker killed at once knows it
@@ -112,61 +111,61 @@ class Rig:
         time.sleep(self.dice.uniform(least, most))
 
     @contextlib.contextmanager
-    def fault(self, kind: str, limit: float, *, crash: bool = False, silent: bool = False) -> Iterator[None]:
+    def fault(self, kind: str, promised: float, *, crash: bool = False, silent: bool = False) -> Iterator[None]:
         """Inflict one fault in the `with` block, which ends when the broker is reachable and the daemon may go on.
 
-        Then wait until service is back, and count how long that took; more than `limit` seconds is a failure.
+        Then wait until service is back. How many seconds that took is a figure of the run; more than `promised` is told with it, and fails
+        nothing: a busy machine proves nothing about the daemon (issue 11).
         `crash`: the daemon dies of it; losing a connection is nobody's death and must never make `poison` of a request.
         `silent`: nobody has noticed the fault yet, so only an answer to a new request proves anything.
         """
         with self.ledger.fault(kind, crash=crash):
             yield
             began, asked = time.monotonic(), time.time()
-            back = self.wait_consumer(max(limit, SERVED_SECONDS))
+            self.wait_consumer()
+            back = time.monotonic() - began
             self.wait_answers(1, asked)
             served = time.monotonic() - began
             self.results.add(kind, served if silent else back, served)
         seconds = served if silent else back
-        assert seconds <= limit, (
-            f"{kind}: service was back after {seconds:.1f} s instead of {limit:g} s\n{self._tail()}"
-        )
+        if seconds > promised:
+            self.results.said.append(f"{kind}: service was back after {seconds:.1f} s; promised are {promised:g} s")
 
-    def wait_consumer(self, seconds: float) -> float:
-        """Wait until the daemon is ready and the broker counts its consumer; returns how long that took, in seconds."""
-        began = time.monotonic()
-        self._until(lambda: self.consumers() > 0 and self._ready(), began + seconds, "consumer")
-        return time.monotonic() - began
+    def wait_consumer(self) -> None:
+        """Wait until the daemon is ready and the broker counts its consumer."""
+        self.wait_until(lambda: self.consumers() > 0 and self._ready(), "consumer")
 
     def wait_answers(self, count: int, since: float | None = None) -> None:
         """Wait until so many requests that are asked after `since` (epoch seconds), or from now on, have their answers."""
         asked = since or time.time()
         if self.load.flow.is_set():
-            self._until(
-                lambda: self.ledger.answered_since(asked) >= count, time.monotonic() + SERVED_SECONDS, "answers"
-            )
+            self.wait_until(lambda: self.ledger.answered_since(asked) >= count, "answers")
 
     def wait_quiet(self, seconds: float = SETTLE_SECONDS) -> None:
-        """Wait until every confirmed request is answered or dead and no queue of the daemon holds anything."""
-        self._until(
-            lambda: self.load.idle and not self.ledger.outstanding() and not self.queued(),
-            time.monotonic() + seconds,
-            "quiet",
+        """Wait until the load rests, every confirmed request is answered or dead and no queue of the daemon holds anything.
+
+        `flow` is cleared by the caller. The load comes first: what it has not confirmed yet is in no count.
+        """
+        self.wait_until(
+            lambda: self.load.resting and not self.ledger.outstanding() and not self.queued(), "quiet", seconds
         )
 
-    def wait_until(self, predicate: Callable[[], object], what: str, seconds: float = SERVED_SECONDS) -> None:
+    def wait_until(self, predicate: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
         """Wait until this is true; what is not in time is told by name, with the last words of daemon and broker."""
-        self._until(predicate, time.monotonic() + seconds, what)
 
-    def _until(self, predicate: Callable[[], object], deadline: float, what: str) -> None:
-        while not predicate():
-            if time.monotonic() > deadline or self.daemon.running.poll() is not None:
-                raise AssertionError(
-                    f"no {what} in time; {self.ledger.outstanding()} outstanding, depths {self.depths()}\n{self._tail()}"
-                )
-            time.sleep(POLL)
+        def found() -> object:
+            ended = self.daemon.running.poll()
+            if not (seen := predicate()):
+                assert ended is None, f"the daemon ended with {ended} before {what}{self._tail()}"
+            return seen
+
+        wait_for(found, what, seconds, words=self._tail)
 
     def _tail(self) -> str:
-        return f"the daemon's last words:\n{self.daemon.log[-2500:]}\nthe broker's:\n{self.node.log_tail(60)}\nbooks: {self.ledger.path}"
+        return (
+            f"; {self.ledger.outstanding()} outstanding, depths {self.depths()}\nthe daemon's last words:\n{self.daemon.log[-2500:]}\n"
+            f"the broker's:\n{self.node.log_tail(60)}\nbooks: {self.ledger.path}"
+        )
 
     def _ready(self) -> bool:
         try:
@@ -213,7 +212,7 @@ class Rig:
         self.load.flow.clear()
         with contextlib.suppress(AssertionError):  # the books say it better: what is missing, by name
             self.wait_quiet()
-        time.sleep(2 * POLL)  # a last duplicate may be under way
+            self.wait_until(lambda: self.daemon.metric("sttd_requests_in_flight") == 0, "end of the last duplicate")
         try:
             balance = self.ledger.check(set(self._held()))
         finally:

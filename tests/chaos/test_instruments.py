@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.ledger import Answered, Expected, Ledger
+from tests.support.load import Load, Requests
 from tests.support.proxy import Proxy
+from tests.support.waiting import PATIENCE, wait_for
 
 
 @pytest.fixture
@@ -111,6 +113,56 @@ def test_the_ledger_lets_pass_what_the_promises_allow(ledger: Ledger) -> None:
     assert (balance.confirmed, balance.replied, balance.dead, balance.duplicates, balance.unknown) == (3, 1, 1, 1, 1)
 
 
+class _Bunches(Requests):
+    """Bunches of three."""
+
+    def burst(self) -> int:
+        """Three."""
+        return 3
+
+
+class _HeldChannel:
+    """Stands for connection and channel: a publish is confirmed when `release` is set."""
+
+    def __init__(self) -> None:
+        self.entered, self.release = threading.Event(), threading.Event()
+
+    def channel(self) -> _HeldChannel:
+        return self
+
+    def confirm_delivery(self) -> None: ...
+
+    def process_data_events(self, *, time_limit: float) -> None: ...
+
+    def basic_publish(self, *_message: object, **_more: object) -> None:
+        self.entered.set()
+        assert self.release.wait(PATIENCE)
+
+
+def test_the_load_rests_only_when_its_bunch_is_confirmed(tmp_path: Path) -> None:
+    """Whoever counted between two requests of a bunch took those that followed for lost (issue 11)."""
+    books, channel = Ledger(tmp_path / "ledger.sqlite"), _HeldChannel()
+    load = Load("amqp://127.0.0.1/", books, _Bunches("bunch", seed=1), rate=1000)
+    thread = threading.Thread(target=load._use, args=(channel,), daemon=True)
+    thread.start()
+    load.flow.set()
+    assert channel.entered.wait(PATIENCE)
+
+    load.flow.clear()
+
+    assert load.idle
+    assert not books.outstanding()
+    assert not load.resting, "two of three are still to come"
+    channel.release.set()
+    wait_for(lambda: load.resting, "the end of the bunch")
+    asked = books.check(queued={f"bunch-{number}" for number in range(1, 100)}).asked
+    load._stop.set()
+    thread.join(PATIENCE)
+    assert asked % 3 == 0
+    assert books.check(queued={f"bunch-{number}" for number in range(1, 100)}).asked == asked
+    books.close()
+
+
 class _Echo(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         with_reset: socket.socket = self.request
@@ -132,10 +184,11 @@ def proxy() -> Iterator[Proxy]:
         server.shutdown()
 
 
-def _connect(proxy: Proxy, seconds: float = 5) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", proxy.port), timeout=seconds)
+def _connect(proxy: Proxy, then_wait: float = PATIENCE) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", proxy.port), timeout=PATIENCE)
     connection.sendall(b"one")
     assert connection.recv(10) == b"one"
+    connection.settimeout(then_wait)
     return connection
 
 
@@ -150,7 +203,7 @@ def test_a_cut_resets_both_sides(proxy: Proxy) -> None:
 
 def test_a_stall_keeps_the_bytes_until_it_is_over(proxy: Proxy) -> None:
     """As TCP would: late, but in order and complete."""
-    with _connect(proxy, seconds=0.3) as connection:
+    with _connect(proxy, then_wait=0.3) as connection:
         proxy.stall()
         connection.sendall(b"two")
         with pytest.raises(TimeoutError):
@@ -158,13 +211,13 @@ def test_a_stall_keeps_the_bytes_until_it_is_over(proxy: Proxy) -> None:
 
         proxy.resume()
 
-        connection.settimeout(5)
+        connection.settimeout(PATIENCE)
         assert connection.recv(10) == b"two"
 
 
 def test_swallowed_connections_stay_open_and_dumb_while_new_ones_work(proxy: Proxy) -> None:
     """A half-open connection: no byte, no end, no error."""
-    with _connect(proxy, seconds=0.3) as old:
+    with _connect(proxy, then_wait=0.3) as old:
         proxy.swallow()
         old.sendall(b"two")
         with pytest.raises(TimeoutError):

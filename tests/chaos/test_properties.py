@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,11 +13,11 @@ from tests.chaos.property_fuzz import FUZZ_EXCHANGE, FUZZ_REPLIES, Generator, Pi
 from tests.chaos.results import Results
 from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess
+from tests.support.waiting import PATIENCE, wait_for
 from tools.rabbitmq import Node
 
 VOLLEY = 100  # messages per connection: the broker closes it at the first that it refuses
 AHEAD = 4_000  # messages waiting for the daemon at which the publisher waits
-STUCK = 60.0  # s without any progress
 ENDS = ("stt.dead", "stt.replies", "stt.replies.dead", FUZZ_REPLIES)
 OPEN = ("stt.requests", "stt.requests.bulk", "stt.suspect", "stt.retry.10s", "stt.retry.60s", "stt.retry.600s")
 
@@ -79,24 +78,25 @@ def _fire_all(broker: Broker, profile: Profile) -> Volley:
         sent.confirmed += sum(owed)
         sent.unknown += len(owed) - sum(owed)
         sent.refused += [words] if words else []
-        while broker.depth("stt.requests") > AHEAD:
-            time.sleep(0.2)
+        wait_for(lambda: broker.depth("stt.requests") <= AHEAD, "progress of the daemon", 10 * PATIENCE)
     return sent
 
 
 def _wait_settled(broker: Broker) -> None:
     """Wait for the end of all, as long as there is progress."""
-    still, since = -1, time.monotonic()
-    while True:
-        now = sum(broker.depth(queue) + broker.queue(queue)["unacked"] for queue in OPEN)
-        if not now:
-            return
-        if now != still:
-            still, since = now, time.monotonic()
-        assert time.monotonic() - since < STUCK, (
-            f"{still} messages do not end: { {queue: broker.depth(queue) for queue in OPEN} }"
-        )
-        time.sleep(0.5)
+
+    def unfinished() -> int:
+        return sum(broker.depth(queue) + broker.queue(queue)["unacked"] for queue in OPEN)
+
+    left = unfinished()
+    while left:
+        left = _less(unfinished, left)
+
+
+def _less(unfinished: Callable[[], int], before: int) -> int:
+    """Wait for any change: a count that has not changed for so long will not."""
+    wait_for(lambda: unfinished() != before, f"end of {before} messages", 3 * PATIENCE, poll=0.5)
+    return unfinished()
 
 
 def test_the_generator_draws_the_same_messages_from_the_same_seed() -> None:

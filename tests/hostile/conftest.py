@@ -1,4 +1,4 @@
-"""How much of each: a short form by default, the whole of it with `make hostile DAMAGE=200 FUZZ=100000 NOTES=2000`."""
+"""How much of each: a short form by default, the whole of it with `make hostile DAMAGE=200 FUZZ=100000`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from sttd.consumer.audio.limits import DecodeLimits
 from sttd.consumer.audio.pool import DecoderPool
 
-SHORT = {"DAMAGE": 12, "FUZZ": 1_000, "NOTES": 160}
+SHORT = {"DAMAGE": 12, "FUZZ": 1_000}
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,12 @@
-"""Small files that want to become large get their code within two seconds, and no more memory than the bound has for a child."""
+"""Small files that want to become large get their code before they have become so.
+
+What each costs in processor time and memory: make bench-scenario SCENARIO=bombs.
+"""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+import tracemalloc
+from collections.abc import AsyncIterator
 from typing import Final
 
 import pytest
@@ -14,54 +17,48 @@ from sttd.consumer.audio.pool import DecoderPool
 from sttd.consumer.errors import AudioRejected
 from tests.hostile.bombs import BOMBS
 
-SECONDS: Final = 2.0
 PARENT_MIB: Final = 16
-"""What the parent may take for a file that is refused, beside its body and what sound it got before the refusal."""
+"""What the parent may allocate for a file that is refused, beside its body and what sound it got before the refusal."""
 
 SOUND_BYTES: Final = 2 * 16_000
 """A second of sound as the child sends it. The printed bound has five times as much for each second of the longest file."""
-TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
-def processor_seconds(pid: int) -> float:
-    """What a process has used so far; 0 when it is gone."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / TICKS
+@pytest.fixture
+def losses() -> list[str]:
+    """Why children were replaced."""
+    return []
 
 
-def highest_bytes(pid: int | str) -> int:
-    """The most that a process had in memory, ever or since `forget_highest`."""
-    return int(Path(f"/proc/{pid}/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
-
-
-def forget_highest() -> None:
-    """Let this process' highest mark begin anew (proc(5), clear_refs)."""
-    Path("/proc/self/clear_refs").write_text("5")
+@pytest.fixture
+async def watched(losses: list[str]) -> AsyncIterator[DecoderPool]:
+    """One child, and every byte counted that this process allocates."""
+    pool = DecoderPool(1, DecodeLimits(), losses.append)
+    await pool.start()
+    tracemalloc.start()
+    yield pool
+    tracemalloc.stop()
+    await pool.close()
 
 
 @pytest.mark.parametrize("name", BOMBS)
-async def test_a_bomb_is_refused_with_its_code_before_it_goes_off(pool: DecoderPool, name: str) -> None:
-    """Two seconds of the child's processor time, not of the wall: the machine that tests run on is shared."""
+async def test_a_bomb_is_refused_with_its_code_before_it_goes_off(
+    watched: DecoderPool, losses: list[str], name: str
+) -> None:
+    """By a look at it or by a limit, never by the time limit; and the parent never holds more sound than the longest file has."""
     make, code = BOMBS[name]
     audio = make()
-    (child,) = pool._idle
-    before = processor_seconds(child.pid)
-    forget_highest()
-    parent_before = highest_bytes("self")
+    tracemalloc.reset_peak()
+    before, _ = tracemalloc.get_traced_memory()
 
     with pytest.raises(AudioRejected) as caught:
-        await pool.decode(audio)
+        await watched.decode(audio)
 
-    assert caught.value.code == code
-    (after,) = pool._idle or [child]
-    assert processor_seconds(after.pid) - (before if after is child else 0) < SECONDS
+    _, most = tracemalloc.get_traced_memory()
     sound = int(DecodeLimits().max_audio_seconds * SOUND_BYTES)
-    assert highest_bytes("self") - parent_before < memory.BODY_COPIES * len(audio) + sound + PARENT_MIB * MIB
-    if after.alive:
-        assert highest_bytes(after.pid) < DecodeLimits().address_space_bytes
+    assert caught.value.code == code
+    assert "timed_out" not in losses
+    assert most - before < memory.BODY_COPIES * len(audio) + sound + PARENT_MIB * MIB
 
 
 def test_there_are_at_least_thirty_kinds() -> None:

@@ -115,7 +115,7 @@ async def test_who_asks_gets_answers_and_may_cancel(user: str, site: Site, daemo
     async with Client(site.url(user)) as client:
         assert (await client.queue_state()).consumers == 1
         assert (await client.queue_state(names.REQUESTS_BULK)).waiting == 0
-        answer = await client.transcribe(note(text=GROCERIES).path, timeout=30)
+        answer = await client.transcribe(note(text=GROCERIES).path)
     assert spoken(answer.text) == spoken(GROCERIES)
     with pika.BlockingConnection(pika.URLParameters(site.url(user))) as connection:
         channel = connection.channel()
@@ -141,11 +141,11 @@ async def test_the_daemon_needs_no_configure_right_on_queues_that_exist(
         assert not checking.lines("topology_hidden")
         assert daemon.stop() == 0
         async with Client(site.url("bot")) as client:
-            assert spoken((await client.transcribe(note(text=GROCERIES).path, timeout=30)).text) == spoken(GROCERIES)
+            assert spoken((await client.transcribe(note(text=GROCERIES).path)).text) == spoken(GROCERIES)
             with pika.BlockingConnection(pika.URLParameters(site.url("bot"))) as connection:
                 properties = pika.BasicProperties(message_id="no-way-back", reply_to="stt.dead", delivery_mode=2)
                 connection.channel().basic_publish("", names.REQUESTS, b"audio", properties)
-        await wait_until(lambda: depth(site.url("operator"), names.DEAD) == 1, 20)
+        await wait_until(lambda: depth(site.url("operator"), names.DEAD) == 1)
         assert checking.stop() == 0
     finally:
         checking.close()

@@ -18,8 +18,7 @@ from sttd.schemas.reply import Progress, Transcript
 from sttd.settings import ClientSettings
 from tests.support.broker import Broker, wait_until
 from tests.support.fake_daemon import FakeDaemon, control, progress, transcript
-
-pytestmark = pytest.mark.timeout(60)
+from tests.support.waiting import BRIEFLY
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +72,7 @@ async def test_a_call_that_times_out_cancels_its_request(broker: Broker) -> None
         Client(broker.amqp_url) as client,
     ):
         with pytest.raises(errors.ReplyTimeout):
-            await client.transcribe(b"note", timeout=0.2, message_id="slow")
+            await client.transcribe(b"note", timeout=BRIEFLY, message_id="slow")
         await wait_until(lambda: heard == ["slow"])
 
 

@@ -18,6 +18,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from tests.support import fake_hub, fake_pip
 from tests.support.broker import Broker, wait_until
 from tests.support.fake_daemon import FakeDaemon, control, failure, progress, transcript
+from tests.support.waiting import BRIEFLY
 
 ROOT = Path(__file__).parents[2]
 
@@ -114,7 +115,9 @@ async def test_an_answer_that_does_not_come_is_a_failure_of_that_file(
 ) -> None:
     """A timeout is not a broker that is away."""
     async with FakeDaemon(broker.amqp_url, hold):
-        code, out, err = await run(broker.amqp_url, tmp_path, "-m", "sttd", "transcribe", "--timeout", "0.5", notes[0])
+        code, out, err = await run(
+            broker.amqp_url, tmp_path, "-m", "sttd", "transcribe", "--timeout", f"{BRIEFLY}", notes[0]
+        )
     assert (code, out) == (1, [])
     assert "reply_timeout" in err[0]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,9 +16,8 @@ from tests.support import gateway as callers
 from tests.support.broker import Broker
 from tests.support.gateway import GatewayProcess
 from tests.support.rpc import Rpc
+from tests.support.waiting import PATIENCE
 from tools.rabbitmq import Node
-
-pytestmark = pytest.mark.timeout(90)
 
 StartGateway = Callable[..., GatewayProcess]
 USERS = Path(__file__).parents[2] / "deploy" / "rabbitmq" / "users.json"
@@ -44,19 +42,26 @@ def start(broker: Broker, tmp_path: Path) -> Iterator[StartGateway]:
 @pytest.fixture(scope="module")
 def strict(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GatewayProcess, Broker]]:
     """One gateway with narrow limits for all tests of them; nobody serves its queue."""
-    narrow = {"gateway_max_upload_bytes": "100000", "gateway_memory_bytes": "250000", "gateway_upload_seconds": "1"}
+    narrow = {"gateway_max_upload_bytes": "100000", "gateway_upload_seconds": "3", "gateway_timeout": "1.5"}
     with Broker(node) as broker:
         broker.declare("stt.requests", x_queue_type="quorum")
-        with GatewayProcess(
-            broker.amqp_url, tmp_path_factory.mktemp("strict") / "gateway", gateway_timeout="1.5", **narrow
-        ) as gateway:
+        with GatewayProcess(broker.amqp_url, tmp_path_factory.mktemp("strict") / "gateway", **narrow) as gateway:
             gateway.wait_log("broker_connected")
             yield gateway, broker
 
 
-def talk(gateway: GatewayProcess, *pieces: bytes, until: bytes = b"\r\n\r\n", seconds: float = 10) -> bytes:
+def ask(gateway: GatewayProcess, broker: Broker, *, queued: int = 1, audio: bytes = b"note") -> socket.socket:
+    """A caller whose whole note is in the queue, as the `queued`th, and who waits for the answer; closing it is hanging up."""
+    caller = socket.create_connection(gateway.address, PATIENCE)
+    form = callers.part() + audio + b"\r\n--xyzzy--\r\n"
+    caller.sendall(callers.head(length=len(form)) + form)
+    gateway.wait(lambda: broker.depth("stt.requests") == queued, "request")
+    return caller
+
+
+def talk(gateway: GatewayProcess, *pieces: bytes, until: bytes = b"\r\n\r\n") -> bytes:
     """Send raw bytes and return what comes back, up to `until` or the end."""
-    with socket.create_connection(gateway.address, timeout=seconds) as connection:
+    with socket.create_connection(gateway.address, timeout=PATIENCE) as connection:
         for piece in pieces:
             connection.sendall(piece)
         answer = b""
@@ -93,9 +98,7 @@ def test_health_is_503_without_a_daemon_and_without_a_broker(own_node: Node, tmp
         assert "stt.requests does not exist" in unserved["error"]
 
         broker.declare("stt.requests", x_queue_type="quorum")
-        gateway.wait(
-            lambda: "no daemon works" in gateway.wait_health(503).json()["error"], 10, "a queue without consumers"
-        )
+        gateway.wait(lambda: "no daemon works" in gateway.wait_health(503).json()["error"], "queue without consumers")
 
         with broker.connect() as connection:
             channel = connection.channel()
@@ -104,16 +107,12 @@ def test_health_is_503_without_a_daemon_and_without_a_broker(own_node: Node, tmp
             assert gateway.wait_health(200).json() == {"status": "ok", "model": "whisper-large-v3"}
             own_node.flush()
             own_node.kill()
-            began = time.monotonic()
             assert "no connection" in gateway.wait_health(503).json()["error"]
-            assert time.monotonic() - began < 5
             with pytest.raises(pika.exceptions.AMQPError):
-                connection.process_data_events(5)
+                connection.process_data_events(PATIENCE)
 
         own_node.start()
-        gateway.wait(
-            lambda: "no daemon works" in gateway.wait_health(503, 40).json()["error"], 40, "the broker's return"
-        )
+        gateway.wait(lambda: "no daemon works" in gateway.wait_health(503).json()["error"], "return of the broker")
         assert gateway.stop() == 0
 
 
@@ -142,16 +141,14 @@ def test_a_deep_queue_is_429_before_the_upload(start: StartGateway, broker: Brok
     assert (new.status_code, new.headers["retry-after"]) == (429, "10")
     assert new.json()["error"]["type"] == "rate_limit_error"
     broker.take("stt.requests", 3)
-    gateway.wait(lambda: gateway.post("/transcribe", b"x").status_code == 504, 10, "room in the queue")
+    gateway.wait(lambda: gateway.post("/transcribe", b"x").status_code == 504, "room in the queue")
 
 
 @pytest.mark.parametrize("path", ["/transcribe", "/v1/audio/transcriptions"])
 def test_no_answer_in_time_is_504_and_the_daemon_is_told(strict: tuple[GatewayProcess, Broker], path: str) -> None:
     """Nobody waits for ever, and the request carries the same deadline, so that nobody works for it later."""
     gateway, broker = strict
-    began = time.monotonic()
-    late = gateway.post(path, b"x")
-    assert (late.status_code, time.monotonic() - began < 3) == (504, True)
+    assert gateway.post(path, b"x").status_code == 504
     (request,) = broker.take("stt.requests")
     assert "stt-deadline" in request.headers
 
@@ -191,20 +188,15 @@ def test_a_slow_upload_is_408(strict: tuple[GatewayProcess, Broker]) -> None:
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
-def test_audio_held_at_once_is_bounded(strict: tuple[GatewayProcess, Broker]) -> None:
+def test_audio_held_at_once_is_bounded(start: StartGateway, broker: Broker) -> None:
     """Requests that wait for their answers hold their audio; one more than there is room for is 429, and room comes back."""
-    gateway, _ = strict
-    answers: list[int] = []
-    threads = [
-        threading.Thread(target=lambda: answers.append(gateway.post("/transcribe", b"a" * 90_000).status_code))
-        for _ in range(3)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(answers) == [429, 504, 504]
-    assert gateway.post("/transcribe", b"a" * 90_000).status_code == 504
+    gateway, audio = start(gateway_memory_bytes="250000"), b"a" * 90_000
+    gateway.wait_log("broker_connected")
+    with ask(gateway, broker, queued=1, audio=audio), ask(gateway, broker, queued=2, audio=audio):
+        assert gateway.post("/transcribe", audio).status_code == 429
+    gateway.wait(lambda: [line["status"] for line in gateway.lines("request")].count(499) == 2, "end of both")
+    with ask(gateway, broker, queued=3, audio=audio):
+        pass
 
 
 def test_a_caller_who_hangs_up_cancels_by_message_id(start: StartGateway, broker: Broker) -> None:
@@ -216,8 +208,8 @@ def test_a_caller_who_hangs_up_cancels_by_message_id(start: StartGateway, broker
         channel.exchange_declare("stt.control", "fanout", durable=True)
         heard = channel.queue_declare("", exclusive=True).method.queue
         channel.queue_bind(heard, "stt.control")
-        with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{gateway.url}/transcribe", files={"file": b"note"}, timeout=0.5)
+        with ask(gateway, broker):
+            pass
         method, _, body = None, None, b""
         while method is None:
             connection.process_data_events(0.05)
@@ -242,11 +234,9 @@ def test_the_documented_permissions_are_enough(start: StartGateway, broker: Brok
     gateway = start(url, gateway_timeout="1")
     gateway.wait_log("broker_connected")
     assert "no daemon works" in gateway.wait_health(503).json()["error"]
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{gateway.url}/transcribe", files={"file": b"note"}, timeout=0.5)
-    gateway.wait(
-        lambda: [line for line in gateway.lines("request") if line["status"] == 499], 5, "the end of the request"
-    )
+    with ask(gateway, broker):
+        pass
+    gateway.wait(lambda: [line for line in gateway.lines("request") if line["status"] == 499], "end of the request")
     assert gateway.post("/transcribe", b"note").status_code == 504
     assert broker.depth("stt.requests") == 2
     assert bool(broker.depth(heard)) is may_cancel
@@ -261,12 +251,12 @@ def test_sigterm_finishes_what_is_under_way(start: StartGateway, broker: Broker)
     caller = threading.Thread(target=lambda: answers.append(gateway.post("/transcribe", b"note")))
     caller.start()
     with Rpc(broker.amqp_url) as daemon:
-        gateway.wait(lambda: broker.depth("stt.requests"), 10, "the request")
+        gateway.wait(lambda: broker.depth("stt.requests"), "request")
         (request,) = broker.take("stt.requests")
         gateway.process.terminate()
         assert gateway.wait_log("draining")["under_way"] == 1
         with pytest.raises(OSError, match="refused"):
-            socket.create_connection(gateway.address, 5).close()
+            socket.create_connection(gateway.address, PATIENCE).close()
         failure = {"code": "model_error", "message": "it is model_error", "retryable": True}
         reply = {
             "status": "failed",
@@ -278,18 +268,16 @@ def test_sigterm_finishes_what_is_under_way(start: StartGateway, broker: Broker)
         daemon.flush()
         caller.join()
     assert (answers[0].status_code, answers[0].json()) == (500, {"error": "it is model_error"})
-    assert gateway.process.wait(10) == 0
+    assert gateway.process.wait(PATIENCE) == 0
 
 
 def test_sigterm_cancels_what_outlasts_the_drain(start: StartGateway, broker: Broker) -> None:
     """The drain time is the limit; the caller is not left hanging."""
     gateway = start(gateway_drain_seconds="1")
     gateway.wait_log("broker_connected")
-    with socket.create_connection(gateway.address, 10) as connection:
-        connection.sendall(callers.head(length=len(callers.part()) + 15) + callers.part() + b"note\r\n--xyzzy--")
-        gateway.wait(lambda: broker.depth("stt.requests"), 10, "the request")
-        assert gateway.stop(10) == 0
-        connection.recv(1000)
+    with ask(gateway, broker) as caller:
+        assert gateway.stop() == 0
+        caller.recv(1000)
 
 
 def test_a_port_that_is_taken_and_a_wrong_setting_end_the_start(tmp_path: Path) -> None:
@@ -307,25 +295,28 @@ def test_a_port_that_is_taken_and_a_wrong_setting_end_the_start(tmp_path: Path) 
 
 
 def test_two_hundred_bad_callers_get_nowhere(start: StartGateway) -> None:
-    """Slow, broken, endless, abandoned uploads at once: health stays quick, memory small, and nothing is left of them."""
-    gateway = start(gateway_upload_seconds="3")
+    """Slow, broken, endless, abandoned uploads at once: health answers all the time, and nothing is left of them.
+
+    How quickly, and with how much memory: make bench-scenario SCENARIO=siege.
+    """
+    gateway = start(gateway_upload_seconds="3", gateway_memory_bytes="5000000")
     gateway.wait_log("broker_connected")
-    idle = gateway.open_files()
-    took: list[float] = []
-    with callers.siege(gateway.address, 200, 8) as besiegers, httpx.Client() as probe:
-        while besiegers.poll() is None:
-            began = time.monotonic()
-            assert probe.get(f"{gateway.url}/health", timeout=5).status_code == 503
-            took.append(time.monotonic() - began)
-            time.sleep(0.05)  # a probe now and then, as a probe does
-    assert besiegers.returncode == 0
-    assert gateway.resident_mib("VmHWM") < 150
-    # Nine of ten, because the besiegers and the broker want the same cores: on an idle machine it is all of them.
-    assert sorted(took)[len(took) * 9 // 10] < 0.1
-    gateway.wait(lambda: gateway.open_files() <= idle + 1, 15, "the end of all connections")
+    idle, wanted = gateway.open_files(), {400, 408, 413, 429, 499}
+
+    def answered() -> set[int]:
+        return {line["status"] for line in gateway.lines("request") if line["path"] != "/health"}
+
+    with callers.siege(gateway.address, 200) as besiegers, httpx.Client(timeout=PATIENCE) as probe:
+
+        def lifted() -> bool:
+            assert besiegers.poll() is None, "the besiegers gave up"
+            assert probe.get(f"{gateway.url}/health").status_code == 503
+            return answered() >= wanted
+
+        gateway.wait(lifted, "end of each kind of caller")
+    gateway.wait(lambda: gateway.open_files() <= idle + 1, "end of all connections")
     assert list(gateway.temporary.iterdir()) == []
-    statuses = {line["status"] for line in gateway.lines("request") if line["path"] != "/health"}
-    assert statuses == {400, 408, 413, 429, 499}
+    assert answered() == wanted
     gateway.stop()
     assert gateway.lines("draining")[-1]["under_way"] == 0
     assert gateway.lines("request_failed") == []

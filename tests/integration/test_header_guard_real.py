@@ -17,6 +17,7 @@ from sttd.schemas import names
 from tests.support.amqp_raw import CORRELATION_ID, POISON_PROPERTIES, RawConnection, RawMessage, short
 from tests.support.broker import Broker
 from tests.support.fakes import Watcher
+from tests.support.waiting import PATIENCE
 
 EXCHANGE = "somebodys.fanout"
 
@@ -34,7 +35,7 @@ class Listener:
 
     async def next(self) -> Incoming:
         """The next delivery."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             return await self.incoming.get()
 
 

@@ -12,6 +12,7 @@ from sttd.consumer.refs import s3
 from sttd.consumer.refs.seam import ObjectDenied, ObjectStore, StoreUnavailable
 from sttd.schemas.reference import Reference
 from tests.support.object_store import BUCKET, REGION, Door, FakeStore, S3Server, listener, s3_server
+from tests.support.waiting import PATIENCE
 
 CONTENT = bytes(range(256)) * 2000
 STRANGE = Reference(BUCKET, "боты/a b+c%20d&e=f?g#h~'(1)/note.ogg")
@@ -81,7 +82,7 @@ async def test_what_is_not_there_is_denied_and_the_store_works_on(store: ObjectS
 async def test_reading_may_be_left_in_the_middle_again_and_again(store: ObjectStore) -> None:
     """A deadline or a size limit ends the reading; with two connections at most, a leak would hang the third time."""
     for _ in range(4):
-        async with asyncio.timeout(5), store.reading(STRANGE) as found:
+        async with asyncio.timeout(PATIENCE), store.reading(STRANGE) as found:
             async for _chunk in found.chunks:
                 break
 

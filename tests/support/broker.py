@@ -12,7 +12,6 @@ import http.client
 import inspect
 import json
 import secrets
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,8 +21,9 @@ from urllib.parse import quote, unquote, urlsplit
 import pika
 import pika.exceptions
 
-HTTP_SECONDS = 10.0
-POLL_SECONDS = 0.05
+from tests.support.waiting import PATIENCE, POLL, Deadline
+
+HTTP_SECONDS = 60.0
 LOOKS_NEED_PERMISSION = (4, 2, 6)
 
 
@@ -214,9 +214,9 @@ class Broker:
         """A plain AMQP connection to this vhost; close it, or use it in a `with` block."""
         return pika.BlockingConnection(pika.URLParameters(self.amqp_url))
 
-    async def wait_until(self, predicate: Callable[[], Any | Awaitable[Any]], timeout: float = 10) -> Any:  # noqa: ASYNC109 - a deadline
+    async def wait_until(self, predicate: Callable[[], Any | Awaitable[Any]]) -> Any:
         """See `wait_until`."""
-        return await wait_until(predicate, timeout)
+        return await wait_until(predicate)
 
     def _declared(self, name: str) -> tuple[int, int]:
         with self.connect() as connection:
@@ -242,13 +242,14 @@ class Broker:
             return found
 
 
-async def wait_until(predicate: Callable[[], Any | Awaitable[Any]], timeout: float = 10) -> Any:  # noqa: ASYNC109 - a deadline
+async def wait_until(predicate: Callable[[], Any | Awaitable[Any]], seconds: float = PATIENCE) -> Any:
     """Poll a predicate (plain or async) until it is true; returns its value, raises `TimeoutError` naming its last value.
 
     A `LookupError` in it counts as "not yet": a queue that does not exist so far.
     """
-    deadline = time.monotonic() + timeout
+    deadline = Deadline(seconds)
     while True:
+        late = deadline.passed
         try:
             value = predicate()
             value = await value if inspect.isawaitable(value) else value
@@ -258,6 +259,6 @@ async def wait_until(predicate: Callable[[], Any | Awaitable[Any]], timeout: flo
             shown = repr(value)
         if value:
             return value
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"still {shown} after {timeout:g} s")
-        await asyncio.sleep(POLL_SECONDS)
+        if late:
+            raise TimeoutError(f"still {shown} after {seconds:g} s")
+        await asyncio.sleep(POLL)  # another process sets no event

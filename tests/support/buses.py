@@ -24,10 +24,10 @@ from sttd.schemas import names
 from tests.support.broker import Broker
 from tests.support.fakes import Watcher
 from tests.support.memory_bus import MemoryBroker, MemoryIntake
+from tests.support.waiting import PATIENCE, Deadline
 
 PREFETCH = 4
-CONFIRM_SECONDS = 5.0
-ARRIVAL_SECONDS = 20.0
+CONFIRM_SECONDS = PATIENCE
 
 
 class Caller(Protocol):
@@ -257,10 +257,9 @@ class _RealCaller:
         channel.basic_publish("", names.REQUESTS, b"who am I?", pika.BasicProperties(reply_to=names.DIRECT_REPLY_TO))
 
     async def received(self) -> bytes:
-        for _ in range(100):
+        deadline = Deadline()
+        while not (self._replies or deadline.passed):
             self._connection.process_data_events(0.05)
-            if self._replies:
-                break
         (body,) = self._replies
         return body
 
@@ -287,5 +286,5 @@ async def real_bus(broker: Broker) -> AsyncIterator[_RealBus]:
 
 async def arrives(bus: Bus) -> Incoming:
     """The next delivery."""
-    async with asyncio.timeout(ARRIVAL_SECONDS):
+    async with asyncio.timeout(PATIENCE):
         return await bus.incoming.get()

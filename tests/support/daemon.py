@@ -1,6 +1,6 @@
 """The daemon as a subprocess, as an operator runs it: started, asked over HTTP, signalled, its log read.
 
-Imports the standard library only; never looks inside the process.
+Never looks inside the process.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-START_SECONDS = 60.0  # seconds of the wall: other tests run beside this one, on as few as two cores
-POLL = 0.05
+from tests.support.waiting import PATIENCE, wait_for
+
+HTTP_SECONDS = 60.0
 FAILPOINTS = Path(__file__).with_name("failpoints.py")
 
 
@@ -71,13 +71,13 @@ class DaemonProcess:
 
     def url(self, path: str) -> str:
         """Address of a page of the side port."""
-        found = self._wait(lambda: self.lines("side_port"), START_SECONDS, "the side port")
+        found = self._wait(lambda: self.lines("side_port"), "side port")
         return f"{found[-1]['url']}{path}"
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of a page of the side port."""
         try:
-            with urllib.request.urlopen(self.url(path), timeout=5) as response:
+            with urllib.request.urlopen(self.url(path), timeout=HTTP_SECONDS) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -87,20 +87,18 @@ class DaemonProcess:
         """Whether `/readyz` says 200."""
         return self.get("/readyz")[0] == 200
 
-    def wait_ready(self, seconds: float = START_SECONDS) -> DaemonProcess:
+    def wait_ready(self) -> DaemonProcess:
         """Wait until it is ready."""
-        self._wait(self.ready, seconds, "readiness")
+        self._wait(self.ready, "readiness")
         return self
 
-    def wait_not_ready(self, seconds: float) -> float:
-        """Wait until it is not ready any more; return how long that took, in seconds."""
-        began = time.monotonic()
-        self._wait(lambda: not self.ready(), seconds, "the loss of readiness")
-        return time.monotonic() - began
+    def wait_not_ready(self) -> None:
+        """Wait until it is not ready any more."""
+        self._wait(lambda: not self.ready(), "loss of readiness")
 
-    def wait_log(self, action: str, seconds: float = START_SECONDS) -> dict[str, Any]:
+    def wait_log(self, action: str) -> dict[str, Any]:
         """Wait for a log line of this `action`; return the newest."""
-        found: list[dict[str, Any]] = self._wait(lambda: self.lines(action), seconds, f"log action {action}")
+        found: list[dict[str, Any]] = self._wait(lambda: self.lines(action), f"log action {action}")
         return found[-1]
 
     def metric(self, name: str, /, **labels: str) -> float:
@@ -112,41 +110,33 @@ class DaemonProcess:
                 return float(line.rpartition(" ")[2])
         raise AssertionError(f"no sample {name} {labels}")
 
-    def resident_mib(self) -> float:
-        """Resident memory of the process itself, without its decoder children."""
-        pages = int(Path(f"/proc/{self.running.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-    def stop(self, seconds: float = 30.0) -> int:
+    def stop(self) -> int:
         """SIGTERM and wait; return the exit code."""
         self.running.send_signal(signal.SIGTERM)
-        return self.running.wait(seconds)
+        return self.running.wait(PATIENCE)
 
     def kill(self) -> None:
         """SIGKILL and wait."""
         self.running.kill()
-        self.running.wait(10)
+        self.running.wait(PATIENCE)
 
-    def wait_exit(self, seconds: float) -> int:
+    def wait_exit(self) -> int:
         """Wait for it to end by itself; return the exit code."""
-        return self.running.wait(seconds)
+        return self.running.wait(PATIENCE)
 
     def close(self) -> None:
         """End it whatever state it is in."""
         if self.process is not None and self.process.poll() is None:
             self.kill()
 
-    def _wait(self, look: Any, seconds: float, what: str) -> Any:
-        end = time.monotonic() + seconds
-        while True:
-            found = look()
-            if found:
-                return found
-            assert self.running.poll() is None, (
-                f"the daemon exited with {self.running.returncode} before {what}:\n{self.log[-3000:]}"
-            )
-            assert time.monotonic() < end, f"no {what} within {seconds} s:\n{self.log[-3000:]}"
-            time.sleep(POLL)  # the only way to wait for another process's HTTP answer
+    def _wait(self, look: Any, what: str) -> Any:
+        def found() -> Any:
+            ended = self.running.poll()
+            if not (seen := look()):
+                assert ended is None, f"the daemon exited with {ended} before {what}:\n{self.log[-3000:]}"
+            return seen
+
+        return wait_for(found, what, words=lambda: f":\n{self.log[-3000:]}")
 
 
 def children(pid: int) -> Iterator[int]:

@@ -26,6 +26,7 @@ from sttd.consumer.side_port.metrics import Metrics
 from sttd.consumer.tracing.seam import Tracing
 from sttd.schemas.reply import AudioInfo, ModelInfo, Segment
 from tests.support.memory_bus import MemoryBroker, Stored
+from tests.support.waiting import PATIENCE
 
 T = TypeVar("T")
 
@@ -212,7 +213,7 @@ class Watcher:
         """Why this role lost its connection, in order."""
         return [what[2] for what in self.told if what[:2] == ("lost", role)]
 
-    async def until(self, true: Callable[[], bool], seconds: float = 20.0) -> None:
+    async def until(self, true: Callable[[], bool], seconds: float = PATIENCE) -> None:
         """Wait until a fact about what was told holds; raises `TimeoutError` with all that was told."""
         try:
             async with asyncio.timeout(seconds), self._news:

@@ -1,6 +1,6 @@
 """The gateway as a subprocess, as an operator runs it; and callers who do everything that callers should not.
 
-Imports the standard library and httpx; never looks inside the process.
+Never looks inside the process.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Self
 
 import httpx
 
-START_SECONDS = 20.0
-POLL = 0.02
+from tests.support.waiting import PATIENCE, wait_for
+
 PACE: Final = 0.05
 """Seconds between two pieces of 64 KiB of those who send much: 1.3 MB a second each."""
 
@@ -57,7 +56,7 @@ class GatewayProcess:
         """End it whatever state it is in."""
         if self.process.poll() is None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(PATIENCE)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -75,30 +74,29 @@ class GatewayProcess:
         parsed = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
         return [line for line in parsed if line.get("action") == action]
 
-    def wait_log(self, action: str, seconds: float = START_SECONDS) -> dict[str, Any]:
+    def wait_log(self, action: str) -> dict[str, Any]:
         """Wait for a log line of this `action`; return the newest."""
-        found: list[dict[str, Any]] = self.wait(lambda: self.lines(action), seconds, f"log action {action}")
+        found: list[dict[str, Any]] = self.wait(lambda: self.lines(action), f"log action {action}")
         return found[-1]
 
-    def wait(self, look: Callable[[], Any], seconds: float, what: str) -> Any:
+    def wait(self, look: Callable[[], Any], what: str) -> Any:
         """Wait until `look` finds something; fail with the log's end."""
-        end = time.monotonic() + seconds
-        while True:
-            if found := look():
-                return found
-            assert self.process.poll() is None, (
-                f"the gateway exited with {self.process.returncode} before {what}:\n{self.log[-3000:]}"
-            )
-            assert time.monotonic() < end, f"no {what} within {seconds} s:\n{self.log[-3000:]}"
-            time.sleep(POLL)  # the only way to wait for another process's HTTP answer
 
-    def wait_health(self, status: int, seconds: float = START_SECONDS) -> httpx.Response:
+        def found() -> Any:
+            ended = self.process.poll()
+            if not (seen := look()):
+                assert ended is None, f"the gateway exited with {ended} before {what}:\n{self.log[-3000:]}"
+            return seen
+
+        return wait_for(found, what, words=lambda: f":\n{self.log[-3000:]}")
+
+    def wait_health(self, status: int) -> httpx.Response:
         """Wait until `/health` answers with this status."""
-        answer: httpx.Response = self.wait(lambda: self._health(status), seconds, f"health {status}")
+        answer: httpx.Response = self.wait(lambda: self._health(status), f"health {status}")
         return answer
 
     def _health(self, status: int) -> httpx.Response | None:
-        answer = httpx.get(f"{self.url}/health", timeout=10)
+        answer = httpx.get(f"{self.url}/health", timeout=PATIENCE)
         return answer if answer.status_code == status else None
 
     def post(
@@ -106,21 +104,16 @@ class GatewayProcess:
     ) -> httpx.Response:
         """Post a form with the audio as `file`."""
         files = {"file": ("voice.ogg", audio, "audio/ogg")}
-        return httpx.post(f"{self.url}{path}", files=files, data=fields, headers=headers, timeout=60)
-
-    def resident_mib(self, what: str = "VmRSS") -> float:
-        """Resident memory of the process in MiB; `VmHWM` is the most there ever was."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(f"{what}:")) / 1024
+        return httpx.post(f"{self.url}{path}", files=files, data=fields, headers=headers, timeout=PATIENCE)
 
     def open_files(self) -> int:
         """How many descriptors it has open."""
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
-    def stop(self, seconds: float = 30.0) -> int:
+    def stop(self) -> int:
         """SIGTERM and wait; return the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(seconds)
+        return self.process.wait(PATIENCE)
 
 
 def head(path: str = "/transcribe", *, length: int | None, boundary: str = BOUNDARY) -> bytes:
@@ -214,9 +207,9 @@ BAD_CALLERS: Final[tuple[Caller, ...]] = (
 
 
 @contextlib.contextmanager
-def siege(address: tuple[str, int], count: int, seconds: float) -> Iterator[subprocess.Popen[bytes]]:
-    """`besiege` in a process of its own, so that it does not slow down who measures."""
-    program = f"import asyncio; from tests.support import gateway; asyncio.run(gateway.besiege({address!r}, {count}, {seconds}))"
+def siege(address: tuple[str, int], count: int) -> Iterator[subprocess.Popen[bytes]]:
+    """`besiege` in a process of its own, so that it does not slow down who looks on; ended with the block."""
+    program = f"import asyncio; from tests.support import gateway; asyncio.run(gateway.besiege({address!r}, {count}))"
     with subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2]) as process:
         try:
             yield process
@@ -224,18 +217,15 @@ def siege(address: tuple[str, int], count: int, seconds: float) -> Iterator[subp
             process.kill()
 
 
-async def besiege(address: tuple[str, int], count: int, seconds: float) -> None:
-    """Let `count` bad callers of all kinds at a gateway for some seconds; whoever is thrown out comes back."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + seconds
+async def besiege(address: tuple[str, int], count: int) -> None:
+    """Let `count` bad callers of all kinds at a gateway, until the process is killed; whoever is thrown out comes back."""
 
     async def one(call: Caller) -> None:
-        while loop.time() < end:
-            with contextlib.suppress(OSError, TimeoutError):
+        while True:
+            with contextlib.suppress(OSError):
                 reader, writer = await asyncio.open_connection(*address)
                 try:
-                    async with asyncio.timeout_at(end):
-                        await call(reader, writer)
+                    await call(reader, writer)
                 finally:
                     writer.transport.abort()
             await asyncio.sleep(0.2)

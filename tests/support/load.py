@@ -29,6 +29,7 @@ NOWHERE = "chaos.nowhere"  # a reply queue that never exists
 READ = (REPLIES, "stt.replies", "stt.replies.dead", "stt.dead")
 MOST_OUTSTANDING = 24  # requests without an answer at which the publisher waits: a backlog would only repeat itself
 RETRY = 0.2  # s between two tries to connect
+LOOK = 0.05  # s between two looks at what there is to publish
 LOST = (pika.exceptions.AMQPError, AMQPConnectorException, OSError)  # what pika raises when a fault is on
 
 
@@ -176,7 +177,11 @@ def _close(connection: pika.BlockingConnection) -> None:
 
 
 class Load(_Thread):
-    """Publishes drawn requests at `rate` per second, each confirmed before the next. `extra` ones go first."""
+    """Publishes drawn requests at `rate` per second, each confirmed before the next. Added ones go first.
+
+    Whoever wants to count clears `flow` and waits until `resting` is true. Without that a bunch that had begun went on, and its requests
+    counted as lost a few milliseconds later (issue 11).
+    """
 
     def __init__(self, url: str, ledger: Ledger, requests: Requests, rate: float) -> None:
         """Paused until `flow` is set."""
@@ -185,6 +190,7 @@ class Load(_Thread):
         self._requests = requests
         self.rate = rate
         self.flow = threading.Event()
+        self._turn = threading.Lock()  # held from the look at `flow` until the last confirm of what follows from it
         self._extra: list[Request] = []
 
     def add(self, request: Request) -> None:
@@ -196,20 +202,33 @@ class Load(_Thread):
         """Whether no added request waits."""
         return not self._extra
 
+    @property
+    def resting(self) -> bool:
+        """Whether nothing is being published, and nothing will be until `flow` is set or a request is added."""
+        if self.flow.is_set() or self._extra or not self._turn.acquire(blocking=False):
+            return False
+        self._turn.release()  # the next turn looks at `flow` anew
+        return True
+
     def _use(self, connection: pika.BlockingConnection) -> None:
         channel = connection.channel()
         channel.confirm_delivery()
         while not self._stop.is_set():
-            if self._extra:
-                self._publish(channel, self._extra[0])
-                del self._extra[0]
-            elif self.flow.is_set() and self._ledger.outstanding() < MOST_OUTSTANDING:
-                burst = self._requests.burst()
-                for _ in range(burst):
-                    self._publish(channel, self._requests.draw())
-                connection.process_data_events(time_limit=burst / self.rate)
-            else:
-                connection.process_data_events(time_limit=0.05)
+            with self._turn:
+                published = self._publish_some(channel)
+            connection.process_data_events(time_limit=published / self.rate or LOOK)
+
+    def _publish_some(self, channel: Any) -> int:
+        """The added requests, then a bunch of drawn ones; returns how many were drawn, which the rate has to make up for."""
+        while self._extra:
+            self._publish(channel, self._extra[0])
+            del self._extra[0]
+        if not self.flow.is_set() or self._ledger.outstanding() >= MOST_OUTSTANDING:
+            return 0
+        burst = self._requests.burst()
+        for _ in range(burst):
+            self._publish(channel, self._requests.draw())
+        return burst
 
     def _publish(self, channel: Any, request: Request) -> None:
         self._ledger.ask(request.name, hashlib.sha256(request.body).hexdigest(), request.expected)

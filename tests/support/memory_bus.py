@@ -19,6 +19,7 @@ from sttd.consumer.bus.topology import Topology, build
 from sttd.consumer.errors import PublishForbidden, StaleDelivery, Unconfirmed, Unroutable
 from sttd.schemas import names
 from sttd.schemas.request import Properties
+from tests.support.waiting import PATIENCE
 
 FOR_EVER = 10**9
 DIRECT = f"{names.DIRECT_REPLY_TO}."
@@ -256,7 +257,7 @@ class MemoryBroker:
         self.steps.append((what, where))
         self._news.set()
 
-    async def until(self, true: Callable[[], bool], seconds: float = 5.0) -> None:
+    async def until(self, true: Callable[[], bool], seconds: float = PATIENCE) -> None:
         """Wait until a fact about the broker holds; looked at after each step. Raises `TimeoutError`."""
         async with asyncio.timeout(seconds):
             while not true():

@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -26,11 +25,11 @@ import boto3
 
 from sttd.consumer.refs.seam import ObjectDenied, StoredObject, StoreUnavailable
 from sttd.schemas.reference import Reference
+from tests.support.waiting import wait_for
 
 REGION = "us-east-1"
 BUCKET = "voice"
 OTHER_BUCKET = "secrets"
-START_SECONDS = 60.0
 _HEAD = "HTTP/1.1 {status}\r\nLast-Modified: Wed, 21 Oct 2015 07:28:00 GMT\r\n{more}\r\n"
 _POLICY = {
     "Version": "2012-10-17",
@@ -80,11 +79,12 @@ def s3_server(log: Path) -> Iterator[S3Server]:
 
 def _furnished(port: int, process: subprocess.Popen[bytes]) -> S3Server:
     address = f"http://127.0.0.1:{port}"
-    end = time.monotonic() + START_SECONDS
-    while not _answers(f"{address}/moto-api/"):
+
+    def answers() -> bool:
         assert process.poll() is None, "the S3 server ended"
-        assert time.monotonic() < end, "the S3 server does not start"
-        time.sleep(0.05)  # the only way to wait for another process's port
+        return _answers(f"{address}/moto-api/")
+
+    wait_for(answers, "S3 server")
     users = _client("iam", address, "test", "test")
     keys = {}
     for user, policy in (("bot", _policy("s3:*")), ("daemon", _POLICY)):

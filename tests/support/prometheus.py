@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -20,10 +19,10 @@ from typing import Any, Self
 
 import yaml  # type: ignore[import-untyped]  # comes with ctranslate2; its types are not worth a dependency
 
+from tests.support.waiting import PATIENCE, wait_for
+
 RULES = Path(__file__).resolve().parents[2] / "deploy" / "prometheus" / "rules"
-READY_SECONDS = 20.0
-HTTP_SECONDS = 10.0
-POLL = 0.1
+HTTP_SECONDS = 60.0
 
 Rewrite = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -71,7 +70,7 @@ class Prometheus:
                 stderr=log,
                 cwd=self._folder,
             )
-        self.wait(self._ready, READY_SECONDS, "Prometheus")
+        self.wait(self._ready, "Prometheus")
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -79,10 +78,10 @@ class Prometheus:
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
             try:
-                self._process.wait(10)
+                self._process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 self._process.kill()
-                self._process.wait(10)
+                self._process.wait(PATIENCE)
 
     def targets(self, urls: Sequence[str] = ()) -> None:
         """Scrape these side ports, from the next second on."""
@@ -111,17 +110,15 @@ class Prometheus:
             str(alert["labels"]["alertname"]) for alert in self._get("alerts")["alerts"] if alert["state"] == "firing"
         }
 
-    def wait(self, look: Callable[[], Any], seconds: float, what: str) -> Any:
-        """Look again and again until there is something; fails after `seconds`."""
-        end = time.monotonic() + seconds
-        while True:
-            found = look()
-            if found:
-                return found
+    def wait(self, look: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
+        """Look again and again until there is something; fails after a while."""
+
+        def found() -> Any:
             assert self._process is not None
             assert self._process.poll() is None, (self._folder / "prometheus.log").read_text()[-2000:]
-            assert time.monotonic() < end, f"no {what} within {seconds:g} s"
-            time.sleep(POLL)  # the only way to wait for another process's HTTP answer
+            return look()
+
+        return wait_for(found, what, seconds)
 
     def _ready(self) -> bool:
         try:

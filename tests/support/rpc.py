@@ -6,12 +6,13 @@ Knows the contract from its documents only: queue names and property meanings ar
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
 import pika
+
+from tests.support.waiting import PATIENCE, Deadline
 
 
 @dataclass
@@ -63,19 +64,17 @@ class Rpc:
         """Make sure that the broker has what was sent: a round trip on the same channel comes after it."""
         self._channel.queue_declare("stt.requests", passive=True)
 
-    def collect(self, count: int, seconds: float = 30) -> list[Answer]:
+    def collect(self, count: int, seconds: float = PATIENCE) -> list[Answer]:
         """Wait for `count` answers in all."""
-        end = time.monotonic() + seconds
-        while len(self.answers) < count:
-            left = end - time.monotonic()
-            assert left > 0, (
-                f"{len(self.answers)} of {count} answers after {seconds} s: {[a.body for a in self.answers][:5]}"
-            )
-            self._connection.process_data_events(time_limit=min(left, 0.5))
+        deadline = Deadline(seconds)
+        while len(self.answers) < count and not deadline.passed:
+            self._connection.process_data_events(time_limit=0.5)
+        shown = [answer.body for answer in self.answers][:5]
+        assert len(self.answers) >= count, f"{len(self.answers)} of {count} answers after {seconds:g} s: {shown}"
         return self.answers
 
-    def ask(self, body: bytes, *, seconds: float = 30, **properties: Any) -> Answer:
+    def ask(self, body: bytes, **properties: Any) -> Answer:
         """Publish one request and return the next answer."""
         count = len(self.answers) + 1
         self.send(body, **properties)
-        return self.collect(count, seconds)[count - 1]
+        return self.collect(count)[count - 1]

@@ -13,6 +13,8 @@ from typing import Any, Final, Literal
 
 from playwright.sync_api import Browser, Locator, Page
 
+from tests.support.waiting import PATIENCE
+
 PICTURES: Final = Path(__file__).resolve().parents[2] / ".local" / "pictures"
 WIDE: Final = 1000
 PHONE: Final = 360
@@ -78,7 +80,7 @@ def visiting(
     context = browser.new_context(
         viewport={"width": width, "height": 800}, permissions=["clipboard-read", "clipboard-write"], **options
     )
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(1000 * PATIENCE)
     try:
         for script in scripts:
             context.add_init_script(script)

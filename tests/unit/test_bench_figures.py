@@ -130,16 +130,18 @@ async def test_failures_of_a_peer_are_counted_and_not_hidden() -> None:
 
 
 def test_core_time_and_memory_cover_the_whole_tree_of_processes() -> None:
-    """Decoder children are part of what a peer costs."""
-    burn = "import time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass\nprint(flush=True); input()"
-    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}])"
+    """Decoder children are part of what a peer costs: with a child the tree has used and holds more than the child alone."""
+    busy = "x = bytes(10**7)\nfor _ in range(10**6): pass\nprint(flush=True); input()"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}])"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         parent.stdout.readline()
-        assert len(list(process.tree(parent.pid))) == 2
-        assert process.core_seconds(parent.pid) >= 0.3
-        assert process.resident_mib(parent.pid) > 10
-        assert len(process.peaks_mib(parent.pid)) == 2
+        root, child = process.tree(parent.pid)
+        assert root == parent.pid
+        assert process.core_seconds(root) >= process.core_seconds(child) > 0
+        both, one = process.resident_mib(root), process.resident_mib(child)
+        assert both > one > 0
+        assert len(process.peaks_mib(root)) == 2
         parent.communicate(b"\n")
 
 

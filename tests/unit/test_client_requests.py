@@ -85,9 +85,11 @@ def test_options_reach_the_daemon_as_they_were_given() -> None:
 
 def test_the_timeout_becomes_the_deadline_unless_one_is_given() -> None:
     """The daemon must not work for a caller who has left; without a timeout there is no deadline."""
+    begun = datetime.now(UTC)
     headers = to_headers(_asked({}, 60, progress=True))
+    ended = datetime.now(UTC)
     deadline = datetime.fromisoformat(headers["stt-deadline"])
-    assert timedelta(seconds=50) < deadline - datetime.now(UTC) <= timedelta(seconds=60)
+    assert begun <= deadline - timedelta(seconds=60) <= ended
     assert headers["stt-progress"] == "true"
     chosen = datetime.now(UTC) + timedelta(hours=1)
     assert (
@@ -178,7 +180,7 @@ async def test_a_client_that_is_not_open_says_how_to_open_it() -> None:
     """Forgetting `async with` must not hang."""
     client = Client()
     with pytest.raises(errors.ClientClosed, match="async with"):
-        await asyncio.wait_for(client.transcribe(b"x"), 5)
+        await asyncio.wait_for(client.transcribe(b"x"), 120)
 
 
 def test_the_page_for_bot_developers_names_every_option_error_code_and_exit_code() -> None:

@@ -168,7 +168,7 @@ def test_examples_are_valid_in_their_language(page: Path) -> None:
     node = shutil.which("node")
     for block in blocks(page, "js") if node else []:
         checked = subprocess.run(
-            [str(node), "--check", "-"], input=block, text=True, capture_output=True, timeout=30, check=False
+            [str(node), "--check", "-"], input=block, text=True, capture_output=True, timeout=120, check=False
         )
         assert checked.returncode == 0, checked.stderr
 

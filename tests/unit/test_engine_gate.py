@@ -14,10 +14,10 @@ from sttd.consumer.engine.schedule.gate import Gate, SlotGate
 from sttd.consumer.engine.schedule.scheduler import Scheduler
 from sttd.consumer.engine.transcriber import Job, JobOptions
 from sttd.consumer.errors import JobStopped
+from tests.support.waiting import PATIENCE, wait_for
 
 OPTIONS = JobOptions("ru", "ru", None, "transcribe", 5, (0.0,), vad=True, word_timestamps=False, condition_on_previous_text=False,
                      initial_prompt=None, hotwords=None)  # fmt: skip
-PATIENCE = 10.0
 
 
 def job() -> Job:
@@ -55,12 +55,7 @@ class Held:
 
 def wait_until_waiting(gate: Gate, number: int) -> None:
     """Return when so many calls wait; the counts are plain reads, so looking again is all one can do."""
-    pause = threading.Event()
-    for _ in range(int(PATIENCE / 0.002)):
-        if gate.waiting == number:
-            return
-        pause.wait(0.002)
-    pytest.fail(f"never {number} waiting: {gate!r}")
+    wait_for(lambda: gate.waiting == number, f"{number} waiting", words=lambda: f": {gate!r}", poll=0.002)
 
 
 def test_no_more_calls_run_than_there_are_slots(gate_of: Callable[[int], Gate], pool: ThreadPoolExecutor) -> None:

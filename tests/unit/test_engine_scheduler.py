@@ -18,10 +18,10 @@ from sttd.consumer.engine.schedule.scheduler import Scheduler
 from sttd.consumer.engine.transcriber import Job, JobOptions, Lane
 from sttd.consumer.errors import JobStopped
 from sttd.consumer.pcm import SAMPLE_RATE
+from tests.support.waiting import PATIENCE, wait_for
 
 OPTIONS = JobOptions("ru", "ru", None, "transcribe", 5, (0.0,), vad=True, word_timestamps=False, condition_on_previous_text=False,
                      initial_prompt=None, hotwords=None)  # fmt: skip
-PATIENCE = 10.0
 
 
 def job(seconds: float = 0.0, lane: Lane = "interactive") -> Job:
@@ -96,12 +96,7 @@ class Desk:
 
     def until(self, true: Callable[[], bool]) -> None:
         """Look again until it is so."""
-        pause = threading.Event()
-        for _ in range(int(PATIENCE / 0.002)):
-            if true():
-                return
-            pause.wait(0.002)
-        pytest.fail(f"never came true: {self.gate!r}")
+        wait_for(true, "change", words=lambda: f": {self.gate!r}", poll=0.002)
 
 
 @pytest.fixture

@@ -35,9 +35,9 @@ from sttd.consumer.errors import JobStopped, ModelFailed, ModelUnavailable, Requ
 from sttd.consumer.models import demo_directory
 from sttd.samples import Sample, samples
 from sttd.schemas.codes import ErrorCode
+from tests.support.waiting import PATIENCE
 
 T = TypeVar("T")
-PATIENCE = 20.0
 RU = JobOptions("ru", "ru", None, "transcribe", 5, TEMPERATURE_LADDER, vad=True, word_timestamps=False, condition_on_previous_text=False,
                 initial_prompt=None, hotwords=None)  # fmt: skip
 AUTO = replace(RU, language="auto")

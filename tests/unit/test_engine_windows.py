@@ -15,8 +15,8 @@ from sttd.consumer.engine import windows
 from sttd.consumer.engine.windows import Helpers, LongNote, Span, joined, pack, speech_in_pieces, within
 from sttd.consumer.errors import JobStopped
 from sttd.schemas.reply import Segment, Word
+from tests.support.waiting import PATIENCE, wait_for
 
-PATIENCE = 10.0
 SPANS = st.lists(st.tuples(st.integers(1, 50), st.integers(1, 80)), max_size=30).map(
     lambda pairs: [
         (start, start + length)
@@ -161,8 +161,7 @@ def test_helpers_go_to_the_note_with_least_audio_left() -> None:
         first = own.submit(crew.transcribe, hour)
         assert inside.wait(PATIENCE)
         second = own.submit(crew.transcribe, minutes)
-        while len(crew._open) < 2:
-            threading.Event().wait(0.002)
+        wait_for(lambda: len(crew._open) == 2, "second note", poll=0.002)
         go_on.set()
         first.result(PATIENCE)
         second.result(PATIENCE)

@@ -17,7 +17,6 @@ import pytest
 from sttd.consumer.bus.seam import Outgoing
 from sttd.consumer.errors import AudioRejected, ModelFailed, RequestFailed, StaleDelivery
 from sttd.consumer.refs.references import Allowed, Fetching, References
-from sttd.consumer.request import settlement
 from sttd.consumer.request.settlement import State
 from sttd.schemas import names
 from sttd.schemas.codes import ErrorCode
@@ -37,6 +36,8 @@ from tests.support.fakes import (
 from tests.support.memory_bus import Fault, MemoryBroker, Stored
 from tests.support.object_store import FakeStore
 
+pytestmark = pytest.mark.virtual_time
+
 LAST = {names.ATTEMPT_HEADER: 4}
 NOTE = {"reply_to": "bot", "correlation_id": "1", "message_id": "m-1"}
 
@@ -45,14 +46,6 @@ COPIED = {
     exchange: [("publish", exchange), ("confirm", exchange), ("ack", "stt.requests")]
     for exchange in (*names.RETRY_QUEUES, "stt.dlx")
 }
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Minutes of patience are milliseconds here."""
-    monkeypatch.setattr(settlement, "REPLY_PATIENCE", 0.05)
-    monkeypatch.setattr(settlement, "BACKOFF_FIRST", 0.005)
-    monkeypatch.setattr(settlement, "BACKOFF_CAP", 0.01)
 
 
 @pytest.fixture
@@ -232,7 +225,7 @@ async def test_the_daemons_own_limit_answers_timed_out_and_keeps_a_dead_copy(des
     """Not retried: the next try would take as long. The limit counts from the delivery, not from the start of the work."""
     desk.decoder.hold()
     ask(desk)
-    desk.rules = replace(desk.rules, job_seconds=0.05)
+    desk.rules = replace(desk.rules, job_seconds=30)
 
     verdict = await desk.handle()
 
@@ -256,7 +249,7 @@ async def test_a_deadline_that_passes_during_the_work_stops_it(desk: Desk, stage
     """`expired`, never a late transcript, and the slot is free again."""
     fake = getattr(desk, stage)
     fake.hold()
-    ask(desk, headers={"stt-deadline": (datetime.now(UTC) + timedelta(seconds=0.05)).isoformat()})
+    ask(desk, headers={"stt-deadline": (datetime.now(UTC) + timedelta(seconds=20)).isoformat()})
 
     await desk.handle()
 
@@ -266,12 +259,15 @@ async def test_a_deadline_that_passes_during_the_work_stops_it(desk: Desk, stage
 async def test_the_expiry_outlives_a_retry(desk: Desk) -> None:
     """The copy carries it, and the next try refuses what is too late by then (row 41)."""
     desk.transcriber = FakeTranscriber(ModelFailed("x"), HEARD)
-    ask(desk, expiration=0.2)
+    sent = datetime.now(UTC)
+    ask(desk, expiration=60.0, timestamp=sent)
     await desk.handle()
     copy = desk.broker.queues["stt.retry.10s"].ready.popleft()
+    expires = copy.headers[names.EXPIRES_HEADER]
+    assert expires == int((sent + timedelta(seconds=60)).timestamp() * 1000)
+    headers = {**copy.headers, names.EXPIRES_HEADER: expires - 60_000}  # a minute later
+    copy.properties = replace(copy.properties, headers=headers)
     desk.broker.queues["stt.requests"].ready.append(copy)
-    expires = datetime.fromtimestamp(copy.headers[names.EXPIRES_HEADER] / 1000, UTC)
-    await asyncio.sleep(max(0.0, (expires - datetime.now(UTC)).total_seconds()))
 
     await desk.handle()
 
@@ -353,13 +349,9 @@ async def test_a_direct_reply_to_a_requester_who_has_gone_is_parked(desk: Desk) 
 
 
 @pytest.mark.parametrize("fault", [Fault.NACK, Fault.HANG])
-async def test_an_unconfirmed_reply_is_published_again_until_it_is_confirmed(
-    desk: Desk, fault: Fault, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_unconfirmed_reply_is_published_again_until_it_is_confirmed(desk: Desk, fault: Fault) -> None:
     """The work is done; a broker with a hiccup must not cost a second transcription."""
-    monkeypatch.setattr(settlement, "REPLY_PATIENCE", 10)
     desk.broker.fail("bot", fault, times=2)
-    desk.publisher = desk.broker.publisher(confirm_seconds=0.25)
     ask(desk)
 
     verdict = await desk.handle()
@@ -728,7 +720,7 @@ async def test_a_deadline_ends_a_fetch(desk: Desk) -> None:
     """The store's patience is not the caller's."""
     store = FakeStore({Reference("voice", "note.ogg"): b"x"}, held=asyncio.Event())
     desk.references = References(store, (Allowed("voice"),), Fetching(1000, 5))
-    ask(desk, BODY, expiration=0.1, **CLAIM)
+    ask(desk, BODY, expiration=3.0, **CLAIM)
 
     await desk.handle()
 

@@ -12,20 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from sttd.consumer.bus import link as link_module
 from sttd.consumer.bus.link import BACKOFF_CAP, BACKOFF_FIRST, Link, Loss, backoff
 from sttd.consumer.errors import TopologyMismatch
 from tests.support.fakes import Watcher
 
+pytestmark = pytest.mark.virtual_time
+
 SECRET = "hunter2"
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seconds are milliseconds here."""
-    monkeypatch.setattr(link_module, "CONNECT_SECONDS", 0.2)
-    monkeypatch.setattr(link_module, "BACKOFF_FIRST", 0.001)
-    monkeypatch.setattr(link_module, "BACKOFF_CAP", 0.01)
 
 
 @asynccontextmanager
@@ -72,7 +65,6 @@ async def told_of(port: int, times: int) -> Watcher:
     return watcher
 
 
-@pytest.mark.usefixtures("impatient")
 async def test_a_broker_that_is_not_there_is_tried_again_and_again() -> None:
     """The daemon may start before the broker (reliability row 12), and never gives up by itself."""
     watcher = await told_of(await free_port(), times=3)
@@ -81,7 +73,6 @@ async def test_a_broker_that_is_not_there_is_tried_again_and_again() -> None:
     assert SECRET not in repr(watcher.told)
 
 
-@pytest.mark.usefixtures("impatient")
 async def test_a_port_that_never_answers_is_given_up_in_time() -> None:
     """A frozen broker accepts connections and says nothing (row 5)."""
     async with deaf_server() as port:
@@ -115,7 +106,6 @@ def connection(monkeypatch: pytest.MonkeyPatch) -> Connection:
     return made
 
 
-@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     "error", [Exception(), asyncio.CancelledError(), ConnectionResetError("reset"), TimeoutError()]
 )
@@ -141,7 +131,6 @@ async def test_a_connection_lost_while_its_session_begins_is_tried_again(
     assert len(ended) == connection.closed >= 2
 
 
-@pytest.mark.usefixtures("impatient")
 async def test_what_a_person_has_to_change_ends_the_link(connection: Connection) -> None:
     """Other arguments of a queue stay other arguments: an error that names them, never a reconnect loop (row 11)."""
 

@@ -179,7 +179,7 @@ def test_promtool_finds_nothing_to_complain_about(metrics: Metrics, before: Call
     before(metrics)
 
     checked = subprocess.run(
-        [promtool, "check", "metrics"], input=metrics.render()[0], capture_output=True, timeout=30, check=False
+        [promtool, "check", "metrics"], input=metrics.render()[0], capture_output=True, timeout=120, check=False
     )
 
     assert (checked.returncode, checked.stderr.decode(), checked.stdout.decode()) == (0, "", "")

@@ -30,7 +30,7 @@ def promtool(*arguments: str) -> None:
     tool = shutil.which("promtool")
     if tool is None:
         pytest.skip("promtool (Debian package prometheus) is not installed")
-    done = subprocess.run([tool, *arguments], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([tool, *arguments], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

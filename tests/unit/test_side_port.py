@@ -15,7 +15,9 @@ from sttd.consumer.errors import ExitCode, SidePortTaken
 from sttd.consumer.side_port.app import build
 from sttd.consumer.side_port.health import DaemonHealth
 from sttd.consumer.side_port.metrics import Metrics
-from sttd.consumer.side_port.server import MAX_CONNECTIONS, SideServer
+from sttd.consumer.side_port.server import MAX_CONNECTIONS, SideServer, _Connection
+from tests.support.broker import wait_until
+from tests.support.waiting import PATIENCE
 
 CHECKS = ("model", "publisher", "consumer")
 
@@ -194,24 +196,21 @@ async def test_a_request_that_never_ends_is_cut_off(server: SideServer, monkeypa
     writer.write(b"GET /metrics HTTP/1.1\r\nhost: x\r\n")
 
     with contextlib.suppress(ConnectionResetError):  # a clean end is as good as a reset
-        assert await asyncio.wait_for(reader.read(), 5) == b"", (
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b"", (
             "the head was never finished, so nothing may be answered"
         )
     writer.transport.abort()
 
 
 async def test_a_kept_connection_outlives_the_deadline_of_its_requests(
-    server: SideServer, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    server: SideServer, http: httpx.AsyncClient
 ) -> None:
     """The deadline is per request: a scraper that keeps its connection is not cut off between two scrapes."""
-    monkeypatch.setattr("sttd.consumer.side_port.server.REQUEST_SECONDS", 0.2)
     await http.get("/metrics")
     (connection,) = server._server.server_state.connections
+    assert isinstance(connection, _Connection)
 
-    loop = asyncio.get_running_loop()
-    waited = loop.create_future()
-    loop.call_later(0.4, waited.set_result, None)
-    await waited
+    await wait_until(lambda: connection._deadline is None)
 
     assert (await http.get("/metrics")).status_code == 200
     assert server._server.server_state.connections == {connection}
@@ -227,7 +226,7 @@ async def test_closing_is_quick_with_dawdling_clients() -> None:
     assert (await clients[0][0].readline()).startswith(b"HTTP/1.1 200")
     clients[1][1].write(b"GET /healthz HT")
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE):
         await server.close()
         await server.close()
 
@@ -243,4 +242,4 @@ async def test_watching_tells_when_the_server_has_ended(server: SideServer) -> N
 
     await server.close()
 
-    await asyncio.wait_for(watcher, 2)
+    await asyncio.wait_for(watcher, PATIENCE)

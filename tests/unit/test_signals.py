@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from sttd.service.signals import STOPPING, on_stop
+from tests.support.waiting import PATIENCE
 
 TWICE = """
 import asyncio, os, signal
@@ -34,7 +35,7 @@ async def test_the_first_signal_calls_back_and_nothing_else(number: signal.Signa
     told: asyncio.Future[signal.Signals] = asyncio.get_running_loop().create_future()
     with on_stop(told.set_result):
         os.kill(os.getpid(), number)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             assert await told is number
 
 
@@ -43,7 +44,9 @@ async def test_the_first_signal_calls_back_and_nothing_else(number: signal.Signa
 )
 def test_the_second_signal_exits_at_once_with_128_and_its_number(first: str, second: str, code: int) -> None:
     """Whoever asks twice does not want to wait; shells and supervisors know this exit code."""
-    done = subprocess.run([sys.executable, "-c", TWICE.format(first=first, second=second)], timeout=20, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", TWICE.format(first=first, second=second)], timeout=PATIENCE, check=False
+    )
     assert done.returncode == code
 
 

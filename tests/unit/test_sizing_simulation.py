@@ -102,14 +102,14 @@ def test_work_that_begins_on_a_crowded_machine_takes_longer() -> None:
         Fleet(1),
         slowness=lambda at, _at_work: 3.0 if at >= 10 else 1.0,
     )
-    assert [answer.took for answer in run.answers] == [1.0, 3.0]
+    assert [answer.latency for answer in run.answers] == [1.0, 3.0]
 
 
 def test_slots_that_share_a_core_slow_each_other_down() -> None:
     """Two consumers on one core have no more capacity than one; what begins beside other work is told so."""
     notes = [Note(0.0, 3.0), Note(0.5, 3.0), Note(20.0, 3.0)]
     run = simulate(notes, constant(1.0), Fleet(2), slowness=lambda _at, at_work: float(at_work))
-    assert [answer.took for answer in run.answers] == [1.0, 2.0, 1.0]
+    assert [answer.latency for answer in run.answers] == [1.0, 2.0, 1.0]
 
 
 def test_the_autoscaler_brings_more_when_notes_wait_and_fewer_when_none_do() -> None:

@@ -45,7 +45,7 @@ SERVICE = options(FOLDER / "sttd.service")
 def analyze(*words: str) -> subprocess.CompletedProcess[str]:
     """Ask systemd."""
     assert ANALYZE is not None
-    return subprocess.run([ANALYZE, *words], capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run([ANALYZE, *words], capture_output=True, text=True, timeout=120, check=False)
 
 
 @needs_systemd

@@ -28,6 +28,7 @@ from sttd.schemas import names
 from sttd.schemas.request import Properties
 from tests.support.fakes import Desk, FakeTranscriber
 from tests.support.memory_bus import MemoryBroker
+from tests.support.waiting import PATIENCE
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 PARENT = f"00-{TRACE_ID}-b7ad6b7169203331-01"
@@ -61,7 +62,7 @@ class Traced:
         properties = Properties(message_id="m-1", timestamp=datetime.now(UTC) - timedelta(seconds=2), headers=headers)
         self.desk.broker.send(names.REQUESTS, b"audio", properties)
         worker.accept(self.desk.broker.deliver())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while worker._in_hand:
                 await asyncio.wait(worker._in_hand)
 
@@ -255,7 +256,7 @@ async def test_a_collector_that_is_gone_does_not_hold_up_the_end(monkeypatch: py
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(made, "shutdown", lambda: asyncio.run_coroutine_threadsafe(hang.wait(), loop).result())
 
-    await asyncio.wait_for(OtelTracing(made).close(), 2)
+    await asyncio.wait_for(OtelTracing(made).close(), PATIENCE)
     hang.set()
 
 

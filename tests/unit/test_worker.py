@@ -9,19 +9,14 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from sttd.consumer.request import worker as worker_module
 from sttd.consumer.request.settlement import State
-from sttd.consumer.request.worker import DrainReport, Worker
+from sttd.consumer.request.worker import LAST_WORD, DrainReport, Worker
 from sttd.schemas import names
 from sttd.schemas.request import Properties
 from tests.support.fakes import Desk, FakeIntake, FakeTranscriber, StuckPublisher
 from tests.support.memory_bus import MemoryBroker, MemoryIntake
 
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last word of a drain is quick here."""
-    monkeypatch.setattr(worker_module, "LAST_WORD", 0.05)
+pytestmark = pytest.mark.virtual_time
 
 
 @pytest.fixture
@@ -53,7 +48,7 @@ async def begun(worker: Worker) -> None:
 
 async def ended(worker: Worker) -> None:
     """Wait until nothing is in hand."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(3600):
         while worker._in_hand:
             await asyncio.wait(worker._in_hand)
 
@@ -86,7 +81,7 @@ async def test_what_is_in_hand_is_answered_and_then_forgotten(desk: Desk) -> Non
 
 async def test_an_empty_drain_is_over_at_once(desk: Desk) -> None:
     """A worker with nothing to do stops without waiting for its grace time."""
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(0.001):
         assert await desk.worker().drain(60) == DrainReport(finished=0, handed_back=0)
 
 
@@ -97,7 +92,7 @@ async def test_what_the_grace_time_does_not_suffice_for_is_left_to_the_broker(de
     take(desk, worker, 4)
     await begun(worker)
 
-    report = await worker.drain(0.02)
+    report = await worker.drain(20)
     desk.broker.lose_connections()
 
     assert report == DrainReport(finished=0, handed_back=4)
@@ -153,8 +148,8 @@ async def test_a_note_that_is_settling_when_the_grace_time_ends_is_finished(desk
     take(desk, worker)
     await stuck.entered.wait()
 
-    draining = asyncio.create_task(worker.drain(0.01))
-    asyncio.get_running_loop().call_later(0.03, stuck.release.set)
+    draining = asyncio.create_task(worker.drain(20))
+    asyncio.get_running_loop().call_later(20 + LAST_WORD / 2, stuck.release.set)
 
     assert await draining == DrainReport(finished=1, handed_back=0)
     assert acks(desk) == 1
@@ -168,8 +163,8 @@ async def test_a_settling_that_does_not_end_gets_the_last_word(desk: Desk) -> No
     take(desk, worker)
     await stuck.entered.wait()
 
-    async with asyncio.timeout(5):
-        report = await worker.drain(0.01)
+    async with asyncio.timeout(20 + 2 * LAST_WORD):
+        report = await worker.drain(20)
 
     assert report == DrainReport(finished=0, handed_back=1)
     assert acks(desk) == 0
@@ -306,8 +301,7 @@ async def test_a_suspect_is_handled_with_nothing_else_in_hand(desk: Desk) -> Non
     await begun(worker)
     desk.broker.send(names.SUSPECT, b"audio", Properties(message_id="suspect", reply_to="bot"))
     worker.accept(desk.broker.deliver(names.SUSPECT))
-    async with asyncio.timeout(5):
-        await desk.intake.pausing.wait()
+    await desk.intake.pausing.wait()
 
     assert (desk.transcriber.calls, desk.intake.calls) == (2, ["pause suspect"])
     release.set()
@@ -321,8 +315,7 @@ async def test_a_suspect_that_loses_its_connection_while_asking_for_quiet_ends_t
     worker = desk.worker()
     desk.broker.send(names.SUSPECT, b"audio", Properties(message_id="suspect", reply_to="bot"))
     worker.accept(desk.broker.deliver(names.SUSPECT))
-    async with asyncio.timeout(5):
-        await desk.intake.pausing.wait()
+    await desk.intake.pausing.wait()
     worker.orphan()
     await ended(worker)
 

@@ -1,0 +1,61 @@
+"""Waiting for what another process or thread does, with a deadline: the one place of the tests that reads a clock to give up.
+
+A deadline ends a test that hangs; it measures nothing. It is at least ten times as long as a quiet machine needs, and only a failure
+pays for it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+
+PATIENCE: Final = 120.0
+"""Seconds for a step that takes a few at most; a start of a daemon among them."""
+
+BRIEFLY: Final = 2.0
+"""Seconds that a caller gives an answer that will never come: time for the request to be confirmed, of which it takes a hundredth."""
+
+POLL: Final = 0.05
+
+
+class Deadline:
+    """A moment after which nobody waits any more."""
+
+    def __init__(self, seconds: float = PATIENCE) -> None:
+        """So many seconds from now."""
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds until then; 0 once it has passed."""
+        return max(0.0, self._end - time.monotonic())
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is over."""
+        return not self.left
+
+
+def wait_for(
+    look: Callable[[], T],
+    what: str,
+    seconds: float = PATIENCE,
+    *,
+    words: Callable[[], str] = lambda: "",
+    poll: float = POLL,
+) -> T:
+    """Look again and again until there is something, and return it.
+
+    `words`: what else a failure says. Raises `AssertionError` after `seconds`; one more look is taken after they are over.
+    """
+    deadline = Deadline(seconds)
+    while True:
+        late = deadline.passed
+        if found := look():
+            return found
+        if late:
+            raise AssertionError(f"no {what} within {seconds:g} s{words()}")
+        time.sleep(poll)  # another process sets no event

@@ -1,0 +1,17 @@
+"""The unit tier's event loops: the usual one, or for tests marked `virtual_time` one whose clock nothing can overtake."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.virtual_time import VirtualLoop
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """What makes the loop of this test."""
+    if item.get_closest_marker("virtual_time"):
+        return {"virtual": VirtualLoop}
+    return {"real": asyncio.new_event_loop}

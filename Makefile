@@ -5,7 +5,6 @@ PYTHON ?= python3
 PY := .venv/bin/python
 STAMP := .venv/.installed
 TESTS := tests/unit tests/integration tests/acceptance
-UPGRADE := tests/acceptance/test_rolling_upgrade.py
 # Test processes; each has a RabbitMQ of its own. A file stays in one: what its tests share is started once.
 JOBS ?= 2
 # Another RabbitMQ than this machine's own, for every word that starts one: 3.10, 4.0 or 4.3. Needs root; kept in ~/.cache/sttd.
@@ -13,7 +12,7 @@ ifdef BROKER
 export TEST_BROKER := $(BROKER)
 endif
 
-.PHONY: help setup demo run test test-unit test-cpus chaos hostile alerts browser upgrade image-rootfs image-check lint types contract check lock clean \
+.PHONY: help setup demo run test test-slow test-unit test-cpus chaos hostile alerts browser upgrade image-rootfs image-check lint types contract check lock clean \
 	bench bench-quick bench-ladder bench-scenario bench-accuracy bench-setup bench-torch
 
 help: ## print this list
@@ -31,14 +30,18 @@ demo: setup ## sample voice notes through a real RabbitMQ and the real model bas
 run: setup ## stay up: RabbitMQ and the daemon, until Ctrl-C
 	@$(PY) -m tools.start run
 
-# RabbitMQ, promtool, systemd-analyze and the examples' toolchains first: installing them would take longer than a test's time limit.
-# The rolling upgrade measures how long answers take, so it runs without a neighbour: make upgrade.
-test: setup ## unit, integration (real RabbitMQ) and acceptance (the daemon as a process) tests
+# Programs that some tests ask first: installing them would take longer than a test's time limit.
+test-programs: setup
 	@$(PY) -m tools.rabbitmq install
 	@$(PY) -m tools.program promtool prometheus
 	@$(PY) -m tools.program systemd-analyze systemd
 	@$(PY) -m tools.examples
-	@$(PY) -m pytest -n $(JOBS) --dist loadfile --durations=10 --ignore $(UPGRADE) $(TESTS)
+
+test: test-programs ## unit, integration (real RabbitMQ) and acceptance (the daemon as a process) tests, in under five minutes
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile --durations=10 -m "not slow" $(TESTS)
+
+test-slow: test-programs ## those that take longer: whole environments, benchmarks, many lives of a daemon, 200 notes
+	@$(PY) -m pytest -n $(JOBS) --dist worksteal --durations=10 -m slow $(TESTS)
 
 test-unit: setup ## the quick tests: no broker, no model
 	@$(PY) -m pytest tests/unit
@@ -56,9 +59,9 @@ hostile: setup ## damaged files, bombs, fuzz, confinement (all of it: make hosti
 	@$(PY) -m tools.program strace strace
 	@$(foreach knob,$(HOSTILE),$(if $($(knob)),HOSTILE_$(knob)="$($(knob))")) $(PY) -m pytest --durations=5 tests/hostile
 
-upgrade: setup ## replace daemons one by one under load (old code from git: make upgrade FROM=v0.1.0 SECONDS=60 RATE=3)
+upgrade: setup ## replace daemons one by one under load, and print how long answers take (old code from git: make upgrade FROM=v0.1.0 NOTES=200)
 	@$(PY) -m tools.rabbitmq install
-	@UPGRADE_FROM="$(FROM)" UPGRADE_SECONDS="$(or $(SECONDS),30)" UPGRADE_RATE="$(or $(RATE),3)" UPGRADE_FLOOR="$(or $(FLOOR),0)" $(PY) -m pytest -s $(UPGRADE)
+	@UPGRADE_FROM="$(FROM)" UPGRADE_NOTES="$(or $(NOTES),90)" UPGRADE_RATE="$(or $(RATE),3)" $(PY) -m pytest -s tests/acceptance/test_rolling_upgrade.py
 
 image-rootfs: ## build the image's root file system without Docker (root, Debian; TARGET=cpu, cuda or gateway)
 	@deploy/image/build.sh $(or $(TARGET),cpu)

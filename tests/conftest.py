@@ -39,11 +39,20 @@ def node() -> Iterator[Node | External]:
         yield private
 
 
-@pytest.fixture
-def own_node() -> Iterator[Node]:
-    """A started private node that the test may kill, stop and freeze."""
+@pytest.fixture(scope="session")
+def spare_node() -> Iterator[Node]:
+    """The node behind `own_node`: a start costs seconds."""
     with Node() as private:
         yield private
+
+
+@pytest.fixture
+def own_node(spare_node: Node) -> Iterator[Node]:
+    """A private node that the test may kill, stop and freeze; others have it before and after, in vhosts of their own."""
+    yield spare_node
+    spare_node.thaw()
+    if spare_node.pid is None:
+        spare_node.start()
 
 
 @pytest.fixture
@@ -55,5 +64,5 @@ def broker(node: Node | External) -> Iterator[Broker]:
 
 @pytest.fixture
 def own_broker(own_node: Node) -> Broker:
-    """A vhost on `own_node`, which goes with it: the node may be down when the test ends."""
+    """A vhost on `own_node`. It stays: the node may be down when the test ends."""
     return Broker(own_node).__enter__()

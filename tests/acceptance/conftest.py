@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.broker import Broker
+from tests.support.broker import Broker, Endpoint
 from tests.support.daemon import DaemonProcess
 
 StartDaemon = Callable[..., DaemonProcess]
@@ -35,3 +35,21 @@ def start_daemon(broker: Broker, tmp_path: Path) -> Iterator[StartDaemon]:
 def daemon(start_daemon: StartDaemon) -> DaemonProcess:
     """One daemon that is ready."""
     return start_daemon().wait_ready()
+
+
+@pytest.fixture(scope="module")
+def shared_broker(node: Endpoint) -> Iterator[Broker]:
+    """A vhost for all tests of a file; each leaves its queues empty."""
+    with Broker(node) as shared:
+        yield shared
+
+
+@pytest.fixture(scope="module")
+def shared_daemon(shared_broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+    """One daemon on it that is ready: a start costs seconds."""
+    daemon = DaemonProcess(shared_broker.amqp_url, tmp_path_factory.mktemp("shared") / "daemon.log").start()
+    try:
+        yield daemon.wait_ready()
+    finally:
+        daemon.close()
+    assert shared_broker.password not in daemon.log, "a log holds the broker's password"

@@ -82,11 +82,11 @@ def test_each_bad_request_is_answered_at_once_with_its_code(start_daemon: Any, b
     assert daemon.metric("sttd_requests_finished_total", outcome="failed", code="bad_request") == 11
 
 
-def test_json_and_raw_requests_mean_the_same(daemon: DaemonProcess, broker: Broker) -> None:
+def test_json_and_raw_requests_mean_the_same(shared_daemon: DaemonProcess, shared_broker: Broker) -> None:
     """The JSON form is for clients that cannot set headers; content types of raw bodies are not believed."""
     sample = note(language="en")
     audio = sample.path.read_bytes()
-    with Rpc(broker.amqp_url) as client:
+    with Rpc(shared_broker.amqp_url) as client:
         client.send(
             _json(audio, language="en", beam_size=3),
             content_type="application/json; charset=utf-8",
@@ -105,18 +105,20 @@ def test_json_and_raw_requests_mean_the_same(daemon: DaemonProcess, broker: Brok
         == spoken(sample.text)
     )
     assert answers["auto"]["language"] == "en"
-    assert daemon.ready()
+    assert shared_daemon.ready()
 
 
-async def test_a_forbidden_reply_to_is_dead_lettered_with_its_reason(daemon: DaemonProcess, broker: Broker) -> None:
+async def test_a_forbidden_reply_to_is_dead_lettered_with_its_reason(
+    shared_daemon: DaemonProcess, shared_broker: Broker
+) -> None:
     """Nobody can make the daemon write into its own queues or into the broker's exchanges (reliability row 84)."""
     audio = note(text=GROCERIES).path.read_bytes()
     for target in FORBIDDEN:
-        broker.publish("stt.requests", audio, reply_to=target, correlation_id=target)
+        shared_broker.publish("stt.requests", audio, reply_to=target, correlation_id=target)
 
-    await wait_until(lambda: broker.depth("stt.dead") == len(FORBIDDEN))
+    await wait_until(lambda: shared_broker.depth("stt.dead") == len(FORBIDDEN))
 
-    dead = broker.take("stt.dead", len(FORBIDDEN))
+    dead = shared_broker.take("stt.dead", len(FORBIDDEN))
     assert {message.properties.correlation_id for message in dead} == set(FORBIDDEN)
     assert {message.headers["sttd-reason"] for message in dead} == {"bad_reply_to"}
     assert all(message.body == audio for message in dead)
@@ -128,63 +130,71 @@ async def test_a_forbidden_reply_to_is_dead_lettered_with_its_reason(daemon: Dae
         "stt.replies.dead",
         "stt.replies",
     ):
-        assert broker.depth(queue) == 0
-    assert daemon.metric("sttd_dead_letters_total", reason="bad_reply_to") == len(FORBIDDEN)
+        assert shared_broker.depth(queue) == 0
+    assert shared_daemon.metric("sttd_dead_letters_total", reason="bad_reply_to") == len(FORBIDDEN)
 
 
-async def test_a_reply_that_nobody_can_receive_is_parked(daemon: DaemonProcess, broker: Broker) -> None:
+async def test_a_reply_that_nobody_can_receive_is_parked(shared_daemon: DaemonProcess, shared_broker: Broker) -> None:
     """The work is not lost when the caller's queue is gone: the finished reply waits in stt.replies.dead."""
-    broker.publish("stt.requests", note(text=GROCERIES).path.read_bytes(), reply_to="gone", correlation_id="late")
+    shared_broker.publish(
+        "stt.requests", note(text=GROCERIES).path.read_bytes(), reply_to="gone", correlation_id="late"
+    )
 
-    await wait_until(lambda: broker.depth("stt.replies.dead"))
+    await wait_until(lambda: shared_broker.depth("stt.replies.dead"))
 
-    [parked] = broker.take("stt.replies.dead")
+    [parked] = shared_broker.take("stt.replies.dead")
     assert spoken(parked.json()["text"]) == spoken(GROCERIES)
     assert parked.properties.correlation_id == "late"
     assert parked.headers["sttd-reply-to"] == "gone"
-    assert broker.depth("stt.requests") == broker.depth("stt.dead") == 0
-    assert daemon.ready()
+    assert shared_broker.depth("stt.requests") == shared_broker.depth("stt.dead") == 0
+    assert shared_daemon.ready()
 
 
-async def test_poison_properties_between_good_notes_harm_nobody(daemon: DaemonProcess, broker: Broker) -> None:
+async def test_poison_properties_between_good_notes_harm_nobody(
+    shared_daemon: DaemonProcess, shared_broker: Broker
+) -> None:
     """A timestamp in microseconds kills a stock aio-pika connection; here it ends in stt.dead and the others are answered."""
     audio = note(text=GROCERIES).path.read_bytes()
-    with Rpc(broker.amqp_url) as client:
+    with Rpc(shared_broker.amqp_url) as client:
         client.send(audio, correlation_id="before")
         for flags, properties in POISON_PROPERTIES.values():
-            publish_raw(broker.amqp_url, "stt.requests", audio, flags, properties)
+            publish_raw(shared_broker.amqp_url, "stt.requests", audio, flags, properties)
         client.send(audio, correlation_id="after")
         answers = client.collect(2)
 
     assert {answer.properties.correlation_id for answer in answers} == {"before", "after"}
-    await wait_until(lambda: broker.depth("stt.dead") == len(POISON_PROPERTIES))
-    dead = broker.take("stt.dead", len(POISON_PROPERTIES))
+    await wait_until(lambda: shared_broker.depth("stt.dead") == len(POISON_PROPERTIES))
+    dead = shared_broker.take("stt.dead", len(POISON_PROPERTIES))
     assert {message.headers["sttd-reason"] for message in dead} == {"malformed"}
     assert all(message.body == audio for message in dead)
-    assert daemon.lines("bus_lost") == []
-    assert daemon.metric("sttd_connection_losses_total", role="consume") == 0
+    assert shared_daemon.lines("bus_lost") == []
+    assert shared_daemon.metric("sttd_connection_losses_total", role="consume") == 0
 
 
-async def test_forged_direct_reply_addresses_cost_nobody_else_an_answer(daemon: DaemonProcess, broker: Broker) -> None:
+async def test_forged_direct_reply_addresses_cost_nobody_else_an_answer(
+    shared_daemon: DaemonProcess, shared_broker: Broker
+) -> None:
     """A look at the first closes the connection that looks (541) on 3.10 and 4.3; the second no broker can have given."""
     audio = note(text=GROCERIES).path.read_bytes()
     forged = [
         "amq.rabbitmq.reply-to.g1h2AA5yZXBseUA3MTA1ODk2NAAAAxoAAAAAawMf7A==.5RYRKND8ZKMkpJ7oMmYF0w==",
         "amq.rabbitmq.reply-to.X.Y",
     ]
-    with Rpc(broker.amqp_url) as queued, Rpc(broker.amqp_url, "amq.rabbitmq.reply-to") as direct:
+    with Rpc(shared_broker.amqp_url) as queued, Rpc(shared_broker.amqp_url, "amq.rabbitmq.reply-to") as direct:
         for number in range(4):
-            broker.publish("stt.requests", audio, reply_to=forged[number % 2], correlation_id=f"forged-{number}")
+            shared_broker.publish("stt.requests", audio, reply_to=forged[number % 2], correlation_id=f"forged-{number}")
             queued.send(audio, correlation_id=str(number))
             direct.send(audio, correlation_id=str(number))
 
         assert {answer.properties.correlation_id for answer in queued.collect(4)} == set("0123")
         assert {answer.properties.correlation_id for answer in direct.collect(4)} == set("0123")
-    await wait_until(lambda: broker.depth("stt.requests") == 0 and daemon.metric("sttd_requests_in_flight") == 0)
-    assert daemon.metric("sttd_connection_losses_total", role="publish") == 0
-    assert daemon.metric("sttd_connection_losses_total", role="consume") == 0
-    parked = broker.take("stt.replies.dead", 10)
+    await wait_until(
+        lambda: shared_broker.depth("stt.requests") == 0 and shared_daemon.metric("sttd_requests_in_flight") == 0
+    )
+    assert shared_daemon.metric("sttd_connection_losses_total", role="publish") == 0
+    assert shared_daemon.metric("sttd_connection_losses_total", role="consume") == 0
+    parked = shared_broker.take("stt.replies.dead", 10)
     assert {message.properties.correlation_id for message in parked} == {"forged-0", "forged-2"}
-    dead = broker.take("stt.dead", 10)
+    dead = shared_broker.take("stt.dead", 10)
     assert {message.properties.correlation_id for message in dead} == {"forged-1", "forged-3"}
     assert {message.headers["sttd-reason"] for message in dead} == {"bad_reply_to"}

@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess
 from tests.support.ledger import Ledger, balance_line
@@ -82,6 +84,7 @@ def p95(ledger: Ledger, since: float, until: float) -> float:
     return statistics.quantiles(waits, n=20)[-1] if len(waits) > 1 else math.nan
 
 
+@pytest.mark.slow("four daemons under load")
 def test_processes_are_replaced_one_by_one_and_nobody_notices(
     start_daemon: StartDaemon, broker: Broker, tmp_path: Path
 ) -> None:

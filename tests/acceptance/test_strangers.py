@@ -32,10 +32,10 @@ def assert_fits_the_contract(answer: Answer) -> None:
 
 @pytest.mark.parametrize("reply_to", ["", DIRECT], ids=["exclusive queue", "direct reply-to"])
 def test_raw_bytes_with_a_correlation_id_come_back_as_text(
-    daemon: DaemonProcess, broker: Broker, reply_to: str
+    shared_daemon: DaemonProcess, shared_broker: Broker, reply_to: str
 ) -> None:
     """The RPC pattern of pika and RabbitMQ's pseudo queue both work, in any language, with no code of ours."""
-    with Rpc(broker.amqp_url, reply_to) as client:
+    with Rpc(shared_broker.amqp_url, reply_to) as client:
         answer = client.ask(note(text=GROCERIES).path.read_bytes(), correlation_id="1", message_id="m-1")
 
         assert_fits_the_contract(answer)
@@ -44,28 +44,30 @@ def test_raw_bytes_with_a_correlation_id_come_back_as_text(
         assert answer.body["language"] == "ru"
         assert answer.body["message_id"] == "m-1"
         assert answer.body["model"]["name"] == "demo"
-        assert daemon.ready()
-    assert broker.depth("stt.dead") == broker.depth("stt.replies.dead") == 0
+        assert shared_daemon.ready()
+    assert shared_broker.depth("stt.dead") == shared_broker.depth("stt.replies.dead") == 0
 
 
-@pytest.mark.usefixtures("daemon")
-async def test_without_reply_to_the_answer_is_in_the_default_reply_queue(broker: Broker) -> None:
+@pytest.mark.usefixtures("shared_daemon")
+async def test_without_reply_to_the_answer_is_in_the_default_reply_queue(shared_broker: Broker) -> None:
     """A bot that only knows two queue names can use the daemon."""
-    broker.publish("stt.requests", note(text=GROCERIES).path.read_bytes(), correlation_id="note-7", delivery_mode=2)
+    shared_broker.publish(
+        "stt.requests", note(text=GROCERIES).path.read_bytes(), correlation_id="note-7", delivery_mode=2
+    )
 
-    await wait_until(lambda: broker.depth("stt.replies"))
+    await wait_until(lambda: shared_broker.depth("stt.replies"))
 
-    [message] = broker.take("stt.replies")
+    [message] = shared_broker.take("stt.replies")
     assert message.properties.correlation_id == "note-7"
     assert message.properties.delivery_mode == 2
     assert spoken(message.json()["text"]) == spoken(GROCERIES)
 
 
-@pytest.mark.usefixtures("daemon")
-def test_two_callers_with_the_same_correlation_id_each_get_their_own_answer(broker: Broker) -> None:
+@pytest.mark.usefixtures("shared_daemon")
+def test_two_callers_with_the_same_correlation_id_each_get_their_own_answer(shared_broker: Broker) -> None:
     """Many clients count 1, 2, 3: correlation ids are the caller's, not ours."""
     russian, english = note(text=GROCERIES), note(language="en")
-    with Rpc(broker.amqp_url) as first, Rpc(broker.amqp_url) as second:
+    with Rpc(shared_broker.amqp_url) as first, Rpc(shared_broker.amqp_url) as second:
         first.send(russian.path.read_bytes(), correlation_id="1")
         second.send(english.path.read_bytes(), correlation_id="1", headers={"stt-language": "en"})
 
@@ -76,10 +78,10 @@ def test_two_callers_with_the_same_correlation_id_each_get_their_own_answer(brok
     assert to_second.body["language"] == "en"
 
 
-@pytest.mark.usefixtures("daemon")
-def test_silence_is_an_answer_and_not_an_error(broker: Broker) -> None:
+@pytest.mark.usefixtures("shared_daemon")
+def test_silence_is_an_answer_and_not_an_error(shared_broker: Broker) -> None:
     """An empty voice note ends in `no_speech`, with empty text and no invented words."""
-    with Rpc(broker.amqp_url) as client:
+    with Rpc(shared_broker.amqp_url) as client:
         answer = client.ask(note(expect="no_speech").path.read_bytes(), correlation_id="quiet")
 
     assert_fits_the_contract(answer)
@@ -89,11 +91,11 @@ def test_silence_is_an_answer_and_not_an_error(broker: Broker) -> None:
     assert answer.body["segments"] == []
 
 
-@pytest.mark.usefixtures("daemon")
-def test_word_timestamps_and_progress_arrive_when_asked_for(broker: Broker) -> None:
+@pytest.mark.usefixtures("shared_daemon")
+def test_word_timestamps_and_progress_arrive_when_asked_for(shared_broker: Broker) -> None:
     """Options travel as headers; progress comes before the transcript, which is the last message."""
     long_note = max((sample for sample in (note(), note(text=GROCERIES))), key=lambda sample: len(sample.text))
-    with Rpc(broker.amqp_url) as client:
+    with Rpc(shared_broker.amqp_url) as client:
         client.send(
             long_note.path.read_bytes(),
             correlation_id="w",

@@ -23,13 +23,13 @@ OPEN = ("stt.requests", "stt.requests.bulk", "stt.suspect", "stt.retry.10s", "st
 
 
 @pytest.fixture
-def fuzzed(own_node: Node, tmp_path: Path) -> Iterator[tuple[Broker, DaemonProcess]]:
+def fuzzed(tmp_path: Path) -> Iterator[tuple[Broker, DaemonProcess]]:
     """A daemon with much in hand, and a fanout of a stranger's in front of its request queue.
 
     On a node that nobody uses afterwards: an `x-death` header that is no list of tables, on a message that then expires, crashes RabbitMQ
     3.10's dead-lettering (`rabbit_fifo_dlx_sup`), and until it is restarted that broker refuses new quorum queues with INTERNAL_ERROR.
     """
-    with Broker(own_node) as broker:
+    with Node() as node, Broker(node) as broker:
         daemon = DaemonProcess(broker.amqp_url, tmp_path / "daemon.log", slots="2", prefetch="200").start()
         try:
             daemon.wait_ready()

@@ -41,20 +41,6 @@ def answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-@pytest.fixture(scope="module")
-def module_node() -> Iterator[Node]:
-    """One node for the faults of this file (a start costs seconds); each test leaves it running."""
-    with Node() as private:
-        yield private
-
-
-@pytest.fixture
-def module_broker(module_node: Node) -> Iterator[Broker]:
-    """A fresh vhost on it."""
-    with Broker(module_node) as fresh:
-        yield fresh
-
-
 @pytest.fixture
 def runner() -> Iterator[subprocess.Popen[bytes]]:
     """`run -- CMD` with a command that says where its broker is and then waits for a signal."""
@@ -77,43 +63,41 @@ def told(runner: subprocess.Popen[bytes]) -> tuple[int, Path]:
     return parameters.port, Path(directory)
 
 
-async def test_a_durable_message_is_still_there_after_a_restart(module_broker: Broker, module_node: Node) -> None:
+async def test_a_durable_message_is_still_there_after_a_restart(own_broker: Broker, own_node: Node) -> None:
     """Tests that restart the broker may rely on ports, users and durable messages staying."""
-    module_broker.declare("kept", x_queue_type="quorum")
-    module_broker.publish("kept", b"body", delivery_mode=2)
-    module_node.restart()
-    assert await wait_until(lambda: module_broker.take("kept"))
+    own_broker.declare("kept", x_queue_type="quorum")
+    own_broker.publish("kept", b"body", delivery_mode=2)
+    own_node.restart()
+    assert await wait_until(lambda: own_broker.take("kept"))
 
 
 async def test_a_killed_node_leaves_no_process_and_starts_again_with_its_data(
-    module_broker: Broker, module_node: Node
+    own_broker: Broker, own_node: Node
 ) -> None:
     """SIGKILL is a crash, not a clean-up: everything ends at once, confirmed messages stay."""
-    module_broker.declare("kept", x_queue_type="quorum")
-    module_broker.publish("kept", b"body", delivery_mode=2)
-    module_node.flush()
-    module_node.kill()
-    assert module_node.pid is None
-    await wait_until(lambda: not processes_of(module_node.directory))
-    assert not answers(module_node.plan.amqp_port)
-    module_node.start()
-    assert await wait_until(lambda: module_broker.take("kept"))
+    own_broker.declare("kept", x_queue_type="quorum")
+    own_broker.publish("kept", b"body", delivery_mode=2)
+    own_node.flush()
+    own_node.kill()
+    assert own_node.pid is None
+    await wait_until(lambda: not processes_of(own_node.directory))
+    assert not answers(own_node.plan.amqp_port)
+    own_node.start()
+    assert await wait_until(lambda: own_broker.take("kept"))
 
 
-def test_a_frozen_node_keeps_its_connections_and_answers_after_the_thaw(
-    module_broker: Broker, module_node: Node
-) -> None:
+def test_a_frozen_node_keeps_its_connections_and_answers_after_the_thaw(own_broker: Broker, own_node: Node) -> None:
     """The fault that heartbeats are for: nothing is closed, nothing is answered."""
-    module_broker.declare("queue")
-    with socket.create_connection(("127.0.0.1", module_node.plan.amqp_port), timeout=0.5) as connection:
-        module_node.freeze()
+    own_broker.declare("queue")
+    with socket.create_connection(("127.0.0.1", own_node.plan.amqp_port), timeout=0.5) as connection:
+        own_node.freeze()
         connection.sendall(b"AMQP\x00\x00\x09\x01")
         with pytest.raises(TimeoutError):
             connection.recv(1)
-        module_node.thaw()
+        own_node.thaw()
         connection.settimeout(PATIENCE)
         assert connection.recv(1) == b"\x01"
-    assert module_broker.depth("queue") == 0
+    assert own_broker.depth("queue") == 0
 
 
 def test_rabbitmqctl_reaches_the_node_and_no_other(node: Node) -> None:

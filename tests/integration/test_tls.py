@@ -23,6 +23,7 @@ from sttd.consumer.errors import Unconfirmed
 from sttd.errors import BrokerUnavailable
 from tests.support.broker import Broker
 from tests.support.fakes import Watcher
+from tests.support.waiting import BRIEFLY
 from tools.rabbitmq import Node
 from tools.rabbitmq.plan import free_ports
 
@@ -122,6 +123,6 @@ async def test_the_client_speaks_tls_too_and_says_what_is_wrong(tls: TlsBroker) 
         assert client.connected
     named = {"cafile": str(tls.files / "stranger.pem")}
     with pytest.raises(BrokerUnavailable) as refused:
-        async with Client(tls.url(**named)) as client:
+        async with Client(tls.url(**named), timeout=BRIEFLY) as client:
             await client.transcribe(b"audio")
     assert tls.broker.password not in str(refused.value)

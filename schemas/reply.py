@@ -33,7 +33,7 @@ class Word(_Wire):
     probability: float
 
 
-SegmentFlag = Literal["silence_phrase", "repetition", "no_speech", "too_dense"]
+SegmentFlag = Literal["silence_phrase", "repetition", "no_speech", "too_dense", "improbable"]
 
 
 class Segment(_Wire):

@@ -9,7 +9,13 @@ from sttd.schemas.reply import Segment
 
 
 def segment(
-    text: str, *, seconds: float = 5.0, number: int = 0, compression_ratio: float = 1.2, no_speech_prob: float = 0.1
+    text: str,
+    *,
+    seconds: float = 5.0,
+    number: int = 0,
+    compression_ratio: float = 1.2,
+    no_speech_prob: float = 0.1,
+    avg_logprob: float = -0.3,
 ) -> Segment:
     """A segment that is unremarkable but for what the test says."""
     return Segment(
@@ -17,7 +23,7 @@ def segment(
         start=0,
         end=seconds,
         text=text,
-        avg_logprob=-0.3,
+        avg_logprob=avg_logprob,
         no_speech_prob=no_speech_prob,
         compression_ratio=compression_ratio,
     )
@@ -40,6 +46,8 @@ def segment(
         " Sous-titres réalisés par la communauté d'Amara.org",
         " Altyazı M.K.",
         " you",
+        " СПОКОЙНАЯ МУЗЫКА",
+        " АПЛОДИСМЕНТЫ",
         " ご視聴ありがとうございました",
     ],
 )
@@ -60,6 +68,8 @@ def test_what_whisper_is_known_to_hear_in_silence_is_marked(text: str) -> None:
         " Субтитры в этом фильме ужасные",
         " Do you want to watch it? Thanks.",
         " очень-очень-очень хорошо",
+        " ЮНЕСКО.",
+        " Спокойная музыка",
         "",
         " ...",
     ],
@@ -92,8 +102,15 @@ def test_the_same_segment_three_times_is_a_loop_in_each() -> None:
 
 def test_silence_by_the_models_own_word_and_text_too_dense_for_its_time_are_marked() -> None:
     """Nobody says forty characters in half a second."""
-    assert marked([segment(" что-то", no_speech_prob=0.9)])[0].flags == ["no_speech"]
+    assert marked([segment(" Тихо, тихо, тихо!", no_speech_prob=0.53)])[0].flags == ["no_speech"]
+    assert marked([segment(" Skinny", no_speech_prob=0.49)])[0].flags == []
     assert marked([segment(" сорок букв за полсекунды не скажет никто", seconds=0.5)])[0].flags == ["too_dense"]
+
+
+def test_text_that_no_temperature_made_probable_is_marked() -> None:
+    """Under the clatter of a keyboard the real `base` wrote Romanian, at -3.2, and nothing said so (issue 11)."""
+    assert marked([segment(" Sărtă, în acest reclet", avg_logprob=-1.01)])[0].flags == ["improbable"]
+    assert marked([segment(" что-то", avg_logprob=-0.99)])[0].flags == []
 
 
 def test_nothing_but_the_flags_changes() -> None:

@@ -31,9 +31,6 @@ MARGIN: Final = 250
 STEP: Final = 100
 """A short encoder context is a multiple of so many frames: a fine-tuned model has seen few lengths, and buffers are used again."""
 
-IMPROBABLE: Final = -1.0
-"""The average log probability below which faster-whisper tries a higher temperature."""
-
 LATE: Final = 0.5
 """Seconds that the last timestamp may lie behind the audio."""
 
@@ -189,7 +186,7 @@ class Doubts:
             return "unfinished"
         if not words:
             return "empty"
-        if result.scores[0] * len(said) ** options["length_penalty"] / (len(said) + 1) < IMPROBABLE:
+        if result.scores[0] * len(said) ** options["length_penalty"] / (len(said) + 1) < guards.IMPROBABLE:
             return "improbable"
         if compression(text) > guards.COMPRESSES or guards.says_twice(words.split()):
             return "repetition"

@@ -205,14 +205,22 @@ def test_a_second_start_compares_nothing(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_second_start_does_not_try_again_what_gained_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine where ctranslate2 is the faster one pays once, too; the log line still gives the reason and the figures."""
-    stage = Stage(monkeypatch, gain=1.0)
+    """A machine where ctranslate2 is clearly faster pays once, too; the log line still gives the reason and the figures."""
+    stage = Stage(monkeypatch, gain=0.5)
     assert stage.choose(tmp_path) is None
     with capture_logs() as lines:
         assert stage.choose(tmp_path) is None
     assert (stage.exact_loads, stage.compiled) == (1, ["int8", "f32"])
     assert "gains nothing here" in lines[-1]["event"]
     assert "cosine to float32" in lines[-1]["event"]
+
+
+def test_a_near_race_that_was_lost_is_run_again_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine the gain came out as 1.00 instead of 1.13: one such start must not keep OpenVINO off for good."""
+    assert Stage(monkeypatch, gain=1.0).choose(tmp_path) is None
+    assert Stage(monkeypatch, gain=1.13).choose(tmp_path).precision == "int8"
 
 
 @pytest.mark.parametrize(

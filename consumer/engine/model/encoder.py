@@ -108,9 +108,7 @@ def choose(
         if finding is None:
             log.info("comparing the encoders, once for this model, CPU and library versions", action="encoder")
             compiled, finding = _Trial(file, reference, slots, spare_bytes, kinds).outcome(least_gain)
-            if (
-                finding.ours is not None
-            ):  # what failed for another reason than its speed is tried again at the next start
+            if finding.lasting:
                 findings.keep(name, finding)
         if compiled is None:
             raise EncoderUnavailable("; ".join(finding.reasons) + _figures(finding, reference))
@@ -170,7 +168,7 @@ class _Trial:
     def outcome(self, least_gain: float) -> tuple[CompiledEncoder | None, EncoderFinding]:
         """The first arithmetic that is near enough and gains enough, compiled; or None and the reasons."""
         reasons: list[str] = []
-        ours = None
+        ours = gain = None
         for kind in self._kinds:
             try:
                 compiled = CompiledEncoder(self._file, kind, self._slots)
@@ -182,7 +180,7 @@ class _Trial:
             if gain >= least_gain:
                 return compiled, EncoderFinding(kind, ours, self._theirs, self._against, gain, tuple(reasons))
             reasons.append(f"OpenVINO in {NAMES[kind]} gains nothing here ({gain:.2f} times less core time for a note)")
-        return None, EncoderFinding(None, ours, self._theirs, self._against, None, tuple(dict.fromkeys(reasons)))
+        return None, EncoderFinding(None, ours, self._theirs, self._against, gain, tuple(dict.fromkeys(reasons)))
 
     def _nearness(self, compiled: CompiledEncoder, kind: Precision) -> float:
         """The least cosine to what is expected. Raises `EncoderUnavailable` when it is not near enough."""

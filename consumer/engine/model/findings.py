@@ -14,6 +14,7 @@ from typing import Final
 
 import structlog
 
+from sttd.consumer.engine.model.comparison import CLEAR
 from sttd.consumer.engine.model.cpu import Cpu
 from sttd.consumer.engine.model.graph import Precision
 
@@ -39,6 +40,15 @@ class EncoderFinding:
     against: str
     gain: float | None
     reasons: tuple[str, ...] = ()
+
+    @property
+    def lasting(self) -> bool:
+        """Whether later starts may rely on it: OpenVINO was taken, or ctranslate2 is clearly the faster one.
+
+        A near race is run again at the next start: on a busy machine the gain comes out too small, and one such start
+        must not keep OpenVINO off for good. So is a comparison that failed for another reason than speed.
+        """
+        return self.precision is not None or (self.gain is not None and self.gain < 1 / CLEAR)
 
 
 class Findings:

@@ -73,7 +73,7 @@ def notes(kind: str, directory: Path, *, seed: int = 1) -> list[Note]:
 
 
 def _short_samples() -> list[Sample]:
-    return [one for one in samples() if one.expect == "text" and len(one.text) <= _SHORT_TEXT]
+    return [one for one in samples() if one.expect == "text" and len(one.text) <= _SHORT_TEXT and not one.only]
 
 
 def sentences(language: str, number: int, seed: int) -> Iterator[tuple[str, bytes]]:

@@ -1,152 +1,257 @@
-"""Makes the sample voice notes of sttd/samples: `python -m tools.samples` (needs espeak-ng and ffmpeg; the project itself does not).
+"""Makes the sample voice notes of sttd/samples: `python -m tools.samples`. As root it installs the Debian packages that it needs.
 
-Imports the standard library only. The sentences are ones that the bundled demo model knows; the voices are ones that it
-was not trained on. The same versions of both programs give the same bytes.
+Imports the standard library and tools. The same versions of the programs give the same bytes. Which model reads what was
+measured: see sttd/samples/README.md.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
-import tempfile
-from collections.abc import Sequence
+import sys
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
+from tools.rabbitmq import apt
+
 FOLDER: Final = Path(__file__).resolve().parents[1] / "sttd" / "samples"
+VOICES: Final = "/usr/share/festival/voices"
+NEEDED: Final = {
+    "text2wave": "festival",
+    f"{VOICES}/russian/msu_ru_nsh_clunits": "festvox-ru",
+    f"{VOICES}/us/cmu_us_slt_arctic_hts": "festvox-us-slt-hts",
+    "espeak-ng": "espeak-ng",
+    "ffmpeg": "ffmpeg",
+}
+"""A program or a directory, and the Debian package that brings it."""
+
 LONG_PAUSE: Final = 1.2
 """Seconds between the sentences of the long note."""
+
+RATE: Final = 16_000
+DECODE: Final = ("ffmpeg", "-v", "error", "-i", "-", "-ac", "1", "-ar", str(RATE), "-f", "s16le", "-")
+
+Keys = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """One espeak-ng voice, `language+variant`; speed in words a minute, pitch 0 to 99."""
+    """A program that reads text from stdin and writes WAV, as words of a command line; `gain`: decibels to a usual loudness."""
 
     name: str
-    speed: int = 150
-    pitch: int = 50
+    command: tuple[str, ...]
+    gain: int = 0
+
+    @classmethod
+    def of_festival(cls, name: str, gain: int = 0) -> Voice:
+        """One of Festival's."""
+        return cls(f"Festival {name}", ("text2wave", "-eval", f"(voice_{name})"), gain)
+
+
+MSU: Final = Voice.of_festival("msu_ru_nsh_clunits")
+SLT: Final = Voice.of_festival("cmu_us_slt_arctic_hts", gain=6)
+ESPEAK: Final = Voice("espeak-ng en-us+f2", ("espeak-ng", "-v", "en-us+f2", "-s", "145", "-p", "45", "--stdout"))
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A sentence to speak. In `text` a `+` stands before a stressed vowel, for Festival; it is no part of the note's text.
+
+    `keys` and `only`: as in the manifest, see `sttd.samples.Sample`.
+    """
+
+    file: str
+    title: str
+    voice: Voice
+    text: str
+    keys: Keys
+    only: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One entry of manifest.json. `expect`: `text`, `no_speech` or the code of the failure; `text`: what is spoken."""
+    """One entry of manifest.json, see `sttd.samples.Sample`; `made`: how."""
 
     file: str
     title: str
     language: str
     expect: str
     text: str
+    keys: Keys
+    only: str
     made: str
 
 
 SPOKEN: Final = (
-    ("ru-groceries.ogg", "Groceries", Voice("ru+f2"), "Купил продукты на две с половиной тысячи"),
-    ("ru-taxi.ogg", "A taxi", Voice("ru+linda", 165, 60), "Потратила четыреста пятьдесят рублей на такси."),
-    (
+    Spoken(
+        "ru-groceries.ogg",
+        "Groceries",
+        MSU,
+        "Куп+ил прод+укты на дв+е с полов+иной т+ысячи",
+        (("Купил продукты на",), ("две с половиной тысячи", "2,5 тысячи", "2500")),
+    ),
+    Spoken(
+        "ru-taxi.ogg",
+        "A taxi",
+        MSU,
+        "Потр+атил чет+ыреста рубл+ей на такс+и.",
+        (("Потратил",), ("четыреста рублей", "400 рублей"), ("на такси",)),
+    ),
+    Spoken(
         "ru-lunch.ogg",
         "Lunch, yesterday",
-        Voice("ru+m4", 140, 40),
-        "Вчера заплатил триста двадцать рублей за обед в кафе.",
+        MSU,
+        "Вчер+а куп+ил об+ед за тр+иста рубл+ей.",
+        (("Вчера купил обед за",), ("триста рублей", "300 рублей")),
     ),
-    ("ru-salary.ogg", "Salary", Voice("ru+Mario", 155, 45), "Получил зарплату сорок пять тысяч рублей."),
-    ("ru-question.ogg", "A question", Voice("ru+Denis", 160, 50), "Сколько я потратил за неделю на продукты?"),
-    (
+    Spoken(
+        "ru-salary.ogg",
+        "Salary",
+        MSU,
+        "Получ+ил зарпл+ату с+орок п+ять т+ысяч рубл+ей.",
+        (("Получил зарплату",), ("сорок пять тысяч рублей", "45 тысяч рублей", "45000 рублей", "45 000 рублей")),
+    ),
+    Spoken(
+        "ru-question.ogg",
+        "A question",
+        MSU,
+        "Ск+олько я потр+атил за м+есяц на прод+укты?",
+        (("Сколько я потратил за месяц на продукты",),),
+    ),
+    Spoken(
         "en-coffee.ogg",
         "Coffee, in English",
-        Voice("en-us+Ed", 150, 50),
-        "Spent twenty five dollars on coffee this morning.",
+        ESPEAK,
+        "I paid twelve dollars for coffee this morning.",
+        (("I paid",), ("twelve dollars", "12 dollars", "$12"), ("for coffee this morning",)),
+    ),
+    Spoken(
+        "en-milk.ogg",
+        "Milk and bread, in English",
+        SLT,
+        "Please remind me to buy milk and bread on the way home.",
+        (("Please remind me to buy milk and bread on the way home",),),
+        only="base",
     ),
 )
 LONG: Final = (
-    "Купил продукты на две с половиной тысячи.",
-    "Заплатила пятьсот рублей за ужин в ресторане.",
-    "Получила аванс двадцать тысяч рублей.",
-    "Купил хлеб за сорок рублей.",
-    "Получила премию пятнадцать тысяч рублей.",
-    "Потратила четыреста пятьдесят рублей на такси.",
-    "Вечером купил торт за девятьсот рублей.",
-    "Потратил двести рублей на кофе.",
-    "Сколько я потратил за месяц на кафе?",
-    "Вчера заплатил триста двадцать рублей за обед в кафе.",
-    "Перевёл брату десять тысяч рублей.",
-    "Получил зарплату сорок пять тысяч рублей.",
-    "Заплатила четыре тысячи рублей за ремонт.",
-    "Потратил сто пятьдесят рублей на метро.",
-    "Перевела маме пять тысяч рублей.",
-    "Купил цветы за полторы тысячи.",
-    "Оплатила интернет семьсот рублей.",
-    "Запиши шестьсот рублей на кино.",
-    "Купила лекарства за восемьсот рублей в аптеке.",
-    "В субботу купил подарок за две тысячи рублей.",
-    "Добавь расход девятьсот рублей на связь.",
+    "Куп+ил прод+укты на дв+е с полов+иной т+ысячи.",
+    "Заплат+ила пятьс+от рубл+ей за +ужин в рестор+ане.",
+    "Куп+ил хл+еб за с+орок рубл+ей.",
+    "Ве+чером куп+ил торт за девятьс+от рубл+ей.",
+    "Потр+атил дв+ести рубл+ей на к+офе.",
+    "Ск+олько я потр+атил за м+есяц на прод+укты?",
+    "Вчер+а куп+ил об+ед за тр+иста рубл+ей.",
+    "Перевёл бр+ату д+есять т+ысяч рубл+ей.",
+    "Получ+ил зарпл+ату с+орок п+ять т+ысяч рубл+ей.",
+    "Заплат+ила чет+ыре т+ысячи рубл+ей за рем+онт.",
+    "Потр+атил ст+о пятьдес+ят рубл+ей на метр+о.",
+    "Перевел+а м+аме п+ять т+ысяч рубл+ей.",
+    "В пон+едельник куп+ил бил+еты за шест+ь т+ысяч рубл+ей.",
+    "Запиш+и дв+ести рубл+ей на метр+о.",
+    "Куп+ил м+ясо на т+ысячу рубл+ей.",
+    "+Утром потр+атил дв+ести пятьдес+ят рубл+ей на к+офе.",
+    "Потр+атил ст+о рубл+ей на парк+овку.",
+    "Ск+олько я потр+атил за нед+елю на прод+укты?",
+    "Потр+атил тр+иста рубл+ей на об+ед.",
+    "Потр+атил чет+ыреста рубл+ей на такс+и.",
+    "Вчер+а куп+ил об+ед за пятьс+от рубл+ей.",
 )
-LONG_VOICES: Final = (Voice("ru+f2", 125), Voice("ru+m4", 130, 45), Voice("ru+linda", 130, 55), Voice("ru+Denis", 130))
+LONG_KEYS: Final = (("ужин в ресторане",), ("на парковку",))
 
 
-def run(*command: str, given: bytes = b"") -> bytes:
-    """One program's output; raises `CalledProcessError` with its own words printed."""
-    return subprocess.run(command, input=given, stdout=subprocess.PIPE, check=True).stdout  # noqa: S603 -- our own constant command lines
+def main() -> int:
+    """Write all samples and the manifest."""
+    if lacking := need():
+        sys.stderr.write(f"these Debian packages are missing: {', '.join(lacking)}\n")
+        return 1
+    made = notes()
+    for entry, audio in made:
+        (FOLDER / entry.file).write_bytes(audio)
+    manifest = json.dumps([asdict(entry) for entry, _ in made], ensure_ascii=False, indent=2)
+    (FOLDER / "manifest.json").write_text(manifest + "\n", encoding="utf-8")
+    return 0
 
 
-def speak(text: str, voice: Voice) -> bytes:
-    """One sentence as WAV."""
-    return run("espeak-ng", "-v", voice.name, "-s", str(voice.speed), "-p", str(voice.pitch), "--stdout", text)
+def need() -> list[str]:
+    """Install what is missing, where that is possible; returns what could not be installed, and why."""
+    reasons = {package: apt.install(package) for place, package in NEEDED.items() if not here(place)}
+    return [f"{package} ({reason})" for package, reason in reasons.items() if reason]
 
 
-def opus(source: Sequence[str], *, given: bytes = b"", filters: str = "anull", bitrate: str = "24k") -> bytes:
+def here(place: str) -> bool:
+    """Whether a program or a directory of `NEEDED` is on this machine."""
+    return Path(place).exists() if place.startswith("/") else shutil.which(place) is not None
+
+
+def notes() -> list[tuple[Note, bytes]]:
+    """Every sample with its entry in the manifest."""
+    made = [
+        (_entry(one), opus(("-i", "-"), given=wav(one.text, one.voice), filters=margins(one.voice))) for one in SPOKEN
+    ]
+    how = f"{MSU.name}, {LONG_PAUSE} s between sentences; Opus 16 kbit/s"
+    title = "A minute and a half, many sentences"
+    made.append((Note("ru-long.ogg", title, "ru", "text", plain(" ".join(LONG)), LONG_KEYS, "", how), long_note()))
+    silence = opus(("-f", "lavfi", "-i", "anullsrc=r=48000:cl=mono"), filters="atrim=0:3")
+    made.append((_wordless("silence.ogg", "Silence", "no_speech", "ffmpeg anullsrc, 3 s"), silence))
+    noise = opus(("-f", "lavfi", "-i", "anoisesrc=r=48000:c=pink:a=0.05:s=7"), filters="atrim=0:4")
+    how = "ffmpeg anoisesrc (pink, amplitude 0.05, seed 7), 4 s"
+    made.append((_wordless("noise.ogg", "Noise", "no_speech", how), noise))
+    how = "ru-groceries.ogg, all bits after its header pages turned over"
+    made.append((_wordless("damaged.ogg", "A damaged file", "audio_unreadable", how), damaged(made[0][1])))
+    return made
+
+
+def _entry(one: Spoken) -> Note:
+    made = f"{one.voice.name}; Opus 24 kbit/s"
+    return Note(one.file, one.title, one.file.partition("-")[0], "text", plain(one.text), one.keys, one.only, made)
+
+
+def _wordless(file: str, title: str, expect: str, made: str) -> Note:
+    return Note(file, title, "ru", expect, "", (), "", made)
+
+
+def plain(text: str) -> str:
+    """Without stress marks."""
+    return text.replace("+", "")
+
+
+def wav(text: str, voice: Voice) -> bytes:
+    """One sentence."""
+    return run(*voice.command, given=text.encode())
+
+
+def margins(voice: Voice) -> str:
+    """The moment before and after that a thumb leaves, at the loudness of the others."""
+    return f"volume={voice.gain}dB,adelay=250,apad=pad_dur=0.35"
+
+
+def long_note() -> bytes:
+    """All sentences of `LONG`, `LONG_PAUSE` seconds apart."""
+    pause = bytes(int(LONG_PAUSE * RATE) * 2)
+    raw = pause.join(run(*DECODE, given=wav(text, MSU)) for text in LONG)
+    return opus(("-f", "s16le", "-ar", str(RATE), "-ac", "1", "-i", "-"), given=raw, bitrate="16k")
+
+
+def opus(source: tuple[str, ...], *, given: bytes = b"", filters: str = "anull", bitrate: str = "24k") -> bytes:
     """OGG/Opus as a messenger sends it: mono, 48 kHz; bit-exact flags keep dates and random stream numbers out."""
-    return run(
-        *(
-            "ffmpeg",
-            "-v",
-            "error",
-            *source,
-            "-af",
-            filters,
-            "-ac",
-            "1",
-            "-ar",
-            "48000",
-            "-c:a",
-            "libopus",
-            "-b:a",
-            bitrate,
-        ),
-        *(
-            "-application",
-            "voip",
-            "-map_metadata",
-            "-1",
-            "-fflags",
-            "+bitexact",
-            "-flags:a",
-            "+bitexact",
-            "-f",
-            "ogg",
-            "-",
-        ),
-        given=given,
-    )
-
-
-def note(text: str, voice: Voice) -> bytes:
-    """One spoken note, with the moment before and after that a thumb leaves."""
-    return opus(("-i", "-"), given=speak(text, voice), filters="adelay=250,apad=pad_dur=0.35")
-
-
-def long_note(pause: float = LONG_PAUSE) -> bytes:
-    """All sentences of `LONG`, the voices taking turns, `pause` seconds apart."""
-    with tempfile.TemporaryDirectory() as folder:
-        inputs: list[str] = []
-        for number, text in enumerate(LONG):
-            path = Path(folder, f"{number}.wav")
-            path.write_bytes(speak(text, LONG_VOICES[number % len(LONG_VOICES)]))
-            inputs += ["-i", str(path)]
-        padded = "".join(f"[{n}]apad=pad_dur={pause}[p{n}];" for n in range(len(LONG)))
-        joined = "".join(f"[p{n}]" for n in range(len(LONG))) + f"concat=n={len(LONG)}:v=0:a=1"
-        whole = run("ffmpeg", "-v", "error", *inputs, "-filter_complex", padded + joined, "-f", "wav", "-")
-    return opus(("-i", "-"), given=whole, bitrate="16k")
+    form = {
+        "af": filters,
+        "ac": "1",
+        "ar": "48000",
+        "c:a": "libopus",
+        "b:a": bitrate,
+        "application": "voip",
+        "map_metadata": "-1",
+        "fflags": "+bitexact",
+        "flags:a": "+bitexact",
+        "f": "ogg",
+    }
+    options = chain.from_iterable((f"-{name}", value) for name, value in form.items())
+    return run("ffmpeg", "-v", "error", *source, *options, "-", given=given)
 
 
 def damaged(audio: bytes) -> bytes:
@@ -155,48 +260,10 @@ def damaged(audio: bytes) -> bytes:
     return audio[:third] + bytes(byte ^ 0xFF for byte in audio[third:])
 
 
-def notes() -> list[tuple[Note, bytes]]:
-    """Every sample with its entry in the manifest."""
-    made = [(_spoken(*row), note(row[3], row[2])) for row in SPOKEN]
-    voices = ", ".join(voice.name for voice in LONG_VOICES)
-    how = f"espeak-ng ({voices}, taking turns), {LONG_PAUSE} s between sentences; Opus 16 kbit/s"
-    made.append(
-        (Note("ru-long.ogg", "A minute and a half, many sentences", "ru", "text", " ".join(LONG), how), long_note())
-    )
-    silence = opus(("-f", "lavfi", "-i", "anullsrc=r=48000:cl=mono"), filters="atrim=0:3")
-    made.append((Note("silence.ogg", "Silence", "ru", "no_speech", "", "ffmpeg anullsrc, 3 s"), silence))
-    noise = opus(("-f", "lavfi", "-i", "anoisesrc=r=48000:c=pink:a=0.05:s=7"), filters="atrim=0:4")
-    made.append(
-        (
-            Note("noise.ogg", "Noise", "ru", "no_speech", "", "ffmpeg anoisesrc (pink, amplitude 0.05, seed 7), 4 s"),
-            noise,
-        )
-    )
-    broken = Note(
-        "damaged.ogg",
-        "A damaged file",
-        "ru",
-        "audio_unreadable",
-        "",
-        "ru-groceries.ogg, all bits after its header pages turned over",
-    )
-    made.append((broken, damaged(made[0][1])))
-    return made
-
-
-def _spoken(file: str, title: str, voice: Voice, text: str) -> Note:
-    made = f"espeak-ng {voice.name}, speed {voice.speed}, pitch {voice.pitch}; Opus 24 kbit/s"
-    return Note(file, title, file.partition("-")[0], "text", text, made)
-
-
-def main() -> None:
-    """Write all samples and the manifest."""
-    made = notes()
-    for entry, audio in made:
-        (FOLDER / entry.file).write_bytes(audio)
-    manifest = json.dumps([asdict(entry) for entry, _ in made], ensure_ascii=False, indent=2)
-    (FOLDER / "manifest.json").write_text(manifest + "\n", encoding="utf-8")
+def run(*command: str, given: bytes = b"") -> bytes:
+    """One program's output; raises `CalledProcessError` with its own words printed."""
+    return subprocess.run(command, input=given, stdout=subprocess.PIPE, check=True).stdout  # noqa: S603 -- our own constant command lines
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -33,7 +33,7 @@ from tests.support.visitor import PHONE, Visitor, visiting
 from tools.rabbitmq import Node
 
 LONG: Final = FOLDER / "ru-long.ogg"
-TAXI: Final = note(text="Потратила четыреста пятьдесят рублей на такси.")
+TAXI: Final = note(text="Потратил четыреста рублей на такси.")
 DAMAGED: Final = note(expect="audio_unreadable").path
 SILENCE: Final = FOLDER / "silence.ogg"
 TOKEN: Final = "a-token-of-a-visitor"

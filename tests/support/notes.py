@@ -1,4 +1,4 @@
-"""The sample voice notes by what they are for, and texts compared as people compare them."""
+"""The sample voice notes that the bundled model reads, by what they are for, and texts compared as people compare them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def spoken(text: str) -> list[str]:
 
 def note(*, expect: str = "text", language: str | None = None, text: str | None = None) -> Sample:
     """The first sample that fits."""
-    for sample in samples():
+    for sample in _bundled():
         if (
             sample.expect == expect
             and language in {None, sample.language}
@@ -28,4 +28,8 @@ def note(*, expect: str = "text", language: str | None = None, text: str | None 
 
 def short_notes() -> tuple[Sample, ...]:
     """The notes with one to three sentences, whose text the demo model knows word for word."""
-    return tuple(sample for sample in samples() if sample.expect == "text" and len(spoken(sample.text)) <= 30)
+    return tuple(sample for sample in _bundled() if sample.expect == "text" and len(spoken(sample.text)) <= 30)
+
+
+def _bundled() -> tuple[Sample, ...]:
+    return tuple(sample for sample in samples() if sample.only in {"", "demo"})

@@ -28,12 +28,12 @@ from sttd.consumer.engine.schedule.gate import SlotGate
 from sttd.consumer.engine.transcriber import TEMPERATURE_LADDER, Job, JobOptions
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.models import demo_directory
-from sttd.samples import samples
+from tests.support.notes import short_notes
 
 TEXT_END, NO_TIMES = 1000, 1001
 OPTIONS = {"max_length": 448, "length_penalty": 1}
 BELOW_8_S = Contexts(longest=800, margin=1000)
-NOTES = [sample for sample in samples() if sample.expect == "text" and sample.path.stat().st_size < 50_000][:3]
+NOTES = short_notes()[:3]
 
 
 class Words:

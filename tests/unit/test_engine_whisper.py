@@ -35,13 +35,14 @@ from sttd.consumer.errors import JobStopped, ModelFailed, ModelUnavailable, Requ
 from sttd.consumer.models import demo_directory
 from sttd.samples import Sample, samples
 from sttd.schemas.codes import ErrorCode
+from tests.support.notes import short_notes
 from tests.support.waiting import PATIENCE
 
 T = TypeVar("T")
 RU = JobOptions("ru", "ru", None, "transcribe", 5, TEMPERATURE_LADDER, vad=True, word_timestamps=False, condition_on_previous_text=False,
                 initial_prompt=None, hotwords=None)  # fmt: skip
 AUTO = replace(RU, language="auto")
-NOTES = [sample for sample in samples() if sample.expect == "text" and sample.path.stat().st_size < 50_000]
+NOTES = short_notes()
 LONG = next(sample for sample in samples() if sample.path.stat().st_size > 50_000)
 SILENCE = next(sample for sample in samples() if sample.file == "silence.ogg")
 

@@ -54,8 +54,8 @@ chaos: setup ## faults under load, with books that must balance (longer: make ch
 	@$(PY) -m tools.rabbitmq install
 	@$(foreach knob,$(CHAOS),$(if $($(knob)),CHAOS_$(knob)="$($(knob))")) $(PY) -m pytest -n $(JOBS) --dist worksteal --show-capture=no --durations=10 tests/chaos
 
-HOSTILE := DAMAGE FUZZ
-hostile: setup ## damaged files, bombs, fuzz, confinement (all of it: make hostile DAMAGE=200 FUZZ=100000, see docs/audio.md)
+HOSTILE := DAMAGE FUZZ FAMILY
+hostile: setup ## damaged files, bombs, fuzz, confinement (all: make hostile DAMAGE=200 FUZZ=100000 FAMILY=720, see docs/audio.md)
 	@$(PY) -m tools.program strace strace
 	@$(foreach knob,$(HOSTILE),$(if $($(knob)),HOSTILE_$(knob)="$($(knob))")) $(PY) -m pytest --durations=5 tests/hostile
 

@@ -56,7 +56,8 @@ class Segment(_Wire):
 class AudioInfo(_Wire):
     """What was found in the file. `truncated` and `bad_packets` say that something is missing.
 
-    `duration` is what was decoded, `declared_duration` what the file says of itself (null when it does not), both in seconds.
+    `duration`: what was decoded, `gaps` in it: silence in place of holes in the file's own times, `declared_duration`: what the
+    file says of itself (null when it does not), all in seconds. `track`: which of its `tracks` of audio was decoded, from 1 on.
     """
 
     duration: Seconds
@@ -67,6 +68,9 @@ class AudioInfo(_Wire):
     truncated: bool = False
     bad_packets: int = 0
     declared_duration: float | None = None
+    track: int = Field(default=1, ge=1)
+    tracks: int = Field(default=1, ge=1)
+    gaps: Seconds = 0.0
 
 
 class ModelInfo(_Wire):

@@ -1,4 +1,4 @@
-"""How much of each: a short form by default, the whole of it with `make hostile DAMAGE=200 FUZZ=100000`."""
+"""How much of each: a short form by default, the whole of it with `make hostile DAMAGE=200 FUZZ=100000 FAMILY=720`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from sttd.consumer.audio.limits import DecodeLimits
 from sttd.consumer.audio.pool import DecoderPool
 
-SHORT = {"DAMAGE": 12, "FUZZ": 1_000}
+SHORT = {"DAMAGE": 12, "FUZZ": 1_000, "FAMILY": 72}
 
 
 @pytest.fixture(scope="session")

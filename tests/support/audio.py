@@ -34,7 +34,7 @@ TAKEN: Final[dict[str, tuple[str, str, int, str]]] = {
     "wav-s16-16k": ("wav", "pcm_s16le", 16_000, "mono"),
     "wav-s24": ("wav", "pcm_s24le", 48_000, "mono"),
     "wav-s32": ("wav", "pcm_s32le", 96_000, "mono"),
-    "wav-f32": ("wav", "pcm_f32le", 48_000, "5.1"),
+    "wav-f32": ("wav", "pcm_f32le", 48_000, "5.0"),
     "wav-alaw": ("wav", "pcm_alaw", 8_000, "mono"),
     "wav-mulaw": ("wav", "pcm_mulaw", 8_000, "mono"),
 }
@@ -53,7 +53,7 @@ def encoded(name: str, seconds: float = 1.0) -> bytes:
 
 
 def encode(container: str, encoder: str, rate: int, layout: str, samples: NDArray[np.float32]) -> bytes:
-    """One file with the same samples on all channels."""
+    """One file. `samples`: of each channel, shape (channels, samples), or the same on all channels, shape (samples,)."""
     out = io.BytesIO()
     with av.open(out, mode="w", format=container) as target:
         stream: Any = target.add_stream(encoder, rate=rate, layout=layout, options={"strict": "experimental"})  # Vorbis
@@ -65,8 +65,8 @@ def encode(container: str, encoder: str, rate: int, layout: str, samples: NDArra
 
 def frames(samples: NDArray[np.float32], rate: int, layout: str, context: Any) -> list[Any]:
     """The samples in the format and the frame size that the encoder wants."""
-    channels = av.AudioLayout(layout).nb_channels
-    frame: Any = av.AudioFrame.from_ndarray(np.tile(samples, (channels, 1)), format="fltp", layout=layout)
+    each = samples if samples.ndim > 1 else np.tile(samples, (av.AudioLayout(layout).nb_channels, 1))
+    frame: Any = av.AudioFrame.from_ndarray(np.ascontiguousarray(each), format="fltp", layout=layout)
     frame.rate = rate
     context.open()
     resampler = av.AudioResampler(

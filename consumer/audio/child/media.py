@@ -1,4 +1,4 @@
-"""A stranger's bytes as FFmpeg sees them: opened under whitelists, one stream chosen, its packets counted, never decoded here.
+"""A stranger's bytes as FFmpeg sees them: opened under whitelists, tracks looked at, packets counted, never decoded here.
 
 Imports av, schemas.codes and sttd.consumer.audio's pure files; runs in the decoder child only, opens nothing but the bytes.
 """
@@ -6,6 +6,8 @@ Imports av, schemas.codes and sttd.consumer.audio's pure files; runs in the deco
 from __future__ import annotations
 
 import io
+import math
+from dataclasses import dataclass
 from typing import Any, Final
 
 import av
@@ -32,6 +34,20 @@ MIN_RATE, MAX_RATE, MAX_CHANNELS = 4_000, 192_000, 8
 MAX_DENSITY: Final = 192_000
 """Samples of all channels for each second of the longest file that is taken: an hour may be stereo at 96 kHz, not 7.1 at 192 kHz."""
 
+CLOCKED: Final = frozenset({"mov", "matroska", "ogg"})
+"""Containers whose packets have times of their own."""
+CLOCK_SLACK: Final = 0.5
+HOLE_SECONDS: Final = 0.1
+"""The clocks of recorders shake by less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What the packets of a track announce, in seconds: `sound` in all, and where on the file's own clock the last one ends."""
+
+    sound: float
+    end: float
+
 
 def open_container(audio: bytes) -> Any:
     """Open the bytes as one of `FORMATS`, and as nothing else."""
@@ -47,19 +63,33 @@ def open_container(audio: bytes) -> Any:
         raise Rejected(ErrorCode.UNSUPPORTED_MEDIA, "the bytes are in no audio format that is known") from None
 
 
-def audio_stream(container: Any) -> Any:
-    """The first audio stream, once its codec, rate and channels are known to be within bounds."""
+def tracks(container: Any) -> list[Any]:
+    """The audio streams whose codec, rate and channels are within bounds. Raises what is wrong with the first one where there is none."""
     if not container.streams.audio:
         raise Rejected(ErrorCode.NO_AUDIO_STREAM, "the file holds no audio stream", format=short_name(container))
-    stream = container.streams.audio[0]
+    taken, refusals = [], []
+    for stream in container.streams.audio:
+        try:
+            _check(stream, short_name(container))
+        except Rejected as refusal:
+            refusals.append(refusal)
+        else:
+            taken.append(stream)
+    if not taken:
+        raise refusals[0]
+    return taken
+
+
+def _check(stream: Any, container: str) -> None:
     context = stream.codec_context
     codec = context.codec.canonical_name if context else "unknown"
     if codec not in CODECS | PCM:
         raise Rejected(ErrorCode.UNSUPPORTED_MEDIA, f"the audio is in codec {codec}, which is not taken", codec=codec)
+    if (container, codec) == ("caf", "alac"):
+        context.options = {"flags2": "+skip_manual"}  # FFmpeg 8 takes the padding off a last packet that never had any
     context.thread_count = 1  # sound needs no second thread, and the child may start none
     if context.sample_rate:  # 0: only the first frame will tell
         check_shape(context.sample_rate, context.layout.nb_channels)
-    return stream
 
 
 def check_shape(rate: int, channels: int) -> None:
@@ -76,12 +106,14 @@ def check_shape(rate: int, channels: int) -> None:
         )
 
 
-def declared_seconds(audio: bytes, container: Any, stream: Any) -> float | None:
-    """How long the container says that this stream is; None when it does not say, or FFmpeg guesses."""
-    if headers.duration_is_guessed(audio, short_name(container)):
+def told_end(audio: bytes, container: Any, stream: Any) -> float | None:
+    """Where on the file's own clock this track ends, as the container says; None when it does not say, or FFmpeg guesses."""
+    name = short_name(container)
+    if headers.duration_is_guessed(audio, name):
         return None
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
+    if stream.duration and stream.time_base and name != "matroska":  # there it is the whole file's, pictures and all
+        begins = stream.start_time or 0 if name == "mov" else 0
+        return float((begins + stream.duration) * stream.time_base)
     tag = stream.metadata.get("DURATION", "")  # Matroska's, per stream: 00:00:03.021000000
     try:
         hours, minutes, seconds = (float(part) for part in tag.split(":"))
@@ -91,29 +123,58 @@ def declared_seconds(audio: bytes, container: Any, stream: Any) -> float | None:
         return container.duration / av.time_base if alone and container.duration else None
 
 
+def origin(audio: bytes, container: Any, stream: Any, ends: float | None) -> float:
+    """Where on the file's own clock, in seconds, its sound begins to count: at zero, or where a recording from a stream was begun.
+
+    `ends`: where the container says that the track ends. A silence before the first packet is one where an edit list says so,
+    another track begins earlier, or the length counts it in.
+    """
+    begins = float((stream.start_time or 0) * (stream.time_base or 0))
+    if begins < HOLE_SECONDS:
+        return 0.0
+    name, alone = short_name(container), len(container.streams) == 1
+    if name == "mov" and b"moof" not in audio:
+        return 0.0
+    if (
+        name == "matroska"
+        and alone
+        and ends is not None
+        and survey(audio, stream.index, math.inf).end < ends + CLOCK_SLACK
+    ):
+        return 0.0
+    return begins if container.start_time is None else min(begins, container.start_time / av.time_base)
+
+
+def clock(container: Any, stream: Any) -> float:
+    """Seconds of one step of the file's clock; 0 where FFmpeg only counts up what it reads, and damage would look like holes."""
+    return float(stream.time_base or 0) if short_name(container) in CLOCKED else 0.0
+
+
 def density(stream: Any) -> float:
     """How many times more samples a second of this stream has than the longest file may have on average; at least 1."""
     context = stream.codec_context
     return float(max(1.0, context.sample_rate * context.layout.nb_channels / MAX_DENSITY))
 
 
-def surveyed_seconds(audio: bytes, max_seconds: float) -> float:
-    """How much sound the packets of a file announce, counted without decoding any; stops when it is too much, by raising.
+def survey(audio: bytes, index: int, max_seconds: float) -> Survey:
+    """How much sound the packets of a track announce, counted without decoding any; stops when it is too much, by raising.
 
     A header may lie about an hour; thousands of packets of the codec itself hardly can.
     """
     with open_container(audio) as container:
-        stream = audio_stream(container)
+        stream = container.streams[index]
         tick = float(stream.time_base or 0)
-        ticks, limit = 0, max_seconds / density(stream) / (tick or 1.0)
+        sound, end, limit = 0, 0, max_seconds / density(stream) / (tick or 1.0)
         try:
             for packet in container.demux(stream):
-                ticks = ticks + packet.duration if packet.duration else max(ticks, packet.pts or 0)
-                if ticks > limit:
+                if packet.pts is not None:
+                    sound += packet.duration or max(0, packet.pts - end)
+                    end = max(end, packet.pts + (packet.duration or 0))
+                if sound > limit:
                     raise too_long(max_seconds)
         except av.error.FFmpegError:
             pass  # the survey ends where the damage begins; decoding will go past it, within its own bounds
-        return ticks * tick
+        return Survey(sound * tick, end * tick)
 
 
 def short_name(container: Any) -> str:

@@ -1,4 +1,4 @@
-"""From packets to PCM: frame by frame past damage, counted against the limits while it goes, resampled to 16 kHz mono.
+"""From packets to PCM: frame by frame past damage, counted against the limits while it goes, mixed to 16 kHz mono.
 
 Imports av and its siblings; runs in the decoder child only. Keeps no more than half a million samples at a time.
 """
@@ -6,57 +6,22 @@ Imports av and its siblings; runs in the decoder child only. Keeps no more than 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 import av
 
-from sttd.consumer.audio.child.media import MAX_DENSITY, check_shape
-from sttd.consumer.audio.child.refusal import Longer, Rejected, too_long
-from sttd.schemas.codes import ErrorCode
+from sttd.consumer.audio.child.downmix import OUT_RATE, Mixer, loses
+from sttd.consumer.audio.child.media import check_shape
+from sttd.consumer.audio.child.tally import Tally
+from sttd.consumer.audio.child.timeline import Timeline
 
-OUT_RATE: Final = 16_000
 GROUP: Final = 500_000
-"""Samples that go through the resampler at a time, as in faster-whisper, so that both give the same PCM."""
+"""Samples that go through the mixer at a time, as in faster-whisper, so that both give the same PCM."""
 STUCK: Final = 64
 """Errors of a demuxer in a row after which it will not find its way back."""
-HOPELESS: Final = 2_000
-"""Bad packets after which most of them must have been good ones: twenty million of one byte each would take minutes to fail."""
 
-
-@dataclass(slots=True)
-class Tally:
-    """What has come out so far. `seconds`: of sound before resampling; `values`: samples of all channels; `samples`: after resampling."""
-
-    max_seconds: float
-    room_seconds: float
-    seconds: float = 0.0
-    values: int = 0
-    samples: int = 0
-    frames: int = 0
-    bad_packets: int = 0
-    sample_rate: int = 0
-    channels: int = 0
-    out_of_memory: bool = False
-
-    def bad(self, error: Exception) -> None:
-        """Count what did not decode. FFmpeg also calls it "out of memory" when damage announces an absurd size."""
-        self.bad_packets += 1
-        self.out_of_memory |= isinstance(error, MemoryError)
-        if self.bad_packets > HOPELESS and self.bad_packets > self.frames:
-            raise Rejected(
-                ErrorCode.AUDIO_UNREADABLE, "hardly anything of the file could be decoded", bad_packets=self.bad_packets
-            )
-
-    def count(self, samples: int, rate: int, channels: int) -> None:
-        """Add one frame up; stop the whole file as soon as it is too long, however little the container admitted."""
-        self.frames += 1
-        self.seconds += samples / rate
-        self.values += samples * channels
-        if self.seconds > self.max_seconds or self.values > self.max_seconds * MAX_DENSITY:
-            raise too_long(self.max_seconds)
-        if self.seconds > self.room_seconds:
-            raise Longer(self.seconds)
+Group = Any
+"""A frame of about `GROUP` samples; None where a shape ends; a float, seconds of silence that belong there."""
 
 
 def packets(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
@@ -75,7 +40,7 @@ def packets(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
 
 
 def frames(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
-    """All frames that decode; packets that do not are counted and passed over.
+    """All frames that decode; packets that do not are counted and passed over, but for tags and text.
 
     A generator of frames would end at the first damaged packet and pass for the end of the file
     (faster-whisper's decode_audio does: a third of the text, and no error).
@@ -84,26 +49,30 @@ def frames(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
         try:
             decoded = packet.decode()
         except av.error.FFmpegError as error:
-            tally.bad(error)
+            tally.bad(error, bytes(packet))
             continue
         yield from decoded
 
 
-def groups(source: Iterator[Any], tally: Tally) -> Iterator[Any]:
-    """Frames joined to about `GROUP` samples of one shape; None where a shape ends.
+def groups(source: Iterator[Any], tally: Tally, axis: Timeline) -> Iterator[Group]:
+    """Frames joined to about `GROUP` samples of one shape, with the holes between them.
 
     `AudioFifo` looks at format and time base but not at the channel count: without the check here a file that goes from two
     channels to one would be read beyond its planes. Each question to a frame costs a microsecond, so few are asked.
     """
-    fifo, shape = av.AudioFifo(), (0, 0)
+    fifo, shape, began = av.AudioFifo(), (0, 0), tally.seconds
     for frame in source:
         now = rate, channels = frame.sample_rate, frame.layout.nb_channels
         changes = now != shape
         if changes:
             check_shape(rate, channels)
             tally.sample_rate, tally.channels = (tally.sample_rate or rate), (tally.channels or channels)
+        if hole := axis.hole_before(frame.pts, frame.samples / rate, tally.seconds - began):
+            yield from (fifo.read(), None, hole)
+            fifo = av.AudioFifo()
+            tally.wait(hole)
         tally.count(frame.samples, rate, channels)
-        frame.pts = None  # gaps in the timestamps are no reason to stop
+        frame.pts = None  # what it said is done with
         if changes or not _fits(fifo, frame):
             yield from (fifo.read(), None)
             fifo, shape = av.AudioFifo(), now
@@ -122,49 +91,30 @@ def _fits(fifo: Any, frame: Any) -> bool:
     return True
 
 
-def resampled(source: Iterator[Any]) -> Iterator[memoryview]:
-    """PCM, s16le mono 16 kHz, in pieces; each shape has a resampler of its own, emptied at its end."""
-    resampler = None
+def mixed(source: Iterator[Group]) -> Iterator[memoryview]:
+    """PCM, s16le mono 16 kHz, in pieces; each shape has a mixer of its own, emptied at its end."""
+    mixer, apart = None, False
     for group in source:
-        if resampler is None and group is not None:
-            resampler = Resampler(group)
-        for frame in resampler.resample(group) if resampler else ():
-            yield memoryview(frame.planes[0])[: frame.samples * 2]
-        resampler = None if group is None else resampler
+        if isinstance(group, float):
+            yield from silence(group)
+            continue
+        if group is not None and not apart and loses(group):
+            yield from _pieces(mixer, None)
+            mixer, apart = None, True
+        if mixer is None and group is not None:
+            mixer = Mixer(group, apart=apart and group.layout.nb_channels > 1)
+        yield from _pieces(mixer, group)
+        mixer = None if group is None else mixer
 
 
-class Resampler:
-    """`av.AudioResampler` as faster-whisper uses it, but on one thread: PyAV's own starts one for each core, for every file."""
-
-    def __init__(self, like: Any) -> None:
-        """`like`: a frame of the shape that all frames will have."""
-        self._ready = (like.format.name, like.layout.name, like.sample_rate) == ("s16", "mono", OUT_RATE)
-        self._graph = None if self._ready else _graph(like)
-
-    def resample(self, frame: Any) -> Iterator[Any]:
-        """What comes out for one frame; None empties it."""
-        if self._graph is None:
-            yield from () if frame is None else (frame,)
-            return
-        self._graph.push(frame)
-        while True:
-            try:
-                yield self._graph.pull()
-            except (av.error.BlockingIOError, av.error.EOFError):
-                return
+def _pieces(mixer: Mixer | None, group: Any) -> Iterator[memoryview]:
+    for frame in mixer.mix(group) if mixer else ():
+        yield memoryview(frame.planes[0])[: frame.samples * 2]
 
 
-def _graph(like: Any) -> Any:
-    graph = av.filter.Graph()
-    graph.threads = 1
-    base = {} if like.time_base is None else {"time_base": str(like.time_base)}
-    source = graph.add(
-        "abuffer",
-        sample_rate=str(like.sample_rate),
-        sample_fmt=like.format.name,
-        channel_layout=like.layout.name,
-        **base,
-    )
-    wanted = graph.add("aformat", sample_rates=str(OUT_RATE), sample_fmts="s16", channel_layouts="mono")
-    graph.link_nodes(source, wanted, graph.add("abuffersink")).configure()
-    return graph
+def silence(seconds: float) -> Iterator[memoryview]:
+    """Silence in pieces of ten seconds."""
+    left, zeros = round(seconds * OUT_RATE), memoryview(bytes(20 * OUT_RATE))
+    while left > 0:
+        yield zeros[: 2 * left]
+        left -= len(zeros) // 2

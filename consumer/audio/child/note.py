@@ -1,0 +1,174 @@
+"""One file among the bytes: its track chosen, its sound decoded, what its container says held against what came out.
+
+Imports its siblings and sttd.consumer.audio's pure files; runs in the decoder child only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sttd.consumer.audio import headers
+from sttd.consumer.audio.child import media, sound
+from sttd.consumer.audio.child.downmix import OUT_RATE, is_heard
+from sttd.consumer.audio.child.refusal import Longer, Rejected
+from sttd.consumer.audio.child.tally import Tally
+from sttd.consumer.audio.child.timeline import Timeline
+from sttd.consumer.audio.structure import Length, Part
+from sttd.schemas.codes import ErrorCode
+
+HEADERS_ONLY: Final = 4096
+"""Bytes; a larger file without one sample did hold something, which we could not read."""
+EXACT_SLACK: Final = 0.05
+"""Seconds that FLAC, which counts samples, may lack."""
+PACKET_SLACK: Final = 0.4
+"""Seconds that a container which counts packets may lack: its encoder's padding at both ends, at 8 kHz."""
+
+Send = Callable[[memoryview], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came of one file. `declared`: its length in seconds as it says itself; `track`: which of its `tracks`, from 1 on."""
+
+    container: str
+    codec: str
+    track: int
+    tracks: int
+    declared: float | None
+    lacks: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """How long a track is, in seconds: as its container says (`declared`), and as far as can be told (`needed`).
+
+    `closed`: holes that are left out of its `timeline`.
+    """
+
+    declared: float | None
+    needed: float | None
+    closed: float
+    timeline: Timeline
+
+
+def decode(audio: bytes, length: Length, tally: Tally, send: Send) -> Heard:
+    """Decode one file, handing PCM to `send`. Raises `Rejected`, also where there is no sound in it, and `Longer`."""
+    with media.open_container(audio) as container:
+        stream = _chosen(audio, media.tracks(container), tally.max_seconds)
+        axis = _axis(audio, length, container, stream, tally.max_seconds)
+        if axis.needed is not None and tally.seconds + axis.needed > tally.room_seconds:
+            raise Longer(tally.seconds + axis.needed)
+        before = tally.samples
+        for piece in sound.mixed(sound.groups(sound.frames(container, stream, tally), tally, axis.timeline)):
+            tally.samples += len(piece) // 2
+            send(piece)
+        if tally.samples == before:
+            raise _nothing(audio, tally, axis.declared)
+        name, tracks = media.short_name(container), container.streams.audio
+        came = (tally.samples - before) / OUT_RATE + axis.closed
+        return Heard(
+            container=name,
+            codec=stream.codec_context.codec.canonical_name,
+            track=1 + [track.index for track in tracks].index(stream.index),
+            tracks=len(tracks),
+            declared=axis.declared,
+            lacks=_lacks(length, name, axis.declared, came),
+        )
+
+
+def _chosen(audio: bytes, streams: Sequence[Any], max_seconds: float) -> Any:
+    """The first track that holds sound; where none does, the first."""
+    if len(streams) > 1:
+        for stream in streams:
+            if _holds_sound(audio, stream.index, max_seconds):
+                return stream
+    return streams[0]
+
+
+def _holds_sound(audio: bytes, index: int, max_seconds: float) -> bool:
+    """Whether a track is more than silence; it is decoded up to the first sound that is not."""
+    with media.open_container(audio) as container:
+        (stream,) = (stream for stream in media.tracks(container) if stream.index == index)
+        tally = Tally(max_seconds, max_seconds)
+        try:
+            for frame in sound.frames(container, stream, tally):
+                media.check_shape(frame.sample_rate, frame.layout.nb_channels)
+                tally.count(frame.samples, frame.sample_rate, frame.layout.nb_channels)
+                if is_heard(frame):
+                    return True
+        except Rejected:  # hopeless, or too long: another track may be neither
+            return False
+    return False
+
+
+def _axis(audio: bytes, length: Length, container: Any, stream: Any, max_seconds: float) -> _Axis:
+    """Measure the time axis. Packets are counted where the container does not say its length, or says too much."""
+    tick = media.clock(container, stream)
+    ends = None if length is Length.UNTOLD else media.told_end(audio, container, stream)
+    origin = media.origin(audio, container, stream, ends) if tick else 0.0
+    declared = None if ends is None else max(0.0, ends - origin)
+    needed, closed = declared, 0.0
+    if (declared is None and tick) or (declared or 0.0) * media.density(stream) > max_seconds:
+        counted = media.survey(audio, stream.index, max_seconds)
+        needed = counted.end - origin if tick else counted.sound
+        if needed > max_seconds:  # because of its holes: a clock that jumped
+            tick, needed, closed = 0.0, counted.sound, needed - counted.sound
+    return _Axis(declared, needed, closed, Timeline(tick, origin))
+
+
+def announced_seconds(audio: bytes, parts: Sequence[Part], max_seconds: float) -> float:
+    """How much sound all files among the bytes announce, counted without decoding any; stops when it is too much, by raising."""
+    seconds = 0.0
+    for part in parts:
+        own = part.of(audio)
+        try:
+            with media.open_container(own) as container:
+                stream = _chosen(own, media.tracks(container), max_seconds)
+                axis = _axis(own, part.length, container, stream, max_seconds)
+                seconds += max(axis.needed or 0.0, media.survey(own, stream.index, max_seconds).sound)
+        except Rejected as refusal:
+            if refusal.code == ErrorCode.AUDIO_TOO_LONG:
+                raise
+    return seconds
+
+
+def _nothing(audio: bytes, tally: Tally, declared: float | None) -> Rejected:
+    """Why no sample came out: nothing in it, nothing left of it, or never audio at all."""
+    if tally.out_of_memory:
+        raise MemoryError  # perhaps this process is to blame and not the file: a fresh one will tell
+    if not headers.looks_like_audio(audio):  # FFmpeg takes any long random bytes for MP3
+        return Rejected(ErrorCode.UNSUPPORTED_MEDIA, "the bytes are in no audio format that is known")
+    if tally.bad_packets or declared or len(audio) > HEADERS_ONLY:
+        return Rejected(
+            ErrorCode.AUDIO_UNREADABLE, "no sound could be decoded from the file", bad_packets=tally.bad_packets
+        )
+    return Rejected(ErrorCode.AUDIO_EMPTY, "the file holds not a single sample")
+
+
+def _lacks(length: Length, container: str, declared: float | None, came: float) -> bool:
+    """Whether sound is missing that the file had: its structure tells, or else its length does."""
+    if length is Length.CUT or (container == "ogg" and length is not Length.WHOLE):
+        return True
+    if length is Length.WHOLE or declared is None:
+        return length is Length.EARLY
+    return declared - came > (EXACT_SLACK if container == "flac" else PACKET_SLACK)
+
+
+def info(heard: Sequence[Heard], tally: Tally, *, lost: bool) -> dict[str, Any]:
+    """The fields of `sttd.schemas.reply.AudioInfo`, of all files that were heard; the first one stands for their kind."""
+    first, declared = heard[0], [one.declared for one in heard if one.declared is not None]
+    return {
+        "duration": tally.samples / OUT_RATE,
+        "declared_duration": round(sum(declared), 3) if len(declared) == len(heard) else None,
+        "format": first.container,
+        "codec": first.codec,
+        "sample_rate": tally.sample_rate,
+        "channels": tally.channels,
+        "truncated": lost or tally.bad_packets > 0 or any(one.lacks for one in heard),
+        "bad_packets": tally.bad_packets,
+        "track": first.track,
+        "tracks": first.tracks,
+        "gaps": round(tally.silence, 3),
+    }

@@ -1,0 +1,45 @@
+"""One file among the bytes, and what its own lengths say.
+
+Imports the standard library only; pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+MOST_STEPS: Final = 400_000
+"""Chunks, boxes or elements that are gone through, an hour in fragments of 20 ms: twenty MiB of empty ones would take seconds."""
+
+
+class Length(Enum):
+    """What a container's lengths prove about its sound."""
+
+    WHOLE = auto()
+    """All that was announced is there, whatever durations say."""
+    CUT = auto()
+    """Sound was announced, or begun, that is not there."""
+    EARLY = auto()
+    """It ends early, but perhaps behind the last sound: then a duration tells."""
+    UNTOLD = auto()
+    """The length field was never filled in: nobody can know, and a duration made of it says nothing."""
+    ELSEWHERE = auto()
+    """Only a duration can tell, where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The bytes from `start` to `end`. `patch`: a length field, by its place, that says less than there is, and what it should say."""
+
+    start: int
+    end: int
+    length: Length
+    patch: tuple[int, bytes] | None = None
+
+    def of(self, audio: bytes) -> bytes:
+        """Its own bytes, mended; the very same object where it is all of them."""
+        if self.patch is None:
+            return audio[self.start : self.end]
+        at, value = self.patch
+        return b"".join((audio[self.start : at], value, audio[at + len(value) : self.end]))

@@ -1,0 +1,171 @@
+"""What a file's own lengths say: where it ends, what is missing, and what nobody has read, for files as their writers leave them."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from sttd.consumer.audio import structure
+from sttd.consumer.audio.structure import Length
+from tests.hostile import containers as c
+from tests.support import audio as files
+from tests.support import tracks
+
+PROVEN = {"aiff", "caf", "ogg-opus", "ogg-vorbis", "w64", "webm-opus", "matroska-aac"} | {
+    name for name in files.TAKEN if name.startswith("wav")
+}
+TAG = b"TAG" + b"title".ljust(125, b"\0")
+CLUSTER = b"\x1f\x43\xb6\x75"
+LOUD = bytes(range(1, 256)) * 300
+
+
+def length(audio: bytes) -> Length:
+    """What the first file among the bytes says of itself."""
+    return structure.of(audio).parts[0].length
+
+
+@pytest.mark.parametrize("name", files.TAKEN)
+def test_a_file_as_its_writer_left_it_is_one_file_and_whole(name: str) -> None:
+    """Where the container's lengths prove it, else where a duration must tell; nothing is unread, and the bytes are not copied."""
+    audio = files.encoded(name, 0.2)
+    found = structure.of(audio)
+    (part,) = found.parts
+    assert part.length is (Length.WHOLE if name in PROVEN else Length.ELSEWHERE)
+    assert part.of(audio) is audio
+    assert not found.unread
+
+
+@pytest.mark.parametrize("name", [name for name in files.TAKEN if name not in {"flac", "adts-aac"}])
+def test_two_files_joined_are_two(name: str) -> None:
+    """Bots join what they get; a demuxer stops behind the first, or stumbles over the head of the second."""
+    audio = files.encoded(name, 0.2)
+    found = structure.of(audio + audio)
+    assert [(part.start, part.end) for part in found.parts] == [(0, len(audio)), (len(audio), 2 * len(audio))]
+    assert not found.unread
+
+
+@pytest.mark.parametrize("name", sorted(PROVEN | {"m4a-aac", "3gp-amr"}))
+@pytest.mark.parametrize("behind", [b"\r\n", TAG, bytes(5000), b'{"a log": "line"}\n' * 100])
+def test_tags_padding_and_text_behind_a_file_are_no_sound(name: str, behind: bytes) -> None:
+    """They are neither read as sound nor told as a loss."""
+    audio = files.encoded(name, 0.2)
+    found = structure.of(audio + behind)
+    assert len(found.parts) == 1
+    assert found.parts[0].length in {Length.WHOLE, Length.ELSEWHERE}
+    assert found.parts[0].patch is None
+    assert not found.unread
+
+
+@pytest.mark.parametrize("name", ["ogg-opus", "webm-opus", "m4a-aac"])
+def test_other_bytes_behind_a_file_are_told_as_unread(name: str) -> None:
+    """They may have been sound; nothing will read them."""
+    assert structure.of(files.encoded(name, 0.2) + LOUD).unread
+
+
+@pytest.mark.parametrize("container", ["wav", "w64", "aiff", "caf"])
+@pytest.mark.parametrize("header", tracks.HEADERS)
+def test_a_size_that_was_never_filled_in_is_no_length(container: str, header: str) -> None:
+    """All that is there is sound, and nobody can know whether it is all that was."""
+    encoder = "pcm_s16be" if container == "aiff" else "pcm_s16le"
+    whole = files.encode(container, encoder, 16_000, "mono", tracks.signal(2, 16_000))
+    audio = tracks.unfinished(container, whole, header)
+    (part,) = structure.of(audio).parts
+    assert part.length is Length.UNTOLD
+    assert part.end == len(audio)
+
+
+@pytest.mark.parametrize(
+    ("announced", "expected"),
+    [
+        (8_000, Length.WHOLE),
+        (8_400, Length.WHOLE),
+        (32_000, Length.CUT),
+        (2**29, Length.CUT),
+        (2**29 + 1, Length.UNTOLD),
+        (2_000_000_000, Length.UNTOLD),
+        (2**32 - 1, Length.UNTOLD),
+        (0, Length.UNTOLD),
+    ],
+)
+def test_a_wav_with_less_sound_than_announced_is_cut_unless_no_note_is_that_long(
+    announced: int, expected: Length
+) -> None:
+    """Writers in a pipe leave 0, 4 GiB, 2,000,000,000; any smaller size beyond the file's end is a loss."""
+    assert length(files.wav(bytes(8_000), data_size=announced)) is expected
+
+
+def test_a_large_wav_keeps_its_size_in_a_chunk_of_its_own() -> None:
+    """RF64: the usual field is all ones, and that is no placeholder there."""
+    plain = files.wav(LOUD, data_size=2**32 - 1)
+    sizes = struct.pack("<4sIQQQI", b"ds64", 28, 0, len(LOUD), 0, 0)
+    audio = b"RF64" + plain[4:12] + sizes + plain[12:]
+    assert length(audio) is Length.WHOLE
+    assert length(audio[:-40_000]) is Length.CUT
+    assert length(audio + LOUD) is Length.UNTOLD
+
+
+def test_sound_in_a_second_chunk_is_left_to_the_demuxer() -> None:
+    """FFmpeg reads on by itself in a WAV with two `data` chunks."""
+    audio = files.wav(LOUD[:-1] + b"\0") + b"data" + struct.pack("<I", len(LOUD)) + LOUD
+    assert structure.of(audio).parts[0].end == len(audio)
+    assert length(audio) is Length.WHOLE
+
+
+def test_an_ogg_file_that_ends_inside_its_last_page_is_cut() -> None:
+    """FFmpeg drops the half page and takes the page before for the end."""
+    ogg = files.encoded("ogg-opus")
+    assert length(ogg[:-1]) is Length.CUT
+    assert length(ogg[: -len(files.ogg_pages(ogg)[-1]) + 20]) is Length.CUT
+
+
+def test_an_ogg_stream_that_begins_again_and_again_under_its_number_is_known() -> None:
+    """Hundreds of beginnings would only cost time."""
+    ogg = files.encoded("ogg-opus", 0.2)
+    assert not structure.is_restarting_ogg(ogg + ogg)
+    assert structure.is_restarting_ogg(ogg * 20)
+
+
+def test_each_link_of_an_ogg_chain_is_judged_alone() -> None:
+    """A chain is legal; one that ends early is cut in its last link."""
+    links = b"".join(c.opus_silence(1, serial=serial) for serial in (1, 2, 3))
+    assert [part.length for part in structure.of(links).parts] == [Length.WHOLE] * 3
+    assert [part.length for part in structure.of(links[:-1]).parts] == [Length.WHOLE, Length.WHOLE, Length.CUT]
+
+
+def stream(blocks: int, *, duration: bool = False) -> bytes:
+    """WebM as a browser records it: its outer sizes open, a cluster for each block."""
+    block = CLUSTER + b"\x01" + b"\xff" * 7 + c.number("E7", 0) + c.element("A3", b"\x81\0\0\x80" + bytes(100))
+    info = c.element("1549A966", c.element("4489", struct.pack(">d", 1000.0)) if duration else b"")
+    return (
+        c.element("1A45DFA3", c.element("4282", b"webm"))
+        + b"\x18\x53\x80\x67\x01"
+        + b"\xff" * 7
+        + info
+        + block * blocks
+    )
+
+
+def test_a_stream_of_webm_is_cut_where_it_ends_inside_a_block() -> None:
+    """Between two blocks nobody can know; inside one its own size tells."""
+    assert length(stream(3)) is Length.UNTOLD
+    assert length(stream(3)[:-10]) is Length.CUT
+    assert length(stream(3, duration=True)) is Length.ELSEWHERE
+    assert length(stream(3, duration=True)[:-10]) is Length.EARLY
+
+
+def test_damage_in_webm_is_found_where_elements_no_longer_follow_each_other() -> None:
+    """FFmpeg looks for the next cluster and says nothing: the hole in the times is not a pause of the speaker."""
+    audio = stream(6)
+    assert length(audio[:200] + LOUD[:700] + audio[200:]) is Length.CUT
+
+
+def test_a_webm_that_grew_behind_its_size_is_opened() -> None:
+    """A segment's size that was written at the first flush would end the file there."""
+    audio = files.encoded("webm-opus", 8)
+    at = audio.index(b"\x18\x53\x80\x67") + 4
+    second = audio.index(CLUSTER, audio.index(CLUSTER) + 1)
+    early = c.patched(audio, at, (1 << 56 | second - at - 8).to_bytes(8))
+    (part,) = structure.of(early).parts
+    assert part.patch == (at, b"\x01" + b"\xff" * 7)
+    assert part.end == len(audio)

@@ -173,7 +173,7 @@ async def test_a_file_that_takes_too_long_is_killed_twice_and_refused(make: Make
         await pool.decode(b"hang")
     assert caught.value.details == {"decoder": "timed_out", "tries": 2}
     assert losses == ["timed_out", "timed_out"]
-    assert "idle=1 busy=0" in repr(pool)
+    assert "idle=0 busy=0" in repr(pool)
 
 
 async def test_an_exception_in_the_child_is_answered_by_the_name_of_its_class_only(

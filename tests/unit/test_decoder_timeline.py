@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from sttd.consumer.audio.child.timeline import Timeline
+from sttd.consumer.audio.child.timeline import SoundTimeline
 
 MS = 0.001
 FRAME = 0.02
@@ -14,7 +14,7 @@ FRAME = 0.02
 
 def holes(clocks: Sequence[int | None], *, origin: float = 0.0, tick: float = MS) -> list[float]:
     """The silence before each frame of 20 ms whose clock says so many ticks."""
-    axis, position, found = Timeline(tick, origin), 0.0, list[float]()
+    axis, position, found = SoundTimeline(tick, origin), 0.0, list[float]()
     for clock in clocks:
         found.append(round(axis.hole_before(clock, FRAME, position), 3))
         position += found[-1] + FRAME

@@ -14,7 +14,7 @@ from sttd.consumer.audio.child import media, sound
 from sttd.consumer.audio.child.downmix import OUT_RATE, is_heard
 from sttd.consumer.audio.child.refusal import Longer, Rejected
 from sttd.consumer.audio.child.tally import Tally
-from sttd.consumer.audio.child.timeline import Timeline
+from sttd.consumer.audio.child.timeline import SoundTimeline
 from sttd.consumer.audio.structure import Length, Part
 from sttd.schemas.codes import ErrorCode
 
@@ -50,7 +50,7 @@ class _Axis:
     declared: float | None
     needed: float | None
     closed: float
-    timeline: Timeline
+    timeline: SoundTimeline
 
 
 def decode(audio: bytes, length: Length, tally: Tally, send: Send) -> Heard:
@@ -115,7 +115,7 @@ def _axis(audio: bytes, length: Length, container: Any, stream: Any, max_seconds
         needed = counted.end - origin if tick else counted.sound
         if needed > max_seconds:  # because of its holes: a clock that jumped
             tick, needed, closed = 0.0, counted.sound, needed - counted.sound
-    return _Axis(declared, needed, closed, Timeline(tick, origin))
+    return _Axis(declared, needed, closed, SoundTimeline(tick, origin))
 
 
 def announced_seconds(audio: bytes, parts: Sequence[Part], max_seconds: float) -> float:

@@ -13,7 +13,7 @@ import av
 from sttd.consumer.audio.child.downmix import OUT_RATE, Mixer, loses
 from sttd.consumer.audio.child.media import check_shape
 from sttd.consumer.audio.child.tally import Tally
-from sttd.consumer.audio.child.timeline import Timeline
+from sttd.consumer.audio.child.timeline import SoundTimeline
 
 GROUP: Final = 500_000
 """Samples that go through the mixer at a time, as in faster-whisper, so that both give the same PCM."""
@@ -54,7 +54,7 @@ def frames(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
         yield from decoded
 
 
-def groups(source: Iterator[Any], tally: Tally, axis: Timeline) -> Iterator[Group]:
+def groups(source: Iterator[Any], tally: Tally, axis: SoundTimeline) -> Iterator[Group]:
     """Frames joined to about `GROUP` samples of one shape, with the holes between them.
 
     `AudioFifo` looks at format and time base but not at the channel count: without the check here a file that goes from two

@@ -17,7 +17,7 @@ RESTART_SECONDS: Final = 1.0
 """A clock that goes back further than this has begun anew."""
 
 
-class Timeline:
+class SoundTimeline:
     """The time axis of one track."""
 
     def __init__(self, tick: float, origin: float) -> None:

@@ -54,7 +54,7 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class ChunkForm:
     """How one of these containers writes its chunks. `rate`: bytes of sound a second, told by the chunk `shape`."""
 
     magic: bytes
@@ -103,21 +103,21 @@ def _caf_rate(shape: bytes) -> float:
     return float(rate * packet_bytes / packet_frames) if packet_frames else 0.0
 
 
-def _wave(magic: bytes) -> Form:
-    return Form(magic, (b"WAVE",), 12, 4, struct.Struct("<I"), 0, 2, b"fmt ", _wav_rate, b"data")
+def _wave(magic: bytes) -> ChunkForm:
+    return ChunkForm(magic, (b"WAVE",), 12, 4, struct.Struct("<I"), 0, 2, b"fmt ", _wav_rate, b"data")
 
 
 FORMS: Final = (
     _wave(b"RIFF"),
     _wave(b"RF64"),
-    Form(b"riff\x2e\x91\xcf\x11", (), 40, 16, struct.Struct("<Q"), 24, 8, b"fmt ", _wav_rate, b"data"),
-    Form(b"FORM", (b"AIFF", b"AIFC"), 12, 4, struct.Struct(">I"), 0, 2, b"COMM", _aiff_rate, b"SSND"),
-    Form(b"caff", (), 8, 4, struct.Struct(">Q"), 0, 1, b"desc", _caf_rate, b"data"),
+    ChunkForm(b"riff\x2e\x91\xcf\x11", (), 40, 16, struct.Struct("<Q"), 24, 8, b"fmt ", _wav_rate, b"data"),
+    ChunkForm(b"FORM", (b"AIFF", b"AIFC"), 12, 4, struct.Struct(">I"), 0, 2, b"COMM", _aiff_rate, b"SSND"),
+    ChunkForm(b"caff", (), 8, 4, struct.Struct(">Q"), 0, 1, b"desc", _caf_rate, b"data"),
 )
 """WAV, WAV for large files, Wave64, AIFF, CAF."""
 
 
-def walk(form: Form, audio: bytes, start: int) -> Part:
+def walk(form: ChunkForm, audio: bytes, start: int) -> Part:
     """The chunks of the file that begins at `start`, up to the next file or to where they end."""
     at, rate, large = start + form.first, float(_USUAL_RATE), None
     for _ in range(_MOST_CHUNKS):
@@ -134,7 +134,7 @@ def walk(form: Form, audio: bytes, start: int) -> Part:
     return Part(start, len(audio), Length.ELSEWHERE)
 
 
-def _rate(form: Form, shape: bytes) -> float:
+def _rate(form: ChunkForm, shape: bytes) -> float:
     """Bytes of sound a second; the usual where the file says nothing sensible."""
     try:
         rate = form.rate(shape)
@@ -143,7 +143,7 @@ def _rate(form: Form, shape: bytes) -> float:
     return rate if 0 < rate < _HUGE else _USUAL_RATE
 
 
-def _sound(form: Form, audio: bytes, start: int, chunk: Chunk, rate: float) -> Part:
+def _sound(form: ChunkForm, audio: bytes, start: int, chunk: Chunk, rate: float) -> Part:
     """What the chunk with the sound says, held against the bytes that there are."""
     there, end = len(audio) - chunk.body, chunk.body + chunk.size
     if chunk.size > there:
@@ -161,7 +161,7 @@ def _sound(form: Form, audio: bytes, start: int, chunk: Chunk, rate: float) -> P
     return Part(start, len(audio), Length.UNTOLD, chunk.sized(there))
 
 
-def _behind_labels(form: Form, audio: bytes, start: int, first: int) -> int | None:
+def _behind_labels(form: ChunkForm, audio: bytes, start: int, first: int) -> int | None:
     """Where the chunks behind the sound end; None where what is there is no chunk."""
     at = first
     for _ in range(_MOST_CHUNKS):

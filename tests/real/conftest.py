@@ -1,0 +1,84 @@
+"""What the tests with the real `base` share: model, recordings and engines, each fetched and loaded once.
+
+Model and voices come into caches outside the clone, as `sttd model fetch base` and `python -m tools.voices` bring them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from sttd.consumer.engine import environment
+from sttd.consumer.engine.files import store
+from sttd.consumer.engine.model.encoder import Setting
+from sttd.consumer.engine.model.whisper import WhisperTranscriber
+from sttd.consumer.engine.opening import open_engine
+from sttd.consumer.engine.windows import LongAudio
+from tests.support.human import CORES, Note, usual
+from tools import voices
+from tools.voices import Utterance
+
+MODEL: Final = "base"
+EACH_SET: Final = 10
+
+
+@pytest.fixture(scope="session")
+def weights() -> Path:
+    """The directory of the real `base`, downloaded on the first run."""
+    environment.prepare()
+    return store.fetch(MODEL, None, lambda _: None)
+
+
+@pytest.fixture(scope="session")
+def recordings() -> dict[str, list[Utterance]]:
+    """Every spoken sentence of each set, fetched on the first run."""
+    directory = voices.fetch()
+    return {name: voices.utterances(directory, [name]) for name in voices.SETS}
+
+
+@pytest.fixture(scope="session")
+def notes(recordings: dict[str, list[Utterance]]) -> list[Note]:
+    """Thirty sentences: two Russian voices and an English one."""
+    return [note for found in recordings.values() for note in usual(found, EACH_SET)]
+
+
+@pytest.fixture(scope="session")
+def stock(weights: Path) -> Any:
+    """Stock faster-whisper in int8, every call on one core like ours."""
+    from faster_whisper import WhisperModel  # noqa: PLC0415 - reads its environment when it is imported
+
+    return WhisperModel(str(weights), device="cpu", compute_type="int8", cpu_threads=1, num_workers=CORES)
+
+
+@pytest.fixture(scope="session")
+def plain(weights: Path) -> Iterator[WhisperTranscriber]:
+    """Our engine with ctranslate2's encoder."""
+    yield from _opened("ctranslate2")
+
+
+@pytest.fixture(scope="session")
+def accelerated(weights: Path) -> Iterator[WhisperTranscriber]:
+    """Our engine with OpenVINO's encoder, in the arithmetic that it takes on this CPU. Fails where the comparison refuses it."""
+    yield from _opened("openvino")
+
+
+def _opened(encoder: Setting) -> Iterator[WhisperTranscriber]:
+    engine = asyncio.run(
+        open_engine(
+            model=MODEL,
+            cache=None,
+            device="cpu",
+            compute_type="int8",
+            encoder=encoder,
+            slots=CORES,
+            threads=CORES,
+            on_progress=lambda _: None,
+            long_audio=LongAudio(after_seconds=60, window_seconds=30, threads=CORES),
+        )
+    )
+    yield engine
+    assert asyncio.run(engine.close(60))

@@ -1,0 +1,48 @@
+"""A recorded sentence through a real RabbitMQ and the daemon with the real `base`, as a bot sends it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sttd.consumer.pcm import Pcm
+from tests.support import audio
+from tests.support.broker import Broker
+from tests.support.daemon import DaemonProcess
+from tests.support.human import Note
+from tests.support.rpc import Rpc
+from tests.support.sounds import RATE, hum
+from tools.word_errors import errors
+
+pytestmark = pytest.mark.timeout(1800)
+
+PATIENCE = 300.0
+MOST_ERRORS = 0.25
+
+
+def test_a_sentence_goes_in_and_its_words_come_out(
+    broker: Broker, tmp_path: Path, weights: Path, notes: list[Note]
+) -> None:
+    """Ogg/Opus as a messenger records it, options left to the daemon; a recording of hum beside it is `no_speech`."""
+    note = notes[-1]
+    daemon = DaemonProcess(
+        broker.amqp_url, tmp_path / "daemon.log", model="base", encoder="openvino", language=note.language
+    )
+    try:
+        daemon.start().wait_ready()
+        with Rpc(broker.amqp_url) as bot:
+            spoken = bot.ask(ogg(note.pcm), correlation_id="speech", seconds=PATIENCE).body
+            hummed = bot.ask(ogg(hum(4, -30)), correlation_id="hum", seconds=PATIENCE).body
+        assert spoken["status"] == "completed"
+        assert spoken["model"]["name"] == "base"
+        assert errors(note.said, spoken["text"], note.language).word_rate <= MOST_ERRORS
+        assert (hummed["text"], hummed["no_speech"]) == ("", True)
+        assert daemon.stop() == 0
+    finally:
+        daemon.close()
+
+
+def ogg(pcm: Pcm) -> bytes:
+    """The sound as a voice note."""
+    return audio.encode("ogg", "libopus", RATE, "mono", pcm)

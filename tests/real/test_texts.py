@@ -1,0 +1,105 @@
+"""Our texts beside stock faster-whisper's, on three dozen recorded sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from typing import Any, Final
+
+import pytest
+
+from sttd.consumer.engine.model.whisper import WhisperTranscriber
+from sttd.consumer.engine.transcriber import TEMPERATURE_LADDER, Transcription
+from tests.support.human import AT_ZERO, Note, errors_by_set, side_by_side, transcribed
+
+pytestmark = pytest.mark.timeout(1800)
+
+MARGIN: Final = 0.08
+
+MODES: Final[dict[str, dict[str, Any]]] = {
+    "defaults": {"temperatures": TEMPERATURE_LADDER},
+    "no voice detection": {"vad": False},
+    "greedy": {"beam_size": 1},
+    "language detected": {"language": "auto"},
+}
+"""Options that differ from the daemon's defaults at temperature 0."""
+
+DETECTED: Final = "language detected"
+
+
+def has_vad(place: int) -> bool:
+    """Every second recording passes voice detection: one pass compares both ways."""
+    return place % 2 == 0
+
+
+@pytest.fixture(scope="module")
+def stock_texts(stock: Any, notes: list[Note]) -> list[str]:
+    """Stock faster-whisper's texts at temperature 0."""
+
+    def text(place: int) -> str:
+        note = notes[place]
+        segments, _ = stock.transcribe(
+            note.pcm,
+            language=note.language,
+            beam_size=5,
+            temperature=[0.0],
+            vad_filter=has_vad(place),
+            condition_on_previous_text=False,
+        )
+        return "".join(segment.text for segment in segments).strip()
+
+    return side_by_side(text, range(len(notes)))
+
+
+@pytest.fixture(scope="module")
+def heard(accelerated: WhisperTranscriber, notes: list[Note]) -> Callable[[str], list[Transcription]]:
+    """Our answers in one of `MODES`, to every second recording but for the defaults."""
+
+    @cache
+    def answers(mode: str) -> list[Transcription]:
+        return transcribed(
+            accelerated,
+            [
+                (note.pcm, replace(AT_ZERO, **({"language": note.language} | MODES[mode])))
+                for note in asked(notes, mode)
+            ],
+        )
+
+    return answers
+
+
+def asked(notes: list[Any], mode: str) -> list[Any]:
+    """What a mode is tried on."""
+    return notes if mode == "defaults" else notes[::2]
+
+
+def test_with_ctranslate2_encoding_every_text_is_stocks(
+    plain: WhisperTranscriber, stock_texts: list[str], notes: list[Note]
+) -> None:
+    """Same weights, same arithmetic, temperature 0: gate, threads and voice detection of ours change no letter."""
+    ours = transcribed(
+        plain,
+        [(note.pcm, replace(AT_ZERO, language=note.language, vad=has_vad(place))) for place, note in enumerate(notes)],
+    )
+    assert [answer.text for answer in ours] == stock_texts
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_no_mode_makes_more_errors_than_stock(
+    mode: str, heard: Callable[[str], list[Transcription]], stock_texts: list[str], notes: list[Note]
+) -> None:
+    """OpenVINO's encoder rounds otherwise than ctranslate2's int8, so texts differ here and there; errors must not grow, in no voice."""
+    tried = asked(notes, mode)
+    ours = errors_by_set(tried, [answer.text for answer in heard(mode)])
+    stocks = errors_by_set(tried, asked(stock_texts, mode))
+    worse = {
+        name: (ours[name], stocks[name]) for name in ours if ours[name].word_rate > stocks[name].word_rate + MARGIN
+    }
+    assert worse == {}
+
+
+def test_russian_and_english_are_told_apart(heard: Callable[[str], list[Transcription]], notes: list[Note]) -> None:
+    """A sentence is enough for `auto`, at telephone quality too."""
+    told = [answer.language for answer in heard(DETECTED)]
+    assert told == [note.language for note in asked(notes, DETECTED)]

@@ -1,0 +1,103 @@
+"""Human recordings as notes, and how an engine's text is compared with what was said.
+
+Imports tools.voices, tools.word_errors and the engine's seam; loads no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, TypeVar
+
+import numpy as np
+
+from sttd.consumer.engine.model.whisper import WhisperTranscriber
+from sttd.consumer.engine.transcriber import Job, JobOptions, Transcription
+from sttd.consumer.pcm import SAMPLE_RATE, Pcm
+from tools.voices import Utterance
+from tools.word_errors import Errors, errors, total
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+CORES: Final = 2
+USUAL_WORDS: Final = range(5, 12)
+"""Words in the script of a voice note of usual length: 2 to 8 s in these voices."""
+BREATH_SECONDS: Final = 0.4
+
+AT_ZERO: Final = JobOptions(
+    language="ru",
+    default_language="ru",
+    languages=None,
+    task="transcribe",
+    beam_size=5,
+    temperatures=(0.0,),
+    vad=True,
+    word_timestamps=False,
+    condition_on_previous_text=False,
+    initial_prompt=None,
+    hotwords=None,
+)
+"""The daemon's defaults without the higher temperatures, at which tokens are drawn from a generator without a seed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Note:
+    """What one person says: `said` is the script, `pcm` float32 mono at 16 kHz, shape (samples,)."""
+
+    name: str
+    set: str
+    language: str
+    said: str
+    pcm: Pcm
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return self.pcm.size / SAMPLE_RATE
+
+
+def usual(utterances: Sequence[Utterance], count: int) -> list[Note]:
+    """So many of usual length, evenly spread over the set."""
+    fit = [one for one in utterances if len(one.text.split()) in USUAL_WORDS]
+    return [_note([fit[place * len(fit) // count]]) for place in range(count)]
+
+
+def consecutive(utterances: Iterable[Utterance], first: int, seconds: float) -> Note:
+    """One note of at least so many seconds: sentence after sentence from number `first` on, with a breath between two."""
+    taken: list[Utterance] = []
+    rest = islice(utterances, first, None)
+    while _note(taken).seconds < seconds if taken else True:
+        taken.append(next(rest))
+    return _note(taken)
+
+
+def _note(sentences: Sequence[Utterance]) -> Note:
+    breath = np.zeros(int(BREATH_SECONDS * SAMPLE_RATE), np.float32)
+    pieces = [piece for one in sentences for piece in (breath, one.audio())][1:]
+    first = sentences[0]
+    said = " ".join(one.text for one in sentences)
+    return Note(first.name, first.set, first.language, said, np.concatenate(pieces))
+
+
+def side_by_side(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """The work's results for all items, in their order, computed on all cores."""
+    with ThreadPoolExecutor(CORES) as threads:
+        return list(threads.map(work, items))
+
+
+def transcribed(engine: WhisperTranscriber, jobs: Iterable[tuple[Pcm, JobOptions]]) -> list[Transcription]:
+    """What the engine makes of each sound."""
+    return side_by_side(lambda job: engine.transcribe_here(Job(*job)), jobs)
+
+
+def errors_by_set(notes: Sequence[Note], texts: Sequence[str]) -> dict[str, Errors]:
+    """Word and character errors of the texts, each set of recordings by itself."""
+    return {
+        name: total(
+            errors(note.said, text, note.language) for note, text in zip(notes, texts, strict=True) if note.set == name
+        )
+        for name in dict.fromkeys(note.set for note in notes)
+    }

@@ -12,7 +12,7 @@ ifdef BROKER
 export TEST_BROKER := $(BROKER)
 endif
 
-.PHONY: help setup demo run test test-slow test-unit test-cpus chaos hostile alerts browser upgrade image-rootfs image-check lint types contract check lock clean \
+.PHONY: help setup demo run test test-slow test-unit test-cpus test-real chaos hostile alerts browser upgrade image-rootfs image-check lint types contract check lock clean \
 	bench bench-quick bench-ladder bench-scenario bench-accuracy bench-setup bench-torch
 
 help: ## print this list
@@ -45,6 +45,10 @@ test-slow: test-programs ## those that take longer: whole environments, benchmar
 
 test-unit: setup ## the quick tests: no broker, no model
 	@$(PY) -m pytest tests/unit
+
+test-real: setup ## the real base over human voices: texts beside stock faster-whisper's, sounds without speech, long notes
+	@$(PY) -m tools.rabbitmq install
+	@$(PY) -m pytest --durations=10 tests/real
 
 test-cpus: setup ## the engine's tests at each level of CPU that this machine has
 	@$(PY) -m tools.cpus

@@ -83,10 +83,8 @@ async def test_files_without_their_end_are_told_where_anything_tells_it(
     wrong: list[str] = []
     for seed in range(amount("FAMILY")):
         truth = case(seed)
-        if (
-            truth.times > 1 or truth.track > 1
-        ):  # a cut may take all of the second file, or leave another track with sound
-            continue
+        if truth.times > 1 or truth.tracks > 1 or "first flush" in truth.name:
+            continue  # a cut may leave a whole first file, another track with sound, or just what the header said at first
         with await pool.decode(truth.audio) as decoded:
             whole = decoded.info.duration - decoded.info.gaps
         became = await outcome(pool, truth, cut(truth.audio, random.Random(seed)), whole)

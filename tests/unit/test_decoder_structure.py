@@ -169,3 +169,16 @@ def test_a_webm_that_grew_behind_its_size_is_opened() -> None:
     (part,) = structure.of(early).parts
     assert part.patch == (at, b"\x01" + b"\xff" * 7)
     assert part.end == len(audio)
+
+
+def test_a_stream_of_mp4_is_cut_where_it_ends_inside_a_fragment() -> None:
+    """Each fragment has an index of its own; FFmpeg leaves the last one out and says nothing."""
+    options = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "frag_duration": "500000"}
+    sound = [tracks.Track("mono", [tracks.Piece(0.0, tracks.signal(3, 16_000)[None])])]
+    audio = tracks.muxed("mp4", "aac", 16_000, sound, options=options)
+    end = audio.rindex(b"mfra") - 4
+    last = audio.rindex(b"moof") - 4
+    assert length(audio[:end]) is Length.ELSEWHERE
+    assert length(audio[:last]) is Length.ELSEWHERE
+    assert length(audio[: end - 20]) is Length.CUT
+    assert length(audio[: last + 20]) is Length.CUT

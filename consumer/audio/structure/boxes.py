@@ -12,6 +12,7 @@ from sttd.consumer.audio.structure.part import MOST_STEPS, Length, Part
 STARTS: Final = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 """What a file may begin with; those of today with `ftyp`."""
 _HEAD: Final = 8
+_SOUND: Final = (b"moof", b"mdat")
 
 
 def walk(audio: bytes, start: int) -> Part:
@@ -24,6 +25,9 @@ def walk(audio: bytes, start: int) -> Part:
         if size < _HEAD or not kind.isalnum() or (kind == b"ftyp" and b"moov" in kinds):
             break
         kinds.add(kind)
-        at = min(at + size, len(audio))
+        at += size
+        if at > len(audio):
+            is_cut = b"moof" in kinds and kind in _SOUND  # else the index tells what is missing
+            return Part(start, len(audio), Length.CUT if is_cut else Length.ELSEWHERE)
     is_one = kinds >= {b"moov", b"mdat"}
     return Part(start, at if is_one else len(audio), Length.ELSEWHERE)

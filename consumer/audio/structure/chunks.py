@@ -19,8 +19,8 @@ _LOST_SECONDS: Final = 0.25
 """The last block may be short; more than that is a loss."""
 _EXTRA_SECONDS: Final = 0.1
 """Less than that behind the sound is not worth reading."""
-_USUAL_RATE: Final = 32_000
-"""Bytes a second, where the file's own rate makes no sense: 16 bit at 16 kHz."""
+_USUAL_RATE: Final = 4_000
+"""Bytes a second, where the file's own rate makes no sense: ADPCM at 8 kHz, the least."""
 _UNTOLD: Final = (range(2**31 - 2**16, 2**31 + 1), range(2**32 - 2**16, 2**32), range(2**62, 2**64))
 """Writers that cannot seek back leave a size at 2 or 4 GiB, or beyond all measure."""
 _RATE_POWERS: Final = range(32)

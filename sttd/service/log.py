@@ -17,7 +17,7 @@ NOISY = {
     "aiormq": logging.CRITICAL,
     "aio_pika": logging.CRITICAL,
     "asyncio": logging.WARNING,
-    "uvicorn": logging.ERROR,
+    "uvicorn": logging.WARNING,
     "httpx": logging.WARNING,
     "httpcore": logging.WARNING,
     "opentelemetry": logging.ERROR,

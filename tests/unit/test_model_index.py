@@ -26,7 +26,7 @@ Reports = list[DownloadProgress]
 NO_NETWORK = """WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by 'NewConnectionError'
 ERROR: Could not find a version that satisfies the requirement made-one==1.0.0 (from versions: none)
 ERROR: No matching distribution found for made-one==1.0.0"""
-WITHDRAWN = """Looking in indexes: https://user:secret@packages.example/simple
+WITHDRAWN = """Looking in indexes: https://user:secret@packages.example/index
 ERROR: Could not find a version that satisfies the requirement made-one==1.0.0 (from versions: none)
 ERROR: No matching distribution found for made-one==1.0.0"""
 FULL = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"

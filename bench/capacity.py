@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import workload
-from sttd.commands.size_measure import LENGTHS, measure
+from sttd.commands.size.measure import LENGTHS, measure
 from sttd.consumer.settings import Settings
 from sttd.sizing.profile import WINDOW_SECONDS, Profile
 

@@ -1,6 +1,6 @@
 """The notes of the scaling runs, and which share of a note's work in the engine needs a slot.
 
-Imports the engine through sttd.commands.size_measure, PyAV and numpy; sends nothing anywhere.
+Imports the engine through sttd.commands.size.measure, PyAV and numpy; sends nothing anywhere.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 import av
 import numpy as np
 
-from sttd.commands.size_measure import job_options, open_engine_of
+from sttd.commands.size.measure import job_options, open_engine_of
 from sttd.consumer.engine.transcriber import Job
 from sttd.consumer.settings import Settings
 from sttd.samples import FOLDER

@@ -8,7 +8,14 @@ from typing import Annotated
 
 import typer
 
-from sttd.commands import bench, check, dead, demo, gateway, model, serve, size, topology, transcribe
+from sttd.commands import gateway, model, serve
+from sttd.commands.bench.command import bench
+from sttd.commands.check.command import check
+from sttd.commands.dead import command as dead
+from sttd.commands.demo.command import demo
+from sttd.commands.size.command import size
+from sttd.commands.topology import command as topology
+from sttd.commands.transcribe.command import transcribe
 
 HELP = """Voice notes in, text out, over RabbitMQ.
 
@@ -50,13 +57,13 @@ def build() -> typer.Typer:
     """The whole command line."""
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
     app.callback(help=HELP, epilog=EPILOG)(_root)
-    app.command()(demo.demo)
+    app.command()(demo)
     app.command()(serve.serve)
-    app.command()(transcribe.transcribe)
+    app.command()(transcribe)
     app.command()(gateway.gateway)
-    app.command()(check.check)
-    app.command()(bench.bench)
-    app.command()(size.size)
+    app.command()(check)
+    app.command()(bench)
+    app.command()(size)
     app.add_typer(model.build(), name="model")
     app.add_typer(topology.build(), name="topology")
     app.add_typer(dead.build(), name="dead")

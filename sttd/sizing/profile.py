@@ -1,6 +1,6 @@
 """What notes cost on a machine: a measured table, the line through it, and the file that keeps it.
 
-Imports pydantic and the sizing package; measures nothing itself (sttd/commands/size_measure.py does).
+Imports pydantic and the sizing package; measures nothing itself (sttd/commands/size/measure.py does).
 """
 
 from __future__ import annotations

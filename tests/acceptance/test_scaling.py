@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from sttd.commands.size_measure import measure
+from sttd.commands.size.measure import measure
 from sttd.consumer.settings import Settings
 from sttd.sizing import profile as profiles
 from tests.support.broker import Broker

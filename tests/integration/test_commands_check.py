@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from sttd.commands import check_host, extras, main
-from sttd.commands.check_line import ok
+from sttd.commands import extras, main
+from sttd.commands.check import host as check_host
+from sttd.commands.check.line import ok
 from sttd.commands.exit_codes import Exit
 from tests.support.broker import Broker
 

@@ -13,7 +13,8 @@ import pika
 import pytest
 from typer.testing import CliRunner
 
-from sttd.commands import dead_letters, main
+from sttd.commands import main
+from sttd.commands.dead import letters as dead_letters
 from sttd.commands.exit_codes import Exit
 from sttd.consumer.bus import topology
 from tests.support.amqp_raw import POISON_PROPERTIES, publish_raw

@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from sttd.commands import extras, main
 from sttd.commands.exit_codes import Exit
-from sttd.commands.transcribe_bars import Bars
-from sttd.commands.transcribe_output import FileOutcome, Format, targets, write
+from sttd.commands.transcribe.bars import Bars
+from sttd.commands.transcribe.output import FileOutcome, Format, targets, write
 from sttd.consumer.engine.files import hub
 from sttd.schemas.reply import AudioInfo, ModelInfo, Timings, Transcript
 from sttd.settings import ClientSettings

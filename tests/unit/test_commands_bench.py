@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from sttd.commands import bench_report, main
-from sttd.commands.bench_report import SideResult
+from sttd.commands import main
+from sttd.commands.bench import report as bench_report
+from sttd.commands.bench.report import SideResult
 from sttd.commands.exit_codes import Exit
 
 SAMPLE = Path(__file__).parents[2] / "sttd" / "samples" / "ru-taxi.ogg"

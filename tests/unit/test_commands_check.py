@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from sttd.commands import check_broker, check_host, check_settings
-from sttd.commands.check import verdict
-from sttd.commands.check_line import Line, Status, failed, ok, warning
+from sttd.commands.check import broker as check_broker
+from sttd.commands.check import host as check_host
+from sttd.commands.check import settings as check_settings
+from sttd.commands.check.command import verdict
+from sttd.commands.check.line import Line, Status, failed, ok, warning
 from sttd.commands.exit_codes import Exit
-from sttd.commands.topology_survey import QueueFinding, SurveyState
+from sttd.commands.topology.survey import QueueFinding, SurveyState
 from sttd.consumer.settings import Settings
 from sttd.settings import ClientSettings
 

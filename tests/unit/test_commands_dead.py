@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from sttd.commands import dead_copies, dead_report, main
-from sttd.commands.dead_copies import NotPossible
-from sttd.commands.dead_letters import Choice, Letter
+from sttd.commands import main
+from sttd.commands.dead import copies as dead_copies
+from sttd.commands.dead import report as dead_report
+from sttd.commands.dead.copies import NotPossible
+from sttd.commands.dead.letters import Choice, Letter
 from sttd.commands.exit_codes import Exit
 
 LANES = ("stt.requests", "stt.requests.bulk")

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from sttd import errors
-from sttd.commands.demo_report import SampleResult, complaint, counters, table, words
+from sttd.commands.demo.report import SampleResult, complaint, counters, table, words
 from sttd.samples import Sample, samples
 from sttd.schemas.reply import AudioInfo, ModelInfo, Timings, Transcript
 

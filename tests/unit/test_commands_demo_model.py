@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sttd.commands import demo_model
-from sttd.commands.demo_model import Chosen
+from sttd.commands.demo import choice as demo_model
+from sttd.commands.demo.choice import Chosen
 from sttd.consumer.engine.files import hub
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.models import demo_directory

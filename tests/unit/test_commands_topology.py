@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from sttd.commands import extras
-from sttd.commands.topology_survey import _difference
+from sttd.commands.topology.survey import _difference
 
 SENTENCE = "PRECONDITION_FAILED - inequivalent arg '{}' for queue 'stt.dead' in vhost 'v': {}"
 

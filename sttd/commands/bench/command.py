@@ -17,8 +17,8 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Final, Self
 import typer
 from rich.console import Console
 
-from sttd.commands import bench_report
-from sttd.commands.bench_report import SideResult
+from sttd.commands.bench import report
+from sttd.commands.bench.report import SideResult
 from sttd.commands.exit_codes import Exit
 from sttd.commands.extras import need_consumer
 from sttd.commands.terminal import leave, notes_bar, say
@@ -131,15 +131,15 @@ def _compare(asked: dict[str, Any], rounds: int, count: int) -> tuple[SideResult
 
 
 def _show(stock: SideResult, ours: SideResult, *, as_json: bool) -> None:
-    found = bench_report.differences(stock.texts, ours.texts)
+    found = report.differences(stock.texts, ours.texts)
     if as_json:
-        typer.echo(json.dumps(bench_report.as_json(stock, ours, found), ensure_ascii=False, indent=1))
+        typer.echo(json.dumps(report.as_json(stock, ours, found), ensure_ascii=False, indent=1))
         return
     console = Console(highlight=False)
-    console.print(bench_report.table(stock, ours))
+    console.print(report.table(stock, ours))
     for heard in (stock, ours):
         console.print(f"{heard.side}: {heard.engine} on {heard.device}, {heard.compute_type}", markup=False)
-    for line in bench_report.verdict(stock, found):
+    for line in report.verdict(stock, found):
         console.print(line, markup=False, soft_wrap=True)
 
 
@@ -155,7 +155,7 @@ class SideProcess:
         """Start and load. Raises `SideFailed`."""
         self._errors: IO[bytes] = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "sttd.commands.bench_side"],
+            [sys.executable, "-m", "sttd.commands.bench.side"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

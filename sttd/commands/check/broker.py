@@ -14,10 +14,10 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelClosed
 from pamqp.commands import Basic
 
-from sttd.commands.broker import LoginRefused, connected, server_version, words
-from sttd.commands.check_line import Line, failed, ok, warning
+from sttd.commands.check.line import Line, failed, ok, warning
+from sttd.commands.connection import LoginRefused, connected, server_version, words
 from sttd.commands.exit_codes import Exit
-from sttd.commands.topology_survey import QueueFinding, SurveyState, survey
+from sttd.commands.topology.survey import QueueFinding, SurveyState, survey
 from sttd.errors import BrokerUnavailable
 from sttd.schemas import names
 from sttd.settings import ClientSettings

@@ -12,12 +12,13 @@ from typing import Annotated
 
 import typer
 
-from sttd.commands import check_broker, check_host, check_settings, extras
-from sttd.commands.broker import client_settings
-from sttd.commands.check_line import Line, Status, failed
+from sttd.commands import extras
+from sttd.commands.check import broker, host, settings
+from sttd.commands.check.line import Line, Status, failed
+from sttd.commands.connection import client_settings
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import leave, tell
-from sttd.commands.topology import daemon_settings
+from sttd.commands.topology.command import daemon_settings
 
 
 def check(json: Annotated[bool, typer.Option("--json", help="A JSON list instead of lines.")] = False) -> None:
@@ -45,14 +46,14 @@ async def _gather(show: Callable[[Line], None]) -> list[Line]:
 
 
 async def _lines() -> AsyncIterator[Line]:
-    settings = daemon_settings()
-    yield check_settings.look()
-    async for line in check_broker.look(settings, client_settings()):
+    daemon = daemon_settings()
+    yield settings.look()
+    async for line in broker.look(daemon, client_settings()):
         yield line
     if missing := extras.missing():
         yield failed("libraries", f"{', '.join(missing)} missing", 'pip install "sttd[consumer]"')
         return
-    async for line in check_host.look(settings):
+    async for line in host.look(daemon):
         yield line
 
 

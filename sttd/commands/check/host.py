@@ -13,7 +13,7 @@ import socket
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final
 
-from sttd.commands.check_line import Line, failed, ok, warning
+from sttd.commands.check.line import Line, failed, ok, warning
 from sttd.samples import samples
 
 if TYPE_CHECKING:

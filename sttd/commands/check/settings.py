@@ -12,7 +12,7 @@ from typing import Final
 
 from pydantic_settings import DotEnvSettingsSource
 
-from sttd.commands.check_line import Line, ok, warning
+from sttd.commands.check.line import Line, ok, warning
 from sttd.settings import ClientSettings
 
 PREFIX: Final = "STTD_"

@@ -15,10 +15,10 @@ import typer
 from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
-from sttd.commands import dead_report
-from sttd.commands.broker import client_settings, connected
-from sttd.commands.dead_letters import Choice, DeadQueue, Kind, Letter, broken, opened
-from sttd.commands.dead_work import Deed, Drop, lanes_of, requeueing, work
+from sttd.commands.connection import client_settings, connected
+from sttd.commands.dead import report
+from sttd.commands.dead.letters import Choice, DeadQueue, Kind, Letter, broken, opened
+from sttd.commands.dead.work import Deed, Drop, lanes_of, requeueing, work
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import leave, say
 from sttd.errors import BrokerUnavailable
@@ -150,12 +150,12 @@ async def _queue(settings: ClientSettings, kind: Kind) -> AsyncIterator[DeadQueu
 async def _list(kind: Kind, limit: int, *, json: bool) -> Exit:
     settings = client_settings()
     async with _queue(settings, kind) as queue:
-        letters = dead_report.in_order([held.letter async for held in queue.walk(limit)])
+        letters = report.in_order([held.letter async for held in queue.walk(limit)])
         total = queue.total
     if json:
-        typer.echo(dead_report.as_json([dead_report.summary(letter, lanes_of(settings)) for letter in letters]))
+        typer.echo(report.as_json([report.summary(letter, lanes_of(settings)) for letter in letters]))
         return Exit.OK
-    for line in dead_report.table(kind, letters, lanes_of(settings)) if letters else ():
+    for line in report.table(kind, letters, lanes_of(settings)) if letters else ():
         typer.echo(line)
     say(f"{len(letters)} of {total} in {kind}" + ("; --limit shows more" if total > len(letters) else ""))
     return Exit.OK
@@ -164,19 +164,19 @@ async def _list(kind: Kind, limit: int, *, json: bool) -> Exit:
 async def _show(kind: Kind, name: str, save: Path | None, *, json: bool) -> Exit:
     settings = client_settings()
     async with _queue(settings, kind) as queue:
-        letters = dead_report.in_order([held.letter async for held in queue.walk()])
+        letters = report.in_order([held.letter async for held in queue.walk()])
     found = _found(letters, name)
     if not found:
         raise leave(
             Exit.FAILED,
-            f"nothing in {kind} is called {dead_report.harmless(name)}; `sttd dead list --queue {kind}` shows what is there",
+            f"nothing in {kind} is called {report.harmless(name)}; `sttd dead list --queue {kind}` shows what is there",
         )
     if save is not None:
         await _save(settings, kind, found, save)
     if json:
-        typer.echo(dead_report.as_json([dead_report.everything(letter) for letter in found]))
+        typer.echo(report.as_json([report.everything(letter) for letter in found]))
         return Exit.OK
-    typer.echo("\n\n".join("\n".join(dead_report.description(letter)) for letter in found))
+    typer.echo("\n\n".join("\n".join(report.description(letter)) for letter in found))
     return Exit.OK
 
 

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from aio_pika import DeliveryMode, Message
 
-from sttd.commands.dead_letters import Letter
+from sttd.commands.dead.letters import Letter
 from sttd.schemas import names
 
 DEADLINE_HEADER: Final = f"{names.OPTION_PREFIX}deadline"

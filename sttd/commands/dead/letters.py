@@ -16,7 +16,7 @@ from typing import Any, Final
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelNotFoundEntity
 
-from sttd.commands.broker import words
+from sttd.commands.connection import words
 from sttd.errors import BrokerUnavailable
 from sttd.schemas import names
 

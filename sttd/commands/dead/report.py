@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sttd.commands.dead_letters import Kind, Letter
+from sttd.commands.dead.letters import Kind, Letter
 
 LONGEST: Final = 40
 """Characters of an id in a table; `show` and --json tell all of it."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sttd.commands.demo_report import BUNDLED
+from sttd.commands.demo.report import BUNDLED
 from sttd.commands.model import brought
 from sttd.commands.terminal import say
 

@@ -17,10 +17,10 @@ from rich.console import Console
 
 from sttd import errors
 from sttd.client import Client
-from sttd.commands.demo_broker import corner, reachable
-from sttd.commands.demo_daemon import DaemonEnded, DemoDaemon
-from sttd.commands.demo_model import Chosen, choose
-from sttd.commands.demo_report import BUNDLED, SampleResult, complaint, counters, table
+from sttd.commands.demo.choice import Chosen, choose
+from sttd.commands.demo.daemon import DaemonEnded, DemoDaemon
+from sttd.commands.demo.queues import corner, reachable
+from sttd.commands.demo.report import BUNDLED, SampleResult, complaint, counters, table
 from sttd.commands.exit_codes import Exit
 from sttd.commands.extras import need_consumer
 from sttd.commands.model import daemon_settings

@@ -11,7 +11,7 @@ from secrets import token_hex
 
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
-from sttd.commands.broker import connected
+from sttd.commands.connection import connected
 from sttd.commands.terminal import say
 from sttd.errors import BrokerUnavailable
 from sttd.settings import ClientSettings

@@ -15,7 +15,7 @@ import typer
 
 from sttd.commands.exit_codes import Exit
 from sttd.commands.extras import need_consumer
-from sttd.commands.size_report import Asked, as_json, show
+from sttd.commands.size.report import Asked, as_json, show
 from sttd.commands.terminal import leave, say, stderr
 from sttd.sizing import profile as profiles
 from sttd.sizing.autoscaler import Autoscaler
@@ -138,7 +138,7 @@ def _measured(save: Path | None) -> Profile:
     need_consumer()
     import structlog  # noqa: PLC0415 - the base install has no daemon
 
-    from sttd.commands.size_measure import measure  # noqa: PLC0415 - with it comes what only this option needs
+    from sttd.commands.size.measure import measure  # noqa: PLC0415 - with it comes what only this option needs
     from sttd.consumer import settings  # noqa: PLC0415 - the base install has no daemon
     from sttd.consumer.errors import SettingsError, StartupError  # noqa: PLC0415 - the same
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 import typer
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
-from sttd.commands.broker import client_settings, connected, words
+from sttd.commands.connection import client_settings, connected, words
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import leave, say, tell
-from sttd.commands.topology_survey import GOOD, QueueFinding, SurveyState, survey
+from sttd.commands.topology.survey import GOOD, QueueFinding, SurveyState, survey
 from sttd.errors import BrokerUnavailable
 
 if TYPE_CHECKING:

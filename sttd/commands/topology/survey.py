@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelClosed, ChannelNotFoundEntity, ChannelPreconditionFailed
 
-from sttd.commands.broker import words
+from sttd.commands.connection import words
 from sttd.errands import refused
 
 if TYPE_CHECKING:

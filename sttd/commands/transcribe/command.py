@@ -19,8 +19,8 @@ from sttd import errors
 from sttd.client import Client
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import leave, say
-from sttd.commands.transcribe_bars import Bars
-from sttd.commands.transcribe_output import DOCUMENTS, STDIN, FileOutcome, Format, targets, write
+from sttd.commands.transcribe.bars import Bars
+from sttd.commands.transcribe.output import DOCUMENTS, STDIN, FileOutcome, Format, targets, write
 from sttd.schemas.options import TranscriptionOptions
 from sttd.schemas.reply import Progress
 

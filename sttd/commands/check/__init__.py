@@ -1,0 +1,1 @@
+"""`sttd check`: what is wrong with this host, these settings and this broker."""

@@ -1,0 +1,1 @@
+"""`sttd dead list|show|requeue|drop`: what could not be answered."""

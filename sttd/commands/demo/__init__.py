@@ -1,0 +1,1 @@
+"""`sttd demo`: a daemon, the sample notes and their texts."""

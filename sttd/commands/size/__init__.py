@@ -1,0 +1,1 @@
+"""`sttd size`: consumers and cores for a day of notes."""

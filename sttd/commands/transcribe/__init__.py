@@ -1,0 +1,1 @@
+"""`sttd transcribe`: files to the daemon, texts back."""

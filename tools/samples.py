@@ -1,7 +1,6 @@
 """Makes the sample voice notes of sttd/samples: `python -m tools.samples`. As root it installs the Debian packages that it needs.
 
-Imports the standard library and tools. The same versions of the programs give the same bytes. Which model reads what was
-measured: see sttd/samples/README.md.
+The same versions of the programs give the same bytes. Which model reads what: sttd/samples/README.md.
 """
 
 from __future__ import annotations
@@ -28,6 +27,8 @@ NEEDED: Final = {
 }
 """A program or a directory, and the Debian package that brings it."""
 
+LONG_FILE: Final = "ru-long.ogg"
+DAMAGED_FILE: Final = "damaged.ogg"
 LONG_PAUSE: Final = 1.2
 """Seconds between the sentences of the long note."""
 
@@ -168,11 +169,11 @@ def main() -> int:
     if lacking := need():
         sys.stderr.write(f"these Debian packages are missing: {', '.join(lacking)}\n")
         return 1
-    made = notes()
-    for entry, audio in made:
-        (FOLDER / entry.file).write_bytes(audio)
-    manifest = json.dumps([asdict(entry) for entry, _ in made], ensure_ascii=False, indent=2)
-    (FOLDER / "manifest.json").write_text(manifest + "\n", encoding="utf-8")
+    spoken = {one.file: opus(("-i", "-"), given=wav(one), filters=margins(one.voice)) for one in SPOKEN}
+    made = spoken | {LONG_FILE: long_note()} | sounds() | {DAMAGED_FILE: damaged(spoken[SPOKEN[0].file])}
+    for file, audio in made.items():
+        (FOLDER / file).write_bytes(audio)
+    (FOLDER / "manifest.json").write_text(manifest(), encoding="utf-8")
     return 0
 
 
@@ -187,22 +188,31 @@ def here(place: str) -> bool:
     return Path(place).exists() if place.startswith("/") else shutil.which(place) is not None
 
 
-def notes() -> list[tuple[Note, bytes]]:
-    """Every sample with its entry in the manifest."""
-    made = [
-        (_entry(one), opus(("-i", "-"), given=wav(one.text, one.voice), filters=margins(one.voice))) for one in SPOKEN
-    ]
+def manifest() -> str:
+    """The text of manifest.json: an entry for each sample, in the order of the demo's table."""
+    return json.dumps([asdict(entry) for entry in entries()], ensure_ascii=False, indent=2) + "\n"
+
+
+def entries() -> list[Note]:
+    """What the manifest says of each sample. Makes no audio."""
     how = f"{MSU.name}, {LONG_PAUSE} s between sentences; Opus 16 kbit/s"
     title = "A minute and a half, many sentences"
-    made.append((Note("ru-long.ogg", title, "ru", "text", plain(" ".join(LONG)), LONG_KEYS, "", how), long_note()))
-    silence = opus(("-f", "lavfi", "-i", "anullsrc=r=48000:cl=mono"), filters="atrim=0:3")
-    made.append((_wordless("silence.ogg", "Silence", "no_speech", "ffmpeg anullsrc, 3 s"), silence))
-    noise = opus(("-f", "lavfi", "-i", "anoisesrc=r=48000:c=pink:a=0.05:s=7"), filters="atrim=0:4")
-    how = "ffmpeg anoisesrc (pink, amplitude 0.05, seed 7), 4 s"
-    made.append((_wordless("noise.ogg", "Noise", "no_speech", how), noise))
-    how = "ru-groceries.ogg, all bits after its header pages turned over"
-    made.append((_wordless("damaged.ogg", "A damaged file", "audio_unreadable", how), damaged(made[0][1])))
-    return made
+    noise = "ffmpeg anoisesrc (pink, amplitude 0.05, seed 7), 4 s"
+    damage = f"{SPOKEN[0].file}, all bits after its header pages turned over"
+    return [
+        *map(_entry, SPOKEN),
+        Note(LONG_FILE, title, "ru", "text", plain(" ".join(LONG)), LONG_KEYS, "", how),
+        _wordless("silence.ogg", "Silence", "no_speech", "ffmpeg anullsrc, 3 s"),
+        _wordless("noise.ogg", "Noise", "no_speech", noise),
+        _wordless(DAMAGED_FILE, "A damaged file", "audio_unreadable", damage),
+    ]
+
+
+def sounds() -> dict[str, bytes]:
+    """Silence and noise."""
+    silence = ("-f", "lavfi", "-i", "anullsrc=r=48000:cl=mono")
+    noise = ("-f", "lavfi", "-i", "anoisesrc=r=48000:c=pink:a=0.05:s=7")
+    return {"silence.ogg": opus(silence, filters="atrim=0:3"), "noise.ogg": opus(noise, filters="atrim=0:4")}
 
 
 def _entry(one: Spoken) -> Note:
@@ -219,9 +229,9 @@ def plain(text: str) -> str:
     return text.replace("+", "")
 
 
-def wav(text: str, voice: Voice) -> bytes:
+def wav(one: Spoken) -> bytes:
     """One sentence."""
-    return run(*voice.command, given=text.encode())
+    return run(*one.voice.command, given=one.text.encode())
 
 
 def margins(voice: Voice) -> str:
@@ -232,7 +242,7 @@ def margins(voice: Voice) -> str:
 def long_note() -> bytes:
     """All sentences of `LONG`, `LONG_PAUSE` seconds apart."""
     pause = bytes(int(LONG_PAUSE * RATE) * 2)
-    raw = pause.join(run(*DECODE, given=wav(text, MSU)) for text in LONG)
+    raw = pause.join(run(*DECODE, given=run(*MSU.command, given=text.encode())) for text in LONG)
     return opus(("-f", "s16le", "-ar", str(RATE), "-ac", "1", "-i", "-"), given=raw, bitrate="16k")
 
 

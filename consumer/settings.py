@@ -192,9 +192,10 @@ class Settings(BaseSettings):
     @field_validator("language")
     @classmethod
     def _known_language(cls, value: str) -> str:
-        if value != languages.AUTO and value not in languages.CODES:
-            raise ValueError("must be a Whisper language code or `auto`")
-        return value
+        try:
+            return languages.code_or_auto(value)
+        except ValueError:
+            raise ValueError("must be a Whisper language code, a tag that begins with one, or `auto`") from None
 
     @field_validator("s3_endpoint")
     @classmethod

@@ -23,7 +23,7 @@ _ANSWERS: Final = ("transcript", "failure", "progress")
 
 _REQUEST_PROPERTIES: Final = {
     "content_type": "`application/json` for the JSON form; anything else, or nothing: the body is the audio file.",
-    "content_encoding": "Absent, `identity` or `utf-8`; anything else is refused.",
+    "content_encoding": "Absent, `identity`, `binary`, `8bit`, `7bit`, `utf-8` or `ascii`; anything else is refused.",
     "correlation_id": "Any string; copied into the reply. Without one `message_id` takes its place.",
     "reply_to": f"Queue to answer to; without one `{names.REPLIES}`. `{names.DIRECT_REPLY_TO}` works.",
     "message_id": "Names the request in logs, replies and cancels; send one that is unique.",
@@ -195,7 +195,7 @@ def _option_headers() -> Json:
         header_name(option): {"description": field.description, "type": ["string", "boolean", "number", "array"]}
         for option, field in TranscriptionOptions.model_fields.items()
     }
-    pattern = f"^(?!{names.OPTION_PREFIX})"  # an unknown stt-* is refused, any other header is ignored
+    pattern = "^(?![Ss][Tt][Tt][-_])"  # an unknown stt-* is refused, any other header is ignored
     return {
         "type": "object",
         "properties": described,

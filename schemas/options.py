@@ -18,17 +18,6 @@ DEADLINE_AHEAD: Final = timedelta(hours=24)
 """A deadline further away than this is a mistake in units more often than a wish."""
 
 
-def _language(value: str) -> str:
-    code = value.strip().lower()
-    if code not in languages.CODES:
-        raise ValueError(f"{value!r} is not a Whisper language code")
-    return code
-
-
-def _language_or_auto(value: str) -> str:
-    return languages.AUTO if value.strip().lower() == languages.AUTO else _language(value)
-
-
 def _moment(value: object) -> object:
     """RFC 3339 text (with an offset) or epoch milliseconds -> an aware datetime."""
     if isinstance(value, datetime):
@@ -56,7 +45,8 @@ def _not_far_ahead(value: datetime, info: ValidationInfo) -> datetime:
     return value
 
 
-LanguageCode = Annotated[str, AfterValidator(_language)]
+Language = Annotated[str, AfterValidator(languages.code_or_auto)]
+LanguageCode = Annotated[str, AfterValidator(languages.code)]
 Prompt = Annotated[str, Field(max_length=1000)]
 
 
@@ -65,9 +55,10 @@ class TranscriptionOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, strict=True)
 
-    language: Annotated[str, AfterValidator(_language_or_auto)] | None = Field(
+    language: Language | None = Field(
         default=None,
-        description="Spoken language: a Whisper code, or `auto` to detect it. Default: the daemon's setting (`ru`).",
+        description="Spoken language: a Whisper code, or a tag that begins with one (`ru-RU`), or `auto` to detect it. "
+        "Default: the daemon's setting (`ru`).",
         examples=["ru", "auto"],
     )
     languages: Annotated[tuple[LanguageCode, ...], Field(min_length=1, max_length=20)] | None = Field(
@@ -137,15 +128,35 @@ def _number(text: str, kind: type[int | float]) -> int | float | str:
         return text
 
 
+class OptionGivenTwice(ValueError):
+    """Two spellings of one header have different values. `field`: the header's documented name."""
+
+    def __init__(self, field: str, spellings: tuple[str, str]) -> None:
+        """Say which two, never their values."""
+        super().__init__(f"given twice with different values, as {spellings[0]} and as {spellings[1]}")
+        self.field = field
+
+
+def option_of(header: str) -> str | None:
+    """The option that a header carries: `stt-*` in any case, also with `_` for `-`. An unknown one is its own name; None: no option."""
+    plain = header.lower().replace("_", "-")
+    return _BY_HEADER.get(plain, header) if plain.startswith(OPTION_PREFIX) else None
+
+
 def from_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """Collect the options of a raw body from its `stt-*` headers, ready for validation.
+    """Collect the options of a raw body from its `stt-*` headers, ready for validation. Raises `OptionGivenTwice`.
 
     An unknown `stt-*` header keeps its own name, so that the model refuses it by that name.
     """
-    found = {name: value for name, value in headers.items() if name.startswith(OPTION_PREFIX)}
-    return {
-        _BY_HEADER.get(name, name): _from_header(_BY_HEADER.get(name, name), value) for name, value in found.items()
-    }
+    found: dict[str, Any] = {}
+    spelt: dict[str, str] = {}
+    for name in filter(option_of, headers):
+        option = option_of(name) or name
+        value = _from_header(option, headers[name])
+        if option in found and found[option] != value:
+            raise OptionGivenTwice(header_name(option), (spelt[option], name))
+        found[option], spelt[option] = value, name
+    return found
 
 
 def to_headers(options: TranscriptionOptions) -> dict[str, str]:

@@ -5,8 +5,6 @@ Imports pydantic and schemas only; pure: the clock and the limits are passed in.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,16 +12,16 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from sttd.schemas import options, reference
+from sttd.schemas import base64_text, options, reference
 from sttd.schemas.codes import ErrorCode
-from sttd.schemas.names import OPTION_PREFIX
 from sttd.schemas.options import TranscriptionOptions
 from sttd.schemas.problems import problems
 from sttd.schemas.reference import AudioRef, Reference
 
 JSON_TYPE: Final = "application/json"
 LONGEST_WORDS: Final = 200  # characters of one problem: an option's name, or a language, may be megabytes long
-PLAIN_ENCODINGS: Final = frozenset({"", "identity", "utf-8"})
+PLAIN_ENCODINGS: Final = frozenset({"", "identity", "utf-8", "utf8", "ascii", "us-ascii", "binary", "8bit", "7bit"})
+"""What clients call bytes or text that nothing was done to: kombu says `binary`, mail says `8bit`."""
 
 
 class ContractError(Exception):
@@ -35,15 +33,6 @@ class ContractError(Exception):
         self.code = code
         self.message = message
         self.details = dict(details or {})
-
-
-def _base64(value: object) -> object:
-    if not isinstance(value, str):
-        raise ValueError("audio is base64 text")
-    try:
-        return base64.b64decode("".join(value.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError("audio is not base64") from None
 
 
 def _exactly_one(schema: dict[str, Any]) -> None:
@@ -60,8 +49,11 @@ class JsonRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, json_schema_extra=_exactly_one)
 
-    audio: Annotated[bytes, BeforeValidator(_base64, json_schema_input_type=str)] = Field(
-        default=b"", description="The audio file's bytes in base64.", json_schema_extra={"contentEncoding": "base64"}
+    audio: Annotated[bytes, BeforeValidator(base64_text.decoded, json_schema_input_type=str)] = Field(
+        default=b"",
+        description="The audio file's bytes in base64: the standard alphabet or the one for URLs, with or without padding, line breaks "
+        "and `data:audio/ogg;base64,` in front.",
+        json_schema_extra={"contentEncoding": "base64"},
     )
     audio_ref: AudioRef | None = Field(
         default=None,
@@ -104,7 +96,8 @@ def parse(properties: Properties, body: bytes, *, now: datetime) -> Request:
     encoding = (properties.content_encoding or "").strip().lower()
     if encoding not in PLAIN_ENCODINGS:
         raise ContractError(
-            ErrorCode.BAD_REQUEST, "content_encoding must be absent, identity or utf-8: nothing is ever decompressed"
+            ErrorCode.BAD_REQUEST,
+            "content_encoding must be absent, or one of identity, binary, 8bit, 7bit, utf-8, ascii: nothing is ever decompressed",
         )
     if not body:
         raise ContractError(ErrorCode.AUDIO_EMPTY, "the message body is empty")
@@ -119,7 +112,7 @@ def _is_json(properties: Properties) -> bool:
 
 
 def _parse_json(properties: Properties, body: bytes, now: datetime) -> Request:
-    named = sorted(name for name in properties.headers if name.startswith(OPTION_PREFIX))
+    named = sorted(filter(options.option_of, properties.headers))
     if named:
         raise ContractError(
             ErrorCode.BAD_REQUEST, "options of a JSON body go into its `options`, not into headers", {"headers": named}
@@ -127,7 +120,7 @@ def _parse_json(properties: Properties, body: bytes, now: datetime) -> Request:
     try:
         parsed = JsonRequest.model_validate_json(body, context={"now": now})
     except ValidationError as error:
-        raise _refusal(error) from None
+        raise _refusal(problems(error)) from None
     return Request(parsed.audio if parsed.audio_ref is None else _reference(parsed.audio_ref), parsed.options)
 
 
@@ -141,16 +134,17 @@ def _reference(given: AudioRef) -> Reference:
 def _parse_raw(properties: Properties, body: bytes, now: datetime) -> Request:
     try:
         parsed = TranscriptionOptions.model_validate(options.from_headers(properties.headers), context={"now": now})
+    except options.OptionGivenTwice as error:
+        raise _refusal([(error.field, str(error))]) from None
     except ValidationError as error:
-        raise _refusal(error) from None
+        raise _refusal(problems(error)) from None
     return Request(body, parsed)
 
 
-def _refusal(error: ValidationError) -> ContractError:
+def _refusal(wrong: list[tuple[str, str]]) -> ContractError:
     """Say what is wrong and where, without the input: it may hold speech or secrets."""
     found = [
-        {"field": field[:LONGEST_WORDS] or "body", "problem": problem[:LONGEST_WORDS]}
-        for field, problem in problems(error)
+        {"field": field[:LONGEST_WORDS] or "body", "problem": problem[:LONGEST_WORDS]} for field, problem in wrong
     ][:10]
     first = found[0]
     return ContractError(ErrorCode.BAD_REQUEST, f"{first['field']}: {first['problem']}"[:500], {"problems": found})

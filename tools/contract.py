@@ -118,7 +118,8 @@ def _languages() -> str:
     codes = ", ".join(f"`{code}`" for code in sorted(languages.CODES))
     return (
         f"{GENERATED}# Languages\n\n"
-        f"What `language` and `languages` may say, in any case of letters; `language` may also be `{languages.AUTO}`.\n"
+        f"What `language` and `languages` may say, in any case of letters, with or without a region (`ru-RU`, `ru_RU`: only the "
+        f"first part counts); `language` may also be `{languages.AUTO}`.\n"
         f"A model may know fewer of them well.\n\n{codes}\n"
     )
 

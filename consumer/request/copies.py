@@ -14,6 +14,7 @@ from sttd.consumer.bus.seam import Outgoing
 from sttd.consumer.request.delivery import Delivery
 from sttd.schemas import names
 from sttd.schemas.codes import DeadReason, ErrorCode
+from sttd.schemas.options import option_of
 from sttd.schemas.reply import TYPE_OF, Failure, FailureDetail, Progress, Transcript
 
 LONGEST_TEXT = 4096  # of an option header on a copy; the contract allows 1,000 characters
@@ -103,11 +104,7 @@ def _copy(delivery: Delivery, *, exchange: str, routing_key: str, marks: dict[st
 
 def _options(delivery: Delivery) -> dict[str, Any]:
     """The caller's option headers, as far as they are values that an option could have."""
-    found = {
-        name: value
-        for name, value in delivery.incoming.properties.headers.items()
-        if name.startswith(names.OPTION_PREFIX)
-    }
+    found = {name: value for name, value in delivery.incoming.properties.headers.items() if option_of(name)}
     carried = {name: _carried(value) for name, value in found.items()}
     return {name: value for name, value in carried.items() if value is not None}
 

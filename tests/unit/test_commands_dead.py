@@ -143,6 +143,7 @@ def test_a_fresh_copy_has_no_past_and_nothing_that_rabbitmq_acts_on() -> None:
         "stt-beam-size": 3,
         "stt-temperature": 0.5,
         "stt-vad": False,
+        "STT_Task": "translate",
         "stt-languages": ["ru", "en"],
         "stt-odd": {"a": 1},
     }
@@ -151,6 +152,7 @@ def test_a_fresh_copy_has_no_past_and_nothing_that_rabbitmq_acts_on() -> None:
         "stt-beam-size": "3",
         "stt-temperature": "0.5",
         "stt-vad": False,
+        "STT_Task": "translate",
         "stt-languages": "ru,en",
     }
     assert (fresh.message.expiration, fresh.message.user_id, fresh.message.priority) == (None, None, 0)

@@ -127,6 +127,7 @@ def test_a_copy_of_an_unnamed_request_says_that_its_id_is_made_up() -> None:
         ("stt-beam-size", 3),
         ("stt-vad", False),
         ("stt-word-timestamps", "true"),
+        ("STT_Word_Timestamps", "true"),
         ("stt-deadline", 1_795_348_800_000),
         ("stt-deadline", NOW + timedelta(hours=1)),
         ("stt-initial-prompt", "Купил"),

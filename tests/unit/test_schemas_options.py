@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sttd.schemas import languages
-from sttd.schemas.options import TranscriptionOptions, from_headers, header_name, to_headers
+from sttd.schemas.options import OptionGivenTwice, TranscriptionOptions, from_headers, header_name, to_headers
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -95,7 +96,7 @@ def test_nothing_said_is_every_default() -> None:
 @pytest.mark.parametrize(
     ("option", "good"),
     [
-        ("language", ["ru", "auto", "yue", " RU ", "Auto"]),
+        ("language", ["ru", "auto", "yue", " RU ", "Auto", "ru-RU"]),
         ("languages", [["ru"], ("ru", "en"), ["ru"] * 20]),
         ("task", ["transcribe", "translate"]),
         ("initial_prompt", ["", "x" * 1000]),
@@ -117,7 +118,25 @@ def test_values_inside_the_bounds_are_taken(option: str, good: list[Any]) -> Non
 @pytest.mark.parametrize(
     ("option", "bad"),
     [
-        ("language", ["", "russian", "xx", "ru,en", 7, ["ru"], True]),
+        (
+            "language",
+            [
+                "",
+                "russian",
+                "xx",
+                "ru,en",
+                "ru-",
+                "-RU",
+                "ru RU",
+                "ru-RU,ru;q=0.9",
+                "xx-RU",
+                "rus-RU",
+                "auto-RU",
+                7,
+                ["ru"],
+                True,
+            ],
+        ),
         ("languages", [[], ["ru"] * 21, ["auto"], ["ru", "xx"], "ru", [1], 7]),
         ("task", ["", "summarize", "TRANSCRIBE", 1]),
         ("initial_prompt", ["x" * 1001, 5, ["a"]]),
@@ -222,7 +241,7 @@ def test_unknown_option_headers_keep_their_name_and_other_headers_are_left_alone
             "sttd-attempt": 2,
             "x-death": [],
             "traceparent": "00-1",
-            "STT-LANGUAGE": "ru",
+            "x-stt-language": "en",
         }
     )
 
@@ -231,10 +250,52 @@ def test_unknown_option_headers_keep_their_name_and_other_headers_are_left_alone
         TranscriptionOptions.model_validate(found)
 
 
-def test_an_option_cannot_be_smuggled_in_under_its_field_name() -> None:
-    """`stt-word_timestamps` is not the documented header: it is unknown, not a second spelling."""
-    with pytest.raises(ValidationError, match="stt-word_timestamps"):
-        TranscriptionOptions.model_validate(from_headers({"stt-word_timestamps": "true"}))
+@pytest.mark.parametrize("option", TranscriptionOptions.model_fields)
+@pytest.mark.parametrize(
+    "spell", [str.upper, str.title, lambda name: name.replace("-", "_"), lambda name: name.replace("-", "_").upper()]
+)
+def test_a_header_is_its_option_in_any_case_and_with_underscores(option: str, spell: Callable[[str], str]) -> None:
+    """HTTP libraries write `STT-Language`, languages whose identifiers have no hyphen write `stt_language`."""
+    assert set(from_headers({spell(header_name(option)): "x"})) == {option}
+
+
+def test_a_misspelt_header_is_refused_in_every_spelling() -> None:
+    """`STT_Langauge` means to be an option: passed over, its caller would believe that it works."""
+    for name in ("stt-langauge", "STT-Langauge", "stt_langauge"):
+        with pytest.raises(ValidationError, match=name):
+            TranscriptionOptions.model_validate(from_headers({name: "ru"}))
+
+
+def test_two_spellings_of_a_header_must_agree() -> None:
+    """One value, however often; of two different ones neither is the obvious."""
+    assert from_headers({"stt-beam-size": "3", "STT_BEAM_SIZE": 3}) == {"beam_size": 3}
+    with pytest.raises(OptionGivenTwice, match="as stt-language and as STT_Language") as caught:
+        from_headers({"stt-language": "ru", "STT_Language": "en"})
+    assert caught.value.field == "stt-language"
+
+
+@pytest.mark.parametrize(
+    ("tag", "code"),
+    [
+        ("ru-RU", "ru"),
+        ("ru_RU", "ru"),
+        ("RU", "ru"),
+        ("en-US", "en"),
+        ("zh-Hans-CN", "zh"),
+        ("ru_RU.UTF-8", "ru"),
+        ("sr@latin", "sr"),
+        ("en-u-ca-gregory", "en"),
+        ("nb-NO", "no"),
+        ("iw-IL", "he"),
+        ("in", "id"),
+        ("fil-PH", "tl"),
+        ("yue-Hant-HK", "yue"),
+    ],
+)
+def test_a_language_tag_is_its_primary_subtag(tag: str, code: str) -> None:
+    """Phones and browsers name regions, scripts and old codes; Whisper knows the language only."""
+    assert (read(language=tag).language, read(languages=[tag]).languages) == (code, (code,))
+    assert read_headers(language=tag).language == code
 
 
 @given(
@@ -245,7 +306,7 @@ def test_an_option_cannot_be_smuggled_in_under_its_field_name() -> None:
 )
 def test_no_header_makes_reading_fail_in_another_way(headers: dict[str, Any]) -> None:
     """Whatever a stranger sends is options or a refusal, never a crash."""
-    with contextlib.suppress(ValidationError):
+    with contextlib.suppress(ValidationError, OptionGivenTwice):
         TranscriptionOptions.model_validate(from_headers(headers), context={"now": NOW})
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
+from textwrap import wrap
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -74,6 +77,57 @@ def test_base64_may_be_broken_into_lines() -> None:
     assert read(JSON, as_json({"audio": wrapped})).audio == AUDIO * 20
 
 
+DENSE = bytes(range(256))
+"""Its base64 has both letters that the alphabets differ in."""
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "for URLs": lambda text: text.replace("+", "-").replace("/", "_"),
+    "unpadded": lambda text: text.rstrip("="),
+    "in lines": lambda text: "\r\n".join(wrap(text, 76)) + "\r\n",
+    "in lines that are indented": lambda text: "\n  ".join(wrap(text, 40)),
+    "data URL": lambda text: f"data:audio/ogg;base64,{text}",
+    "data URL with parameters": lambda text: f"DATA:audio/ogg;codecs=opus;BASE64,{text}",
+    "data URL without a type": lambda text: f"data:;base64,{text}",
+    "data URL with percents": lambda text: f"data:audio/ogg;base64,{quote(text, safe='')}",
+    "all at once": lambda text: "data:audio/ogg;base64," + "\n".join(wrap(text.rstrip("=").replace("+", "-"), 60)),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("length", [256, 255, 254])
+def test_base64_is_taken_as_programs_write_it(spelling: str, length: int) -> None:
+    """Browsers give data: URLs, JavaScript's and Go's raw encoders no padding, tokens the alphabet for URLs: each means one thing."""
+    text = SPELLINGS[spelling](base64.b64encode(DENSE[:length]).decode())
+
+    assert read(JSON, as_json({"audio": text})).audio == DENSE[:length]
+
+
+@pytest.mark.parametrize(
+    ("audio", "told"),
+    [
+        (None, "null was given"),
+        ({"type": "Buffer", "data": [79, 103]}, "an object was given"),
+        ([79, 103], "an array was given"),
+        (7, "a number was given"),
+        ("data:audio/ogg,OggS", "a data: URL without `;base64`"),
+        (str(base64.b64encode(AUDIO)), "the text of a Python bytes object"),
+        ("T2dnU", "cut off"),
+        ("T2dnU===", "cut off"),
+        ("T2 dnUwA", "spaces"),
+        ("T2dnUw==T2dnUw==", "not base64"),
+        ("https://bot.example/note.ogg", "not base64"),
+        ("data:audio/ogg;base64,%zz", "not base64"),
+    ],
+)
+def test_base64_that_cannot_be_read_is_refused_with_what_is_expected(audio: Any, told: str) -> None:
+    """`audio is not base64` helps nobody who believes that it is."""
+    message = refused(JSON, as_json({"audio": audio})).message
+
+    assert told in message
+    assert "the audio file's bytes in base64 are expected" in message
+
+
 def test_raw_options_come_from_headers() -> None:
     """The usual form: bytes in the body, options beside it."""
     request = read(
@@ -83,16 +137,37 @@ def test_raw_options_come_from_headers() -> None:
     assert (request.options.language, request.options.beam_size) == ("en", 3)
 
 
-@pytest.mark.parametrize("encoding", ["", "identity", "utf-8", "UTF-8", " Identity "])
+@pytest.mark.parametrize(
+    "encoding", ["", "identity", "utf-8", "UTF-8", " Identity ", "utf8", "binary", "8bit", "7BIT", "us-ascii"]
+)
 def test_encodings_that_mean_none_are_taken(encoding: str) -> None:
-    """Some clients always name one."""
+    """Some clients always name one: kombu `binary`, mail `8bit`. The JSON form may have one too."""
+    body = as_json({"audio": base64.b64encode(AUDIO).decode()})
+
     assert read(Properties(content_encoding=encoding), AUDIO).audio == AUDIO
+    assert read(Properties(content_type="application/json", content_encoding=encoding), body).audio == AUDIO
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "base64", "utf-16"])
 def test_nothing_is_ever_decompressed(encoding: str) -> None:
-    """A kilobyte that unpacks to gigabytes is refused by its label."""
-    assert refused(Properties(content_encoding=encoding), AUDIO).code is ErrorCode.BAD_REQUEST
+    """A kilobyte that unpacks to gigabytes is refused by its label, and the refusal lists the labels that are taken."""
+    error = refused(Properties(content_encoding=encoding), AUDIO)
+
+    assert error.code is ErrorCode.BAD_REQUEST
+    assert "binary" in error.message
+
+
+def test_options_in_headers_of_any_spelling_count() -> None:
+    """As the option beside raw bytes; refused beside a JSON body, which has options of its own; refused where two differ."""
+    body = as_json({"audio": base64.b64encode(AUDIO).decode()})
+    assert read(Properties(headers={"STT_Language": "en-US"}), AUDIO).options.language == "en"
+    assert (
+        "STT_Language"
+        in refused(Properties(content_type="application/json", headers={"STT_Language": "en"}), body).details["headers"]
+    )
+    error = refused(Properties(headers={"STT_Language": "en", "stt-language": "ru"}), AUDIO)
+    assert error.message == "stt-language: given twice with different values, as STT_Language and as stt-language"
+    assert error.details["problems"][0]["field"] == "stt-language"
 
 
 @pytest.mark.parametrize(
@@ -111,7 +186,8 @@ def test_nothing_is_ever_decompressed(encoding: str) -> None:
         (JSON, as_json({"audio": 7}), ErrorCode.BAD_REQUEST),
         (JSON, as_json({"audio": None}), ErrorCode.BAD_REQUEST),
         (JSON, as_json({"audio": "not base64!"}), ErrorCode.BAD_REQUEST),
-        (JSON, as_json({"audio": "T2dnUw"}), ErrorCode.BAD_REQUEST),
+        (JSON, as_json({"audio": "T2dnU"}), ErrorCode.BAD_REQUEST),
+        (JSON, as_json({"audio": "data:audio/ogg;base64,"}), ErrorCode.AUDIO_EMPTY),
         (JSON, as_json({"audio": "T2dn\u00e9w=="}), ErrorCode.BAD_REQUEST),
         (JSON, as_json({"audio": "T2dnUw==", "url": "http://localhost/"}), ErrorCode.BAD_REQUEST),
         (JSON, as_json({"audio": "T2dnUw==", "options": {"langauge": "ru"}}), ErrorCode.BAD_REQUEST),

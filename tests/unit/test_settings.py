@@ -37,10 +37,11 @@ def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch)
     """STTD_<NAME>, empty counting as absent (compose writes empty ones)."""
     monkeypatch.setenv("STTD_SLOTS", "3")
     monkeypatch.setenv("STTD_PREFETCH", "")
+    monkeypatch.setenv("STTD_LANGUAGE", "ru_RU.UTF-8")
 
     loaded = settings.load()
 
-    assert (loaded.effective_slots, loaded.effective_prefetch) == (3, 12)
+    assert (loaded.effective_slots, loaded.effective_prefetch, loaded.language) == (3, 12, "ru")
 
 
 def test_settings_are_frozen() -> None:

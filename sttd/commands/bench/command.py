@@ -109,9 +109,12 @@ def _settings() -> Settings:
 def _known(language: str) -> str:
     from sttd.schemas import languages  # noqa: PLC0415 - beside the others
 
-    if language != languages.AUTO and language not in languages.CODES:
-        raise leave(Exit.USAGE, f"{language!r} is neither a Whisper language code (ru, en, de ...) nor `auto`")
-    return language
+    try:
+        return languages.code_or_auto(language)
+    except ValueError:
+        raise leave(
+            Exit.USAGE, f"{language!r} is neither a Whisper language code (ru, en, de ...) nor `auto`"
+        ) from None
 
 
 def _compare(asked: dict[str, Any], rounds: int, count: int) -> tuple[SideResult, SideResult]:

@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 from uuid import uuid4
 
 from aio_pika import DeliveryMode, Message
 
 from sttd.commands.dead.letters import Letter
 from sttd.schemas import names
-
-DEADLINE_HEADER: Final = f"{names.OPTION_PREFIX}deadline"
+from sttd.schemas.options import option_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ def _message(
 
 
 def _options(letter: Letter) -> dict[str, Any]:
-    options = {name: _writable(value) for name, value in letter.headers.items() if name.startswith(names.OPTION_PREFIX)}
+    options = {name: _writable(value) for name, value in letter.headers.items() if option_of(name)}
     if letter.headers.get(names.UNNAMED_HEADER) is True or letter.message_id is None:
         options[names.UNNAMED_HEADER] = True  # the library always writes a message id; this one is not the caller's
     return {name: value for name, value in options.items() if value is not None}
@@ -112,7 +111,7 @@ def _doubts(letter: Letter, target: str | None, *, replaced: bool) -> list[str]:
         )
     if letter.reason == "bad_reply_to" and not replaced:
         doubts.append(f"it will be refused again for its reply_to {target!r}: give --reply-to QUEUE")
-    deadline = _moment(letter.headers.get(DEADLINE_HEADER))
+    deadline = next((_moment(value) for name, value in letter.headers.items() if option_of(name) == "deadline"), None)
     if deadline is not None and deadline <= datetime.now(UTC):
         doubts.append(f"its deadline passed at {deadline:%Y-%m-%d %H:%M:%S} UTC: it will be answered `expired`")
     return doubts

@@ -25,13 +25,14 @@ def main() -> int:
         return int(error.exit_code)
     environment.prepare()
     log.configure(loaded.log_format, loaded.log_level)
-    from sttd.consumer.app import serve  # noqa: PLC0415 - numpy, ctranslate2 and onnxruntime take a second that a wrong setting need not wait for
+    # Here, because numpy, ctranslate2 and onnxruntime load for a second: a wrong setting need not wait for that.
+    from sttd.consumer.app import serve  # noqa: PLC0415 - see above
 
     with asyncio.Runner() as runner:
         code = runner.run(serve(loaded))
         logging.shutdown()
         sys.stdout.flush()
-        # Interpreter exit would wait for native thread pools, which can deadlock (reliability row 73); all is closed by now.
+        # Interpreter exit would wait for native thread pools, which can deadlock. Everything is closed at this point.
         os._exit(code)
 
 

@@ -1,6 +1,6 @@
 """The composition root: builds every part once, starts them in order, watches them, drains, closes in reverse.
 
-The only module that constructs collaborators; nobody imports it but `__main__`.
+The only module that constructs collaborators; only `__main__` imports it.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ from sttd.consumer.tracing import choice as tracing
 from sttd.consumer.watched import PartEnded, cancelled, raise_if_ended
 from sttd.service.signals import on_stop
 
-ENGINE_SECONDS = 3.0  # s that threads in the middle of a window get to notice that the daemon closes
-CLOSE_SECONDS = 10.0  # s for closing everything after the drain; what hangs longer is left to the end of the process
+ENGINE_SECONDS = 3.0  # s that threads in the middle of a window have to stop
+CLOSE_SECONDS = 10.0  # s for closing everything after the drain; what takes longer ends with the process
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -153,7 +153,7 @@ class Daemon:
         )
 
     async def _follow_blocks(self, intake: AmqpIntake) -> None:
-        """Take no requests while the broker blocks our answers, until cancelled."""
+        """Pause the intake while the broker blocks our publishing, until cancelled."""
         while True:
             await self._reporter.blocked_changed.wait()
             self._reporter.blocked_changed.clear()
@@ -165,7 +165,7 @@ class Daemon:
 
     async def _drain(self) -> None:
         """Give back and finish, in an order that loses nothing."""
-        # 1. Readiness off, so that nobody counts on this worker any more.
+        # 1. Readiness off: no more traffic is sent to this worker.
         self._manager.stopping()
         self._health.set("accepting", False, "draining")
         if self._intake is None or self._worker is None:
@@ -226,7 +226,8 @@ class Daemon:
         self._parts.push_async_callback(engine.close, ENGINE_SECONDS)
         if not engine.knows(settings.language):
             raise SettingsError(
-                f"STTD_LANGUAGE={settings.language}: the model {settings.model} does not know it; choose another language or model"
+                f"STTD_LANGUAGE={settings.language}: the model {settings.model} does not know it; choose another "
+                "language or model"
             )
         self._metrics.model_loaded(engine.info, time.monotonic() - began)
         self._metrics.engine(engine, settings.effective_slots)

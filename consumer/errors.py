@@ -1,6 +1,6 @@
-"""Everything that can go wrong, by what it means: what the caller is told, and what the process exits with.
+"""Every error by its meaning: what the caller reads, and the exit code of the process.
 
-Imports schemas only. Third-party exceptions are translated into these at the seams; nobody else raises bare ones.
+Third-party exceptions are translated into these at the seams.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sttd.schemas.codes import ErrorCode
 
 
 class ExitCode(IntEnum):
-    """Exit codes of `sttd serve`; documented in docs/operations.md. 1 is worth a restart, 2 to 5 need a person first."""
+    """Exit codes of `sttd serve`; see docs/operations.md. 1 is worth a restart, 2 to 5 need a person first."""
 
     OK = 0  # drained: what was in hand is answered or back in the queue
     INTERNAL = 1  # a part of the daemon died; what was in hand is redelivered: restart
@@ -34,7 +34,7 @@ class SttdError(Exception):
 
 
 class StartupError(SttdError):
-    """The daemon cannot start until a person changes something; `message` says what."""
+    """The daemon cannot start until a person changes something; `message` names it."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
 
@@ -67,7 +67,7 @@ class RequestFailed(SttdError):
     """One request failed. `code` is what the caller reads; codes that are `retryable` are tried again first."""
 
     def __init__(self, code: ErrorCode, message: str, details: Mapping[str, Any] | None = None) -> None:
-        """Keep what the failure reply will say."""
+        """Keep the content of the failure reply."""
         super().__init__(message, details)
         self.code = code
 
@@ -85,7 +85,7 @@ class ModelFailed(RequestFailed):
 
 
 class JobStopped(SttdError):
-    """The transcription was told to stop between two windows; nobody waits for its result."""
+    """The transcription was stopped between two windows; its result is not wanted any more."""
 
 
 class BusError(SttdError):

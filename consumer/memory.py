@@ -1,6 +1,6 @@
-"""How much memory the daemon can come to need, from its settings: promise 7 as a sum whose parts can be printed.
+"""How much memory the daemon can come to need, from its settings: a sum whose parts can be printed.
 
-Imports consumer.settings and consumer.audio.limits; pure but for `resident_bytes`, which asks the kernel about this process.
+Pure but for `resident_bytes`, which asks the kernel about this process.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ BODY_COPIES: Final = 3
 REFERENCE_COPIES: Final = 2
 """An object as it is read, which may grow into twice its room, and as bytes for the decoder."""
 SOUND_BYTES: Final = 16_000 * (2 + 4 + 4)
-"""A second of sound: as it came from the child, as floats, and the parts of it in which somebody speaks."""
+"""A second of sound: as it came from the child, as floats, and the parts of it with speech."""
 FEATURE_BYTES: Final = 1_200_000
 """A second of sound on its way to the model. Measured: 1,027 kB for the spectrogram, 146 kB for voice detection."""
 CALL_MIB: Final = 192
-"""What one model call takes beside the weights: an estimate for models up to base, not measured; larger models take more."""
+"""What one model call takes beside the weights: an estimate for models up to base, not measured; larger models take
+more."""
 STATUS: Final = Path("/proc/self/status")
 MEMINFO: Final = Path("/proc/meminfo")
 CGROUP: Final = Path("/sys/fs/cgroup")
@@ -36,7 +37,10 @@ CGROUP_FILES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class MemoryBound:
-    """Bytes, at most, by what takes them. `loaded`: process and model when work begins; `decoders`: all children together."""
+    """Bytes, at most, by what takes them.
+
+    `loaded`: process and model when work begins; `decoders`: all children together.
+    """
 
     loaded: int
     bodies: int
@@ -81,7 +85,7 @@ def bound(settings: Settings, loaded_bytes: int) -> MemoryBound:
 
 
 def resident_bytes() -> int:
-    """What this process has in memory now; 0 where the system does not tell."""
+    """What this process has in memory now, in bytes; 0 where the system does not report it."""
     try:
         lines = STATUS.read_text(encoding="ascii").splitlines()
         return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1]) * 1024
@@ -90,7 +94,10 @@ def resident_bytes() -> int:
 
 
 def available_bytes() -> int | None:
-    """What may still be taken: the system's free memory, or less where a cgroup allows less; None where neither is known."""
+    """What may still be taken, in bytes: the system's free memory, or less where a cgroup allows less.
+
+    None where neither is known.
+    """
     rooms: list[Callable[[], int]] = [
         _system_room,
         *(functools.partial(_cgroup_room, *names) for names in CGROUP_FILES),

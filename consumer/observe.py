@@ -1,6 +1,6 @@
-"""Where facts about the daemon's own parts become metrics, health and log lines; nobody else does all three.
+"""Turns events of the daemon's parts into metrics, health and log lines; no other module does all three.
 
-Imports side_port and the bus seam; never changes what it observes.
+Never changes what it observes.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from sttd.consumer.side_port.health import DaemonHealth
 from sttd.consumer.side_port.history import EVERY, History
 from sttd.consumer.side_port.metrics import Metrics
 
-LAG_EVERY = 0.25  # s between two looks at the event loop's delay
+LAG_EVERY = 0.25  # s between two measurements of the event loop's delay
 
 log = structlog.get_logger(__name__)
 
 
 class BusReporter:
-    """Tells metrics, health and the log how the two connections are (the `BusObserver` of the daemon)."""
+    """Reports the state of the connections to metrics, health and the log (the `BusObserver` of the daemon)."""
 
     def __init__(self, metrics: Metrics, health: DaemonHealth, broker: str = "") -> None:
         """All connections begin as not up. `broker`: its address for people."""
@@ -61,7 +61,7 @@ class BusReporter:
             self._health.set("publisher", up and not self.is_blocked, reason or "the broker has blocked us")
 
     def blocked(self, role: str, blocked: bool) -> None:
-        """See `BusObserver.blocked`. Told every second, and only for a change is anything done."""
+        """See `BusObserver.blocked`. Called every second; only a change has an effect."""
         before = self.is_blocked
         self._blocked_roles = self._blocked_roles | {role} if blocked else self._blocked_roles - {role}
         if self.is_blocked == before:
@@ -85,7 +85,7 @@ class BusReporter:
 
 
 class DownloadReporter:
-    """Tells health and the log how far a model's download is."""
+    """Reports a model's download to health and the log."""
 
     def __init__(self, health: DaemonHealth, model: str) -> None:
         """`model`: as the settings name it."""
@@ -95,7 +95,7 @@ class DownloadReporter:
         self._source = ""
 
     def tell(self, progress: DownloadProgress) -> None:
-        """Hear from the download's thread: readiness says how far it is, the log says so at each whole tenth."""
+        """Take a report from the download's thread: readiness shows each, the log each whole tenth."""
         percent = 100 * progress.done // progress.total if progress.total else 0
         sentence = f"downloading {self._model}: {percent} % of {progress.total / 1e6:.0f} MB"
         self._health.set("model", False, sentence)
@@ -120,7 +120,7 @@ async def watch_history(history: History) -> None:
 
 
 async def watch_loop_lag(metrics: Metrics) -> None:
-    """Measure how late the event loop runs its timers, until cancelled: blocked for long, it would miss heartbeats."""
+    """Measure how late the event loop runs its timers, until cancelled: a blocked loop would miss heartbeats."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + LAG_EVERY

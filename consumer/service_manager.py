@@ -1,7 +1,7 @@
-"""Tells systemd how the daemon is: ready, stopping, alive. Silent where no service manager listens.
+"""Reports the daemon's state to systemd: ready, stopping, alive. Silent where no service manager listens.
 
-Imports the standard library only. The protocol is one datagram per word to the socket in NOTIFY_SOCKET, which is the
-service manager's and no setting of ours; never waits for an answer and never fails the daemon.
+The protocol is one datagram per message to the socket in NOTIFY_SOCKET, which is the service manager's and no setting
+of ours; never waits for an answer and never fails the daemon.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 FEEDS_PER_PERIOD: Final = 3
-"""Watchdog words per period: two may be lost or late before it counts."""
+"""Watchdog messages per period: two may be lost or late before it counts."""
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +24,11 @@ class ServiceManager:
     """The daemon's side of sd_notify(3). Safe to call from any thread."""
 
     def __init__(self, address: str | None, watchdog_seconds: float | None) -> None:
-        """`address`: the socket, with @ for one in the abstract namespace; `watchdog_seconds`: the longest silence, None for any."""
+        """Keep the arguments.
+
+        `address`: the socket, with @ for one in the abstract namespace; `watchdog_seconds`: the longest silence, None
+        for any.
+        """
         self._address = address.replace("@", "\0", 1) if address and address.startswith("@") else address
         self._watchdog_seconds = watchdog_seconds
         self._said_ready = False
@@ -32,19 +36,19 @@ class ServiceManager:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> ServiceManager:
-        """What systemd put there. A watchdog that is meant for another process is not ours to feed."""
+        """From systemd's environment. A watchdog that is meant for another process is not fed."""
         period, pid = environment.get("WATCHDOG_USEC", ""), environment.get("WATCHDOG_PID", "")
         ours = period.isdecimal() and int(period) > 0 and pid in {"", str(os.getpid())}
         return cls(environment.get("NOTIFY_SOCKET"), int(period) / 1e6 if ours else None)
 
     def health(self, ready: bool, status: str) -> None:
-        """Pass on one line for `systemctl status`, and, the first time that notes are served, that the start is over."""
+        """Pass on one line for `systemctl status`; when notes are first served, report that the start is over."""
         first = ready and not self._said_ready and not self._said_stopping
         self._said_ready = self._said_ready or first
         self._tell(f"READY=1\nSTATUS={status}" if first else f"STATUS={status}")
 
     def stopping(self) -> None:
-        """Say that the intake has ended and the drain begins."""
+        """Report that the intake has ended and the drain begins."""
         self._said_stopping = True
         self._tell("STOPPING=1\nSTATUS=draining")
 

@@ -1,6 +1,6 @@
 """Every setting of the daemon: name, default, bounds, one sentence each. Read once, at start, by the composition root.
 
-Imports pydantic-settings and consumer.errors; nobody else reads the environment.
+The only place of the daemon that reads the environment.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Settings(BaseSettings):
 
     amqp_url: SecretStr = Field(
         default=SecretStr("amqp://guest:guest@127.0.0.1:5672/"),
-        description="Where RabbitMQ is: amqp:// or amqps:// URL with user, password and vhost; of each node of a cluster, "
-        "separated by commas.",
+        description="Where RabbitMQ is: amqp:// or amqps:// URL with user, password and vhost; of each node of a "
+        "cluster, separated by commas.",
     )
     topology: Literal["declare", "check"] = Field(
         default="declare",
@@ -73,7 +73,8 @@ class Settings(BaseSettings):
 
     model: Annotated[str, Field(min_length=1)] = Field(
         default="base",
-        description="A size (`base`, `small`, `large-v3` ...), a Hub id, a directory, or `demo` (bundled; for trying out only).",
+        description="A size (`base`, `small`, `large-v3` ...), a Hub id, a directory, or `demo` (bundled; for trying "
+        "out only).",
     )
     model_cache: Path | None = Field(
         default=None, description="Directory for downloaded models. Default: the Hub library's own cache."
@@ -86,7 +87,8 @@ class Settings(BaseSettings):
     )
     encoder: Literal["auto", "ctranslate2", "openvino"] = Field(
         default="auto",
-        description="Who encodes on a CPU: `auto` is OpenVINO where a self-test finds it as exact and faster, else ctranslate2.",
+        description="Who encodes on a CPU: `auto` is OpenVINO where a self-test finds it as exact and faster, else "
+        "ctranslate2.",
     )
     encoder_context: Literal["full", "dynamic"] = Field(
         default="full",
@@ -106,7 +108,8 @@ class Settings(BaseSettings):
 
     long_audio: Literal["windows", "sequential"] = Field(
         default="windows",
-        description="How long audio is transcribed: in windows cut at silences, side by side, or in one go as faster-whisper does.",
+        description="How long audio is transcribed: in windows cut at silences, side by side, or in one go as "
+        "faster-whisper does.",
     )
     long_seconds: Annotated[float, Field(ge=30, le=36_000)] = Field(
         default=60, description="From how many seconds on audio counts as long and is cut into windows."
@@ -128,7 +131,8 @@ class Settings(BaseSettings):
     )
     s3_endpoint: str | None = Field(
         default=None,
-        description="Address of the object store that `audio_ref` may point into, as `https://host:port`. Default: references are refused.",
+        description="Address of the object store that `audio_ref` may point into, as `https://host:port`. Default: "
+        "references are refused.",
     )
     s3_region: Annotated[str, Field(pattern=r"^[a-zA-Z0-9-]+$")] = Field(
         default="us-east-1", description="The object store's region."
@@ -139,7 +143,8 @@ class Settings(BaseSettings):
     s3_secret_key: SecretStr | None = Field(default=None, description="The secret that belongs to the key id.")
     s3_buckets: str = Field(
         default="",
-        description="What references may name: buckets, or `bucket/prefix` for keys under that prefix, comma-separated.",
+        description="What references may name: buckets, or `bucket/prefix` for keys under that prefix, "
+        "comma-separated.",
     )
     s3_ca_file: Path | None = Field(
         default=None, description="Certificates to trust at the object store. Default: the system's."
@@ -158,7 +163,8 @@ class Settings(BaseSettings):
     )
     job_seconds: Annotated[float, Field(gt=0, le=1680)] = Field(
         default=1200,
-        description="Longest time from delivery to answer, in seconds; two minutes below RabbitMQ's consumer timeout at most.",
+        description="Longest time from delivery to answer, in seconds; two minutes below RabbitMQ's consumer timeout "
+        "at most.",
     )
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
         default=30,
@@ -170,8 +176,8 @@ class Settings(BaseSettings):
 
     check_requester: bool = Field(
         default=True,
-        description="Before the work and before the answer, ask the broker whether a requester on direct reply-to is still there: "
-        "a round trip each.",
+        description="Before the work and before the answer, ask the broker whether a requester on direct reply-to is "
+        "still there: a round trip each.",
     )
 
     side_host: str = Field(default="127.0.0.1", description="Address of metrics and health.")
@@ -222,7 +228,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _whole_store(self) -> Self:
-        """A half-configured store would refuse every reference, one by one, at night."""
+        """Without this a half-configured store would refuse every reference, one by one, at run time."""
         if self.s3_endpoint and not (self.s3_access_key and self.s3_secret_key and _entries(self.s3_buckets)):
             raise ValueError("STTD_S3_ENDPOINT needs STTD_S3_ACCESS_KEY, STTD_S3_SECRET_KEY and STTD_S3_BUCKETS")
         return self
@@ -244,7 +250,10 @@ class Settings(BaseSettings):
 
     @property
     def allowed_references(self) -> list[tuple[str, str]]:
-        """(bucket, prefix) of each entry; a prefix that is not empty ends with a slash, so that `a/b` does not allow `a/bc`."""
+        """(bucket, prefix) of each entry.
+
+        A prefix that is not empty ends with a slash, so that `a/b` does not allow `a/bc`.
+        """
         split = [entry.partition("/") for entry in _entries(self.s3_buckets)]
         return [(bucket, f"{prefix.removesuffix('/')}/" if prefix else "") for bucket, _, prefix in split]
 
@@ -255,7 +264,7 @@ class Settings(BaseSettings):
 
     @property
     def notes_in_hand(self) -> int:
-        """Deliveries at a time: interactive ones, a slot's worth of bulk, one suspect."""
+        """Deliveries at a time: interactive ones, a slot's share of bulk, one suspect."""
         return self.effective_prefetch + self.effective_slots + 1
 
     @property
@@ -270,10 +279,11 @@ class Settings(BaseSettings):
 
 
 def load() -> Settings:
-    """Read the settings; raises `SettingsError` with one line per wrong one, never with its value (it may be a secret).
+    """Read the settings.
 
-    What neither environment nor `.env` sets may be a file of the setting's name in the service manager's credentials
-    directory (systemd, compose, Kubernetes), so that the broker's password is in no environment.
+    Raises `SettingsError` with one line per wrong one, never with its value (it may be a secret). What neither
+    environment nor `.env` sets may be a file of the setting's name in the service manager's credentials directory
+    (systemd, compose, Kubernetes), so that the broker's password is in no environment.
     """
     directory = os.environ.get(CREDENTIALS)
     sources: dict[str, Any] = {"_secrets_dir": directory} if directory and Path(directory).is_dir() else {}

@@ -21,7 +21,7 @@ MOST_STEPS: Final = 400
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step by `time.monotonic`. `together`: how many notes' calls ran as one."""
+    """One step, by `time.monotonic`. `together`: how many notes' calls ran as one."""
 
     name: str
     began: float
@@ -44,7 +44,7 @@ class Timeline:
         )  # the windows of a long note run side by side, and a sum would lose one of two additions
 
     def add(self, name: str, began: float, ended: float, together: int = 1, *, failed: bool = False) -> None:
-        """Write down a step that is over. A `failed` one is kept for the trace, and is in no sum."""
+        """Record a step that is over. A `failed` one is kept for the trace, and is in no sum."""
         with self._lock:
             if not failed:
                 self._sums[name] += ended - began
@@ -53,7 +53,7 @@ class Timeline:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Write down the block as one step; as a failed one when it raises."""
+        """Record the block as one step; as a failed one when it raises."""
         began = time.monotonic()
         try:
             yield

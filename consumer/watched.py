@@ -1,7 +1,4 @@
-"""The long-lived tasks of the daemon: what it means when one of them ends.
-
-Imports consumer.errors; knows none of the parts.
-"""
+"""The long-lived tasks of the daemon: what it means when one of them ends."""
 
 from __future__ import annotations
 
@@ -12,10 +9,10 @@ from sttd.consumer.errors import StartupError
 
 
 class PartEnded(Exception):
-    """A watched task ended although nobody asked it to; `part` is its name."""
+    """A watched task ended although it was not cancelled; `part` is its name."""
 
     def __init__(self, part: str) -> None:
-        """Remember which."""
+        """Keep its name."""
         super().__init__(part)
         self.part = part
 

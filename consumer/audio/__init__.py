@@ -1,1 +1,1 @@
-"""Bytes of strangers in, PCM out: a pool of decoder children and the protocol spoken with them."""
+"""Untrusted bytes in, PCM out: a pool of decoder children and the protocol between them and the parent."""

@@ -1,6 +1,6 @@
 """Room for decoded sound: short notes pass, long ones wait in line until what is in memory leaves enough.
 
-Imports asyncio only; knows seconds, not bytes, and never how sound is decoded.
+Counts seconds, not bytes.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ def nothing_held() -> None:
 
 
 class Room:
-    """So many seconds of long audio in memory at a time, given in the order in which they were asked for.
+    """Limits the seconds of long audio in memory; room is given in the order of the requests.
 
-    First come, first served even where a smaller one would fit: else a one-hour file would wait for ever behind a stream of
+    Strictly in order, even where a smaller file would fit: else a one-hour file would wait for ever behind a stream of
     five-minute ones.
     """
 
@@ -34,7 +34,10 @@ class Room:
         return f"<Room taken={self._taken:g} of={self._total:g} s waiting={len(self._line)}>"
 
     async def take(self, seconds: float) -> Release:
-        """Wait for room; the caller calls what it gets back once, when the sound is out of memory. Cancelling gives up the place."""
+        """Wait for room; the caller calls the returned function once, when the sound is out of memory.
+
+        A cancelled call gives up its place.
+        """
         wanted = min(seconds, self._total)
         if self._line or self._taken + wanted > self._total:
             await self._stand_in_line(wanted)
@@ -49,7 +52,7 @@ class Room:
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled():  # called in the same moment: what was taken for us goes back
+            if not turn.cancelled():  # called in the same moment: the room taken for this call goes back
                 self._taken -= wanted
             elif place in self._line:
                 self._line.remove(place)

@@ -1,7 +1,7 @@
-"""What a decoder child does to itself before it sees a stranger's bytes.
+"""What a decoder child does to itself before it reads untrusted bytes.
 
-Imports the standard library and consumer.audio.{limits,seccomp} only; runs in the child alone, once, after its imports.
-What the kernel does not allow is left out and said: `confine` answers with what is in force.
+Runs in the child alone, once, after its imports. What the kernel does not allow is left out and reported: `confine`
+returns what is in force.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CLONE_NEWNET: Final = 0x40000000
 _CAPABILITY_VERSION: Final = 0x20080522
 _OPEN_FILES: Final = 16
 _SLACK_SECONDS: Final = 5
-"""The parent's clock ends a file first; the kernel's only if the parent is stuck itself."""
+"""The parent's clock ends a file first; the kernel's limit acts only if the parent is stuck itself."""
 
 
 def tie_to_parent(parent: int) -> None:
@@ -42,7 +42,7 @@ def tie_to_parent(parent: int) -> None:
 
 
 def ignore_signals() -> None:
-    """Leave the end to the parent.
+    """Ignore the signals that end the parent.
 
     A terminal and a service manager signal the whole group: a child that obeyed would die under the notes that the
     parent is still finishing.
@@ -52,9 +52,9 @@ def ignore_signals() -> None:
 
 
 def confine(limits: DecodeLimits) -> list[str]:
-    """Give up what decoding does not need: memory without end, files, network, privileges. Answers with what is in force.
+    """Give up what decoding does not need: memory without limit, files, network, privileges.
 
-    After this the process opens nothing and starts nothing any more, no thread either.
+    Returns what is in force. After this the process opens nothing and starts nothing any more, no thread either.
     """
     _limit(resource.RLIMIT_AS, limits.address_space_bytes)
     _limit(resource.RLIMIT_FSIZE, 0)
@@ -75,20 +75,23 @@ def limit_time(seconds: float) -> None:
 
 
 def _limit(kind: int, value: int) -> None:
-    """Lower a limit for good; one that is already lower stays (raising the hard limit is not ours to do)."""
+    """Lower a limit for good; one that is already lower stays (the hard limit must not be raised)."""
     _, hard = resource.getrlimit(kind)
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)
     resource.setrlimit(kind, (value, value))
 
 
 def _leave_network() -> bool:
-    """Into a network namespace without interfaces that are up: as root at once, else by a user namespace where they are allowed."""
+    """Enter a network namespace without interfaces that are up.
+
+    As root at once, else by a user namespace where they are allowed.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     return bool(libc.unshare(_CLONE_NEWNET) == 0 or libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0)
 
 
 def _drop_capabilities() -> bool:
-    """All of them: those of root, and those that a user namespace of one's own brings."""
+    """Drop all of them: those of root, and those that a new user namespace brings."""
     libc = ctypes.CDLL(None, use_errno=True)
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
     none = (ctypes.c_uint32 * 6)()

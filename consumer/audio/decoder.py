@@ -1,7 +1,4 @@
-"""The seam to the decoder: what a decoded note is, and who can make one.
-
-Imports consumer.pcm and schemas; never `av` (that is child/'s, in a process of its own).
-"""
+"""The seam to the decoder: a decoded note, and the protocol of whoever makes one."""
 
 from __future__ import annotations
 
@@ -34,7 +31,7 @@ class DecodedAudio:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """The sound is needed no more."""
+        """Release the room of the sound, which is not used any more."""
         self.release()
 
 
@@ -42,5 +39,8 @@ class Decoder(Protocol):
     """Turns a file's bytes into PCM, in a process that may die of them."""
 
     async def decode(self, audio: bytes) -> DecodedAudio:
-        """Decode one file. Raises `AudioRejected` with a permanent code when the bytes are at fault."""
+        """Decode one file: `audio` as it was received.
+
+        Raises `AudioRejected` with a permanent code when the bytes are at fault.
+        """
         ...

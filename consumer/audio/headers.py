@@ -1,6 +1,6 @@
-"""What a file's first bytes say about it, read without any decoder.
+"""The format of a file by its first bytes, read without any decoder. Pure.
 
-Imports the standard library only; pure. FFmpeg answers "invalid data" both to a broken MP4 and to a novel; these few checks do not.
+FFmpeg answers "invalid data" both to a broken MP4 and to plain text; these checks tell them apart.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ def _is_mpeg_sync(audio: bytes) -> bool:
 
 
 def duration_is_guessed(audio: bytes, container: str) -> bool:
-    """Whether FFmpeg can only guess this file's duration, from its size and a bit rate; then it proves nothing."""
+    """Whether FFmpeg can only guess this file's duration, from its size and a bit rate.
+
+    A guess proves nothing.
+    """
     if container == "mp3":
         return not any(tag in audio[structure.id3_bytes(audio) :][:4096] for tag in (b"Xing", b"Info", b"VBRI"))
     return container in {"aac", "amr"}

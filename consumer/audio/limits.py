@@ -1,7 +1,4 @@
-"""What one file may cost: the bounds that the pool keeps from outside and the child from inside.
-
-Imports the standard library only, because the child reads it too; decides nothing.
-"""
+"""The bounds of one file, enforced by the pool from outside and by the child from inside."""
 
 from __future__ import annotations
 
@@ -10,7 +7,8 @@ from typing import Final
 
 MIB: Final = 1024 * 1024
 LIBRARIES_MIB: Final = 384
-"""Address space of a working child: interpreter, FFmpeg, arenas, a group of samples. Measured: 145 MiB for notes, 270 MiB at worst."""
+"""Address space of a working child: interpreter, FFmpeg, arenas, a group of samples. Measured: 145 MiB for notes, 270
+MiB at most."""
 
 SHORT_SECONDS: Final = 90.0
 """A note up to here is decoded at once; a longer one waits until there is room for it in memory."""
@@ -18,7 +16,10 @@ SHORT_SECONDS: Final = 90.0
 
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
-    """Bounds on decoding one file. `max_audio_seconds`: of sound; `decode_seconds`: of wall clock, for each of two tries."""
+    """Bounds on decoding one file.
+
+    `max_audio_seconds`: of sound; `decode_seconds`: of wall clock, for each of two tries.
+    """
 
     max_audio_seconds: float = 3600.0
     decode_seconds: float = 60.0
@@ -32,10 +33,13 @@ class DecodeLimits:
 
     @property
     def short_seconds(self) -> float:
-        """Sound that every note in hand has room for without asking."""
+        """Seconds of sound that every note in hand has room for without waiting."""
         return min(SHORT_SECONDS, self.max_audio_seconds)
 
 
 def pcm_bytes(seconds: float) -> int:
-    """Most s16le PCM that a child may send for a file with so much sound; a second of slack for what a resampler holds back."""
+    """The most bytes of s16le PCM that a child may send for a file of so many seconds.
+
+    Includes a second for what a resampler holds back.
+    """
     return int((seconds + 1) * 32_000)

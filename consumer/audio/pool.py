@@ -1,6 +1,6 @@
-"""The pool of decoder children: who gets which file, what happens when a child is lost.
+"""The pool of decoder children: gives each file a child and replaces children that are lost.
 
-Imports asyncio, numpy, consumer.errors, consumer.audio; never av. Never forks this process (the model's threads would not survive it).
+Never forks this process: the model's threads would not survive it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sttd.schemas.reply import AudioInfo
 
 TRIES: Final = 2
 ROOM_SLACK: Final = 1.02
-"""A container's word on its length is good to a packet or two."""
+"""A container's length is right to a packet or two."""
 _LONG_PCM_BYTES: Final = 2 * 1024 * 1024
 """A minute of sound; converting more than that would hold up the event loop by milliseconds."""
 _WORDS: Final = {
@@ -59,7 +59,10 @@ class DecoderPool:
     def __repr__(self) -> str:
         """Live counts."""
         state = "closed" if self._closed else "open"
-        return f"<DecoderPool {state} size={self._size} idle={len(self._idle)} busy={len(self._busy)} restarts={self._restarts}>"
+        return (
+            f"<DecoderPool {state} size={self._size} idle={len(self._idle)} busy={len(self._busy)} "
+            f"restarts={self._restarts}>"
+        )
 
     @property
     def confinement(self) -> tuple[str, ...]:
@@ -95,7 +98,10 @@ class DecoderPool:
             return await self._decode_long(audio, more.seconds)
 
     async def _decode_long(self, audio: bytes, seconds: float) -> DecodedAudio:
-        """Wait for room, holding no child meanwhile; a file that then proves longer than it said waits for all that may be."""
+        """Wait for room, holding no child meanwhile.
+
+        A file that is longer than announced then waits for the largest room.
+        """
         longest = self._limits.max_audio_seconds
         for room in (min(seconds * ROOM_SLACK, longest), longest):
             release = await self._room.take(room)
@@ -111,7 +117,10 @@ class DecoderPool:
         )
 
     async def _decode(self, audio: bytes, room_seconds: float, release: Release) -> DecodedAudio:
-        """Two tries, in the second with a child that no file has touched. Raises `NeedsRoom` when the file is longer than its room."""
+        """Two tries, in the second with a child that has seen no file.
+
+        Raises `NeedsRoom` when the file is longer than its room.
+        """
         async with self._permits:
             loss = ChildLoss.DIED
             for attempt in range(TRIES):
@@ -123,15 +132,18 @@ class DecoderPool:
         raise AudioRejected(ErrorCode.AUDIO_UNREADABLE, _WORDS[loss], {"decoder": loss.value, "tries": TRIES})
 
     async def close(self) -> None:
-        """End all children, the busy ones too, and wait until they are gone. Whoever waits for a file gets `RequestFailed`."""
+        """End all children, the busy ones too, and wait until they are gone.
+
+        Callers that wait for a file get `RequestFailed`.
+        """
         self._closed = True
         for child in self._idle:
             self._end(child)
         self._idle.clear()
         for child in self._busy:
-            child.kill()  # whoever waits for it loses it and ends it
+            child.kill()  # whoever waits for it gets an error and ends it
         for _ in range(self._size):
-            await self._permits.acquire()  # now nobody holds or starts a child
+            await self._permits.acquire()  # now no caller holds or starts a child
         await asyncio.gather(*self._ending)
         for _ in range(self._size):
             self._permits.release()
@@ -141,7 +153,7 @@ class DecoderPool:
         self._busy.add(child)
         fate: ChildLoss | None = (
             ChildLoss.CANCELLED
-        )  # unless something else happens first: a cancelled child is busy with a file nobody wants
+        )  # unless something else happens first: a cancelled child is busy with a file that is not wanted any more
         try:
             decoded = await child.decode(audio, room_seconds)
             fate = None
@@ -156,7 +168,10 @@ class DecoderPool:
         return decoded
 
     async def _take(self, *, fresh: bool) -> ChildProcess:
-        """An idle child that lives, or a new one: at once where the last one was lost. One start a try: no respawning for ever."""
+        """An idle child that is alive, or a new one, at once where the last one was lost.
+
+        One start for each try: no endless restarts.
+        """
         while self._idle and not fresh:
             child = self._idle.pop()
             if child.alive:
@@ -196,7 +211,7 @@ class DecoderPool:
         self._on_restart(why.value)
 
     def _end(self, child: ChildProcess) -> None:
-        """Kill it now, reap it beside us: neither a cancelled caller nor the next try waits for that."""
+        """Kill it now, reap it in the background: neither a cancelled caller nor the next try waits for that."""
         child.kill()
         task = asyncio.create_task(child.wait(), name=f"decoder-child-{child.pid}-end")
         self._ending.add(task)

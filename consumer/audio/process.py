@@ -1,6 +1,6 @@
-"""One decoder child as the parent sees it: start it, give it a file, collect PCM, kill it.
+"""One decoder child from the parent's side: start it, give it a file, collect PCM, kill it.
 
-Imports asyncio, schemas, consumer.audio.{wire,limits}; never av. Knows nothing of second tries (that is the pool's).
+Second tries are the pool's.
 """
 
 from __future__ import annotations
@@ -30,9 +30,12 @@ from sttd.schemas.codes import ErrorCode
 from sttd.schemas.reply import AudioInfo
 
 START_SECONDS: Final = 30.0
-"""An import of av takes 0.1 s; this is for a machine that is starting ten other things."""
+"""An import of av takes 0.1 s; this is for a machine that is starting ten other programs."""
 READ_AHEAD: Final = MIB
-_BOOT: Final = "import json,sys; sys.path[:] = json.loads(sys.argv[1]); from sttd.consumer.audio import child; child.main(sys.argv[2])"
+_BOOT: Final = (
+    "import json,sys; sys.path[:] = json.loads(sys.argv[1]); from sttd.consumer.audio import child; "
+    "child.main(sys.argv[2])"
+)
 _REFUSALS: Final = {
     str(code): code
     for code in (
@@ -43,11 +46,11 @@ _REFUSALS: Final = {
         ErrorCode.AUDIO_TOO_LONG,
     )
 }
-"""What a child may say of a file."""
+"""The fields that a child may report of a file."""
 
 
 class ChildLoss(StrEnum):
-    """Why a child is no more."""
+    """Why a child ended."""
 
     DIED = "died"
     TIMED_OUT = "timed_out"
@@ -57,16 +60,16 @@ class ChildLoss(StrEnum):
 
 
 class ChildLost(Exception):
-    """The child is of no use any more; the file in hand may be the reason, or not."""
+    """The child must not be used again; the file in hand may be the reason, or not."""
 
     def __init__(self, loss: ChildLoss) -> None:
-        """Keep what became of it."""
+        """Keep how it ended."""
         super().__init__(loss.value)
         self.loss = loss
 
 
 class NeedsRoom(Exception):
-    """The file holds more sound than it was given room for; the child is as good as before."""
+    """The file holds more sound than its room; the child may be used again."""
 
     def __init__(self, seconds: float) -> None:
         """`seconds`: how much sound it seems to be; finite and above zero."""
@@ -129,7 +132,8 @@ class ChildProcess:
     async def decode(self, audio: bytes, room_seconds: float) -> tuple[bytearray, AudioInfo]:
         """Decode one file of at most `room_seconds` to PCM (s16le, mono, 16 kHz).
 
-        Raises `AudioRejected` when the file is refused, `NeedsRoom` when it is longer, `ChildLost` when the child must not be used again.
+        Raises `AudioRejected` when the file is refused, `NeedsRoom` when it is longer, `ChildLost` when the child must
+        not be used again.
         """
         self.files += 1
         try:
@@ -148,8 +152,8 @@ class ChildProcess:
         self._writer.close()
         if self.alive:
             with contextlib.suppress(ProcessLookupError):
-                # Not `Process.kill()`: it looks first whether the process has ended, and so takes the exit status
-                # away from the event loop's own watcher, which then complains of an unknown child.
+                # Not `Process.kill()`: it first polls whether the process has ended, and so takes the exit status away
+                # from the event loop's own watcher, which then logs an unknown child.
                 os.kill(self.pid, signal.SIGKILL)
 
     async def wait(self) -> None:
@@ -184,7 +188,7 @@ class ChildProcess:
     async def _send(self, audio: bytes, room_seconds: float) -> None:
         self._writer.write(wire.head({"kind": wire.FILE, "seconds": room_seconds}, len(audio)))
         view = memoryview(audio)
-        for at in range(0, len(audio), READ_AHEAD):  # piece by piece: the loop breathes between them
+        for at in range(0, len(audio), READ_AHEAD):  # piece by piece: the loop runs other tasks between them
             self._writer.write(view[at : at + READ_AHEAD])
             await self._writer.drain()
 
@@ -229,7 +233,10 @@ async def _spawn(
 
 
 def _needs_room(header: wire.Header) -> NeedsRoom | None:
-    """How much sound the file seems to be, checked like everything that a child says; None when the answer is another."""
+    """How much sound the file seems to be, in seconds; None when the answer is another.
+
+    Checked like every message of a child.
+    """
     if header["kind"] != wire.LONGER:
         return None
     seconds = header.get("seconds")
@@ -239,7 +246,7 @@ def _needs_room(header: wire.Header) -> NeedsRoom | None:
 
 
 def _refusal(header: wire.Header) -> AudioRejected:
-    """What the child says of the file, checked: a file may have taken the child over."""
+    """The child's report on the file, checked: a file may have taken the child over."""
     code, message, details = _REFUSALS.get(str(header.get("code"))), header.get("message"), header.get("details")
     if header["kind"] != wire.REJECTED or code is None or not isinstance(message, str) or not isinstance(details, dict):
         raise wire.WireError("an answer that is none")
@@ -247,7 +254,7 @@ def _refusal(header: wire.Header) -> AudioRejected:
 
 
 def _info(header: wire.Header, pcm: bytearray) -> AudioInfo:
-    """What the child found, checked; the duration is counted here."""
+    """The child's result, checked; the duration is computed here."""
     if not pcm or len(pcm) % 2:
         raise wire.WireError("no whole number of samples")
     return AudioInfo.model_validate(header.get("info")).model_copy(update={"duration": len(pcm) / 2 / SAMPLE_RATE})

@@ -1,6 +1,6 @@
-"""A system-call filter for the decoder child: memory, its socket, the clock and its own end; everything else is refused.
+"""A system-call filter for the decoder child: memory, its socket, the clock and exit; all else is refused.
 
-Imports the standard library only; runs in the child alone, as its last step before a stranger's bytes. Never opens anything itself.
+Runs in the child alone, as its last step before untrusted bytes. Opens nothing itself.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from typing import Final
 _PR_SET_SECCOMP: Final = 22
 _MODE_FILTER: Final = 2
 _ALLOW: Final = 0x7FFF0000
-_REFUSE: Final = (
-    0x00050001  # with EPERM: a library that wanted to be clever carries on, or fails like on any refused file
-)
+_REFUSE: Final = 0x00050001  # with EPERM: a library that tries more carries on, or fails as on any refused file
 _KILL: Final = 0x80000000
 
 _LOAD: Final = 0x20  # a 32-bit word of the call's description

@@ -1,10 +1,11 @@
 """The framed protocol between the pool and a child: two lengths, a JSON header, a payload.
 
-Imports the standard library only (the child must start fast); never asyncio, which only the parent needs.
+Never imports asyncio: the child must start fast, and only the parent needs it.
 
-A file goes to the child as one `file` frame with the `seconds` of sound that there is room for. The child answers with any
-number of `pcm` frames (s16le, mono, 16 kHz, in order) and then one `done`, `rejected`, or `longer` with the `seconds` that it
-needs (what came before is then void). Before its first file it sends `ready` with its `confinement`.
+A file goes to the child as one `file` frame with the `seconds` of sound that there is room for. The child answers with
+any number of `pcm` frames (s16le, mono, 16 kHz, in order) and then one `done`, `rejected`, or `longer` with the
+`seconds` that it needs (the frames before it are then void). Before its first file it sends `ready` with its
+`confinement`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Header = dict[str, Any]
 
 
 class WireError(Exception):
-    """The other side does not keep the protocol; what it sent is not in the message."""
+    """The other side breaks the protocol; what it sent is not in the message."""
 
 
 def head(header: Mapping[str, Any], payload_bytes: int = 0) -> bytes:

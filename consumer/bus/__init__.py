@@ -1,1 +1,1 @@
-"""RabbitMQ as the daemon sees it; the only package in consumer/ that imports aio_pika."""
+"""The daemon's side of RabbitMQ; the only package in consumer/ that imports aio_pika."""

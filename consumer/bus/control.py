@@ -1,6 +1,6 @@
-"""Hears cancels on the control exchange: an exclusive queue of this daemon's own, gone with its connection.
+"""Receives cancels from the control exchange: an exclusive queue of this daemon, gone with its connection.
 
-Imports aio_pika and schemas. Cancels are a courtesy: whatever goes wrong here must not end the session that carries requests.
+Cancels are best effort: an error here must not end the session that carries requests.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ async def listen(connection: AbstractConnection, cancel: Callable[[str], None]) 
         await queue.consume(partial(_heard, cancel), no_ack=True)
     except ChannelClosed as error:
         log.warning(
-            "cancels are not heard: the daemon's user may not have a queue of its own; see docs/operations.md",
+            "cancels are not received: the daemon's user may not have a queue of its own; see docs/operations.md",
             action="control_refused",
             reason=str(error)[:200],
         )

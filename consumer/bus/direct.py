@@ -1,7 +1,8 @@
-"""Keeps replies to RabbitMQ's direct reply-to away from all others: on a connection of their own, one at a time.
+"""Keeps replies to RabbitMQ's direct reply-to apart: on a connection of their own, one at a time.
 
-Such an address is the caller's own word for a process inside the broker. One that no node of the cluster knows closes the
-connection that looks at it (541). Here that costs nobody else an answer: the next direct reply waits for a reconnect, no more.
+Such an address is the caller's claim about a process inside the broker. An address that no node of the cluster has
+closes the connection that checks it (541). Here that costs no other answer: the next direct reply waits for a
+reconnect, no more.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ class SplitPublisher:
     """Implements `Publisher` with two connections: `main` for everything but direct replies, `direct` for those."""
 
     def __init__(self, main: AmqpPublisher, direct: AmqpPublisher, *, looks: bool) -> None:
-        """Receive both; somebody else runs them. `looks`: whether to ask for the requester before a direct reply is published."""
+        """Keep both; the caller runs them.
+
+        `looks`: whether to check for the requester before a direct reply is published.
+        """
         self._main = main
         self._direct = direct
         self._looks = looks
@@ -28,8 +32,8 @@ class SplitPublisher:
     async def publish(self, message: Outgoing) -> None:
         """See `Publisher.publish`.
 
-        RabbitMQ confirms a direct reply whether anybody gets it or not, and a mandatory one 3.10 and 4.0 return even when it
-        arrives. So mandatory here means a look just before; who leaves between the two is missed.
+        RabbitMQ confirms a direct reply even when it is not delivered, and 3.10 and 4.0 return a mandatory one even
+        when it is. So mandatory here means a check just before; a requester that leaves between the two is missed.
         """
         if message.exchange or not message.routing_key.startswith(PREFIX):
             await self._main.publish(message)
@@ -40,7 +44,10 @@ class SplitPublisher:
             await self._direct.publish(replace(message, mandatory=False))
 
     async def requester_there(self, target: str) -> bool:
-        """Tell whether the requester behind a direct reply-to is still connected; True when the broker cannot be asked."""
+        """Whether the requester behind a direct reply-to is still connected.
+
+        True when the broker cannot be asked.
+        """
         async with self._one_at_a_time:
             return await self._there(target)
 

@@ -1,7 +1,7 @@
-"""Tells addresses that RabbitMQ gives for direct reply-to from words that a caller made up. Pure.
+"""Tells addresses that RabbitMQ gives for direct reply-to from made-up ones. Pure.
 
-Such an address is a process inside the broker, in Erlang's own encoding. What the broker cannot decode costs whoever looks at it,
-and on 3.10 and 4.0 whoever publishes to it, the connection (541).
+Such an address is a process inside the broker, in Erlang's own encoding. An address that the broker cannot decode
+closes the connection that checks it, and on 3.10 and 4.0 the connection that publishes to it (541).
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import binascii
 from sttd.schemas import names
 
 PREFIX = f"{names.DIRECT_REPLY_TO}."
-# By the tags of Erlang's external term format: how many bytes tell the length of an atom, how many follow it in a process id.
+# By the tags of Erlang's external term format: how many bytes hold the length of an atom, how many follow it in a
+# process id.
 _ATOM_LENGTH = {b"v": 2, b"d": 2, b"w": 1, b"s": 1}
 _AFTER_ATOM = {b"X": 12, b"g": 9}
 

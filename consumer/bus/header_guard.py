@@ -1,10 +1,10 @@
 """Keeps one message's broken AMQP properties from killing the connection that carries it.
 
 pamqp decodes content headers inside the connection's reader task; whatever it raises there (a timestamp in
-microseconds, ids that are not UTF-8, deeply nested tables) closes the connection, requeues every other note in
-hand, and does so again on each redelivery (aiormq #186, pika #1698). The guard turns such a header into an empty
-one with a mark that no wire value can forge, so that the message arrives and can be dead-lettered. It also reads
-routing keys that are not UTF-8, which whoever may bind our queue to an exchange of his own can bring in.
+microseconds, ids that are not UTF-8, deeply nested tables) closes the connection, requeues every other note in hand,
+and does so again on each redelivery (aiormq #186, pika #1698). The guard turns such a header into an empty one with a
+mark that no wire value can forge, so that the message arrives and can be dead-lettered. It also reads routing keys that
+are not UTF-8: whoever may bind our queue to an exchange can send them.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _guarded_method(original: Callable[[bytes], Frame], data: bytes) -> Frame:
 
 
 def _deliver(data: bytes) -> Basic.Deliver:
-    """Read a delivery whose exchange or routing key is not UTF-8; nobody here needs either."""
+    """Read a delivery whose exchange or routing key is not UTF-8; neither is used here."""
     read = Basic.Deliver()  # whose constructor would refuse names that brokers allow
     read.consumer_tag, rest = _short(data)
     read.delivery_tag, read.redelivered = struct.unpack_from(">Q?", rest)
@@ -98,7 +98,7 @@ def _guarded_header(original: Callable[[bytes], ContentHeader], data: bytes) -> 
     try:
         header = original(data)
         _refuse_what_aio_pika_cannot_take(header.properties)
-    except Exception as error:  # noqa: BLE001 - 600 nested tables end in RecursionError, others in struct.error, ValueError, OverflowError
+    except Exception as error:  # noqa: BLE001 - from RecursionError to struct.error, ValueError, OverflowError
         return _empty(data, f"{type(error).__name__}: {error}"[:200])
     return header
 

@@ -1,6 +1,6 @@
 """Consumes the request lanes: deliveries come in as `Incoming`, acks go back on the channel they came from.
 
-Imports aio_pika; never settles a message itself and never uses `message.process()`, which rejects without requeue when cancelled.
+Never settles a message itself and never uses `message.process()`, which rejects without requeue when cancelled.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from sttd.schemas import names
 from sttd.schemas.request import Properties
 
 CANCEL_SECONDS = 5.0
-WATCH_EVERY = 5.0  # s between two looks at how long the queues are, and whether the broker agrees that we consume
+WATCH_EVERY = 5.0  # s between two checks of the queues' lengths, and of whether the broker has us as a consumer
 WATCH_SECONDS = 10.0
 
 log = structlog.get_logger(__name__)
 
-KEPT = {"dead": names.DEAD, "replies_dead": names.REPLIES_DEAD}  # what nobody consumes but people
+KEPT = {"dead": names.DEAD, "replies_dead": names.REPLIES_DEAD}  # without consumers
 
 
 class AmqpSettler:
@@ -137,22 +137,26 @@ class AmqpIntake:
                     lane.tag = await lane.queue.consume(partial(self._deliver, lane.name, loss))
 
     async def _deliver(self, lane: str, loss: Loss, message: AbstractIncomingMessage) -> None:
-        # What comes between the loss of one channel and the end of the connection, or after the stop, comes again elsewhere.
+        # A delivery between the loss of one channel and the end of the connection, or after the stop, is delivered
+        # again elsewhere.
         if not (self._stopped or loss.happened):
             self._sink(incoming(lane, message))
 
     async def _watch_consumer(self, connection: AbstractConnection, loss: Loss) -> None:
-        """Ask the broker how long the queues are, and whether it knows us: a failover may have made it forget (aio-pika #231)."""
+        """Ask the broker how long the queues are, and whether we are still consumers.
+
+        After a failover it may have lost the consumer without a notice (aio-pika #231).
+        """
         while True:
             wanted = not (self._stopped or self._paused)
             async with asyncio.timeout(WATCH_SECONDS):
                 consumers = await self._look(connection)
             if wanted and not (self._stopped or self._paused) and consumers == 0:
-                loss.report(f"the broker knows no consumer of {next(iter(self._wanted))}")
+                loss.report(f"the broker has no consumer of {next(iter(self._wanted))}")
             await asyncio.sleep(WATCH_EVERY)
 
     async def _look(self, connection: AbstractConnection) -> int | None:
-        """Tell how long each queue is; return how many consumers the first lane has, None if the user may not look."""
+        """Report how long each queue is; return the first lane's consumers, None if the user may not look."""
         channel = await connection.channel(publisher_confirms=False)
         try:
             found = {
@@ -164,9 +168,7 @@ class AmqpIntake:
             return None
         for name, result in found.items():
             self._counted(name, result.message_count or 0)
-        with suppress(
-            ChannelClosed
-        ):  # nobody's work depends on these: deleted, or not to be looked at, they are just not counted
+        with suppress(ChannelClosed):  # no work depends on these: deleted, or not permitted, they are not counted
             for label, name in KEPT.items():
                 kept = await channel.declare_queue(name, passive=True)
                 self._counted(label, kept.declaration_result.message_count or 0)
@@ -179,7 +181,10 @@ class AmqpIntake:
             self._loss.report(reason)
 
     async def stop_consuming(self) -> None:
-        """Ask the broker for no more deliveries, now and after a reconnect; the connection stays up for what is in hand."""
+        """Ask the broker for no more deliveries, now and after a reconnect.
+
+        The connection stays up for what is in hand.
+        """
         self._stopped = True
         await self._leave()
 
@@ -195,7 +200,10 @@ class AmqpIntake:
             await self._consume()
 
     async def _leave(self) -> None:
-        """Cancel all consumers at once: a broker that does not answer costs its waiting time once, not once for each lane."""
+        """Cancel all consumers at once.
+
+        A broker that does not answer costs one timeout, not one for each lane.
+        """
         with suppress(TimeoutError):  # who registers just now and gets no answer has no consumer
             async with asyncio.timeout(CANCEL_SECONDS), self._registering:
                 await asyncio.gather(*(_cancel(lane) for lane in self._lanes))

@@ -1,7 +1,7 @@
 """One connection to the broker, kept up: connect, run a session on it until it is lost, back off, again.
 
-Imports aio_pika. Deliberately not aio-pika's RobustConnection: that one waits a fixed 5 s without jitter, restores
-queues behind our back and repeats a 406 for ever. A session sets up everything it needs each time; nothing is "restored".
+Not aio-pika's RobustConnection: that one waits a fixed 5 s without jitter, restores queues on its own and repeats a 406
+for ever. A session sets up everything it needs each time; nothing is "restored".
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BACKOFF_CAP = 5.0  # s
 
 
 class Loss:
-    """The first reason why a session ended; everybody may wait for it or report it."""
+    """The first reason why a session ended; any task may wait for it or report it."""
 
     def __init__(self) -> None:
         """Not lost yet."""
@@ -39,7 +39,7 @@ class Loss:
 
     @property
     def happened(self) -> bool:
-        """Whether somebody reported a reason: what still comes in on the session is not worth beginning."""
+        """Whether a reason was reported: deliveries of the session are then not worth beginning."""
         return self._reason.done()
 
     def report(self, reason: str) -> None:
@@ -64,7 +64,10 @@ class Link:
     """Keeps one connection up for one role. `run` ends only by cancellation or a `StartupError` of the session."""
 
     def __init__(self, role: str, url: SecretStr, name: str, observer: BusObserver) -> None:
-        """`role`: `consume` or `publish`. `url`: of one node, or of several. `name` shows in the broker's connection list."""
+        """Keep the arguments.
+
+        `role`: `consume` or `publish`. `url`: of one node, or of several. `name` shows in the broker's connection list.
+        """
         self.role = role
         self._urls = itertools.cycle(broker_address.shuffled(url))
         self._name = name
@@ -90,7 +93,7 @@ class Link:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await connection.connect()
         except BaseException:
-            # Left open, its finalizer would want to close it on an event loop that the collector's thread does not have.
+            # Left open, its finalizer would try to close it on an event loop that the collector's thread does not have.
             await _close(connection)
             raise
         return connection
@@ -126,9 +129,9 @@ async def open_channel(connection: AbstractConnection, loss: Loss, *, confirms: 
 
 @contextmanager
 def lost_as(told: Callable[[BaseException], BusError]) -> Iterator[None]:
-    """Turn whatever the library fails with when its connection goes into one of our errors.
+    """Turn whatever the library raises when its connection is lost into one of our errors.
 
-    A rejection that is let through would strand the request in hand: unacked, with nobody working on it.
+    Without this the request in hand would stay unacked, with no task working on it.
     """
     try:
         yield
@@ -143,7 +146,10 @@ def lost_as(told: Callable[[BaseException], BusError]) -> Iterator[None]:
 
 
 def _is_rejection(error: BaseException) -> bool:
-    """Closing, aiormq fails what is in flight with a bare `Exception`, or with a `CancelledError` that nobody asked for."""
+    """Catch what aiormq raises on closing.
+
+    It fails what is in flight with a bare `Exception`, or with a `CancelledError` that was not requested.
+    """
     if not isinstance(error, asyncio.CancelledError):
         return type(error) is Exception
     task = asyncio.current_task()
@@ -151,7 +157,7 @@ def _is_rejection(error: BaseException) -> bool:
 
 
 async def _close(connection: AbstractConnection) -> None:
-    """Close politely, but not for ever: a frozen broker never answers (reliability no. 50)."""
+    """Close cleanly, within a limit: a frozen broker never answers."""
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
             await connection.close()

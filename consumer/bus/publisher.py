@@ -1,6 +1,6 @@
-"""Publishes with confirms, mandatory routing and a deadline, and says in our own errors what the broker said.
+"""Publishes with confirms, mandatory routing and a deadline, and translates the broker's answers into our errors.
 
-Imports aio_pika; never acks anything and never decides what a failure means for the request.
+Never acks anything and never decides what a failure means for the request.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from sttd.schemas import names
 
 DEFAULT_EXCHANGE = "amq.default"  # its name in the broker's words
 UNWRITABLE = (ValueError, TypeError, OverflowError, struct.error)  # what pamqp raises on values that AMQP cannot hold
-LOOK_SECONDS = 2.0  # a look takes a millisecond; a broker in trouble must not hold up what does not need the look
-BLOCKED_LOOK = 1.0  # s between two looks at whether the broker has blocked us
+LOOK_SECONDS = 2.0  # a check takes a millisecond; a broker in trouble must not hold up what does not need the check
+BLOCKED_LOOK = 1.0  # s between two checks whether the broker has blocked us
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class _Look(Queue.Declare):
     """A passive declare of a name that pamqp takes for impossible: those of direct reply-to end in `==`."""
 
     def validate(self) -> None:
-        """Let the broker say what it thinks of the name."""
+        """Let the broker judge the name."""
 
 
 class AmqpPublisher:
@@ -66,7 +66,7 @@ class AmqpPublisher:
     async def _session(self, connection: AbstractConnection, loss: Loss) -> None:
         self._connection = connection
         self._channel = channel = await open_channel(connection, loss, confirms=True)
-        # At once, not when the link gets to it: a publish on what is closed already would count as a try that failed.
+        # At once, not when the link gets to it: a publish on a closed connection would count as a failed try.
         connection.close_callbacks.add(lambda *_: self._open.clear())
         channel.close_callbacks.add(lambda *_: self._open.clear())
         self._watch = asyncio.create_task(self._watch_blocked(connection), name="publisher-blocked-watch")
@@ -82,7 +82,7 @@ class AmqpPublisher:
             self._watch.cancel()
 
     async def _watch_blocked(self, connection: AbstractConnection) -> None:
-        """Ask again and again: aiormq tells nobody that the broker blocked us, its `ready()` just does not return then."""
+        """Poll, because aiormq reports no block by the broker: its `ready()` just does not return then."""
         while True:
             try:
                 async with asyncio.timeout(BLOCKED_LOOK):
@@ -99,7 +99,10 @@ class AmqpPublisher:
             await self._publish_confirmed(message)
 
     async def exists(self, queue: str) -> bool:
-        """Tell whether this queue is there; True also when the broker cannot be asked: work is not refused on a guess."""
+        """Whether this queue exists.
+
+        True also when the broker cannot be asked: work is not refused on a guess.
+        """
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 await self._open.wait()
@@ -107,7 +110,7 @@ class AmqpPublisher:
         except (
             ChannelNotFoundEntity,
             ConnectionInternalError,
-        ):  # 541: a direct reply-to address of a node that nobody knows
+        ):  # 541: a direct reply-to address of an unknown node
             return False
         except (TimeoutError, *CONNECTION_EXCEPTIONS):
             return True
@@ -116,14 +119,14 @@ class AmqpPublisher:
     async def _look(self, queue: str) -> None:
         if self._connection is None:
             return
-        if self._looks is None or self._looks.is_closed:  # asking for what is not there closes it
+        if self._looks is None or self._looks.is_closed:  # a declare of a missing queue closes the channel
             self._looks = await self._connection.channel(publisher_confirms=False)
         underlay: Any = await self._looks.get_underlay_channel()  # its abstract class does not show `rpc`
         await underlay.rpc(_Look(queue=queue, passive=True))
 
     async def _publish_confirmed(self, message: Outgoing) -> None:
         try:
-            # publish(timeout=) does not cover waiting for a channel: the outer timeout does (aio-pika, reliability 0.12).
+            # publish(timeout=) does not cover waiting for a channel (aio-pika): the outer timeout does.
             async with asyncio.timeout(self._confirm_seconds), self._alone(message.message_id):
                 confirmation = await self._publish(message)
         except PublishError as error:
@@ -133,7 +136,7 @@ class AmqpPublisher:
         except TimeoutError as error:
             raise Unconfirmed(f"no confirm within {self._confirm_seconds:g} s") from error
         except UNWRITABLE as error:
-            # Sent to no one, whatever the connection does: the same bytes would fail again.
+            # Not sent, whatever the connection does: the same bytes would fail again.
             raise Unroutable(f"the message cannot be written: {type(error).__name__}") from error
         if not isinstance(confirmation, Basic.Ack):
             raise Unconfirmed(f"the broker answered {type(confirmation).__name__} instead of an ack")
@@ -148,7 +151,10 @@ class AmqpPublisher:
 
     @asynccontextmanager
     async def _alone(self, message_id: str) -> AsyncIterator[None]:
-        """One publish at a time per message id: aiormq attributes returns by it, and callers choose the ids of copies."""
+        """One publish at a time per message id.
+
+        aiormq attributes returns by it, and callers choose the ids of copies.
+        """
         turn = self._turns.setdefault(message_id, _Turn())
         turn.users += 1
         try:
@@ -161,7 +167,10 @@ class AmqpPublisher:
 
 
 def _translated(error: BaseException, exchange: str) -> Unconfirmed | PublishForbidden | Unroutable:
-    """Tell whose fault it was: the channel's end fails every publish in flight on it, and names the one exchange at fault."""
+    """Which publish caused the error.
+
+    The channel's end fails every publish in flight on it, and names the one exchange at fault.
+    """
     words = str(error)
     if f"exchange '{exchange or DEFAULT_EXCHANGE}'" in words:
         if "ACCESS_REFUSED" in words:

@@ -15,7 +15,7 @@ class Settler(Protocol):
     """The one delivery's way back to the broker. Raises `StaleDelivery` when its channel is gone."""
 
     async def ack(self) -> None:
-        """Tell the broker that something durable replaces the message."""
+        """Ack: something durable replaces the message."""
         ...
 
     async def reject(self) -> None:
@@ -45,7 +45,7 @@ class Incoming:
 class Outgoing:
     """One publish. `message_id` is fresh for replies: aiormq finds the publish that a return belongs to by it.
 
-    `mandatory`: it is an error when nobody is there to get it.
+    `mandatory`: it is an error when no queue takes it.
     """
 
     routing_key: str
@@ -63,7 +63,7 @@ class Outgoing:
 
 
 class Publisher(Protocol):
-    """Publishes and waits for the broker's word."""
+    """Publishes and waits for the broker's confirm."""
 
     async def publish(self, message: Outgoing) -> None:
         """Return once the broker confirmed. Raises `Unroutable`, `PublishForbidden` or `Unconfirmed`."""
@@ -71,7 +71,7 @@ class Publisher(Protocol):
 
 
 class Intake(Protocol):
-    """What the worker asks of the consuming half."""
+    """What the worker needs of the consuming half."""
 
     async def pause(self, reason: str) -> None:
         """Take no more deliveries until `resume` with this reason; when it returns, what was on its way has arrived."""
@@ -87,7 +87,7 @@ class Intake(Protocol):
 
 
 class BusObserver(Protocol):
-    """Gets the state of the connections: metrics, health and logs, in one place."""
+    """Receives the state of the connections: metrics, health and logs, in one place."""
 
     def connected(self, role: str) -> None:
         """Report that a connection is up (`consume`, `publish` or `direct`)."""

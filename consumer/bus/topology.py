@@ -1,6 +1,6 @@
-"""The queues and exchanges of design section 4 as data, and two ways to meet them: declare, or only check.
+"""The queues and exchanges of docs/contract.md as data, and two ways to apply them: declare, or only check.
 
-Imports aio_pika and schemas; never deletes or redeclares anything: a difference is an error that names it.
+Never deletes or redeclares anything: a difference is an error that names it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sttd.schemas import names
 DAY_MS = 24 * 3600 * 1000
 DEAD_LETTERS_BYTES = 1024**3
 LOOKS = 1_000_000
-DELIVERY_LIMIT = 20  # the broker's last line; RabbitMQ 3.x has none unless told, 4.x has 20
+DELIVERY_LIMIT = 20  # the broker's last line; RabbitMQ 3.x has none by default, 4.x has 20
 
 Step = Callable[[AbstractChannel], Awaitable[None]]
 """Declares, or looks at, one queue or exchange."""
@@ -52,7 +52,8 @@ def _quorum(**arguments: Any) -> dict[str, Any]:
 
 
 def _kept(name: str, bound_to: str | None = None, **arguments: Any) -> Queue:
-    # Nothing consumes these but people, who look and put back; by 4.x's default of 20 the 21st look would drop a message.
+    # No program consumes these: people read them and put messages back. With 4.x's default of 20 the 21st read would
+    # drop a message.
     return Queue(name, _quorum(delivery_limit=LOOKS, **arguments), bound_to)
 
 
@@ -115,7 +116,7 @@ async def ensure(
 ) -> None:
     """Declare or check everything, on channels of its own. Raises `TopologyMismatch` that names the difference.
 
-    `hidden` hears of each that the user may not look at, and what the broker said: nothing else is known of it then.
+    `hidden` is called with each one that the user may not look at, and the broker's answer.
     """
     passive = mode == "check"
     steps: list[tuple[str, Step]] = [
@@ -149,7 +150,7 @@ async def _queue(queue: Queue, channel: AbstractChannel, *, passive: bool) -> No
 
 
 async def _met(what: str, step: Step, channel: AbstractChannel) -> ChannelClosed | None:
-    """Take the step; what comes back is the broker's word that the user may not."""
+    """Take the step; return the broker's refusal, or None."""
     try:
         await step(channel)
     except ChannelPreconditionFailed as error:

@@ -1,4 +1,4 @@
-"""What native libraries read once: environment variables at their import, glibc's arenas at the first thread. Imports os and ctypes.
+"""What native libraries read once: environment variables at their import, glibc's arenas at the first thread.
 
 `prepare` must run before the first import of numpy to reach its matrix products: so an entry point calls it before it
 imports anything else of ours. Never overwrites what the operator has set.
@@ -11,16 +11,18 @@ import os
 from typing import Final
 
 VARIABLES: Final = {
-    "OMP_NUM_THREADS": "1",  # one slot is one core: threads within a call fight with those of the other slots
+    "OMP_NUM_THREADS": "1",  # one slot is one core: threads within a call compete with those of the other slots
     "OPENBLAS_NUM_THREADS": "1",  # numpy's: with two threads the spectrogram costs twice the CPU time and gains nothing
     "TOKENIZERS_PARALLELISM": "false",  # the tokenizer's own threads and a later fork deadlock
-    "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime 1.32 keeps events of its use in ~/.cache and sends them to its maker over the internet
+    # onnxruntime 1.32 keeps events of its use in ~/.cache and sends them to its maker over the internet
+    "ORT_DISABLE_TELEMETRY": "1",
 }
 
 
 M_ARENA_MAX: Final = -8  # mallopt's number for it, from glibc's malloc.h
 ARENAS: Final = 2
-"""With an arena for each engine thread the daemon keeps 80 MiB more and is no faster (500 notes, 2 slots: 337 against 256 MiB)."""
+"""With an arena for each engine thread the daemon keeps 80 MiB more and is no faster (500 notes, 2 slots: 337 against
+256 MiB)."""
 
 
 def prepare() -> None:

@@ -1,6 +1,6 @@
-"""From settings to an engine that is ready: resolve, fetch if missing, check, load, self-test. Never blocks the event loop.
+"""From settings to an engine that is ready: resolve, fetch if missing, check, load, self-test.
 
-Imports the engine's other files and consumer.errors. The composition root calls it once.
+Never blocks the event loop. The composition root calls it once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Batching:
-    """How many calls may go together on a GPU, and how many seconds one may wait for company."""
+    """How many calls may go together on a GPU, and how many seconds one may wait for others."""
 
     size: int = 16
     seconds: float = 0.02
@@ -51,10 +51,10 @@ async def open_engine(
 ) -> WhisperTranscriber:
     """A transcriber that has passed its self-test. Raises `ModelUnavailable`.
 
-    `spare_bytes`: memory that the comparison of encoders may take for a moment; None for as much as it needs.
-    Without `long_audio` no audio is cut into windows. `batch` is for GPUs: on a CPU batches cost more than they bring.
-    `on_progress` hears of a download, in other threads. Cancelling ends a download at its next report; what is there
-    stays for the next try.
+    `spare_bytes`: memory that the comparison of encoders may take for a moment; None for as much as it needs. Without
+    `long_audio` no audio is cut into windows. `batch` is for GPUs: on a CPU batches cost more than they gain.
+    `on_progress` is called during a download, in other threads. Cancelling ends a download at its next report; what is
+    there stays for the next try.
     """
     path = await _fetched(model, cache, on_progress)
     gate = Scheduler(slots)
@@ -82,9 +82,10 @@ async def open_engine(
 
 
 def _settle() -> None:
-    """Put what is loaded by now, which lives as long as the process, out of the collector's sight.
+    """Exclude what is loaded by now, which lives as long as the process, from garbage collection.
 
-    With it a full collection takes 45 ms, in which neither the event loop nor any note's thread gets on; without it next to nothing.
+    With it a full collection takes 45 ms, in which neither the event loop nor any note's thread runs; without it next
+    to nothing.
     """
     gc.collect()
     gc.freeze()

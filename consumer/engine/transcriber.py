@@ -1,7 +1,4 @@
-"""The seam to the engine: what is asked of it, what comes back, who can do it.
-
-Imports schemas and consumer.pcm; never faster_whisper (that is model.py's).
-"""
+"""The seam to the engine: the request, the result, and the protocol of a transcriber."""
 
 from __future__ import annotations
 
@@ -40,10 +37,10 @@ class JobOptions:
 
 
 class Stop(threading.Event):
-    """An event that also wakes those who wait for something else."""
+    """An event that also wakes threads that wait for something else."""
 
     def __init__(self) -> None:
-        """Not set; nobody to wake."""
+        """Not set; nothing to wake."""
         super().__init__()
         self._sleepers: set[Callable[[], None]] = set()
 
@@ -58,7 +55,7 @@ class Stop(threading.Event):
         """While the context lasts, `wake` is called when the event is set, or at once if it is."""
         self._sleepers.add(wake)
         try:
-            if self.is_set():  # set() may have looked before we were there
+            if self.is_set():  # set() may have passed before the callback was added
                 wake()
             yield
         finally:
@@ -69,10 +66,10 @@ class Stop(threading.Event):
 class Job:
     """One transcription: `pcm` is float32 mono in [-1, 1], shape (samples,), 16 kHz.
 
-    `stop` is read before each model call: once set, the job ends with `JobStopped`. `on_progress(fraction, text so far)`
-    is called in one of the job's threads, one call at a time. `begun` is set with the first model call.
-    `heard_seconds`: how much of the audio is done with; the engine keeps it, the scheduler reads it. `timeline`: where each
-    model call is written down.
+    `stop` is read before each model call: once set, the job ends with `JobStopped`. `on_progress(fraction, text so
+    far)` is called in one of the job's threads, one call at a time. `begun` is set with the first model call.
+    `heard_seconds`: how much of the audio is done; the engine keeps it, the scheduler reads it. `timeline`: where each
+    model call is recorded.
     """
 
     pcm: Pcm
@@ -102,7 +99,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Transcription:
-    """What the model heard. Silence is `segments == []`."""
+    """The result of the model. Silence is `segments == []`."""
 
     segments: list[Segment]
     language: str

@@ -1,7 +1,7 @@
-"""Long audio: where it is cut, and how its windows are shared out among threads. Knows no model.
+"""Long audio: where it is cut, and how its windows are shared out among threads.
 
-Imports consumer.errors and schemas. A window is transcribed by whoever claims it; the order of
-the results is that of the audio, whatever order they come in.
+A window is transcribed by the thread that claims it; the order of the results is that of the audio, whatever order they
+come in.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from sttd.consumer.errors import JobStopped
 from sttd.schemas.reply import Segment, Word
 
 Span = tuple[int, int]
-"""Samples [start, end) of the audio in which somebody speaks."""
+"""Samples [start, end) of the audio with speech."""
 
 Spans = tuple[Span, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class LongAudio:
-    """From how many seconds on audio counts as long, how long its windows may be, and how many threads one file may take."""
+    """How long audio is cut.
+
+    From how many seconds on audio counts as long, how long its windows may be, and how many threads one file may take.
+    """
 
     after_seconds: float
     window_seconds: float
@@ -42,7 +45,7 @@ def speech_in_pieces(detect: Callable[[int, int], Sequence[Span]], samples: int,
     """Speech of long audio, found a piece at a time, so that memory does not grow with its length.
 
     `detect(start, end)` gives the spans of one piece, counted from its start. A span that reaches the end of a piece is
-    looked at again with what follows it.
+    examined again with what follows it.
     """
     found: list[Span] = []
     start = 0
@@ -89,7 +92,10 @@ def joined(windows: Iterable[Sequence[Segment] | None]) -> list[Segment]:
 
 
 def within(segment: Segment, start: float, end: float) -> Segment:
-    """The segment with its times inside its window: Whisper's last timestamp may lie in the padding, over the next window's words."""
+    """The segment with its times inside its window.
+
+    Whisper's last timestamp may lie in the padding, over the next window's words.
+    """
     clip = _Clip(start, end)
     words = None if segment.words is None else [clip.word(word) for word in segment.words]
     return segment.model_copy(update={"start": clip.time(segment.start), "end": clip.time(segment.end), "words": words})
@@ -150,7 +156,7 @@ class LongNote:
 
 
 class Helpers:
-    """Threads that take windows of long notes off the notes' own threads: one file can then fill all slots, and never more.
+    """Threads that help notes with many windows: one file can then fill all slots, and never more.
 
     They go to the note with least audio left, window by window.
     """

@@ -1,4 +1,4 @@
-"""The bundled demo model, as package data: where it lies, nothing else. Imports nothing of ours; never loads anything."""
+"""The bundled demo model, as package data: where it lies, nothing else."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from pathlib import Path
 
 
 def demo_directory() -> Path:
-    """The demo model's directory: a ctranslate2 Whisper model; see MODEL_CARD.md beside it for what it knows."""
+    """The demo model's directory: a ctranslate2 Whisper model; see MODEL_CARD.md beside it for its vocabulary."""
     return Path(__file__).parent / "demo"

@@ -1,6 +1,6 @@
 """Makes the daemon's `References` from its settings, with a store or, as by default, without one.
 
-Imports settings, and s3 only when a store is configured: its libraries come with the extra `s3`.
+Loads s3 only when a store is configured: its libraries come with the extra `s3`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ log = structlog.get_logger(__name__)
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncGenerator[References]:
-    """Open the store, if there is one. Raises `SettingsError` when the extra is not installed or the certificates cannot be read."""
+    """Open the store, if there is one.
+
+    Raises `SettingsError` when the extra is not installed or the certificates cannot be read.
+    """
     allowed = tuple(Allowed(bucket, prefix) for bucket, prefix in settings.allowed_references)
     bounds = Fetching(settings.max_ref_bytes, settings.ref_seconds)
     async with AsyncExitStack() as parts:

@@ -1,6 +1,6 @@
 """Which references are followed, and how much of them is read: the operator's list, the size, the time.
 
-Imports the seam, errors and schemas; never a library of a store. Turns what is wrong there into what the caller is told.
+Turns errors of the store into what the caller reads.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""An object store behind S3's API: one signed GET, by botocore's signer and httpx2; the only place that knows either.
+"""An object store behind S3's API: one signed GET, by botocore's signer and httpx2; the only place that uses either.
 
-Imports the seam and schemas. Speaks to the configured endpoint only: path-style addresses, no redirect followed, no proxy or
-credentials from the environment. Never writes an object; never logs what it sent or what the store said in its own words.
+Connects to the configured endpoint only: path-style addresses, no redirect followed, no proxy or credentials from the
+environment. Never writes an object; never logs what it sent or the store's own text.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ SILENCE_SECONDS: Final = 10.0  # without a byte, while connecting and while read
 OUR_FAULT: Final = frozenset(
     {"InvalidAccessKeyId", "SignatureDoesNotMatch", "RequestTimeTooSkewed", "AuthorizationHeaderMalformed"}
 )
-"""What 400 and 403 may mean beside the object's own matter: our settings or our clock. An operator mends them, the request waits."""
+"""400 and 403 with these codes have another cause than the object: our settings or our clock. The operator must fix
+them; the request waits."""
 MOMENTARY: Final = frozenset({401, 408, 425, 429})
 EXPLANATION: Final = 4096  # bytes of an error's body that are read
 _CODE: Final = re.compile(rb"<Code>([A-Za-z]{1,60})</Code>")
@@ -37,7 +38,7 @@ _UNRESERVED: Final = "/-_.~"
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Where the store is, and who the daemon is there. `ca_file`: certificates to trust instead of the system's."""
+    """The store's address and the daemon's credentials. `ca_file`: certificates to trust instead of the system's."""
 
     endpoint: str
     region: str
@@ -85,7 +86,10 @@ class S3Store:
 
 @asynccontextmanager
 async def opened(account: Account, at_once: int) -> AsyncGenerator[S3Store]:
-    """Make a store; connects to nothing yet. `at_once`: connections at most. Raises `OSError` for a `ca_file` that is none."""
+    """Make a store; connects to nothing yet.
+
+    `at_once`: connections at most. Raises `OSError` for a `ca_file` that is none.
+    """
     trusted = await asyncio.to_thread(ssl.create_default_context, cafile=account.ca_file)
     async with httpx2.AsyncClient(
         verify=trusted,

@@ -1,6 +1,6 @@
-"""What the daemon asks of an object store, and what can be wrong there.
+"""What the daemon needs of an object store, and its errors.
 
-Imports errors only. The library behind it is s3.py's business; its exceptions end there.
+The exceptions of the library behind it end in s3.py.
 """
 
 from __future__ import annotations
@@ -15,16 +15,22 @@ from sttd.schemas.reference import Reference
 
 
 class ObjectDenied(SttdError):
-    """There is no such object, or the daemon's own credentials may not read it: a store need not tell which."""
+    """There is no such object, or the daemon's own credentials may not read it: a store need not say which."""
 
 
 class StoreUnavailable(SttdError):
-    """The store is away, busy, does not take our credentials, or answers with something else: it may be otherwise later."""
+    """The store is down, busy, refuses our credentials, or answers with something else.
+
+    A later try may succeed.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object that is about to be read. `size`: bytes as the store claims, None if it does not; `chunks` may say otherwise."""
+    """An object that is about to be read.
+
+    `size`: bytes as the store claims, None if it does not; `chunks` may differ.
+    """
 
     size: int | None
     chunks: AsyncIterator[bytes]

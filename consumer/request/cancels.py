@@ -1,4 +1,4 @@
-"""The cancels that came over the control exchange: remembered for requests still queued, passed on to work in hand.
+"""The cancels from the control exchange: kept for requests still queued, passed on to work in hand.
 
 The clock is passed in. Bounded: anybody who may publish to the exchange can send any number.
 """

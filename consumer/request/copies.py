@@ -34,7 +34,7 @@ def reply(delivery: Delivery, body: Transcript | Failure | Progress) -> Outgoing
 
 
 def parked(answer: Outgoing, delivery: Delivery) -> Outgoing:
-    """Make the copy of an unroutable reply; `sttd-reply-to` tells where it should have gone."""
+    """Make the copy of an unroutable reply; `sttd-reply-to` is where it should have gone."""
     return Outgoing(
         routing_key=names.REPLIES_DEAD,
         body=answer.body,

@@ -31,7 +31,7 @@ _SERVER_NAMED = "amq.gen-"  # what brokers name for callers, beside direct reply
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the settings say about requests.
+    """The settings about requests.
 
     `lanes`: our request queues, the interactive one first. `forbidden_targets`: queues of ours that no reply may reach.
     """
@@ -54,7 +54,7 @@ class Delivery:
         self.rules = rules
         self.orphaned = asyncio.Event()
         self.timeline = Timeline()
-        self.trace: dict[str, str] = _trace(incoming.properties.headers)  # of copies and replies
+        self.trace: dict[str, str] = _trace(incoming.properties.headers)  # the headers of copies and replies
         self.forgiven = 0  # redeliveries that a lost connection caused: see survived.py
         self.begun = threading.Event()  # set by the engine, in its thread, with the first model call
 
@@ -81,13 +81,16 @@ class Delivery:
 
     @property
     def dangerous(self) -> bool:
-        """Whether workers died, or lost their connection, with it in hand so often that it must not be among others."""
+        """Whether workers died, or lost their connection, with it in hand so often that it must be alone in hand."""
         limit = SUSPECT_DELIVERIES if self.suspected else DANGEROUS_DELIVERIES
         return self.incoming.deliveries - self.forgiven >= limit
 
     @property
     def lane(self) -> str:
-        """The request queue that it belongs to, also while it is on the suspect queue. The mark is ours but anybody can write it."""
+        """The request queue that it belongs to, also while it is on the suspect queue.
+
+        The mark is ours but anybody can write it.
+        """
         if not self.suspected:
             return self.incoming.lane
         mark = self.incoming.properties.headers.get(names.LANE_HEADER)
@@ -117,7 +120,8 @@ class Delivery:
     def target_forbidden(self) -> bool:
         """Whether a reply there would loop, hide a dead letter, or reach into the broker's own names.
 
-        A direct reply-to address that no broker gave is refused here, before anybody looks at it: the look would cost the connection.
+        A direct reply-to address that no broker gave is refused here, before any check at the broker: that check would
+        cost the connection.
         """
         target = self.target
         if target in self.rules.forbidden_targets or target.startswith(names.CONTROL_EXCHANGE):
@@ -157,7 +161,7 @@ class Delivery:
         start = properties.timestamp or self.incoming.received_at
         try:
             own = start + timedelta(seconds=properties.expiration)
-        except (OverflowError, ValueError):  # the year 10000 is far enough away to mean never; so is what is no number
+        except (OverflowError, ValueError):  # the year 10000 means never; so does what is no number
             return mark
         return min(own, mark) if mark else own
 

@@ -1,6 +1,6 @@
 """The work on one request: refuse or read, fetch, decode, transcribe; it ends in a verdict.
 
-Knows the seams (bus, references, decoder, transcriber), never a library behind them; never settles.
+Uses the seams only (bus, references, decoder, transcriber); never settles.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What an option means when the request does not say."""
+    """The default of each option."""
 
     language: str
     beam_size: int
@@ -71,7 +71,7 @@ class Handler:
     ) -> None:
         """Receive the collaborators.
 
-        `publisher` takes progress. `requester_there` tells whether a direct reply-to has its requester, if given.
+        `publisher` takes progress. `requester_there`: whether a direct reply-to has its requester, if given.
         """
         self._requester_there = requester_there
         self._publisher = publisher
@@ -134,7 +134,7 @@ class Handler:
         return self._assemble(delivery, decoded, transcription, timings)
 
     async def _decoded(self, delivery: Delivery, audio: bytes | Reference) -> DecodedAudio:
-        """Decode the bytes, fetched first where the request only says where they are. The file itself is not kept."""
+        """Decode the bytes, fetched first where the request only names them. The file itself is not kept."""
         if isinstance(audio, bytes):
             return await self._decoder.decode(audio)
         with delivery.timeline.step("fetch"):

@@ -16,7 +16,7 @@ from sttd.schemas.codes import ErrorCode
 
 
 class Limit:
-    """Bounds the body of an `async with`; leaves it with the `RequestFailed` that says which limit ended it."""
+    """Bounds the body of an `async with`; leaves it with the `RequestFailed` of the limit that ended it."""
 
     def __init__(self, delivery: Delivery, deadline: datetime | None) -> None:
         """`deadline`: the option of that name; the message's expiration and the daemon's limit are the delivery's."""
@@ -28,7 +28,7 @@ class Limit:
 
     def cancel(self) -> None:
         """End the work now: the caller does not want it any more."""
-        # A second cancel, or one in the moment of the deadline, finds it ending already.
+        # A second cancel, or one at the moment of the deadline, finds it ending already.
         if not self._timeout.expired():
             self._cancelled = True
             self._timeout.reschedule(asyncio.get_running_loop().time())
@@ -47,7 +47,7 @@ class Limit:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Raise what says which limit ended it."""
+        """Raise the error of the limit that ended it."""
         try:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError as late:

@@ -1,6 +1,6 @@
 """Progress replies of one request: from the job's thread to the caller, never after the answer.
 
-Progress is worth nothing late: an unconfirmed one is dropped, not repeated.
+Late progress is worthless: an unconfirmed one is dropped, not repeated.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ProgressReporter:
         self._news = asyncio.Event()
 
     def report(self, fraction: float, text: str) -> None:
-        """Take news from the job's thread; `fraction` in [0, 1)."""
+        """Take a report from the job's thread; `fraction` in [0, 1)."""
         self._loop.call_soon_threadsafe(self._take, fraction, text)
 
     def _take(self, fraction: float, text: str) -> None:

@@ -64,10 +64,10 @@ class Settlement:
     async def carry_out(self, verdict: Verdict) -> Verdict:
         """Replace the message, then ack it, although the caller is cancelled once.
 
-        A second cancellation ends it too: that is the drain's last word, and the message stays unacked.
+        A second cancellation ends it too: that is the end of the drain, and the message stays unacked.
 
-        Returns: what was done; another verdict than the given one where a target could not be reached.
-        Raises: `StaleDelivery` when the broker will deliver the message again; `SettleError` when it was settled.
+        Returns: what was done; another verdict than the given one where a target could not be reached. Raises:
+        `StaleDelivery` when the broker will deliver the message again; `SettleError` when it was settled.
         """
         work = asyncio.create_task(self._carry_out(verdict), name="settle")
         try:

@@ -1,7 +1,7 @@
 """How many lost connections this process survived with a request in hand: no worker died in those redeliveries.
 
 Pure. The broker counts a lost connection and a dead worker alike; without this, a flapping network would make poison of
-harmless notes. Bounded: forgetting only makes the daemon more careful.
+harmless notes. Bounded: a forgotten entry only makes the daemon more careful.
 """
 
 from __future__ import annotations

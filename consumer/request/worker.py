@@ -144,7 +144,10 @@ class Worker:
             await self._intake.resume(SUSPECT)
 
     def orphan(self) -> None:
-        """The connection is gone: every note in hand will be delivered again, so working on would only make duplicates."""
+        """The connection is gone: every note in hand will be delivered again.
+
+        Working on would only make duplicates.
+        """
         for task, settlement in list(self._in_hand.items()):
             settlement.delivery.orphaned.set()
             task.cancel()

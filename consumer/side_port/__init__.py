@@ -1,1 +1,1 @@
-"""What operators look at: metrics, health, and the HTTP app that shows them."""
+"""The operator's view: metrics, health, and the HTTP app that shows them."""

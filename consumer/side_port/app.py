@@ -1,6 +1,6 @@
 """The pages of the side port: metrics, health and a status page.
 
-Imports starlette, and its siblings; never reads a request's body, never shows a setting or a note.
+Never reads a request's body, never shows a setting or a note.
 """
 
 from __future__ import annotations

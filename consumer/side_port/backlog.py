@@ -1,7 +1,7 @@
-"""How long the oldest message of one queue can have been waiting, from what a consumer sees: counts and deliveries.
+"""How long the oldest message of one queue can have been waiting, from a consumer's view: counts and deliveries.
 
-Pure, clock passed in. AMQP tells no message's age, so this is an upper bound as long as publishers' clocks are right; only of
-what was there before this daemon, and of which nothing has come yet, it knows no more than since when it has been looking.
+Pure, clock passed in. AMQP reports no message's age, so this is an upper bound as long as publishers' clocks are right.
+For messages from before this daemon, of which none has come yet, it is only the time since the daemon began to measure.
 """
 
 from __future__ import annotations
@@ -20,13 +20,16 @@ class Backlog:
         self._published = NEVER
 
     def counted(self, depth: int, now: float) -> None:
-        """Hear from the broker how many messages are ready. When it says none, whatever waits later has come since."""
+        """Take the broker's count of ready messages. When it is zero, whatever waits later has come since."""
         self._depth = depth
         if depth == 0:
             self._empty_at = now
 
     def delivered(self, published: float) -> None:
-        """Hear of a delivery, with the `timestamp` of its publisher. A message delivered again does not turn the clock back."""
+        """Take a delivery, with the `timestamp` of its publisher.
+
+        A message delivered again does not turn the clock back.
+        """
         self._published = max(self._published, published)
 
     def age(self, now: float) -> float:

@@ -1,6 +1,6 @@
-"""Whether the daemon can serve: a fixed list of named checks, each told by the part that knows.
+"""Whether the daemon can serve: a fixed list of named checks, each set by the part that owns it.
 
-Imports nothing of ours; never asks anybody anything, so reading it costs nothing and cannot hang.
+Makes no call to any part, so reading it costs nothing and cannot hang.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LONGEST_REASON: Final = 300  # characters: a broker's whole stack trace is for t
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One fact that readiness depends on. `reason` says why it is not so, for a person; no credentials, no speech."""
+    """One fact that readiness depends on. `reason` is why it is not so, for a person; no credentials, no speech."""
 
     ok: bool
     reason: str
@@ -29,7 +29,7 @@ class Check:
 class DaemonHealth:
     """Readiness is the sum of the checks; all begin as not ok, "starting".
 
-    `on_change(check, ok, reason)` is called when a check turns, not when only its reason does (a download tells its
+    `on_change(check, ok, reason)` is called when a check turns, not when only its reason does (a download changes its
     reason a hundred times). Writers may be on any thread: a check is replaced whole.
     """
 

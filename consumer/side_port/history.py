@@ -1,4 +1,4 @@
-"""The last minutes of the daemon, for the status page: one point every few seconds, the oldest falling out.
+"""The last minutes of the daemon, for the status page: one point every few seconds, the oldest dropped.
 
 Reads the metrics' registry; never writes to it. Holds numbers only.
 """
@@ -34,7 +34,7 @@ NAMES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What the metrics say at one moment. Counters count from the start of the process."""
+    """The metrics at one moment. Counters count from the start of the process."""
 
     at: float
     completed: float

@@ -1,6 +1,6 @@
 """The documented values of every label, and the buckets of every histogram: what docs/metrics.md lists.
 
-Imports schemas only. A label takes values from here or `other`; never one that a caller can choose.
+A label takes values from here or `other`; never one that a caller can choose.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ OK: Final = "ok"
 """`code` of a request that went well."""
 
 OTHER: Final = "other"
-"""What a label says when a value outside its documented set is reported: a series more, never a series per message."""
+"""The label of a value outside its documented set: one more series, never a series per message."""
 
 LANES: Final = ("interactive", "bulk", "suspect")
 QUEUES: Final = (*LANES, "dead", "replies_dead")
@@ -42,7 +42,8 @@ EXPECTED: Final = {
     "suspected": (OK,),
     "handed_back": (OK,),
 }
-"""The codes that belong to each outcome: these series exist at 0 from the start, so that a first failure is an increase."""
+"""The codes that belong to each outcome: these series exist at 0 from the start, so that a first failure is an
+increase."""
 
 
 def known(value: str, documented: Iterable[str]) -> str:

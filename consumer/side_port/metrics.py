@@ -1,7 +1,7 @@
 """Every metric of the daemon, declared in this one file on a registry of its own.
 
-May import prometheus_client and schemas; never reads a setting, never names a label value that a caller can choose.
-Other parts report through the methods of `Metrics`; nobody else touches a counter.
+Never reads a setting, never names a label value that a caller can choose. Other parts report through the methods of
+`Metrics`.
 """
 
 from __future__ import annotations
@@ -44,11 +44,12 @@ from sttd.schemas.reply import ModelInfo
 
 DISTRIBUTION: Final = "sttd"
 MOST_FAILURES: Final = 50
-"""Failures that the status page remembers."""
+"""Failures that the status page shows."""
 
 _STAGES: Final = (
-    "Time that a request spent in each stage. `queued` needs a `timestamp` on the request; `transcribe` holds `wait` (for an engine slot), "
-    "`encode` and `generate`, each the sum over a note's windows, which may run side by side; `total` is from delivery to settled."
+    "Time that a request spent in each stage. `queued` needs a `timestamp` on the request; `transcribe` holds `wait` "
+    "(for an engine slot), `encode` and `generate`, each the sum over a note's windows, which may run side by side; "
+    "`total` is from delivery to settled."
 )
 
 
@@ -62,7 +63,10 @@ class Ended:
 
 
 class Metrics:
-    """The daemon's observer. Methods are cheap, never raise on an unexpected label value, and may be called from any thread."""
+    """The daemon's observer.
+
+    Methods are cheap, never raise on an unexpected label value, and may be called from any thread.
+    """
 
     def __init__(self, exemplar: Callable[[], dict[str, str] | None] = lambda: None) -> None:
         """Declare everything; series with a known set of labels exist at 0 at once.
@@ -84,7 +88,8 @@ class Metrics:
     def _declare_requests(self, declare: Declarations) -> None:
         self._answers = declare.histogram(
             "answer_duration_seconds",
-            "Time from the request's `timestamp` (whole seconds; without one: from its delivery) until its answer was confirmed.",
+            "Time from the request's `timestamp` (whole seconds; without one: from its delivery) until its answer was "
+            "confirmed.",
             STAGE_BUCKETS,
             {"lane": LANES},
         )
@@ -159,13 +164,15 @@ class Metrics:
         )
         self._depth = declare.gauge(
             "queue_depth",
-            "Messages ready in a queue, as the broker counts them, asked every 5 s. All daemons tell the same: take the max, not the sum.",
+            "Messages ready in a queue, as the broker counts them, asked every 5 s. All daemons tell the same: take "
+            "the max, not the sum.",
             {"queue": QUEUES},
         )
         self._oldest = declare.gauge(
             "queue_oldest_age_seconds",
-            "Upper bound of how long the oldest ready message has waited: since the `timestamp` of the last one that came here, or since "
-            "the queue was last seen empty, whichever is later; having seen neither, since its start. 0 when none is ready.",
+            "Upper bound of how long the oldest ready message has waited: since the `timestamp` of the last one that "
+            "came here, or since the queue was last seen empty, whichever is later; having seen neither, since its "
+            "start. 0 when none is ready.",
             {"queue": LANES},
         )
         self._backlogs = {lane: Backlog(time.time()) for lane in LANES}
@@ -208,7 +215,7 @@ class Metrics:
         self._stages.labels(known(stage, STAGES)).observe(max(0.0, seconds), self._exemplar())
 
     def observe_audio(self, seconds: float, no_speech: bool) -> None:
-        """Record the length of one transcribed note, in seconds, and whether nobody spoke in it."""
+        """Record the length of one transcribed note, in seconds, and whether it had no speech."""
         self._audio.observe(seconds)
         if no_speech:
             self._silent.inc()
@@ -269,7 +276,7 @@ class Metrics:
         return self._backlogs[lane].age(time.time())
 
     def delivered(self, lane: str, published: float | None) -> None:
-        """Hear that a message came, and when it was published (epoch seconds), if it says so."""
+        """Count a message that came, and when it was published (epoch seconds), if that is known."""
         if published is not None:
             self._backlogs[lane_of(lane)].delivered(published)
 
@@ -309,7 +316,10 @@ class Metrics:
         self._lag.observe(max(0.0, seconds))
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
-        """All metrics as (body, content type), in the format that the `Accept` header asks for: Prometheus text or OpenMetrics."""
+        """All metrics as (body, content type).
+
+        In the format that the `Accept` header asks for: Prometheus text or OpenMetrics.
+        """
         self._count_blocked()
         encode, content_type = choose_encoder(accept)
         return encode(self._visible), content_type
@@ -318,5 +328,5 @@ class Metrics:
 def _version() -> str:
     try:
         return version(DISTRIBUTION)
-    except PackageNotFoundError:  # run from a tree that nobody installed
+    except PackageNotFoundError:  # run from a tree that is not installed
         return "unknown"

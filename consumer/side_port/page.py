@@ -1,6 +1,6 @@
-"""The status page: what the daemon is doing now, its last ten minutes, what failed lately. One file of HTML, nothing from outside.
+"""The status page: current work, the last ten minutes, recent failures. One file of HTML, nothing from outside.
 
-Imports its siblings and schemas; shows no setting, no text, no caller's id. Everything is escaped, although all of it is ours.
+Shows no setting, no text, no caller's id. Everything is escaped, although all of it is ours.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ p{margin:0;color:var(--soft)}
 .tiles{grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr))}
 .grid2{grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr))}
 section,.tile{background:var(--card);border:1px solid var(--edge);border-radius:8px;padding:.9rem 1rem;min-width:0}
-.tile b{display:block;font-size:1.5rem;line-height:1.25;font-weight:600;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
+.tile b{display:block;font-size:1.5rem;line-height:1.25;font-weight:600;font-variant-numeric:tabular-nums;
+  overflow-wrap:anywhere}
 .tile span,.scale,.none{color:var(--soft);font-size:.85rem}
 .head,.scale{display:flex;justify-content:space-between;gap:1rem}
 .head b{font-variant-numeric:tabular-nums;white-space:nowrap}
@@ -51,7 +52,8 @@ path{vector-effect:non-scaling-stroke;fill:none}
 .one.line{stroke:var(--one)}.one.area{fill:var(--one)}.two.line{stroke:var(--two)}.two.area{fill:var(--two)}
 .grid{stroke:var(--edge);stroke-width:1}
 table{border-collapse:collapse;width:100%}
-th,td{text-align:left;padding:.35rem .6rem .35rem 0;border-top:1px solid var(--edge);vertical-align:top;white-space:nowrap}
+th,td{text-align:left;padding:.35rem .6rem .35rem 0;border-top:1px solid var(--edge);vertical-align:top;
+  white-space:nowrap}
 tr>:last-child{padding-right:0}
 td.words{white-space:normal;overflow-wrap:anywhere;width:99%}
 thead th{border-top:0;color:var(--soft);font-weight:500;font-size:.85rem}
@@ -77,7 +79,8 @@ PAGE: Final = """<!doctype html>
 <style>{style}</style>
 </head>
 <body><main>
-<header><h1>sttd: <span class="{status}">{status}</span></h1><p>model <strong>{model}</strong>, up for {uptime}</p></header>
+<header><h1>sttd: <span class="{status}">{status}</span></h1>
+<p>model <strong>{model}</strong>, up for {uptime}</p></header>
 <div class="tiles">{tiles}</div>
 <div class="grid2">{plots}</div>
 <section class="wide"><h2>The last {remembered} failures by code</h2>{failures}</section>
@@ -108,7 +111,7 @@ def render(metrics: Metrics, health: DaemonHealth, history: History, model: str)
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them."""
+    """Seconds in words, for a person."""
     if seconds < LONG:
         return f"{seconds:.1f} s" if seconds < MINUTE / 6 else f"{seconds:.0f} s"
     if seconds < 2 * HOUR:
@@ -184,9 +187,9 @@ def _failures(ended: list[Ended]) -> str:
     counts = Counter((failure.code, failure.outcome) for failure in ended)
     latest = {(failure.code, failure.outcome): failure.at for failure in ended}
     rows = "".join(
-        f'<tr><td class="words"><b>{escape(code)}</b><br>'
-        f'<span class="none">{escape(outcome.replace("_", " "))}: {escape(_sentence(code))}</span></td>'
-        f'<td class="number">{count}</td><td class="number">{duration(max(0.0, time.time() - latest[code, outcome]))} ago</td></tr>'
+        f'<tr><td class="words"><b>{escape(code)}</b><br><span class="none">{escape(outcome.replace("_", " "))}: '
+        f'{escape(_sentence(code))}</span></td><td class="number">{count}</td>'
+        f'<td class="number">{duration(max(0.0, time.time() - latest[code, outcome]))} ago</td></tr>'
         for (code, outcome), count in counts.most_common()
     )
     heads = "".join(f'<th scope="col">{head}</th>' for head in ("Code", "Times", "Last"))

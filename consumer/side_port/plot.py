@@ -38,7 +38,8 @@ def line(values: Sequence[float | None], *, top: float, points: int, name: str, 
 def svg(lines: Sequence[str], label: str) -> str:
     """A plot of these lines; `label` is read out to those who cannot see it."""
     grid = f'<path class="grid" d="M0 {HEIGHT / 2}H{WIDTH}M0 .5H{WIDTH}M0 {HEIGHT - 0.5}H{WIDTH}"/>'
-    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img" aria-label="{label}">{grid}{"".join(lines)}</svg>'
+    head = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img" aria-label="{label}">'
+    return f"{head}{grid}{''.join(lines)}</svg>"
 
 
 def _runs(values: Sequence[float | None], points: int) -> list[list[tuple[int, float]]]:

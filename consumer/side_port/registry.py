@@ -1,7 +1,4 @@
-"""How a metric is declared: with its row for docs/metrics.md, on a registry of its own, its series there at 0 from the start.
-
-Imports prometheus_client; knows no metric by name.
-"""
+"""How a metric is declared: with its row for docs/metrics.md, on a registry of its own, at 0 from the start."""
 
 from __future__ import annotations
 
@@ -21,7 +18,10 @@ PREFIX: Final = "sttd"
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """One row of docs/metrics.md. `values`: the documented set of each label, empty where a label is free but single."""
+    """One row of docs/metrics.md.
+
+    `values`: the documented set of each label, empty where a label is free but single.
+    """
 
     name: str
     kind: str
@@ -30,7 +30,10 @@ class Described:
 
 
 class WithoutCreated(Collector):
-    """The registry less its `_created` series: they double the page, and the library can only drop them process-wide."""
+    """The registry less its `_created` series.
+
+    They double the page, and the library can only drop them process-wide.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         """`registry`: asked at each scrape."""
@@ -44,7 +47,10 @@ class WithoutCreated(Collector):
 
 
 class CountedElsewhere(Collector):
-    """A counter with one label that another part keeps; `read`, set later, is asked at each scrape. 0 for a value that it lacks."""
+    """A counter with one label that another part keeps.
+
+    `read`, set later, is called at each scrape. 0 for a value that it lacks.
+    """
 
     def __init__(self, name: str, meaning: str, label: str, values: tuple[str, ...]) -> None:
         """All at 0 until `read` is set."""

@@ -21,7 +21,8 @@ CLOSE_SECONDS: Final = 3.0
 
 
 class _Connection(GuardedConnection):
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own, narrower than asyncio's
+    # The type is uvicorn's own, narrower than asyncio's.
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # see above
         super().connection_made(transport)
         self.expect(REQUEST_SECONDS)
         if len(self.connections) > MAX_CONNECTIONS:
@@ -46,7 +47,7 @@ class SideServer(HttpServer):
         config = configured(
             app,
             _Connection,
-            log_level="warning",  # its "Started server process" is about a process that is ours
+            log_level="warning",  # its "Started server process" is about our own process
             backlog=128,
             limit_concurrency=2 * MAX_CONNECTIONS,
             timeout_graceful_shutdown=1,

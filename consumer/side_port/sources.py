@@ -1,6 +1,6 @@
-"""What the metrics read from other parts at each scrape, instead of being told.
+"""What the metrics read from other parts at each scrape.
 
-Imports nothing of the daemon: the engine fits by its shape.
+The engine fits by its shape.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One trace per request, from its publisher's span on. Only otel.py knows OpenTelemetry; without it everything here does nothing.
+"""One trace per request, from its publisher's span on; without OpenTelemetry everything here does nothing.
 
-Never puts text, audio or credentials into a span.
+Only otel.py imports OpenTelemetry. Never puts text, audio or credentials into a span.
 """

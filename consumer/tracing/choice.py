@@ -1,6 +1,6 @@
 """Whether to trace: on when the standard OTEL_* environment asks for it and the `[otel]` extra is installed.
 
-Imports errors and seam. These variables are OpenTelemetry's own, so they are read here and not in settings.py.
+These variables are OpenTelemetry's own, so they are read here and not in settings.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ NEXT_STEP: Final = 'pip install "sttd[otel]", or unset the OTEL_* variables'
 
 
 def wanted(environment: Mapping[str, str] | None = None) -> str | None:
-    """Name the exporter that the environment asks for (`otlp` or `console`), None for no tracing. Raises `SettingsError`."""
+    """Name the exporter that the environment asks for (`otlp` or `console`), None for no tracing.
+
+    Raises `SettingsError`.
+    """
     given = os.environ if environment is None else environment
     if given.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return None

@@ -1,6 +1,6 @@
-"""The only module of the daemon that knows OpenTelemetry: a tracer provider of our own, spans from a request's timeline, W3C headers.
+"""The only module of the daemon that imports OpenTelemetry: our own tracer provider, spans, W3C headers.
 
-Imported only when tracing is on. Imports seam and timeline; touches none of OpenTelemetry's globals.
+The spans come from a request's timeline. Loaded only when tracing is on; uses none of OpenTelemetry's globals.
 """
 
 from __future__ import annotations
@@ -103,7 +103,10 @@ def with_exporter(name: str, worker: str) -> OtelTracing:
 
 
 def provider(exporter: SpanExporter, worker: str) -> TracerProvider:
-    """A provider with one exporter. OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER and OTEL_BSP_* count."""
+    """A provider with one exporter.
+
+    OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER and OTEL_BSP_* count.
+    """
     resource = Resource({"service.name": names.APP_ID, "service.instance.id": worker}).merge(
         OTELResourceDetector().detect()
     )
@@ -117,6 +120,7 @@ def _exporter(name: str) -> SpanExporter:
         import sys  # noqa: PLC0415 - the only use
 
         return ConsoleSpanExporter(out=sys.stderr)
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - brings its own HTTP client
+    # Brings its own HTTP client, so it is loaded only here.
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - see above
 
     return OTLPSpanExporter()

@@ -1,7 +1,4 @@
-"""The seam to tracing: what the daemon asks of it, and the one that traces nothing.
-
-Imports timeline; knows no library.
-"""
+"""The seam to tracing: what the daemon needs of it, and the one that traces nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ CLOSE_SECONDS: Final = 3.0
 
 @dataclass(slots=True)
 class Trace:
-    """What one request's trace is known by. `headers`: for messages about the request. `done` tells how it ended."""
+    """The trace of one request. `headers`: for messages about the request. `done` reports how it ended."""
 
     headers: dict[str, str] = field(default_factory=dict)
     trace_id: str | None = None
@@ -28,22 +25,22 @@ class Trace:
 
 
 class Tracing:
-    """Traces nothing; what the daemon has unless told otherwise."""
+    """Traces nothing; the default."""
 
     @contextmanager
     def request(
         self,
-        headers: Mapping[str, Any],  # noqa: ARG002 - for those who trace
+        headers: Mapping[str, Any],  # noqa: ARG002 - for implementations that trace
         *,
-        queue: str,  # noqa: ARG002
-        received: float,  # noqa: ARG002
-        queued: float | None,  # noqa: ARG002
-        timeline: Timeline,  # noqa: ARG002
+        queue: str,  # noqa: ARG002 - the same
+        received: float,  # noqa: ARG002 - the same
+        queued: float | None,  # noqa: ARG002 - the same
+        timeline: Timeline,  # noqa: ARG002 - the same
     ) -> Iterator[Trace]:
         """Trace the block as the handling of one request.
 
-        `headers`: the request's; `received`: `time.monotonic` of its delivery; `queued`: seconds that it waited before, if known;
-        `timeline`: read at the end.
+        `headers`: the request's; `received`: `time.monotonic` of its delivery; `queued`: seconds that it waited before,
+        if known; `timeline`: read at the end.
         """
         yield Trace()
 
@@ -56,7 +53,10 @@ class Tracing:
 
 
 async def closed(shut: Any) -> None:
-    """Run a blocking `shut()` in a thread, for `CLOSE_SECONDS` at most: a collector that is gone must not hold up the end."""
+    """Run a blocking `shut()` in a thread, for `CLOSE_SECONDS` at most.
+
+    A collector that is gone must not hold up the end.
+    """
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
             await asyncio.to_thread(shut)

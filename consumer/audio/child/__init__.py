@@ -1,7 +1,7 @@
-"""The decoder child: takes one file at a time on its socket, sends PCM back. The only part of the daemon that imports av.
+"""The decoder child: takes one file at a time on its socket, sends PCM back.
 
-Imports av, schemas.codes and the standard library; never numpy, faster_whisper or asyncio (it must start fast).
-Runs in a process of its own, because a stranger's bytes may kill it; it opens nothing but those bytes.
+The only part of the daemon that imports av; never numpy, faster_whisper or asyncio, because it must start fast. It runs
+in a process of its own, because untrusted bytes may kill it; it opens nothing but those bytes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ Send = Callable[[memoryview], None]
 
 
 def decode(audio: bytes, tally: Tally, send: Send) -> dict[str, Any]:
-    """Decode one file, handing PCM to `send` piece by piece; gives the fields of `AudioInfo`. Raises `Rejected`, `Longer`."""
+    """Decode one file, handing PCM to `send` piece by piece; return the fields of `AudioInfo`.
+
+    Raises `Rejected`, `Longer`.
+    """
     if structure.is_restarting_ogg(audio):
         raise Rejected(ErrorCode.AUDIO_UNREADABLE, "the file is a chain of Ogg streams that all have one serial number")
     found = structure.of(audio)
@@ -54,7 +57,10 @@ def decode(audio: bytes, tally: Tally, send: Send) -> dict[str, Any]:
 
 
 def answer(audio: bytes, tally: Tally, send: Send) -> dict[str, Any]:
-    """The last frame's header for one file. Only `MemoryError` gets out: after it nothing in this process is certain."""
+    """The last frame's header for one file.
+
+    Raises only `MemoryError`: after it the state of this process is unknown.
+    """
     try:
         return {"kind": wire.DONE, "info": decode(audio, tally, send)}
     except Longer as more:
@@ -63,7 +69,8 @@ def answer(audio: bytes, tally: Tally, send: Send) -> dict[str, Any]:
         return {"kind": wire.REJECTED, "code": refusal.code, "message": refusal.message, "details": refusal.details}
     except (MemoryError, ConnectionError):
         raise
-    except Exception as error:  # noqa: BLE001 -- whatever a file makes the library raise is that file's fault; its text may quote the file
+    except Exception as error:  # noqa: BLE001 - whatever a file makes the library raise is that file's fault
+        # The error's text may quote the file, so only its type is passed on.
         details = {"error": type(error).__name__}
         return {
             "kind": wire.REJECTED,
@@ -96,19 +103,22 @@ def main(settings: str) -> None:
         rehearse()
         gc.collect()
         gc.freeze()  # what the imports made stays; a collection after each file then costs little
-        in_force = confine.confine(limits)  # the last thing before a stranger's bytes: nothing can be opened after it
+        in_force = confine.confine(limits)  # the last step before untrusted bytes: nothing can be opened after it
         hush(nowhere)
         wire.write(sink, {"kind": wire.READY, "confinement": in_force})
         serve(source, sink, limits)
 
 
 def rehearse() -> None:
-    """Decode some silence and refuse some text: what PyAV imports only when it meets a stream has to be there before the files close."""
+    """Decode some silence and refuse some text, before the files close.
+
+    PyAV imports some modules only when it meets a stream; they must be loaded by then.
+    """
     for audio in (SILENCE, b"no audio"):
         answer(audio, Tally(1.0, 1.0), lambda _: None)
 
 
 def hush(nowhere: int) -> None:
-    """From here on nothing that a library prints gets anywhere; start-up errors did, on the pipe the parent reads."""
+    """From here on what libraries print is dropped; start-up errors went to the pipe that the parent reads."""
     os.dup2(nowhere, sys.stdout.fileno())
     os.dup2(nowhere, sys.stderr.fileno())

@@ -1,8 +1,8 @@
 """Many channels to one, so that none is lost.
 
-Imports av; runs in the decoder child only. FFmpeg's own mix is used wherever it loses nothing, so that files sound as in
-faster-whisper. It leaves the low-frequency channel out, where a recorder with six microphones has its fourth; and two
-channels of which one is upside down cancel each other to nothing (a cable, a phone's second microphone).
+FFmpeg's own mix is used wherever it loses nothing, so that the result equals faster-whisper's. It leaves the
+low-frequency channel out, where a recorder with six microphones has its fourth; and two channels of which one is
+inverted cancel each other (a cable, a phone's second microphone).
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import av
 OUT_RATE: Final = 16_000
 _LOOKS_A_SECOND: Final = 500
 _BLOCK: Final = 250
-"""Half a second of looks."""
+"""Half a second of checks."""
 _CANCELLED: Final = 0.25
-"""Channels that have nothing to do with each other add up to 1.0 times their energy; below this they cancel."""
+"""Unrelated channels add up to 1.0 times their energy; below this they cancel."""
 MIXED: Final = frozenset("FL FR FC BL BR FLC FRC BC SL SR".split())
 """What FFmpeg mixes, by its names of channels."""
 UNNAMED: Final = "NONE"
 LOW_OF: Final = {3: 2, 6: 3, 7: 3, 8: 3}
 """Number of channels: which of them is the low-frequency one in FFmpeg's usual layout."""
 SILENCE: Final = 1e-4
-"""Of full scale: what dither makes. Speech at -60 dB has ten times as much."""
+"""Of full scale: the level of dither. Speech at -60 dB has ten times as much."""
 _SCALES: Final = {"u8": ("B", 2**7), "s16": ("h", 2**15), "s32": ("i", 2**31), "flt": ("f", 1), "dbl": ("d", 1)}
 """By FFmpeg's names of sample formats: how Python reads one, and full scale."""
 
@@ -34,7 +34,10 @@ Looks = list[list[Any]]
 
 
 def looks(frame: Any) -> tuple[Looks, float]:
-    """Some samples of each channel, evenly spread, and the least that is sound. An odd distance, so that no tone hides between them."""
+    """Some samples of each channel, evenly spread, and the least level that counts as sound.
+
+    The step is odd, so that no tone falls between the samples.
+    """
     name, count = frame.format.name.removesuffix("p"), frame.layout.nb_channels
     code: Any
     code, full = _SCALES[name]
@@ -72,7 +75,10 @@ def loses(frame: Any) -> bool:
 
 
 def _left_out(layout: Any) -> list[int]:
-    """The channels that FFmpeg leaves out when it mixes; channels without names get those of the usual layout of their number."""
+    """The channels that FFmpeg leaves out of its mix.
+
+    Channels without names get those of the usual layout of their number.
+    """
     names = [channel.name for channel in layout.channels]
     if UNNAMED in names:
         return [at for at in (LOW_OF.get(len(names)),) if at is not None]
@@ -88,10 +94,16 @@ def _cancel(blocks: Looks, least: float) -> bool:
 
 
 class Mixer:
-    """Frames of one shape to mono at 16 kHz, on one thread: PyAV's own resampler starts one for each core, for every file."""
+    """Mixes frames of one shape to mono at 16 kHz on one thread.
+
+    PyAV's own resampler starts a thread for each core, for every file.
+    """
 
     def __init__(self, like: Any, *, apart: bool) -> None:
-        """`like`: a frame of the shape that all frames will have. `apart`: turn channels against each other so that none cancels."""
+        """Take `like`, a frame of the shape that all frames will have.
+
+        `apart`: turn channels against each other so that none cancels.
+        """
         self._ready = (like.format.name, like.layout.name, like.sample_rate) == ("s16", "mono", OUT_RATE)
         self._graph = None if self._ready else _graph(like, apart=apart)
 

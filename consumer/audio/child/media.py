@@ -1,6 +1,6 @@
-"""A stranger's bytes as FFmpeg sees them: opened under whitelists, tracks looked at, packets counted, never decoded here.
+"""Untrusted bytes through FFmpeg: opened under whitelists, tracks examined, packets counted, never decoded here.
 
-Imports av, schemas.codes and sttd.consumer.audio's pure files; runs in the decoder child only, opens nothing but the bytes.
+Opens nothing but the bytes.
 """
 
 from __future__ import annotations
@@ -26,24 +26,29 @@ PCM: Final = frozenset(
     + [f"pcm_{sign}{bits}{order}" for sign in "su" for bits in (16, 24, 32) for order in ("be", "le")]
 )
 DECODERS: Final = ",".join(sorted((CODECS | PCM | {"amrnb", "amrwb", "mp2float", "mp3float"}) - {"amr_nb", "amr_wb"}))
-"""By FFmpeg's names of decoders: what it may open on its own account while it looks at the streams of a file."""
+"""By FFmpeg's names of decoders: what it may open by itself while it examines the streams of a file."""
 OPTIONS: Final = {"format_whitelist": FORMATS, "codec_whitelist": DECODERS, "protocol_whitelist": "none"}
-"""Without these, a text file that lists other files (ffconcat, SDP) makes FFmpeg open them, and a video its video decoder."""
+"""Without these, a text file that lists other files (ffconcat, SDP) makes FFmpeg open them, and a video makes it open
+its video decoder."""
 
 MIN_RATE, MAX_RATE, MAX_CHANNELS = 4_000, 192_000, 8
 MAX_DENSITY: Final = 192_000
-"""Samples of all channels for each second of the longest file that is taken: an hour may be stereo at 96 kHz, not 7.1 at 192 kHz."""
+"""Samples of all channels for each second of the longest file that is taken: an hour may be stereo at 96 kHz, not 7.1
+at 192 kHz."""
 
 CLOCKED: Final = frozenset({"mov", "matroska", "ogg"})
 """Containers whose packets have times of their own."""
 CLOCK_SLACK: Final = 0.5
 HOLE_SECONDS: Final = 0.1
-"""The clocks of recorders shake by less."""
+"""The jitter of recorders' clocks is below this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What the packets of a track announce, in seconds: `sound` in all, and where on the file's own clock the last one ends."""
+    """What the packets of a track announce, in seconds.
+
+    `sound`: in all; `end`: where on the file's own clock the last packet ends.
+    """
 
     sound: float
     end: float
@@ -64,7 +69,10 @@ def open_container(audio: bytes) -> Any:
 
 
 def tracks(container: Any) -> list[Any]:
-    """The audio streams whose codec, rate and channels are within bounds. Raises what is wrong with the first one where there is none."""
+    """The audio streams whose codec, rate and channels are within bounds.
+
+    Where there is none, raises what is wrong with the first one.
+    """
     if not container.streams.audio:
         raise Rejected(ErrorCode.NO_AUDIO_STREAM, "the file holds no audio stream", format=short_name(container))
     taken, refusals = [], []
@@ -88,12 +96,12 @@ def _check(stream: Any, container: str) -> None:
     if (container, codec) == ("caf", "alac"):
         context.options = {"flags2": "+skip_manual"}  # FFmpeg 8 takes the padding off a last packet that never had any
     context.thread_count = 1  # sound needs no second thread, and the child may start none
-    if context.sample_rate:  # 0: only the first frame will tell
+    if context.sample_rate:  # 0: known only after the first frame
         check_shape(context.sample_rate, context.layout.nb_channels)
 
 
 def check_shape(rate: int, channels: int) -> None:
-    """Refuse what would blow up: a 644-byte WAV at 1 Hz resamples to ten minutes."""
+    """Refuse extreme rates: a 644-byte WAV at 1 Hz resamples to ten minutes."""
     if not MIN_RATE <= rate <= MAX_RATE:
         raise Rejected(
             ErrorCode.UNSUPPORTED_MEDIA,
@@ -107,7 +115,10 @@ def check_shape(rate: int, channels: int) -> None:
 
 
 def told_end(audio: bytes, container: Any, stream: Any) -> float | None:
-    """Where on the file's own clock this track ends, as the container says; None when it does not say, or FFmpeg guesses."""
+    """Where on the file's own clock this track ends, by the container.
+
+    None when the container has no such value, or FFmpeg guesses it.
+    """
     name = short_name(container)
     if headers.duration_is_guessed(audio, name):
         return None
@@ -124,10 +135,10 @@ def told_end(audio: bytes, container: Any, stream: Any) -> float | None:
 
 
 def origin(audio: bytes, container: Any, stream: Any, ends: float | None) -> float:
-    """Where on the file's own clock, in seconds, its sound begins to count: at zero, or where a recording from a stream was begun.
+    """Where on the file's own clock, in seconds, its sound begins to count.
 
-    `ends`: where the container says that the track ends. A silence before the first packet is one where an edit list says so,
-    another track begins earlier, or the length counts it in.
+    That is zero, or where a recording from a stream was begun. `ends`: the track's end by the container. A silence
+    before the first packet is one where an edit list says so, another track begins earlier, or the length counts it in.
     """
     begins = float((stream.start_time or 0) * (stream.time_base or 0))
     if begins < HOLE_SECONDS:
@@ -146,7 +157,10 @@ def origin(audio: bytes, container: Any, stream: Any, ends: float | None) -> flo
 
 
 def clock(container: Any, stream: Any) -> float:
-    """Seconds of one step of the file's clock; 0 where FFmpeg only counts up what it reads, and damage would look like holes."""
+    """Seconds of one step of the file's clock.
+
+    0 where FFmpeg only counts up what it reads: damage would look like holes.
+    """
     return float(stream.time_base or 0) if short_name(container) in CLOCKED else 0.0
 
 
@@ -157,9 +171,9 @@ def density(stream: Any) -> float:
 
 
 def survey(audio: bytes, index: int, max_seconds: float) -> Survey:
-    """How much sound the packets of a track announce, counted without decoding any; stops when it is too much, by raising.
+    """How much sound the packets of a track announce, in seconds, counted without decoding.
 
-    A header may lie about an hour; thousands of packets of the codec itself hardly can.
+    Raises as soon as it is too much. A header may claim an hour; thousands of packets of the codec hardly can.
     """
     with open_container(audio) as container:
         stream = container.streams[index]

@@ -1,7 +1,4 @@
-"""One file among the bytes: its track chosen, its sound decoded, what its container says held against what came out.
-
-Imports its siblings and sttd.consumer.audio's pure files; runs in the decoder child only.
-"""
+"""One file among the bytes: its track chosen, its sound decoded, the container's figures compared with the result."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from sttd.consumer.audio.structure import Length, Part
 from sttd.schemas.codes import ErrorCode
 
 HEADERS_ONLY: Final = 4096
-"""Bytes; a larger file without one sample did hold something, which we could not read."""
+"""Bytes; a larger file without one sample did hold something that could not be read."""
 EXACT_SLACK: Final = 0.05
 """Seconds that FLAC, which counts samples, may lack."""
 PACKET_SLACK: Final = 0.4
@@ -30,7 +27,10 @@ Send = Callable[[memoryview], None]
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What came of one file. `declared`: its length in seconds as it says itself; `track`: which of its `tracks`, from 1 on."""
+    """The result for one file.
+
+    `declared`: its length in seconds by its own header; `track`: which of its `tracks`, from 1 on.
+    """
 
     container: str
     codec: str
@@ -42,7 +42,7 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """How long a track is, in seconds: as its container says (`declared`), and as far as can be told (`needed`).
+    """How long a track is, in seconds: by its container (`declared`), and the best estimate (`needed`).
 
     `closed`: holes that are left out of its `timeline`.
     """
@@ -104,7 +104,7 @@ def _holds_sound(audio: bytes, index: int, max_seconds: float) -> bool:
 
 
 def _axis(audio: bytes, length: Length, container: Any, stream: Any, max_seconds: float) -> _Axis:
-    """Measure the time axis. Packets are counted where the container does not say its length, or says too much."""
+    """Measure the time axis. Packets are counted where the container gives no length, or too large a one."""
     tick = media.clock(container, stream)
     ends = None if length is Length.UNTOLD else media.told_end(audio, container, stream)
     origin = media.origin(audio, container, stream, ends) if tick else 0.0
@@ -119,7 +119,10 @@ def _axis(audio: bytes, length: Length, container: Any, stream: Any, max_seconds
 
 
 def announced_seconds(audio: bytes, parts: Sequence[Part], max_seconds: float) -> float:
-    """How much sound all files among the bytes announce, counted without decoding any; stops when it is too much, by raising."""
+    """How much sound all files among the bytes announce, in seconds, counted without decoding.
+
+    Raises as soon as it is too much.
+    """
     seconds = 0.0
     for part in parts:
         own = part.of(audio)
@@ -135,9 +138,9 @@ def announced_seconds(audio: bytes, parts: Sequence[Part], max_seconds: float) -
 
 
 def _nothing(audio: bytes, tally: Tally, declared: float | None) -> Rejected:
-    """Why no sample came out: nothing in it, nothing left of it, or never audio at all."""
+    """Why no sample came out: an empty file, all of it damaged, or no audio at all."""
     if tally.out_of_memory:
-        raise MemoryError  # perhaps this process is to blame and not the file: a fresh one will tell
+        raise MemoryError  # perhaps this process is at fault and not the file: a fresh one will show it
     if not headers.looks_like_audio(audio):  # FFmpeg takes any long random bytes for MP3
         return Rejected(ErrorCode.UNSUPPORTED_MEDIA, "the bytes are in no audio format that is known")
     if tally.bad_packets or declared or len(audio) > HEADERS_ONLY:
@@ -148,7 +151,7 @@ def _nothing(audio: bytes, tally: Tally, declared: float | None) -> Rejected:
 
 
 def _lacks(length: Length, container: str, declared: float | None, came: float) -> bool:
-    """Whether sound is missing that the file had: its structure tells, or else its length does."""
+    """Whether sound is missing that the file had: by its structure, or else by its length."""
     if length is Length.CUT or (container == "ogg" and length is not Length.WHOLE):
         return True
     if length is Length.WHOLE or declared is None:
@@ -157,7 +160,10 @@ def _lacks(length: Length, container: str, declared: float | None, came: float) 
 
 
 def info(heard: Sequence[Heard], tally: Tally, *, lost: bool) -> dict[str, Any]:
-    """The fields of `sttd.schemas.reply.AudioInfo`, of all files that were heard; the first one stands for their kind."""
+    """The fields of `sttd.schemas.reply.AudioInfo`, over all files that were decoded.
+
+    The first one gives container and codec.
+    """
     first, declared = heard[0], [one.declared for one in heard if one.declared is not None]
     return {
         "duration": tally.samples / OUT_RATE,

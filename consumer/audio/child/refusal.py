@@ -1,6 +1,6 @@
-"""How the decoder child says no: a refusal for good, and "not with so little room".
+"""The decoder child's refusals: one for good, and one for "not with so little room".
 
-Imports schemas.codes only; never a byte of a file in a message.
+A message never holds a byte of the file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Longer(Exception):
     """The file holds more sound than there is room for now; the parent comes back with more."""
 
     def __init__(self, seconds: float) -> None:
-        """`seconds`: how much sound it is, as far as that can be told without decoding it."""
+        """`seconds`: how much sound it is, as far as that is known without decoding."""
         super().__init__(seconds)
         self.seconds = seconds
 

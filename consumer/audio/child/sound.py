@@ -1,6 +1,6 @@
-"""From packets to PCM: frame by frame past damage, counted against the limits while it goes, mixed to 16 kHz mono.
+"""From packets to PCM: frame by frame past damage, counted against the limits, mixed to 16 kHz mono.
 
-Imports av and its siblings; runs in the decoder child only. Keeps no more than half a million samples at a time.
+Keeps no more than half a million samples at a time.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from sttd.consumer.audio.child.timeline import SoundTimeline
 GROUP: Final = 500_000
 """Samples that go through the mixer at a time, as in faster-whisper, so that both give the same PCM."""
 STUCK: Final = 64
-"""Errors of a demuxer in a row after which it will not find its way back."""
+"""After so many demuxer errors in a row it will not recover."""
 
 Group = Any
 """A frame of about `GROUP` samples; None where a shape ends; a float, seconds of silence that belong there."""
 
 
 def packets(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
-    """All packets of one stream; where the demuxer trips over damage it is asked again, from where it stands."""
+    """All packets of one stream; after a demuxer error at damage it is asked again, from where it stands."""
     errors = 0
     while errors < STUCK:
         try:
@@ -42,8 +42,8 @@ def packets(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
 def frames(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
     """All frames that decode; packets that do not are counted and passed over, but for tags and text.
 
-    A generator of frames would end at the first damaged packet and pass for the end of the file
-    (faster-whisper's decode_audio does: a third of the text, and no error).
+    A generator of frames would end at the first damaged packet, and that would look like the end of the file
+    (faster-whisper's decode_audio does so: a third of the text, and no error).
     """
     for packet in packets(container, stream, tally):
         try:
@@ -57,8 +57,8 @@ def frames(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
 def groups(source: Iterator[Any], tally: Tally, axis: SoundTimeline) -> Iterator[Group]:
     """Frames joined to about `GROUP` samples of one shape, with the holes between them.
 
-    `AudioFifo` looks at format and time base but not at the channel count: without the check here a file that goes from two
-    channels to one would be read beyond its planes. Each question to a frame costs a microsecond, so few are asked.
+    `AudioFifo` looks at format and time base but not at the channel count: without the check here a file that goes from
+    two channels to one would be read beyond its planes. Each question to a frame costs a microsecond, so few are asked.
     """
     fifo, shape, began = av.AudioFifo(), (0, 0), tally.seconds
     for frame in source:
@@ -72,7 +72,7 @@ def groups(source: Iterator[Any], tally: Tally, axis: SoundTimeline) -> Iterator
             fifo = av.AudioFifo()
             tally.wait(hole)
         tally.count(frame.samples, rate, channels)
-        frame.pts = None  # what it said is done with
+        frame.pts = None  # its samples are consumed
         if changes or not _fits(fifo, frame):
             yield from (fifo.read(), None)
             fifo, shape = av.AudioFifo(), now

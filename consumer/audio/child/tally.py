@@ -1,7 +1,4 @@
-"""What has come out of a file so far, held against its limits.
-
-Imports its siblings; runs in the decoder child only.
-"""
+"""Counts of a file's output so far, compared with its limits."""
 
 from __future__ import annotations
 
@@ -14,17 +11,19 @@ from sttd.consumer.audio.structure import tail
 from sttd.schemas.codes import ErrorCode
 
 HOPELESS: Final = 2_000
-"""Bad packets after which most of them must have been good ones: twenty million of one byte each would take minutes to fail."""
+"""After so many bad packets most of them must have been good ones: twenty million of one byte each would take minutes
+to fail."""
 
 MOST_LABELS: Final = 256
-"""Packets of a tag or a text that are passed over; more than that is no label."""
+"""Packets of a tag or a text that are passed over; more than that is no tag."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of one file. `seconds`: on the time axis, before resampling; `silence`: of these, put in where the file has holes.
+    """Counts of one file.
 
-    `values`: samples of all channels; `samples`: after resampling.
+    `seconds`: on the time axis, before resampling; `silence`: of these, inserted where the file has holes. `values`:
+    samples of all channels; `samples`: after resampling.
     """
 
     max_seconds: float
@@ -41,7 +40,10 @@ class Tally:
     out_of_memory: bool = False
 
     def bad(self, error: Exception, packet: bytes = b"") -> None:
-        """Count what did not decode, but for tags and text. FFmpeg also calls it "out of memory" when damage announces an absurd size."""
+        """Count a packet that did not decode, but for tags and text.
+
+        FFmpeg also calls it "out of memory" when damage announces an absurd size.
+        """
         if packet and self.labels < MOST_LABELS and tail.is_label(packet):
             self.labels += 1
             return
@@ -53,7 +55,7 @@ class Tally:
             )
 
     def count(self, samples: int, rate: int, channels: int) -> None:
-        """Add one frame up; stop the whole file as soon as it is too long, however little the container admitted."""
+        """Add one frame; stop the whole file as soon as it is too long, however little the container announced."""
         self.frames += 1
         self.values += samples * channels
         if self.values > self.max_seconds * MAX_DENSITY:

@@ -1,9 +1,7 @@
-"""Where on the time axis a frame belongs: holes in a file's packet times, and a track that begins late, keep their place.
+"""The place of a frame on the time axis: holes in packet times and late tracks keep their silence.
 
-Imports its siblings; runs in the decoder child only.
-
-Four things that a container tells are kept apart. Its length is one. Where its clock stands at the first packet is another: a
-recording from the middle of a stream begins at any number, and that is no silence. Holes between packets are silence. Padding,
+Four figures of a container are kept apart. Its length is one. The clock at the first packet is another: a recording
+from the middle of a stream begins at any number, and that is no silence. Holes between packets are silence. Padding,
 which encoders add at both ends, is cut off by FFmpeg.
 """
 
@@ -21,13 +19,19 @@ class SoundTimeline:
     """The time axis of one track."""
 
     def __init__(self, tick: float, origin: float) -> None:
-        """`tick`: seconds of one step of the file's clock, 0 for a clock that says nothing; `origin`: where the axis begins on it."""
+        """Begin at `origin` on the file's clock.
+
+        `tick`: seconds of one step of that clock, 0 for a clock without meaning.
+        """
         self._tick = tick
         self._origin = origin
         self._end = 0.0
 
     def hole_before(self, clock: int | None, seconds: float, position: float) -> float:
-        """How much silence belongs before a frame of `seconds` whose clock says `clock`; `position`: where the sound before it ends."""
+        """Seconds of silence that belong before a frame of `seconds` whose clock is at `clock`.
+
+        `position`: where the sound before it ends.
+        """
         if clock is None or not self._tick:
             return 0.0
         begins = clock * self._tick - self._origin

@@ -1,7 +1,6 @@
-"""What a file's own lengths say about its bytes: where each file among them ends, and whether sound is missing.
+"""Where each file among the bytes ends by its own lengths, and whether sound is missing. Pure.
 
-Imports the standard library only; pure. FFmpeg does not notice that the end of a file is missing, nor that something follows it
-that nobody has read.
+FFmpeg notices neither that the end of a file is missing nor that unread data follows it.
 """
 
 from __future__ import annotations
@@ -33,14 +32,20 @@ Walk = Callable[[bytes, int], Part]
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """The files among the bytes, in order; at least one. `unread`: what follows the last one may be sound, and nothing reads it."""
+    """The files among the bytes, in order; at least one.
+
+    `unread`: what follows the last one may be sound, and is not read.
+    """
 
     parts: tuple[Part, ...]
     unread: bool
 
 
 def of(audio: bytes) -> Structure:
-    """Find the files that some bytes are: nearly always one, but recorders and bots also write several, one behind the other."""
+    """Find the files among some bytes.
+
+    Nearly always one, but recorders and bots also write several, one after the other.
+    """
     found: list[Part] = []
     at = 0
     while at < len(audio) and (walk := _walk(audio, begins := at + id3_bytes(audio, at))):
@@ -55,7 +60,7 @@ def of(audio: bytes) -> Structure:
 
 
 def _walk(audio: bytes, at: int) -> Walk | None:
-    """How to go through a container that begins there; None where none of those begins whose structure is known here."""
+    """The parser of the container that begins there; None where none begins whose structure is known."""
     for form in chunks.FORMS:
         if form.begins(audio, at):
             return partial(chunks.walk, form)
@@ -76,7 +81,10 @@ def _is_mpeg(audio: bytes, at: int) -> bool:
 
 
 def _mpeg(audio: bytes, start: int) -> Part:
-    """MP3 or ADTS up to the tag with which another file begins: its head counts its own frames, and a decoder stumbles over the tag."""
+    """MP3 or ADTS up to the tag with which another file begins.
+
+    That file's header counts its own frames only, and a decoder fails at the tag.
+    """
     for tag in islice(_ID3.finditer(audio, start), MOST_TAGS):
         if _is_mpeg(audio, tag.start() + id3_bytes(audio, tag.start())):
             return Part(start, tag.start(), Length.ELSEWHERE)

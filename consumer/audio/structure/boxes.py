@@ -1,6 +1,6 @@
-"""MP4 and its kin: boxes with a size each. Their index says what sound there is, and FFmpeg reads it; here only where a file ends.
+"""MP4 and its relatives: boxes with a size each. Pure.
 
-Imports the standard library only; pure.
+Their index lists the sound, and FFmpeg reads it; here only the end of a file is found.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def walk(audio: bytes, start: int) -> Part:
         kinds.add(kind)
         at += size
         if at > len(audio):
-            is_cut = b"moof" in kinds and kind in _SOUND  # else the index tells what is missing
+            is_cut = b"moof" in kinds and kind in _SOUND  # else the index shows what is missing
             return Part(start, len(audio), Length.CUT if is_cut else Length.ELSEWHERE)
     is_one = kinds >= {b"moov", b"mdat"}
     return Part(start, at if is_one else len(audio), Length.ELSEWHERE)

@@ -1,7 +1,7 @@
-"""WAV, Wave64, AIFF and CAF: chunks with a name and a size each, one of which holds the sound.
+"""WAV, Wave64, AIFF and CAF: chunks with a name and a size each, one of which holds the sound. Pure.
 
-Imports the standard library only; pure. Recorders write the size first and the sound afterwards: what was never filled in is no
-length, and FFmpeg stops where a size says that the sound ends.
+Recorders write the size first and the sound afterwards: a size that was never filled in is no length, and FFmpeg stops
+where a size says that the sound ends.
 """
 
 from __future__ import annotations
@@ -22,16 +22,15 @@ _EXTRA_SECONDS: Final = 0.1
 _USUAL_RATE: Final = 4_000
 """Bytes a second, where the file's own rate makes no sense: ADPCM at 8 kHz, the least."""
 _UNTOLD: Final = (range(2**31 - 2**16, 2**31 + 1), range(2**32 - 2**16, 2**32), range(2**62, 2**64))
-"""Writers that cannot seek back leave a size at 2 or 4 GiB, or beyond all measure."""
+"""Writers that cannot seek back leave a size at 2 or 4 GiB, or beyond."""
 _RATE_POWERS: Final = range(32)
 _HUGE: Final = 2**29
 _LITTLE: Final = 0.01
 """Others leave any huge number: no note announces half a GiB and arrives with less than a hundredth of it."""
 _MOST_CHUNKS: Final = 10_000
 _LABELS: Final = frozenset(
-    b"LIST id3  ID3  fact cue  smpl inst bext iXML axml PEAK JUNK junk FLLR PAD  DISP acid _PMX NAME AUTH ANNO MARK COMT APPL".split(
-        b" "
-    )
+    b"LIST id3  ID3  fact cue  smpl inst bext iXML axml PEAK JUNK junk FLLR PAD  DISP acid _PMX NAME AUTH ANNO "
+    b"MARK COMT APPL".split(b" ")
     + b"info strg mark regn umid uuid free kuki chan list".split()
 )
 """Chunks that hold no sound: one that is cut short is no loss."""
@@ -55,7 +54,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class ChunkForm:
-    """How one of these containers writes its chunks. `rate`: bytes of sound a second, told by the chunk `shape`."""
+    """How one of these containers writes its chunks. `rate`: bytes of sound a second, from the chunk `shape`."""
 
     magic: bytes
     kinds: tuple[bytes, ...]
@@ -135,7 +134,7 @@ def walk(form: ChunkForm, audio: bytes, start: int) -> Part:
 
 
 def _rate(form: ChunkForm, shape: bytes) -> float:
-    """Bytes of sound a second; the usual where the file says nothing sensible."""
+    """Bytes of sound a second; the usual value where the file has no sensible one."""
     try:
         rate = form.rate(shape)
     except struct.error:
@@ -144,7 +143,7 @@ def _rate(form: ChunkForm, shape: bytes) -> float:
 
 
 def _sound(form: ChunkForm, audio: bytes, start: int, chunk: Chunk, rate: float) -> Part:
-    """What the chunk with the sound says, held against the bytes that there are."""
+    """The size of the chunk with the sound, compared with the bytes that there are."""
     there, end = len(audio) - chunk.body, chunk.body + chunk.size
     if chunk.size > there:
         untold = any(chunk.size in limits for limits in _UNTOLD) or chunk.size > max(_HUGE, there / _LITTLE)

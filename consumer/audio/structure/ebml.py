@@ -1,6 +1,6 @@
-"""Matroska and WebM: elements within elements, each with its size; streams leave the outer sizes open.
+"""Matroska and WebM: elements within elements, each with its size; streams leave the outer sizes open. Pure.
 
-Imports the standard library only; pure. FFmpeg looks for the next cluster where it finds no element, and says nothing.
+FFmpeg searches for the next cluster where it finds no element, and reports nothing.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def walk(audio: bytes, start: int) -> Part:
 
 
 def _stopped(here: _Walk, start: int) -> Part:
-    """The walk came upon something that is no element, or not all there: padding behind the end, damage, or a cut."""
+    """The walk met something that is no element, or not all there: padding behind the end, damage, or a cut."""
     if here.failed_on in _SILENT:
         return Part(start, len(here.audio), Length.ELSEWHERE)
     if here.failed_on in _KNOWN:

@@ -1,7 +1,6 @@
-"""Ogg: pages with a number and a checksum each, and a mark on the last one.
+"""Ogg: pages with a number and a checksum each, and a mark on the last one. Pure.
 
-Imports the standard library only; pure. FFmpeg drops a damaged page without a word, seconds of sound with it, and takes the last
-page that it finds for the end.
+FFmpeg drops a damaged page silently, seconds of sound with it, and takes the last page that it finds for the end.
 """
 
 from __future__ import annotations
@@ -23,7 +22,10 @@ _MIRROR: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def walk(audio: bytes, start: int) -> Part:
-    """The pages from `start` up to the next link of a chain: whole if none is missing or damaged and the last one says so."""
+    """The pages from `start` up to the next link of a chain.
+
+    Whole if none is missing or damaged and the last one is marked as the end.
+    """
     at, numbers, flags, whole = start, dict[bytes, int](), _FIRST, True
     while audio.startswith(MAGIC, at) and at + _HEADER <= len(audio):
         if audio[at + 5] & _FIRST and not flags & _FIRST:  # behind a page with sound: another link

@@ -1,7 +1,4 @@
-"""One file among the bytes, and what its own lengths say.
-
-Imports the standard library only; pure.
-"""
+"""One file among the bytes, and what its own lengths prove. Pure."""
 
 from __future__ import annotations
 
@@ -10,27 +7,31 @@ from enum import Enum, auto
 from typing import Final
 
 MOST_STEPS: Final = 400_000
-"""Chunks, boxes or elements that are gone through, an hour in fragments of 20 ms: twenty MiB of empty ones would take seconds."""
+"""Chunks, boxes or elements that are walked through, an hour in fragments of 20 ms: twenty MiB of empty ones would take
+seconds."""
 
 
 class Length(Enum):
     """What a container's lengths prove about its sound."""
 
     WHOLE = auto()
-    """All that was announced is there, whatever durations say."""
+    """All that was announced is there, whatever the durations are."""
     CUT = auto()
     """Sound was announced, or begun, that is not there."""
     EARLY = auto()
-    """It ends early, but perhaps behind the last sound: then a duration tells."""
+    """It ends early, but perhaps behind the last sound: then a duration decides."""
     UNTOLD = auto()
-    """The length field was never filled in: nobody can know, and a duration made of it says nothing."""
+    """The length field was never filled in: a duration computed from it proves nothing."""
     ELSEWHERE = auto()
-    """Only a duration can tell, where there is one."""
+    """Only a duration can decide, where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The bytes from `start` to `end`. `patch`: a length field, by its place, that says less than there is, and what it should say."""
+    """The bytes from `start` to `end`.
+
+    `patch`: a length field that is too small, by its place, and the right value.
+    """
 
     start: int
     end: int

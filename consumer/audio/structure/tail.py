@@ -1,21 +1,18 @@
-"""Which bytes are certainly no sound: padding, tags, text.
-
-Imports the standard library only; pure.
-"""
+"""Bytes that are certainly no sound: padding, tags, text. Pure."""
 
 from __future__ import annotations
 
 from typing import Final
 
 SHORT: Final = 512
-"""Bytes; at 8 kbit/s half a second. Less than that behind a file's end is not worth a word."""
+"""Bytes; at 8 kbit/s half a second. Less than that behind a file's end is not reported."""
 ID3V1_BYTES: Final = 128
 _FILLING: Final = 64
 _TAGS: Final = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBEGIN")
 
 
 def is_no_sound(rest: bytes) -> bool:
-    """Whether what follows a file's own end is nothing that could be heard."""
+    """Whether what follows a file's own end holds no sound."""
     rest = rest.strip(b"\0")
     return len(rest) < SHORT or is_label(rest)
 

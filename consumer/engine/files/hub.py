@@ -1,7 +1,7 @@
 """Models on the Hugging Face Hub: look one up in the local cache, download one with progress.
 
-The only file that imports huggingface_hub (lazily: half a second). Never loads a model; never talks to the network
-from `cached`.
+The only file that imports huggingface_hub (lazily: half a second). Never loads a model; never uses the network in
+`cached`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ FIRST_ANSWER_SECONDS: Final = 6.0
 """Without any answer by then there is no network: refused, no name service, or packets swallowed."""
 
 FIRST_BYTES_SECONDS: Final = 60.0
-"""From the first answer to the first file; from then on the library's own timeouts end a dead download."""
+"""From the first answer to the first file; after that the library's own timeouts end a dead download."""
 
 
 class HubUnavailable(Exception):
-    """The Hub did not give us the model; the text says why, in one line, for a person."""
+    """The Hub did not give the model; the text is the reason, in one line, for a person."""
 
     def __init__(self, reason: str, *, elsewhere: bool) -> None:
         """`elsewhere`: whether it makes sense to ask another source."""
@@ -81,7 +81,7 @@ def _size(repository: str) -> int:
 
     logging.getLogger("huggingface_hub").setLevel(
         logging.ERROR
-    )  # it warns of each retry; our one line at the end says it all
+    )  # it warns of each retry; one line at the end is enough
     files = HfApi().model_info(repository, files_metadata=True, timeout=FIRST_ANSWER_SECONDS).siblings or []
     return sum(file.size or 0 for file in files if any(fnmatch(file.rfilename, pattern) for pattern in FILES))
 
@@ -103,18 +103,18 @@ def _download(repository: str, cache: Path | None, meter: _Meter) -> Path:
 
 
 def _within(seconds: float, call: Callable[[], T]) -> T:
-    """Bound a call that no timeout of its own bounds (a name lookup). It is left behind when it takes longer."""
+    """Bound a call without a timeout of its own (a name lookup). It is left behind when it takes longer."""
     begun: Future[T] = background.start(call, name="model-hub")
     return begun.result(timeout=seconds)
 
 
 def _translated(error: Exception) -> HubUnavailable:
-    """Say what a failed download means. A disk that is full, or the wish to stay offline, holds for any source."""
+    """Describe a failed download. A full disk, or the setting to stay offline, holds for any source."""
     from huggingface_hub import errors  # noqa: PLC0415 - slow to import
 
     cause = error
     if isinstance(error, errors.LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
-        cause = error.__cause__  # it looked into the cache only because of this
+        cause = error.__cause__  # it only searched the cache because of this
     meanings: tuple[tuple[type[Exception], str], ...] = (  # the first that fits: subclasses before their bases
         (TimeoutError, "the Hugging Face Hub does not answer"),
         (errors.OfflineModeIsEnabled, "HF_HUB_OFFLINE forbids to ask the Hugging Face Hub"),
@@ -131,7 +131,7 @@ def _translated(error: Exception) -> HubUnavailable:
 
 
 class _Meter:
-    """Adds up what the library's progress bars say. Called from many threads."""
+    """Adds up the library's progress bars. Called from many threads."""
 
     def __init__(self, total: int, on_progress: OnProgress) -> None:
         self.alive = threading.Event()
@@ -155,8 +155,9 @@ class _Meter:
 
 
 def _bar_class(meter: _Meter) -> type[Any]:
-    """The progress bar that the library drives: draws nothing, tells the meter."""
-    from tqdm.auto import tqdm  # type: ignore[import-untyped] # noqa: PLC0415 - ships no types; the Hub library brings it
+    """The progress bar that the library drives: draws nothing, feeds the meter."""
+    # Ships no types; the Hub library brings it.
+    from tqdm.auto import tqdm  # type: ignore[import-untyped] # noqa: PLC0415 - see above
 
     class Bar(tqdm):  # type: ignore[misc] # untyped base
         def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -1,7 +1,6 @@
 """Whether a downloaded model is still what was downloaded: each file against its hash, with a stamp for cheap starts.
 
-Works on the layout of the Hub's cache, `models--OWNER--NAME/snapshots/REVISION/FILE`, whichever way the files came.
-Imports the table of packages; never imports the Hub's library.
+Works on the layout of the Hub's cache, `models--OWNER--NAME/snapshots/REVISION/FILE`, for files of either source.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def known(snapshot: Path) -> dict[str, str]:
 
 
 def damaged(snapshot: Path, *, thorough: bool = False) -> list[str]:
-    """The files that are not what their hash says. What is as the stamp of an earlier check says is not read again.
+    """The files that differ from their hash. What is unchanged since the stamp of an earlier check is not read again.
 
     `thorough` reads everything. Raises `OSError`.
     """

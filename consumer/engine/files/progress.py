@@ -1,4 +1,4 @@
-"""How far a model's download is. Imports nothing of ours."""
+"""The progress of a model's download."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ __all__ = ["DownloadProgress", "OnProgress"]
 
 @dataclass(frozen=True, slots=True)
 class DownloadProgress:
-    """How far a download is, in bytes. `total` is 0 until it is known. `source`: where from, and why not elsewhere."""
+    """The progress of a download, in bytes. `total` is 0 until it is known.
+
+    `source`: from where, and why not elsewhere.
+    """
 
     done: int
     total: int

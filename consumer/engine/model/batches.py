@@ -1,7 +1,7 @@
 """Calls of several messages as one ctranslate2 batch: how to stack their inputs and hand out the results.
 
-Imports gate and numpy; never ctranslate2 (its arrays are reached through those at hand). Which calls go together is the
-planner's decision; used on GPUs only, where a batch costs little more than one call.
+Never imports ctranslate2 (its arrays are reached through those at hand). The planner decides which calls go together;
+used on GPUs only, where a batch costs little more than one call.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ class CoalescedModel:
         )
 
     def generate(self, features: Any, prompts: list[list[int]], **options: Any) -> Any:
-        """One encoded window and its prompt -> tokens. Equal prompt lengths only: ctranslate2 wants the task at one position."""
+        """One encoded window and its prompt -> tokens.
+
+        Equal prompt lengths only: ctranslate2 wants the task at one position.
+        """
 
         def together(items: Sequence[tuple[Any, list[int]]]) -> list[Any]:
             results = self._model.generate(
@@ -72,7 +75,7 @@ class CoalescedModel:
 
 
 def can_coalesce(model: Any) -> bool:
-    """Whether the model's encoder outputs can be cut: numpy knows no bfloat16."""
+    """Whether the model's encoder outputs can be cut: numpy has no bfloat16."""
     return not str(model.compute_type).endswith("bfloat16")
 
 

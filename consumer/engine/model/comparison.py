@@ -1,6 +1,6 @@
 """The comparison of two encoders: whether the outputs are near enough, and which needs less core time for a note.
 
-Knows neither OpenVINO nor ctranslate2: both come in as functions.
+Independent of OpenVINO and ctranslate2: both come in as functions.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ Encode = Callable[[Floats], Floats]
 """Mel bands (1, bands, 3000) -> encoder output (1, 1500, width), both float32."""
 
 SAME: Final = 0.9999
-"""The least cosine of OpenVINO in float32 to ctranslate2 in float32. Base is at 0.99999999999; 1 % of noise in the weights gives
-0.99974, a missing attention bias 0.975, two layers swapped 0.72 (issue 11)."""
+"""The least cosine of OpenVINO in float32 to ctranslate2 in float32. Base is at 0.99999999999; 1 % of noise in the
+weights gives 0.99974, a missing attention bias 0.975, two layers swapped 0.72 (issue 11)."""
 
 ROUNDING: Final = 1.25
 """A faster arithmetic may be this many times as far from float32 as the type that ctranslate2 has loaded."""
 
 NEAR_LOADED: Final = {"int8": 0.98, "other": 0.999}
-"""The least cosine to ctranslate2's loaded type, where a copy in float32 has no room. Rougher: int8 itself is at 0.990 for base."""
+"""The least cosine to ctranslate2's loaded type, where a copy in float32 has no room. Rougher: int8 itself is at 0.990
+for base."""
 
 GAIN: Final = 1.03
 """A whole note must need this many times less core time; below it is the spread of the measurement."""
@@ -40,7 +41,7 @@ MOST_ROUNDS: Final = 3
 class Timed:
     """A piece of work, and the least core time that it has needed, in seconds.
 
-    Core time, not time on the clock: a busy neighbour must not decide who encodes for the rest of the day.
+    Core time, not time on the clock: a busy neighbour must not decide the encoder for the rest of the day.
     """
 
     run: Callable[[], object]
@@ -55,7 +56,7 @@ class Timed:
 
 
 def gain(ours: Timed, theirs: Timed) -> float:
-    """How many times less core time `ours` needs. By turns, until it is clear or three rounds are done.
+    """How many times less core time `ours` needs. They alternate, until the result is clear or three rounds are done.
 
     Both must have run before: the first run touches its memory for the first time and is slower by an unknown amount.
     """

@@ -1,7 +1,7 @@
 """Short contexts: how much of a window that is mostly padding is encoded, and when that was not enough.
 
-Sits between faster-whisper and the gate, so that each call that it makes waits for a slot like any other. A doubtful result
-is computed again with all 30 s, and the window stays with those.
+Sits between faster-whisper and the gate, so that each call that it makes waits for a slot like any other. A doubtful
+result is computed again with all 30 s, and the window stays with those.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ MARGIN: Final = 250
 """Frames of padding behind the audio that models fine-tuned for short contexts need: 2.5 s."""
 
 STEP: Final = 100
-"""A short encoder context is a multiple of so many frames: a fine-tuned model has seen few lengths, and buffers are used again."""
+"""A short encoder context is a multiple of so many frames: a fine-tuned model was trained on few lengths, and buffers
+are used again."""
 
 LATE: Final = 0.5
 """Seconds that the last timestamp may lie behind the audio."""
@@ -39,7 +40,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Contexts:
-    """Which windows are encoded short: those with at most `longest` frames of audio, up to `margin` frames behind it."""
+    """Which windows are encoded short.
+
+    Those with at most `longest` frames of audio, up to `margin` frames behind it.
+    """
 
     longest: int = 0
     margin: int = MARGIN
@@ -99,7 +103,10 @@ class _Window:
     """An encoded window. Its context is short until `widen`. Belongs to one thread at a time."""
 
     def __init__(self, short: Any, frames: int, full: Callable[[], Any]) -> None:
-        """`short`: its beginning, encoded; `full()`: the whole window, encoded; `frames`: of audio, without the padding."""
+        """Keep the encodings.
+
+        `short`: its beginning, encoded; `full()`: the whole window, encoded; `frames`: of audio, without the padding.
+        """
         self.context = short
         self.frames = frames
         self.is_short = True
@@ -112,12 +119,19 @@ class _Window:
 
 
 class ShortContextModel:
-    """What faster-whisper sees as `WhisperModel.model` when short contexts are on. Windows without padding pass as they are."""
+    """What faster-whisper gets as `WhisperModel.model` when short contexts are on.
+
+    Windows without padding pass unchanged.
+    """
 
     def __init__(
         self, model: Any, contexts: Contexts, tokens: Tokens, view: Callable[[Any], Any], reruns: Reruns
     ) -> None:
-        """`model`: a `ctranslate2.models.Whisper` behind its gate; `view`: an array -> ctranslate2's `StorageView`, without a copy."""
+        """Wrap a model.
+
+        `model`: a `ctranslate2.models.Whisper` behind its gate; `view`: an array -> ctranslate2's `StorageView`,
+        without a copy.
+        """
         self._model = model
         self._contexts = contexts
         self._doubts = Doubts(tokens)
@@ -167,7 +181,10 @@ class ShortContextModel:
 
 
 class Doubts:
-    """What makes a result of a short context doubtful. Stricter than what segments are marked for: a second look costs only time."""
+    """What makes a result of a short context doubtful.
+
+    Stricter than the marks on segments: a second run costs only time.
+    """
 
     def __init__(self, tokens: Tokens) -> None:
         """`tokens`: the model's."""
@@ -196,7 +213,10 @@ class Doubts:
 
 
 def audio_frames(mel: Any) -> int:
-    """Mel frames, shape (1, bands, frames), before the padding: that is exactly zero, and no sound is in all bands at once."""
+    """Mel frames, shape (1, bands, frames), before the padding.
+
+    The padding is exactly zero, and no sound is zero in all bands at once.
+    """
     heard = np.flatnonzero(mel[0].any(axis=0))
     return int(heard[-1]) + 1 if heard.size else 0
 

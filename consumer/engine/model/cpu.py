@@ -1,4 +1,4 @@
-"""What this machine's CPU can compute with, and what limits the numeric libraries on it."""
+"""The instruction sets of this machine's CPU, and the variables that limit the numeric libraries on it."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from sttd.consumer.errors import ModelUnavailable
 Setting = Literal["auto", "ctranslate2", "openvino"]
 
 FLOAT32_SOUNDS: Final = 1
-"""Float32 against float32 differs by nothing but the order of sums: one sound shows a wrong graph as well as three."""
+"""Float32 against float32 differs only by the order of sums: one sound shows a wrong graph as well as three."""
 
 ROOM_FACTOR: Final = 1.5
 """Free memory that a copy of the model in float32 wants, in sizes of the copy: its weights, and one encode."""
@@ -65,9 +65,9 @@ class EncodingModel:
 class EncoderReference:
     """ctranslate2's side of the comparison.
 
-    `encode`: in the type that is loaded; `exact`: loads a copy in float32 and returns its encode; `decode`: writes a text
-    of fixed length from an encoder output; `windows`: three sounds as mel bands (1, bands, 3000), made when they are
-    needed; `version`: of ctranslate2.
+    `encode`: in the type that is loaded; `exact`: loads a copy in float32 and returns its encode; `decode`: writes a
+    text of fixed length from an encoder output; `windows`: three sounds as mel bands (1, bands, 3000), made when they
+    are needed; `version`: of ctranslate2.
     """
 
     device: str
@@ -90,9 +90,9 @@ def choose(
 ) -> CompiledEncoder | None:
     """OpenVINO's encoder for the model in `directory`, or None: ctranslate2 encodes, and one log line gives the reason.
 
-    `slots`: encodes at a time; `spare_bytes`: memory that a copy of the model in float32 may take for a moment, None for
-    as much as it needs. Blocks for seconds, the first time for some ten encodes. Raises `ModelUnavailable` when OpenVINO
-    was asked for by name and cannot be used.
+    `slots`: encodes at a time; `spare_bytes`: memory that a copy of the model in float32 may take for a moment, None
+    for as much as it needs. Blocks for seconds, the first time for some ten encodes. Raises `ModelUnavailable` when
+    OpenVINO was asked for by name and cannot be used.
     """
     if wanted == "ctranslate2":
         return None
@@ -144,7 +144,7 @@ def precisions(cpu_flags: frozenset[str], compute_type: str) -> tuple[Precision,
 
 
 class _Trial:
-    """One comparison: what each arithmetic of OpenVINO is worth beside ctranslate2."""
+    """One comparison: the gain of each arithmetic of OpenVINO against ctranslate2."""
 
     def __init__(
         self,
@@ -197,7 +197,7 @@ class _Trial:
     def _gain(self, compiled: CompiledEncoder) -> float:
         """Judged for a whole note: what decoding costs is the same for both and makes the difference smaller."""
         mel, reference = self._windows[0], self._reference
-        reference.decode(self._expected[0])  # its first run is no measure
+        reference.decode(self._expected[0])  # its first run is not measured
         return comparison.gain(
             Timed(lambda: reference.decode(compiled.encode(mel))),
             Timed(lambda: reference.decode(reference.encode(mel))),

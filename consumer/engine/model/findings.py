@@ -1,4 +1,4 @@
-"""What the comparison of the two encoders found, kept on disk so that later starts do not pay for it again.
+"""The result of the comparison of the two encoders, kept on disk so that later starts do not pay for it again.
 
 A file that cannot be read or written costs a comparison, never a start.
 """
@@ -26,12 +26,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EncoderFinding:
-    """How the encoders compare for one model on one machine.
+    """The result of the comparison for one model on one machine.
 
-    `precision`: the arithmetic in which OpenVINO encodes, None where ctranslate2 does. `ours`, `theirs`: least cosine of
-    OpenVINO's and of ctranslate2's output to that of `against`, None where it was not measured. `against`: `float32`, or
-    the loaded type where a copy in float32 had no room. `gain`: core time of a whole note with ctranslate2 alone divided
-    by that with OpenVINO's encoder. `reasons`: why each arithmetic that was tried before was not taken.
+    `precision`: the arithmetic in which OpenVINO encodes, None where ctranslate2 does. `ours`, `theirs`: least cosine
+    of OpenVINO's and of ctranslate2's output to that of `against`, None where it was not measured. `against`:
+    `float32`, or the loaded type where a copy in float32 had no room. `gain`: core time of a whole note with
+    ctranslate2 alone divided by that with OpenVINO's encoder. `reasons`: why each arithmetic that was tried before was
+    not taken.
     """
 
     precision: Precision | None
@@ -45,8 +46,8 @@ class EncoderFinding:
     def lasting(self) -> bool:
         """Whether later starts may rely on it: OpenVINO was taken, or ctranslate2 is clearly the faster one.
 
-        A near race is run again at the next start: on a busy machine the gain comes out too small, and one such start
-        must not keep OpenVINO off for good. So is a comparison that failed for another reason than speed.
+        A close result is measured again at the next start: on a busy machine the gain comes out too small, and one such
+        start must not keep OpenVINO off for good. So is a comparison that failed for another reason than speed.
         """
         return self.precision is not None or (self.gain is not None and self.gain < 1 / CLEAR)
 
@@ -59,7 +60,7 @@ class Findings:
         self._directory = directory
 
     def recall(self, key: str) -> EncoderFinding | None:
-        """What was found before under this key, or None."""
+        """The earlier result under this key, or None."""
         try:
             found = json.loads(self._file(key).read_text(encoding="utf-8"))
             return EncoderFinding(**{**found, "reasons": tuple(found["reasons"])})

@@ -1,7 +1,7 @@
 """Whisper's encoder as an OpenVINO graph on the CPU: the only file that imports openvino (lazily: it may be absent).
 
-Builds the graph from the weights of a ctranslate2 model, compiles it and runs it from many threads. Never decides whether it
-should be used (encoder.py does).
+Builds the graph from the weights of a ctranslate2 model, compiles it and runs it from many threads. Never decides
+whether it should be used (encoder.py does).
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from sttd.consumer.engine.model.weights import EncoderFile, EncoderUnavailable, 
 Precision = Literal["bf16", "int8", "f32"]
 
 EPSILON: Final = 1e-5  # of the layer norms, in ctranslate2 as in the original
-GROUPS: Final = (128, 64, 32)  # activations are rounded to int8 in groups of so many: one loud one spoils no others
+# activations are rounded to int8 in groups of so many: one large value does not coarsen the others
+GROUPS: Final = (128, 64, 32)
 
 
 def library() -> Any:
     """Import openvino. Raises `EncoderUnavailable` when it is not installed or does not load."""
-    # Left alone, the import of openvino reports itself to its makers over the network (through openvino_telemetry, which its
-    # wheel brings). None here makes that import fail, for which openvino has a silent stand-in.
+    # By default the import of openvino reports itself to its makers over the network (through openvino_telemetry, which
+    # its wheel brings). None here makes that import fail, for which openvino has a silent stand-in.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # documented: None halts the import
     try:
         return importlib.import_module("openvino")
@@ -42,7 +43,10 @@ def version() -> str:
 
 
 class CompiledEncoder:
-    """The encoder, ready to run: `slots` calls at a time, one core each. Its methods block and release the interpreter."""
+    """The encoder, ready to run: `slots` calls at a time, one core each.
+
+    Its methods block and release the interpreter.
+    """
 
     def __init__(self, file: EncoderFile, precision: Precision, slots: int) -> None:
         """Build and compile, in about the time that one encode takes. Raises `EncoderUnavailable`."""
@@ -52,12 +56,14 @@ class CompiledEncoder:
         self._window = (file.mels, 2 * file.positions)
         self._encoded = (file.positions, file.width)
         self._tensor = openvino.Tensor
-        # In a thread that ends with it: OpenVINO gives the thread it first compiles in an alternate signal stack, and frees that stack
-        # with the last compiled model, wherever that happens. The next signal in a thread that still had it would be a SIGSEGV.
+        # In a thread that ends with it: OpenVINO gives the thread it first compiles in an alternate signal stack, and
+        # frees that stack with the last compiled model, wherever that happens. The next signal in a thread that still
+        # had it would be a SIGSEGV.
         with ThreadPoolExecutor(1, "sttd-compile") as once:
             requests = once.submit(self._compiled, openvino, file, precision, slots).result()
-        # A request of its own for each call, and OpenVINO's own threads to run it (start_async): a plain infer() would run in the
-        # caller's thread, and OpenVINO then shares out its compiled copies by thread, two busy threads on one copy.
+        # A request of its own for each call, and OpenVINO's own threads to run it (start_async): a plain infer() would
+        # run in the caller's thread, and OpenVINO then shares out its compiled copies by thread, two busy threads on
+        # one copy.
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for request in requests:
             self._idle.put(request)
@@ -175,6 +181,6 @@ class _Builder:
 
 
 def _line(error: BaseException) -> str:
-    """The first line that says something: OpenVINO begins with where in its source it was."""
+    """The first line with content: OpenVINO begins with a place in its source."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("Exception from")]
     return (lines or [type(error).__name__])[0][:200]

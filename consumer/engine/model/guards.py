@@ -1,6 +1,6 @@
 """What is suspicious about a segment: known inventions on silence, loops, text too dense for its time. Pure.
 
-Imports the standard library and schemas only. Marks, never deletes: a person may well have said "thanks for watching".
+Marks, never deletes: a person may well have said "thanks for watching".
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from sttd.schemas.reply import Segment, SegmentFlag
 COMPRESSES: Final = 2.4
 """Whisper's own threshold: text that gzip shrinks more than this repeats itself."""
 NO_SPEECH: Final = 0.5
-"""More likely than not that nobody spoke. Of 832 segments of human speech none was above, of what `base` invented hardly any below."""
+"""No speech is more likely than speech. Of 832 segments of human speech none was above, of what `base` invented hardly
+any below."""
 DENSE: Final = 35.0
 """Characters a second; the fastest speakers stay below 25."""
 DENSE_FROM: Final = 20
-"""Characters; shorter segments have times that are too coarse to judge."""
+"""Characters; the times of shorter segments are too coarse to judge."""
 IMPROBABLE: Final = -1.0
-"""Average log probability below which Whisper tries a higher temperature: the last one has not helped either. With `base`, 8 of 581 human
-utterances were below, and all 8 were wrong."""
+"""Average log probability below which Whisper tries a higher temperature: the last one was below it too. With `base`, 8
+of 581 human utterances were below, and all 8 were wrong."""
 SAME_SEGMENTS: Final = 3
 LONGEST_GROUP: Final = 8
 FEWEST_TIMES: Final = {1: 6, 2: 4}
@@ -71,8 +72,8 @@ _PATTERN: Final = re.compile(
 """Signatures that subtitle authors left in Whisper's training data, each as the whole of a segment."""
 
 CAPTION_LETTERS: Final = 8
-"""A segment of at least so many letters, all of them capitals, is a caption of sounds ("СПОКОЙНАЯ МУЗЫКА"): speech is not written so, names
-of companies are shorter."""
+"""A segment of at least so many letters, all of them capitals, is a caption of sounds ("СПОКОЙНАЯ МУЗЫКА"): speech is
+not written so, names of companies are shorter."""
 
 _STRIPPED: Final = frozenset(phrase.strip() for phrase in _PHRASES)
 
@@ -101,22 +102,25 @@ def normalized(text: str) -> str:
 
 
 def is_silence_phrase(words: str) -> bool:
-    """Whether the whole segment is one of the sentences that Whisper is known to hear in silence."""
+    """Whether the whole segment is one of the sentences that Whisper is known to write on silence."""
     return words in _STRIPPED or _PATTERN.fullmatch(words) is not None
 
 
 def is_caption(text: str) -> bool:
-    """Whether the whole segment is in capitals, as Whisper writes what is to be heard besides speech."""
+    """Whether the whole segment is in capitals, as Whisper writes sounds other than speech."""
     return text.isupper() and sum(letter.isalpha() for letter in text) >= CAPTION_LETTERS
 
 
 def too_dense(words: str, seconds: float) -> bool:
-    """Whether nobody speaks that fast."""
+    """Whether the text is denser than the fastest speech."""
     return len(words) > DENSE_FROM and len(words) > DENSE * seconds
 
 
 def says_twice(words: Sequence[str]) -> bool:
-    """Whether three words or more come twice, next to each other: too little to call it a loop, enough for a second look."""
+    """Whether three words or more come twice, next to each other.
+
+    Too little to call it a loop, enough for a second run.
+    """
     return repeats_itself(words) or any(_longest_run(words, size) > 1 for size in range(3, len(words) // 2 + 1))
 
 
@@ -133,6 +137,6 @@ def _longest_run(words: Sequence[str], size: int) -> int:
 
 
 def _in_loops(segments: Sequence[Segment]) -> set[int]:
-    """Ids of segments that say the same as their neighbours, three or more of them."""
+    """Ids of segments with the same text as their neighbours, three or more of them."""
     runs = (list(run) for text, run in groupby(segments, lambda segment: normalized(segment.text)) if text)
     return {segment.id for run in runs if len(run) >= SAME_SEGMENTS for segment in run}

@@ -1,4 +1,4 @@
-"""Which language a note is in, given what the model thinks of each. Pure: numbers in, a code out; never calls the model."""
+"""The language of a note, from the model's probabilities. Pure: numbers in, a code out; never calls the model."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ SURE: Final = 0.5
 """Below this probability the daemon's default language wins, when the caller's set holds it."""
 
 UNHEARD: Final = "en"
-"""What a reply names when nobody asked for a language and nothing was said; its probability is then 0."""
+"""The language in a reply when no language was asked for and the note has no speech; its probability is then 0."""
 
 
 def choose(probabilities: Mapping[str, float], options: JobOptions) -> tuple[str, float]:
     """The language to transcribe in and the model's probability for it, in [0, 1].
 
     Without a set: the most probable of all. With one: the most probable of the set; when that is below `SURE`, the
-    default language if it is in the set. Codes that the model does not know do not count; one at least it must know.
+    default language if it is in the set. Codes that the model does not have do not count; one at least it must have.
     """
     candidates = {code: probabilities[code] for code in options.languages or probabilities if code in probabilities}
     best = max(candidates, key=candidates.__getitem__)

@@ -1,7 +1,7 @@
-"""The model itself: the only file that imports faster_whisper and ctranslate2 (lazily: the environment must be set first).
+"""The model itself: the only file that imports faster_whisper and ctranslate2.
 
-Loads one from a directory, never from the network, and puts the gate between faster-whisper and ctranslate2. Never decides
-what to transcribe or when.
+The imports are lazy: the environment must be set first. Loads a model from a directory, never from the network, and
+puts the gate between faster-whisper and ctranslate2. Never decides what to transcribe or when.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _PREFERRED: Final = {"cpu": ("int8", "float32"), "cuda": ("float16", "float32")}
 
 
 class GatedModel:
-    """What faster-whisper sees as `WhisperModel.model`: ctranslate2's model, each call of it through the gate."""
+    """What faster-whisper gets as `WhisperModel.model`: ctranslate2's model, each call of it through the gate."""
 
     def __init__(self, model: Any, gate: Gate) -> None:
         """`model`: a `ctranslate2.models.Whisper`."""
@@ -68,8 +68,8 @@ class GatedModel:
     def align(self, features: Any, start_sequence: Any, text_tokens: Any, num_frames: int, **kwargs: Any) -> Any:
         """Tokens and encoded windows -> when each token was spoken.
 
-        A window of one frame (the last one of a note can be that short) has no place to put a word: ctranslate2 answers with empty
-        alignments and faster-whisper 1.2.1 raises IndexError on them. Two frames make one place.
+        A window of one frame (the last one of a note can be that short) has no place to put a word: ctranslate2 answers
+        with empty alignments and faster-whisper 1.2.1 raises IndexError on them. Two frames make one place.
         """
         frames = max(num_frames, 2)
         return self._gate.run(
@@ -98,21 +98,30 @@ class LoadedModel:
 
     @property
     def multilingual(self) -> bool:
-        """Whether it knows more than English."""
+        """Whether it is multilingual."""
         return bool(self._whisper.model.is_multilingual)
 
     def knows(self, language: str) -> bool:
-        """Whether its vocabulary holds this language (`yue` came with large-v3). An English-only model hears English in all."""
+        """Whether its vocabulary holds this language (`yue` came with large-v3).
+
+        An English-only model writes English for all.
+        """
         return not self.multilingual or self._whisper.hf_tokenizer.token_to_id(f"<|{language}|>") is not None
 
     def speech(self, pcm: Pcm, longest: float = math.inf) -> list[Span]:
-        """Where somebody speaks, as voice-activity detection tells. Spans over `longest` s are cut at their last silence before that."""
+        """Where speech is, by voice-activity detection.
+
+        Returns spans in samples. Spans over `longest` s are cut at their last silence before that.
+        """
         vad = importlib.import_module("faster_whisper.vad")
         chunks = vad.get_speech_timestamps(pcm, vad.VadOptions(max_speech_duration_s=longest))
         return [(chunk["start"], chunk["end"]) for chunk in chunks]
 
     def first_window(self, sound: Pcm) -> Any:
-        """The first 30 s, encoded: the very input that `segments` begins with, so one encoding serves language and text."""
+        """The first 30 s, encoded: the same input that `segments` begins with.
+
+        So one encoding serves language and text.
+        """
         audio = importlib.import_module("faster_whisper.audio")
         extractor = self._whisper.feature_extractor
         features = extractor(sound)
@@ -120,7 +129,7 @@ class LoadedModel:
         return self._whisper.encode(audio.pad_or_trim(features[:, :frames]))
 
     def languages(self, encoded: Any) -> dict[str, float]:
-        """The probability of each language that the model knows, from an encoded window."""
+        """The probability of each language of the model, from an encoded window."""
         return {token[2:-2]: probability for token, probability in self._whisper.model.detect_language(encoded)[0]}
 
     def segments(
@@ -128,8 +137,8 @@ class LoadedModel:
     ) -> Iterable[RawSegment]:
         """Transcribe lazily: each step of the iteration computes up to one window of 30 s.
 
-        `spans`: hear these parts of the audio only, at least one; times are those of the whole. `first`: what `first_window` gave
-        for the same sound.
+        `spans`: transcribe these parts of the audio only, at least one; times are those of the whole. `first`: what
+        `first_window` gave for the same sound.
         """
         whisper = self._whisper if first is None else _beginning_with(self._whisper, first)
         segments, _ = whisper.transcribe(
@@ -205,10 +214,10 @@ def load(
 ) -> LoadedModel:
     """Load the model in directory `path`. Blocks for seconds; makes no network call.
 
-    `device`: `auto`, `cpu` or `cuda`; `compute_type`: ctranslate2's name or `auto`; `slots`: calls at a time, one core each on
-    a CPU; `encoding`: who encodes; `contexts`: how much of a window is read; `findings`: where the comparison of encoders is
-    kept, None for this user's cache; `spare_bytes`: as in `encoder.choose`. Raises `ModelUnavailable` when the device, the type, the
-    files or the encoder are not to be had.
+    `device`: `auto`, `cpu` or `cuda`; `compute_type`: ctranslate2's name or `auto`; `slots`: calls at a time, one core
+    each on a CPU; `encoding`: who encodes; `contexts`: how much of a window is read; `findings`: where the comparison
+    of encoders is kept, None for this user's cache; `spare_bytes`: as in `encoder.choose`. Raises `ModelUnavailable`
+    when the device, the type, the files or the encoder are not to be had.
     """
     faster_whisper, ctranslate2 = _libraries()
     device = _device(ctranslate2, device)
@@ -316,7 +325,7 @@ def _libraries() -> tuple[Any, Any]:
     """Import them with the environment that they read at import; what the operator has set stays."""
     environment.prepare()
     libraries = importlib.import_module("faster_whisper"), importlib.import_module("ctranslate2")
-    logging.getLogger("faster_whisper").setLevel(logging.WARNING)  # its information is per note, ours to say
+    logging.getLogger("faster_whisper").setLevel(logging.WARNING)  # it logs for each note; that is the daemon's task
     return libraries
 
 
@@ -335,6 +344,7 @@ def _compute_type(ctranslate2: Any, device: str, wanted: str) -> str:
         return next((kind for kind in _PREFERRED[device] if kind in supported), "default")
     if wanted not in supported:
         raise ModelUnavailable(
-            f"STTD_COMPUTE_TYPE={wanted} is not to be had on this {device}; one of: auto, {', '.join(sorted(supported))}"
+            f"STTD_COMPUTE_TYPE={wanted} is not to be had on this {device}; one of: auto, "
+            f"{', '.join(sorted(supported))}"
         )
     return wanted

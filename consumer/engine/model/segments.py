@@ -1,6 +1,6 @@
-"""The model's segments -> the contract's. Pure; knows the shape of faster-whisper's results but never imports it.
+"""The model's segments -> the contract's. Pure.
 
-What leaves here can go on the wire: times lie inside the audio and in order, every number is finite.
+Every result is fit for the wire: times lie inside the audio and in order, every number is finite.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A reader of ctranslate2's `model.bin`, for the encoder of a Whisper model of any size and stored type.
 
-Imports numpy and the standard library. Reads the headers once and each encoder tensor when it is asked for: the decoder is
-skipped, never held. Whatever is wrong with a file is an `EncoderUnavailable` with its reason.
+Reads the headers once and each encoder tensor when it is asked for: the decoder is skipped, never held. Whatever is
+wrong with a file is an `EncoderUnavailable` with its reason.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class EncoderUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """Where a tensor lies in the file and what it is."""
+    """Where a tensor lies in the file, its shape and its type."""
 
     shape: tuple[int, ...]
     kind: str
@@ -75,8 +75,8 @@ class Matrix:
 class EncoderFile:
     """The encoder in a `model.bin`: its shape, and its tensors on request.
 
-    `width`: of the encoder's output; `mels`: bands of its input; `positions`: the longest output, half the longest input;
-    `float32_bytes`: what the whole model, decoder included, takes when it is loaded in float32.
+    `width`: of the encoder's output; `mels`: bands of its input; `positions`: the longest output, half the longest
+    input; `float32_bytes`: what the whole model, decoder included, takes when it is loaded in float32.
     """
 
     def __init__(self, path: Path) -> None:
@@ -189,7 +189,7 @@ def _linear(name: str, rows: int, columns: int) -> Iterator[tuple[str, tuple[int
 
 
 def _encoder_of(path: Path) -> tuple[Mapping[str, Tensor], int]:
-    """The encoder's tensors by their names below `encoder/`, aliases included; and the whole model's bytes in float32."""
+    """The encoder's tensors by their names below `encoder/`, with aliases; and the whole model's bytes in float32."""
     try:
         with path.open("rb") as file:
             tensors = _index(file, path.stat().st_size)

@@ -1,7 +1,7 @@
 """The transcriber: a thread per message, each running faster-whisper's own `transcribe` through the gate.
 
-Long audio is cut at silences, and helping threads take windows of it (windows.py). Imports the engine's other files, schemas
-and consumer.errors; never faster_whisper, never the network. The event loop only awaits. Third-party exceptions leave as `ModelFailed`.
+Long audio is cut at silences, and helping threads take windows of it (windows.py). The event loop only awaits.
+Third-party exceptions leave as `ModelFailed`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,11 @@ class WhisperTranscriber:
     """Implements `Transcriber` with one loaded model."""
 
     def __init__(self, model: LoadedModel, *, threads: int, long_audio: LongAudio | None = None) -> None:
-        """`threads`: messages at a time, most of them waiting at the gate (the prefetch). Without `long_audio` no audio is cut."""
+        """Keep the arguments.
+
+        `threads`: messages at a time, most of them waiting at the gate (the prefetch). Without `long_audio` no audio is
+        cut.
+        """
         self._model = model
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="engine")
         self._long_audio = long_audio
@@ -83,18 +87,19 @@ class WhisperTranscriber:
 
     @property
     def context_reruns(self) -> Mapping[str, int]:
-        """How many windows a short context was not enough for, by reason."""
+        """How many windows needed more than a short context, by reason."""
         return self._model.reruns.counts
 
     def knows(self, code: str) -> bool:
-        """Whether the model can be asked for this language; `auto` always."""
+        """Whether the model supports this language; `auto` always."""
         return code == languages.AUTO or self._model.knows(code)
 
     async def transcribe(self, job: Job) -> Transcription:
         """Run one job in a thread. Raises `ModelFailed`, or `JobStopped` after `job.stop` was set.
 
-        Also `RequestFailed` with `bad_request` for languages that this model does not know. Cancelling the caller sets `job.stop`
-        and returns at once; the thread ends at the next window, and what it still returns or raises is dropped.
+        Also `RequestFailed` with `bad_request` for languages that this model does not have. Cancelling the caller sets
+        `job.stop` and returns at once; the thread ends at the next window, and what it still returns or raises is
+        dropped.
         """
         try:
             running = self._executor.submit(self.transcribe_here, job)
@@ -123,9 +128,10 @@ class WhisperTranscriber:
         self._model.reruns.clear()
 
     async def close(self, seconds: float) -> bool:
-        """Stop all jobs and wait for their threads, at most so long. False when some still run: they end at their next window.
+        """Stop all jobs and wait for their threads, at most `seconds`.
 
-        The interpreter waits for them at exit; whoever cannot wait ends the process with `os._exit`.
+        False when some still run: they end at their next window. The interpreter waits for them at exit; a process that
+        cannot wait ends with `os._exit`.
         """
         for job in list(self._running.values()):  # threads take theirs out meanwhile
             job.stop.set()
@@ -163,10 +169,10 @@ class WhisperTranscriber:
         return Transcription(marked(self._segments(job, pcm, spoken, spans, first)), spoken, probability)
 
     def _cuts(self, job: Job) -> LongAudio | None:
-        """How to cut this job's audio; None for what is heard in one go.
+        """How to cut this job's audio; None for audio that is transcribed in one piece.
 
-        Without voice detection nobody knows where the silences are, and windows at the same time cannot be conditioned on
-        the text before them: both stay as in faster-whisper.
+        Without voice detection the silences are unknown, and windows at the same time cannot be conditioned on the text
+        before them: both stay as in faster-whisper.
         """
         cut, options = self._long_audio, job.options
         return (
@@ -194,7 +200,7 @@ class WhisperTranscriber:
         return language.of_silence(options) if self._model.multilingual else ("en", 1.0)
 
     def _language(self, pcm: Pcm, spans: Spans | None, options: JobOptions) -> tuple[str, float, Any]:
-        """The language to transcribe in, its probability and, where it had to be detected, the first window's encoding."""
+        """The language to transcribe in, its probability, and the first window's encoding if detected."""
         if not self._model.multilingual:
             return "en", 1.0, None
         if options.language != languages.AUTO:
@@ -227,7 +233,7 @@ class WhisperTranscriber:
         return done.segments
 
     def _window(self, job: Job, pcm: Pcm, spoken: str, spans: Spans, index: int, first: Any) -> list[Segment]:
-        """One window; like faster-whisper, only the first hears the initial prompt."""
+        """One window; like faster-whisper, only the first gets the initial prompt."""
         options = job.options if index == 0 else replace(job.options, initial_prompt=None)
         start, end = spans[0][0] / SAMPLE_RATE, spans[-1][1] / SAMPLE_RATE
         segments: list[Segment] = []
@@ -238,7 +244,7 @@ class WhisperTranscriber:
 
 
 class _WindowsDone:
-    """What has come of the windows of one job so far."""
+    """The results of one job's windows so far."""
 
     def __init__(self, job: Job, windows: list[Spans]) -> None:
         self._job = job
@@ -252,7 +258,7 @@ class _WindowsDone:
         return joined(self._results)
 
     def add(self, index: int, segments: list[Segment]) -> None:
-        """One window is done: what is left is less, and the caller hears of it, in order and one report at a time."""
+        """One window is done: less remains, and progress is reported, in order and one report at a time."""
         with self._lock:
             self._results[index] = segments
             speech = sum(self._seconds)

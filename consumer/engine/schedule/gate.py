@@ -1,10 +1,8 @@
-"""Who may call the model when: the seam between faster-whisper's threads and the model, and its plainest implementation.
+"""Orders the calls to the model: the seam between faster-whisper's threads and the model, and its plainest form.
 
-Imports transcriber and consumer.errors; knows no model, no audio and no event loop. Never holds a slot between two calls.
-
-Every call to ctranslate2 passes one gate, from a thread that works for one message; the gate knows that message
-(`with gate.job(job)`). The daemon's gate is the scheduler (scheduler.py). `SlotGate` serves first come, first served: what a
-thread pool does, for tests and for measuring against it.
+Holds no slot between two calls. Every call to ctranslate2 passes one gate, from a thread that works for one message;
+the gate has that message (`with gate.job(job)`). The daemon's gate is the scheduler (scheduler.py). `SlotGate` serves
+first come, first served: what a thread pool does, for tests and for measuring against it.
 """
 
 from __future__ import annotations
@@ -24,9 +22,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Batchable(Generic[T]):
-    """How a call can run together with others of its name and kind: `run` takes their items and gives one result for each, in order.
+    """How a call can run together with others of its name and kind.
 
-    `name`: the operation, as the timelines of their jobs call it.
+    `run` takes their items and gives one result for each, in order. `name`: the operation, as the timelines of their
+    jobs call it.
     """
 
     name: str
@@ -61,13 +60,13 @@ class Gate(Protocol):
     def run(self, call: Callable[[], T], *, begins: bool = False, batch: Batchable[T] | None = None) -> T:
         """Wait for the turn of this thread's job, then call. Raises `JobStopped` instead once `job.stop` is set.
 
-        `begins`: the call opens a window; those after it belong to the same one. `batch`: how it could run with others; a
-        gate may ignore it. The job's `begun` is set before its first call.
+        `begins`: the call opens a window; those after it belong to the same one. `batch`: how it could run with others;
+        a gate may ignore it. The job's `begun` is set before its first call.
         """
         ...
 
     def job(self, job: Job) -> AbstractContextManager[None]:
-        """Say which job this thread's calls belong to."""
+        """Set the job that this thread's calls belong to."""
         ...
 
 
@@ -123,12 +122,18 @@ class SlotGate(JobThreads):
         """Those of one lane."""
         return sum(theirs == lane for theirs, _ in self._turns)
 
-    def run(self, call: Callable[[], T], *, begins: bool = False, batch: Batchable[T] | None = None) -> T:  # noqa: ARG002 - the seam's; this gate orders nothing
+    def run(
+        self,
+        call: Callable[[], T],
+        *,
+        begins: bool = False,  # noqa: ARG002 - the seam's; this gate orders nothing
+        batch: Batchable[T] | None = None,  # noqa: ARG002 - the same
+    ) -> T:
         """Wait for a slot, then call. Raises `JobStopped` when the job was stopped before its turn came."""
         refuse_if_stopped(self.current)
         self._enter()
         try:
-            refuse_if_stopped(self.current)  # it may have been told while it waited
+            refuse_if_stopped(self.current)  # it may have been stopped while it waited
             if self.current is not None:
                 self.current.begun.set()
             return call()
@@ -145,7 +150,7 @@ class SlotGate(JobThreads):
         turn.wait()
 
     def _leave(self) -> None:
-        """Hand the slot to who waits longest: it never becomes free in between, so nobody can overtake."""
+        """Hand the slot to the call that waits longest: it never becomes free in between, so no call can overtake."""
         with self._lock:
             if self._turns:
                 self._turns.popleft()[1].set()
@@ -154,12 +159,12 @@ class SlotGate(JobThreads):
 
 
 def timed(gate: Gate, name: str, call: Callable[[], T]) -> Callable[[], T]:
-    """Have the job's timeline tell how long the call waited and took."""
+    """Record in the job's timeline how long the call waited and took."""
     job = gate.current
     return call if job is None else job.timeline.call(name, call)
 
 
 def refuse_if_stopped(job: Job | None) -> None:
-    """Raise `JobStopped` for a job that was told to stop."""
+    """Raise `JobStopped` for a stopped job."""
     if job is not None and job.stop.is_set():
         raise JobStopped("stopped between two windows")

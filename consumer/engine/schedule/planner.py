@@ -1,11 +1,12 @@
-"""Which waiting model call starts next and, on a GPU, together with whom. Pure and synchronous: the clock is passed in.
+"""Which waiting model call starts next and, on a GPU, together with which others.
 
-Imports the standard library only. Decides and returns what is to be done (`take`); never waits, never calls the model,
-knows no thread. Not thread-safe: scheduler.py holds its lock around every method.
+Pure and synchronous: the clock is passed in. Decides and returns what is to be done (`take`); never waits and never
+calls the model. Not thread-safe: scheduler.py holds its lock around every method.
 
-Order: each call has a moment by which it is due, the moment when its window began to wait plus a grace that grows with the
-audio its message still has ahead: a second for every `OVERTAKING` seconds of audio, at most `PATIENCE`. The earliest due
-goes first. So a short note passes a long file, and no call is ever passed by one that came more than `PATIENCE` later.
+Order: each call has a moment by which it is due, the moment when its window began to wait plus a grace that grows with
+the audio its message still has ahead: a second for every `OVERTAKING` seconds of audio, at most `PATIENCE`. The
+earliest due goes first. So a short note passes a long file, and no call is ever passed by one that came more than
+`PATIENCE` later.
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ class Work(Protocol):
 class Call:
     """One waiting model call.
 
-    `since`: when the window that it belongs to began to wait; the calls of one window share it, so a window that has begun
-    goes on before the next note of the same length begins. `kind`: calls of one kind may run as one batch; None: alone.
+    `since`: when the window that it belongs to began to wait; the calls of one window share it, so a window that has
+    begun goes on before the next note of the same length begins. `kind`: calls of one kind may run as one batch; None:
+    alone.
     """
 
     work: Work
@@ -59,7 +61,7 @@ C = TypeVar("C", bound=Call)
 
 @dataclass(eq=False, frozen=True, slots=True)
 class Start(Generic[C]):
-    """Calls that start now, as one, on one slot. The first has waited with most right: it is the one that was next."""
+    """Calls that start now, as one, on one slot. The first is the one that was due next."""
 
     calls: tuple[C, ...]
 
@@ -67,8 +69,8 @@ class Start(Generic[C]):
 class Planner(Generic[C]):
     """Decides over `slots` places. With `batch` 1 (a CPU) no place idles while a call waits.
 
-    With more (a GPU), calls of one kind go together: a batch starts when it is full, when its oldest call has waited `hold`
-    seconds, or at once when nothing else runs.
+    With more (a GPU), calls of one kind go together: a batch starts when it is full, when its oldest call has waited
+    `hold` seconds, or at once when nothing else runs.
     """
 
     def __init__(self, slots: int, *, batch: int = 1, hold: float = 0.0) -> None:
@@ -117,7 +119,10 @@ class Planner(Generic[C]):
         return starts
 
     def wait(self, now: float) -> float | None:
-        """Seconds after which `take` will start more although nothing else happens; None when only an event changes anything."""
+        """Seconds after which `take` will start more although nothing else happens.
+
+        None when only an event changes anything.
+        """
         if not self._waiting or len(self._running) >= self.slots:
             return None
         return max(0.0, min(call.added for call in self._waiting) + self._hold - now)

@@ -1,7 +1,7 @@
 """The daemon's gate: the planner behind a lock, and the threads that wait for its decisions.
 
-Imports planner, gate and transcriber. Callers block in their own message's thread until their call may run; what runs, runs
-in a caller's thread (a batch in that of its first call). Holds its lock only to decide, never while the model works.
+Callers block in their own message's thread until their call may run; what runs, runs in a caller's thread (a batch in
+that of its first call). Holds its lock only to decide, never while the model works.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ _NOBODY: Final = _Nobody()
 
 @dataclass(eq=False)
 class _Ticket(Call):
-    """A call and the thread that waits for it. `leads` is set for whoever must compute; `left`: its thread waits no more."""
+    """A call and the thread that waits for it.
+
+    `leads` is set for the thread that must compute; `left`: its thread waits no more.
+    """
 
     call: Callable[[], Any] = field(kw_only=True)
     job: Job | None = field(kw_only=True)
@@ -61,7 +64,10 @@ class Scheduler(JobThreads):
         return f"Scheduler({self._planner!r})"
 
     def coalesce(self, slots: int, *, batch: int, hold: float) -> None:
-        """Before the first call, on a GPU: `slots` batches at a time of up to `batch` calls, each held `hold` s at most."""
+        """Coalesce calls: before the first call, on a GPU.
+
+        `slots` batches at a time of up to `batch` calls, each held `hold` s at most.
+        """
         self._planner = Planner(slots, batch=batch, hold=hold)
 
     @property
@@ -87,7 +93,8 @@ class Scheduler(JobThreads):
             start = self._turn(ticket)
         if start is not None:
             self._compute(start)
-            # The start holds the ticket: in a cycle, megabytes of features and encodings would stay until the collector comes by.
+            # The start holds the ticket: in a cycle, megabytes of features and encodings would stay until the next
+            # garbage collection.
             ticket.leads = None
         return cast("T", ticket.outcome.result())
 
@@ -120,7 +127,7 @@ class Scheduler(JobThreads):
                 pause = self._planner.wait(self._clock())
 
     def _deal(self) -> None:
-        """Something has changed: start what may start, and see to it that somebody looks again when the rest is due."""
+        """Something has changed: start what may start, and make sure that a thread wakes when the rest is due."""
         self._deal_once()
         self._appoint_timekeeper()
 
@@ -133,12 +140,19 @@ class Scheduler(JobThreads):
         ticket.woken.set()
 
     def _appoint_timekeeper(self) -> None:
-        """While calls are held for company, one of their threads must wake when the time is over, and it may wait without limit now."""
+        """Wake one thread when held calls are due.
+
+        While calls are held to form a batch, one of their threads must wake when the time is over, and it may wait
+        without limit now.
+        """
         if self._planner.wait(self._clock()) is not None:
             self._planner.waiting[0].woken.set()
 
     def _withdraw(self, ticket: _Ticket) -> None:
-        """A stopped call leaves: from the queue, from the lead of a batch that another one then computes, or from a batch that runs."""
+        """A stopped call leaves.
+
+        It leaves the queue, the lead of a batch that another thread then computes, or a batch that runs.
+        """
         ticket.left = True
         if ticket.leads is not None:
             others = [other for other in ticket.leads.calls if not other.left]
@@ -169,12 +183,15 @@ class Scheduler(JobThreads):
 
 
 def _together(tickets: list[_Ticket]) -> bool:
-    """Run them as one batch. False when that failed: nobody knows whose fault it was, so each is then tried alone."""
+    """Run them as one batch.
+
+    False when that failed: the call at fault is unknown, so each is then tried alone.
+    """
     batch, began = tickets[0].batch, time.monotonic()
     assert batch is not None  # calls without one have no kind, and calls without a kind run alone
     try:
         results = batch.run([ticket.batch.item for ticket in tickets if ticket.batch is not None])
-    except Exception:  # noqa: BLE001 - whatever the library raises; trying each alone tells whose it is
+    except Exception:  # noqa: BLE001 - whatever the library raises; trying each alone shows which call is at fault
         return False
     ended = time.monotonic()
     for ticket, result in zip(tickets, results, strict=True):

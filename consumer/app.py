@@ -226,7 +226,7 @@ class Daemon:
         self._parts.push_async_callback(engine.close, ENGINE_SECONDS)
         if not engine.knows(settings.language):
             raise SettingsError(
-                f"STTD_LANGUAGE={settings.language}: the model {settings.model} does not know it; choose another "
+                f"STTD_LANGUAGE={settings.language}: the model {settings.model} does not support it; choose another "
                 "language or model"
             )
         self._metrics.model_loaded(engine.info, time.monotonic() - began)

@@ -183,7 +183,7 @@ def test_a_repository_that_does_not_exist_is_said_to_be_none(tmp_path: Path) -> 
     """A typing error in a Hub id is not a network problem."""
     with fake_hub.running(FakeHub(REPOSITORY, demo_directory())) as hub:
         answer = run(FETCH, hub.url, tmp_path, name="owner/other")
-    assert "knows no such model" in answer["message"]
+    assert "has no such model" in answer["message"]
 
 
 def test_a_repository_without_tokenizer_is_refused(tmp_path: Path) -> None:

@@ -373,7 +373,7 @@ async def test_a_language_that_the_model_does_not_know_is_a_bad_request(
     engine: WhisperTranscriber, options: JobOptions
 ) -> None:
     """It can never succeed, so it is not retried; faster-whisper would answer in a random one."""
-    with pytest.raises(RequestFailed, match="does not know yue") as caught:
+    with pytest.raises(RequestFailed, match="does not support yue") as caught:
         await engine.transcribe(Job(pcm(NOTES[0]), options))
     assert caught.value.code == ErrorCode.BAD_REQUEST
 

@@ -219,7 +219,7 @@ def test_bytes_that_are_not_upstreams_are_refused_and_nothing_of_them_stays(
         (NO_NETWORK, "the package index that pip uses cannot be reached"),
         (WITHDRAWN, "the package index that pip uses does not offer made-one 1.0.0"),
         (FULL, "cannot be kept"),
-        ("ERROR: something new", "`python -m pip download --no-deps made-one==1.0.0` says why"),
+        ("ERROR: something new", "`python -m pip download --no-deps made-one==1.0.0` shows why"),
     ],
 )
 def test_whatever_pip_says_becomes_one_line_with_the_next_step(

@@ -119,7 +119,7 @@ def _translated(error: Exception) -> HubUnavailable:
         (TimeoutError, "the Hugging Face Hub does not answer"),
         (errors.OfflineModeIsEnabled, "HF_HUB_OFFLINE forbids to ask the Hugging Face Hub"),
         (errors.GatedRepoError, "the Hugging Face Hub asks for a token (HF_TOKEN)"),
-        (errors.RepositoryNotFoundError, "the Hugging Face Hub knows no such model (a private one needs HF_TOKEN)"),
+        (errors.RepositoryNotFoundError, "the Hugging Face Hub has no such model (a private one needs HF_TOKEN)"),
         (errors.HfHubHTTPError, f"the Hugging Face Hub refuses ({type(cause).__name__})"),
         (OSError, f"the download cannot be kept ({getattr(cause, 'strerror', None) or type(cause).__name__})"),
     )

@@ -124,4 +124,4 @@ def _reason(wheel: Wheel, said: str) -> str:
         return f"{SOURCE} cannot be reached"
     if "No matching distribution" in said:
         return f"{SOURCE} does not offer {wheel.project} {wheel.version}"
-    return f"pip cannot bring {wheel.project} (`python -m pip download --no-deps {wheel.requirement}` says why)"
+    return f"pip cannot fetch {wheel.project} (`python -m pip download --no-deps {wheel.requirement}` shows why)"

@@ -193,7 +193,7 @@ class WhisperTranscriber:
         asked = (options.language,) if options.language != languages.AUTO else options.languages
         if asked and not any(self._model.knows(code) for code in asked):
             raise RequestFailed(
-                ErrorCode.BAD_REQUEST, f"language: the model {self.info.name} does not know {', '.join(asked)}"
+                ErrorCode.BAD_REQUEST, f"language: the model {self.info.name} does not support {', '.join(asked)}"
             )
 
     def _silence(self, options: JobOptions) -> tuple[str, float]:

@@ -11,7 +11,7 @@ import ipaddress
 import structlog
 
 from sttd import Client
-from sttd.gateway import routes
+from sttd.gateway import browsers, routes
 from sttd.gateway.broker import Broker
 from sttd.gateway.forms import Limits
 from sttd.gateway.room import UploadRoom
@@ -37,7 +37,7 @@ class Gateway:
             timeout=settings.gateway_timeout,
             model=settings.public_model,
         )
-        app = routes.build(endpoints, settings.tokens)
+        app = browsers.opened(routes.build(endpoints, settings.tokens), settings.origins)
         self._server = GatewayServer(settings.gateway_host, settings.gateway_port, app, settings.gateway_drain_seconds)
 
     async def serve(self) -> None:

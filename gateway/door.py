@@ -10,6 +10,7 @@ import hmac
 import re
 from collections.abc import Sequence
 from typing import Final
+from urllib.parse import quote
 from uuid import uuid4
 
 import structlog
@@ -27,6 +28,11 @@ OPEN_PATHS: Final = frozenset({"/", "/health", "/openapi.json"})
 
 OPENAI_PREFIX: Final = "/v1/"
 REQUEST_ID: Final = "x-request-id"
+IGNORED: Final = "stt-ignored"
+"""Response header: what the caller sent that has no meaning here, misspelt options above all."""
+
+MOST_NAMES: Final = 20
+LONGEST_NAME: Final = 50
 _USABLE_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _TYPES: Final = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
@@ -91,6 +97,8 @@ class _Visit:
             headers = MutableHeaders(scope=message)
             headers[REQUEST_ID] = self._request_id
             headers["x-content-type-options"] = "nosniff"
+            if ignored := self._scope["state"].get("ignored"):
+                headers[IGNORED] = _names(ignored)
         await self._send(message)
 
     def log(self) -> None:
@@ -107,6 +115,11 @@ class _Visit:
             seconds=round(asyncio.get_running_loop().time() - self._began, 3),
             **{name: state.get(name) for name in ("audio_bytes", "code", "reason")},
         )
+
+
+def _names(given: Sequence[str]) -> str:
+    """Names that a stranger chose, as a header's value: percent-encoded, so many and so long at most."""
+    return ", ".join(quote(name[:LONGEST_NAME], safe="[]") for name in given[:MOST_NAMES])
 
 
 def _request_id(headers: Headers) -> str:

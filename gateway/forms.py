@@ -1,12 +1,15 @@
 """A multipart form, read as it arrives: small fields, and one file, which stays in memory and never touches the disk.
 
-Imports starlette's request and python_multipart. Enforces every limit while reading; never trusts a name, a label or a length.
+Imports starlette's request, python_multipart and email's header reader. Enforces every limit while reading; never trusts a name, a
+label or a length.
 """
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from email.message import Message
+from email.utils import collapse_rfc2231_value
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
@@ -38,10 +41,14 @@ class Limits:
 
 @dataclass(slots=True)
 class Form:
-    """A form that was read. `audio` is None where there was no part `file` with a file name; empty files are files."""
+    """A form that was read. `audio` is None where there was no part `file` with a file name; empty files are files.
+
+    `other_files`: the names of the parts with a file name that were not read.
+    """
 
     fields: dict[str, list[str]] = field(default_factory=dict)
     audio: bytes | None = None
+    other_files: list[str] = field(default_factory=list)
 
     def one(self, name: str) -> str | None:
         """The first value of a field; None for an absent or empty one."""
@@ -172,11 +179,11 @@ class _Reader:
         self._head = (bytearray(), bytearray())
         if bytes(name).lower() != b"content-disposition":
             return
-        _, options = parse_options_header(bytes(value))
-        self._name = options.get(b"name", b"").decode(errors="replace")
-        if b"filename" in options:
+        self._name, is_file = _disposition(bytes(value))
+        if is_file:
             first = self._name == "file" and self._file is None
             self._is_audio, self._ignored = first, not first
+            self._form.other_files += [] if first else [self._name]
 
     def _heads_end(self) -> None:
         if self._name is None:
@@ -206,6 +213,24 @@ class _Reader:
         self._small += count
         if self._small > FIELD_BYTES:
             raise Problem(413, f"the form's fields are larger than {FIELD_BYTES} bytes", "bad_form")
+
+
+def _disposition(value: bytes) -> tuple[str, bool]:
+    """The name of a part, and whether it is a file: as the old service's Werkzeug read it, `name*` and `filename*` included.
+
+    Old urllib3 and mail libraries send a name that is not ASCII only in that form (RFC 2231), which RFC 7578 forbids in forms.
+    """
+    _, options = parse_options_header(value)
+    name, is_file = options.get(b"name"), b"filename" in options
+    if b"*" in value and (name is None or not is_file):
+        head = Message()
+        head["content-disposition"] = value.decode("latin-1")
+        is_file = is_file or head.get_param("filename", header="content-disposition") is not None
+        try:
+            name = name or collapse_rfc2231_value(head.get_param("name", "", header="content-disposition")).encode()
+        except UnicodeError:  # charsets such as `undefined` refuse everything
+            raise _broken() from None
+    return (name or b"").decode(errors="replace"), is_file
 
 
 def _broken() -> Problem:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from sttd.gateway import shapes
+from sttd.gateway.door import IGNORED
 from sttd.gateway.wishes import Granularity, ResponseFormat, Task
 
 JSON: Final = "application/json"
@@ -41,7 +42,15 @@ _STATUSES: Final = {
     504: "No answer in time.",
 }
 
-_LANGUAGE: Final = "Whisper language code of what is spoken, or `auto`."
+_IGNORED: Final = {
+    "headers": {
+        IGNORED: {
+            "schema": {"type": "string"},
+            "description": "What the call named in vain, percent-encoded, separated by commas: misspelt fields above all.",
+        }
+    }
+}
+_LANGUAGE: Final = "Whisper language code of what is spoken, a tag that begins with one (`ru-RU`), or `auto`."
 _PROMPT: Final = {"type": "string", "maxLength": 1000, "description": "Text that sets style and spelling."}
 _FILE: Final = {
     "type": "string",
@@ -99,7 +108,7 @@ def _transcribe() -> dict[str, Any]:
         },
         "prompt": _PROMPT,
     }
-    answers = {"200": _answer("The text.", "OldTranscript")} | _failures("OldError")
+    answers = {"200": _answer("The text.", "OldTranscript") | _IGNORED} | _failures("OldError")
     return _operation("transcribe", "Transcribe one file: the old service's call.", answers) | _form(fields)
 
 
@@ -141,9 +150,9 @@ def _openai(task: Task) -> dict[str, Any]:
             "keywords[]": {"type": "array", "items": {"type": "string"}, "description": "Words to prefer."},
         }
     what = "Transcribe one file." if task == "transcribe" else "Translate what is spoken into English."
-    return _operation(f"{task}OpenAI", f"{what} OpenAI's call.", {"200": _shaped()} | _failures("OpenAIError")) | _form(
-        fields
-    )
+    return _operation(
+        f"{task}OpenAI", f"{what} OpenAI's call.", {"200": _shaped() | _IGNORED} | _failures("OpenAIError")
+    ) | _form(fields)
 
 
 def _shaped() -> dict[str, Any]:

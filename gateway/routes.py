@@ -58,7 +58,7 @@ class Endpoints:
     async def transcribe(self, request: Request) -> Response:
         """The old service's call."""
         with self.room.hold() as hold:
-            client, form = await self._read(request, hold)
+            client, form = await self._read(request, hold, wishes.OLD_FIELDS)
             audio, options = wishes.old(form)
             found = await self._transcribe(request, client, audio, options, bad_audio=BAD_AUDIO_OLD)
             return _json(shapes.OldTranscript.of(found))
@@ -91,11 +91,12 @@ class Endpoints:
     def _names(self) -> tuple[str, ...]:
         return (self.model, OPENAI_MODEL)
 
-    async def _read(self, request: Request, hold: Hold) -> tuple[Client, forms.Form]:
+    async def _read(self, request: Request, hold: Hold, known: frozenset[str]) -> tuple[Client, forms.Form]:
         """What can be refused without reading is refused before; then the form."""
         client = await self.broker.admit()
         form = await forms.read(request, hold, self.limits)
         request.state.audio_bytes = None if form.audio is None else len(form.audio)
+        request.state.ignored = wishes.ignored(form, known, request.query_params, request.headers)
         return client, form
 
     async def _transcribe(
@@ -110,7 +111,7 @@ class Endpoints:
     async def _openai(self, request: Request, task: Task) -> Response:
         async with AsyncExitStack() as stack:
             hold = stack.enter_context(self.room.hold())
-            client, form = await self._read(request, hold)
+            client, form = await self._read(request, hold, wishes.OPENAI_FIELDS)
             wish = wishes.openai(form, task)
             if wish.stream:
                 return await self._stream(request, client, wish, stack)

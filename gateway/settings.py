@@ -5,6 +5,7 @@ Imports pydantic-settings and sttd.settings, where the broker's address and the 
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -14,6 +15,9 @@ from sttd.settings import complaints, credentials
 
 MEBIBYTE = 1024 * 1024
 SHORTEST_TOKEN = 16
+ANY_ORIGIN = "*"
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?/?")
+_USUAL_PORTS = {"http": "80", "https": "443"}
 
 
 class SettingsWrong(Exception):
@@ -43,6 +47,11 @@ class GatewaySettings(BaseSettings):
     gateway_tokens: SecretStr = Field(
         default=SecretStr(""),
         description="Bearer tokens of callers, comma-separated, 16 characters or more each; empty: anybody who reaches the port.",
+    )
+    gateway_origins: str = Field(
+        default="",
+        description="Origins of web pages that may call the gateway, comma-separated (`https://bot.example`), or `*` for any; "
+        "empty: only its own page.",
     )
     gateway_max_upload_bytes: Annotated[int, Field(ge=1024, le=512 * MEBIBYTE)] = Field(
         default=20 * MEBIBYTE, description="Largest audio file taken; more is 413, told while the upload still runs."
@@ -81,6 +90,16 @@ class GatewaySettings(BaseSettings):
             )
         return value
 
+    @field_validator("gateway_origins")
+    @classmethod
+    def _origins(cls, value: str) -> str:
+        return ",".join(_origin(part.strip()) for part in value.split(",") if part.strip())
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins, apart, as browsers write them."""
+        return tuple(filter(None, self.gateway_origins.split(",")))
+
     @property
     def tokens(self) -> tuple[str, ...]:
         """The tokens, apart."""
@@ -90,6 +109,17 @@ class GatewaySettings(BaseSettings):
     def public_model(self) -> str:
         """The model's name for callers, as the old service gave it: `whisper-base`; of a directory or Hub id only the last part."""
         return f"whisper-{self.model.rstrip('/').rpartition('/')[2]}"
+
+
+def _origin(given: str) -> str:
+    """An origin as browsers write it: small letters, no path, no usual port."""
+    if given == ANY_ORIGIN:
+        return given
+    found = _ORIGIN.fullmatch(given.lower())
+    if found is None:
+        raise ValueError("each origin is scheme://host or scheme://host:port (https://bot.example), or * for any")
+    scheme, host, port = found.groups()
+    return f"{scheme}://{host}" + (f":{port}" if port and port != _USUAL_PORTS.get(scheme) else "")
 
 
 def _split(tokens: SecretStr) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ Imports forms and problems beside it. Pure. Values are checked by the client, wi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, cast, get_args
 
@@ -12,10 +13,24 @@ from sttd.gateway.forms import Form
 from sttd.gateway.problems import Problem, no_file
 from sttd.options import Options
 from sttd.schemas.languages import AUTO
+from sttd.schemas.options import option_of
 
 Task = Literal["transcribe", "translate"]
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 Granularity = Literal["word", "segment"]
+
+_BOTH: Final = frozenset(
+    {"file", "language", "languages", "languages[]", "keywords", "keywords[]", "prompt", "temperature"}
+)
+OLD_FIELDS: Final = _BOTH | {"task"}
+OPENAI_FIELDS: Final = _BOTH | {
+    "model",  # any name: there is one model
+    "response_format",
+    "stream",
+    "timestamp_granularities",
+    "timestamp_granularities[]",
+}
+"""What each API reads, or may leave unread without a loss; other fields are named to the caller (`ignored`)."""
 
 _TRUTH: Final = {"true": True, "1": True, "false": False, "0": False}
 
@@ -63,6 +78,12 @@ def openai(form: Form, task: Task) -> Wish:
         cast("frozenset[Granularity]", granularities or frozenset({"segment"})),
         stream,
     )
+
+
+def ignored(form: Form, known: frozenset[str], query: Iterable[str], headers: Iterable[str]) -> list[str]:
+    """What the caller asked for in vain: unknown fields and further files; and options where this API has none, in query and headers."""
+    fields = [name for name in form.fields if name not in known]
+    return list(dict.fromkeys([*fields, *form.other_files, *query, *filter(option_of, headers)]))
 
 
 def _options(form: Form, task: Task, *, default_language: str | None) -> Options:

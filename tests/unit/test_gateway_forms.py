@@ -90,6 +90,41 @@ async def test_the_first_file_of_that_name_wins_and_others_are_dropped() -> None
 
 
 @pytest.mark.parametrize(
+    "named",
+    [
+        "name=\"file\"; filename*=utf-8''%D0%B3%D0%BE%D0%BB%D0%BE%D1%81.ogg",
+        "name=\"file\"; FileName*=UTF-8'ru'%D0%B3.ogg",
+        'name="file"; filename*="utf-8\'\'%D0%B3.ogg"',
+        "name=\"file\"; filename*=koi8-r''%C7.ogg",
+        "name=\"file\"; filename*=no-such-charset''%C7.ogg",
+        'name="file"; filename*=%C7.ogg',
+        'name="file"; filename="_.ogg"; filename*=utf-8\'\'%D0%B3.ogg',
+        'name="file"; filename*0="a long "; filename*1="name.ogg"',
+        "name=\"file\"; filename*0*=utf-8''%D0%B3; filename*1=.ogg",
+        "name*=utf-8''file; filename*=utf-8''%D0%B3.ogg",
+        "name*=utf-8''file; filename=a.ogg",
+        "filename*=utf-8''%D0%B3.ogg; name=file",
+        'name="file"; filename="голос.ogg"',
+        'name="file"; filename="*.ogg"',
+    ],
+)
+async def test_a_file_name_in_any_form_makes_a_file(named: str) -> None:
+    """The old service's library read them all; older urllib3 sends a Cyrillic name as `filename*` only (psf/requests#3446)."""
+    assert (await read(part(named, b"OggS"), b"--b--\r\n")).audio == b"OggS"
+
+
+@pytest.mark.parametrize("named", ['name="file"', 'name="x; filename*=a"', "name=\"other\"; filename*=utf-8''a"])
+async def test_what_only_looks_like_our_file_is_none(named: str) -> None:
+    """A field, a name that quotes the parameter, a file under another name."""
+    assert (await read(part(named, b"OggS"), b"--b--\r\n")).audio is None
+
+
+async def test_a_charset_that_reads_nothing_breaks_the_form_only() -> None:
+    """Python has codecs that always raise, and a caller may name them."""
+    assert (await refused(part("name*=undefined''file", b"OggS"), b"--b--\r\n")).status == 400
+
+
+@pytest.mark.parametrize(
     ("headers", "status"),
     [
         ({"content-type": ""}, 400),

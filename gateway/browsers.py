@@ -1,0 +1,29 @@
+"""Which pages of other origins may call the gateway from a browser (CORS): none, until the operator lists them.
+
+Imports starlette. Outermost of all, so that preflights, which carry no token, are answered, and refusals can be read by the page too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from sttd.gateway.door import IGNORED, REQUEST_ID
+
+
+def opened(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+    """The application for pages of these origins too; without any, the application as it is.
+
+    Any header may be sent (OpenAI's SDK has a dozen of its own); tokens travel in one, so no cookie is ever needed.
+    """
+    if not origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=("GET", "POST"),
+        allow_headers=("*",),
+        expose_headers=(IGNORED, REQUEST_ID, "retry-after"),
+    )

@@ -1,0 +1,188 @@
+"""Whole calls through the application, with a client that answers by itself: what was ignored, and pages of other origins."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from sttd import Client
+from sttd.gateway import browsers, door, routes
+from sttd.gateway.broker import Broker
+from sttd.gateway.forms import Limits
+from sttd.gateway.room import UploadRoom
+from sttd.gateway.settings import GatewaySettings, SettingsWrong, load
+from sttd.schemas import examples
+from sttd.schemas.reply import Progress, Transcript
+
+TOKEN = "a-token-of-16-characters"
+PAGE = "https://bot.example"
+FILE = {"file": ("voice.ogg", b"audio")}
+CALLS = ("/transcribe", "/v1/audio/transcriptions")
+
+
+class Answers:
+    """A client that has the answer at once, and the broker that hands it out."""
+
+    def __init__(self) -> None:
+        """Nothing asked yet."""
+        self.asked: dict[str, Any] = {}
+
+    async def admit(self) -> Client:
+        """Hand out the client."""
+        return cast("Client", self)
+
+    async def why_not(self) -> None:
+        """Be healthy."""
+
+    async def transcribe(
+        self, audio: bytes, *, on_progress: Callable[[Progress], None] | None = None, **options: Any
+    ) -> Transcript:
+        """Answer."""
+        self.asked = options
+        if on_progress:
+            on_progress(examples.PROGRESS)
+        return examples.TRANSCRIPT
+
+
+def call(
+    method: str,
+    path: str,
+    *,
+    origins: str = "",
+    tokens: tuple[str, ...] = (),
+    answers: Answers | None = None,
+    **request: Any,
+) -> httpx.Response:
+    """One request to the whole application."""
+    endpoints = routes.Endpoints(
+        cast("Broker", answers or Answers()),
+        UploadRoom(10_000, lambda: 0.0),
+        Limits(5_000, 60),
+        timeout=1,
+        model="whisper-x",
+    )
+    app = browsers.opened(routes.build(endpoints, tokens), GatewaySettings(gateway_origins=origins).origins)
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(cast("Any", app)), base_url="http://gateway"
+        ) as client:
+            return await client.request(method, path, **request)
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("path", CALLS)
+def test_what_was_ignored_is_named_and_never_refused(path: str) -> None:
+    """A misspelt field, an option in the query or in a header, a second file: the call goes well, and says so."""
+    found = call(
+        "POST",
+        f"{path}?language=en&langauge=en",
+        files=[*FILE.items(), ("image", ("a.png", b"png")), ("file", ("b.ogg", b"second"))],
+        data={"langauge": "en", "promt": "x", "prompt": "y"},
+        headers={"STT-Language": "en", "x-mine": "1"},
+    )
+
+    assert found.status_code == 200
+    assert found.headers["stt-ignored"] == "langauge, promt, image, file, language, stt-language"
+
+
+@pytest.mark.parametrize("path", CALLS)
+def test_what_is_read_is_not_named(path: str) -> None:
+    """The header is there only where something was lost; OpenAI's SDK always sends `model`."""
+    fields: dict[str, Any] = {
+        "language": "ru-RU",
+        "prompt": "p",
+        "temperature": "0",
+        "keywords[]": "a",
+        "languages": ["ru", "en-US"],
+    }
+    fields |= (
+        {"task": "transcribe"} if path == "/transcribe" else {"model": "whisper-1", "response_format": "verbose_json"}
+    )
+    fields |= {} if path == "/transcribe" else {"timestamp_granularities[]": "word", "stream": "false"}
+    answers = Answers()
+    found = call("POST", path, files=FILE, data=fields, answers=answers)
+
+    assert (found.status_code, "stt-ignored" in found.headers) == (200, False)
+    assert answers.asked["language"] == "ru-RU"
+
+
+def test_names_of_strangers_do_no_harm_in_a_header() -> None:
+    """Line breaks, letters of any script, and thousands of them: percent-encoded, cut, counted."""
+    query = "a%0D%0Aset-cookie:%20x=1&" + "&".join(f"q{index}=1" for index in range(40))
+    found = call("POST", f"/transcribe?{query}", files=FILE, data={"я": "1", "n" * 500: "1"})
+    named = found.headers["stt-ignored"]
+
+    assert named.startswith("%D1%8F, " + "n" * 50 + ", a%0D%0Aset-cookie%3A%20x, q0, ")
+    assert named.count(",") == door.MOST_NAMES - 1
+
+
+def test_a_form_whose_file_has_another_name_is_told_which() -> None:
+    """The old words, and beside them what to look at."""
+    found = call("POST", "/transcribe", files={"audio": ("voice.ogg", b"audio")})
+
+    assert (found.status_code, found.json()) == (400, {"error": "No file provided"})
+    assert found.headers["stt-ignored"] == "audio"
+
+
+def preflight(path: str, origin: str, origins: str) -> httpx.Response:
+    """What a browser asks first, as OpenAI's SDK makes it: without the token, with the names of the headers to come."""
+    wanted = {
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization,x-stainless-lang",
+    }
+    return call("OPTIONS", path, origins=origins, tokens=(TOKEN,), headers={"origin": origin} | wanted)
+
+
+@pytest.mark.parametrize("path", CALLS)
+@pytest.mark.parametrize("origins", [PAGE, f"http://localhost:3000, {PAGE.upper()}:443/", "*"])
+def test_a_page_of_a_listed_origin_may_call(path: str, origins: str) -> None:
+    """The preflight is answered without a token, the call needs one, and the page may read answers, refusals and our headers."""
+    asked = preflight(path, PAGE, origins)
+    assert asked.status_code == 200
+    assert asked.headers["access-control-allow-origin"] in {PAGE, "*"}
+    assert asked.headers["access-control-allow-headers"] == "authorization,x-stainless-lang"
+    for token, status in (("wrong", 401), (TOKEN, 200)):
+        headers = {"origin": PAGE, "authorization": f"Bearer {token}"}
+        found = call("POST", path, origins=origins, tokens=(TOKEN,), files=FILE, data={"x": "1"}, headers=headers)
+        assert found.status_code == status
+        assert found.headers["access-control-allow-origin"] in {PAGE, "*"}
+        assert "stt-ignored" in found.headers["access-control-expose-headers"]
+
+
+def test_a_page_may_read_a_stream() -> None:
+    """Events come through with the page's headers, as they are."""
+    fields = {"stream": "true", "response_format": "verbose_json", "x": "1"}
+    found = call("POST", CALLS[1], origins=PAGE, files=FILE, data=fields, headers={"origin": PAGE})
+
+    assert found.headers["content-type"].startswith("text/event-stream")
+    assert (found.headers["access-control-allow-origin"], found.headers["stt-ignored"]) == (PAGE, "x")
+    events = [line for line in found.text.splitlines() if line.startswith("data: ")]
+    assert "transcript.text.delta" in events[0]
+    assert events[-1] == "data: [DONE]"
+
+
+@pytest.mark.parametrize("path", [*CALLS, "/health", "/", "/v1/models"])
+@pytest.mark.parametrize(
+    ("origins", "origin"), [("", PAGE), (PAGE, "https://evil.example"), (PAGE, "null"), (PAGE, f"{PAGE}.evil")]
+)
+def test_a_page_of_another_origin_learns_nothing(path: str, origins: str, origin: str) -> None:
+    """Off until origins are listed, and for those only."""
+    assert "access-control-allow-origin" not in preflight(path, origin, origins).headers
+    found = call("GET", path, origins=origins, headers={"origin": origin})
+    assert not [name for name in found.headers if name == "access-control-allow-origin"]
+
+
+@pytest.mark.parametrize(
+    "wrong", ["bot.example", "https://bot.example/page", "null", "https://", "https://бот.рф", "https://a b"]
+)
+def test_an_origin_that_no_browser_sends_is_refused_at_the_start(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would match nothing, and the operator would look for the fault in the page."""
+    monkeypatch.setenv("STTD_GATEWAY_ORIGINS", f"{PAGE},{wrong}")
+    with pytest.raises(SettingsWrong, match=r"STTD_GATEWAY_ORIGINS.*each origin is"):
+        load()

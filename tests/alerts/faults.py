@@ -28,7 +28,6 @@ class Fault:
 
     alerts: tuple[str, ...]
     told: str
-    ended: str
     begin: Step
     end: Step
     go_on: Step = lambda _rig: None
@@ -95,39 +94,34 @@ def _small_bound(rig: Rig) -> None:
 FAULTS = (
     Fault(
         ("SttdEventLoopLag",),
-        "main thread kept from running for 1.4 s, again and again",
-        "left alone",
+        "main thread blocked for 1.4 s, repeatedly",
         _nothing,
         _nothing,
         go_on=_block_loop,
     ),
-    Fault(("SttdDown",), "daemon killed with `kill -9`", "started again", Rig.kill, Rig.start),
+    Fault(("SttdDown",), "daemon killed with `kill -9`", Rig.kill, Rig.start),
     Fault(
         ("SttdAbsent",),
-        "target taken out of Prometheus' list",
-        "put back",
+        "target removed from Prometheus",
         lambda rig: rig.prometheus.targets(),
         Rig.watch,
     ),
-    Fault(("SttdRestarting",), "daemon killed and started three times", "left alone", _restart_thrice, _nothing),
+    Fault(("SttdRestarting",), "daemon killed and started three times", _restart_thrice, _nothing),
     Fault(
         ("SttdNotReady", "SttdNoConsumer", "SttdConnectionDown"),
-        "all connections to RabbitMQ reset, new ones stand still",
-        "network back",
+        "all connections to RabbitMQ reset, new ones stalled",
         _cut_off,
         lambda rig: rig.proxy.resume(),
     ),
     Fault(
         ("SttdBrokerBlocked",),
-        "RabbitMQ's memory limit set so low that its alarm goes off",
-        "limit set back",
+        "RabbitMQ's memory limit set below its use",
         _memory_alarm,
         lambda rig: rig.node.rabbitmqctl("set_vm_memory_high_watermark", "0.4"),
     ),
     Fault(
         ("SttdQueueGrowing", "SttdAnswersLate", "SttdOldestMessageOld"),
-        f"{FLOOD} notes within seconds for a daemon with one slot, and {FLOOD_GOES_ON} more every second",
-        "what still waited was dropped",
+        f"{FLOOD} notes for one slot, and {FLOOD_GOES_ON} more every second",
         _flood,
         Rig.purge,
         go_on=lambda rig: rig.send(FLOOD_GOES_ON),
@@ -135,37 +129,32 @@ FAULTS = (
     Fault(
         ("SttdDeadLetters",),
         "a request whose `reply_to` is `stt.dead`",
-        "left alone",
         lambda rig: rig.send(reply_to="stt.dead"),
         _nothing,
     ),
     Fault(
         ("SttdRepliesUnroutable",),
         "a request whose reply queue does not exist",
-        "left alone",
         lambda rig: rig.send(reply_to="nowhere"),
         _nothing,
     ),
     Fault(
         ("SttdFaults",),
-        "notes for a daemon with `STTD_JOB_SECONDS=0.02`: all of them `timed_out`",
-        "restarted with the default",
+        "`STTD_JOB_SECONDS=0.02`: every note is `timed_out`",
         _time_out,
         Rig.restart,
         go_on=lambda rig: rig.send(2),
     ),
     Fault(
         ("SttdDecoderCrashes",),
-        "decoder children killed with `kill -9` again and again, a note after each time",
-        "left alone",
+        "decoder children killed with `kill -9`, a note after each",
         _nothing,
         _nothing,
         go_on=_kill_decoders,
     ),
     Fault(
         ("SttdMemoryHigh",),
-        "128 MiB more for the daemon every second, past its bound (small settings)",
-        "memory given back, restarted with the defaults",
+        "128 MiB more every second, past a small bound",
         _small_bound,
         _memory_back,
         go_on=lambda rig: rig.signal(signal.SIGUSR1),

@@ -96,16 +96,15 @@ def test_no_alert_is_left_out_and_the_table_is_written() -> None:
 def _page() -> str:
     windows = ", ".join(f"{long} is {short}" for long, short in WINDOWS.items())
     rows = "".join(
-        f"| `{found.alert}` | {found.fault.told} | {found.fired:.0f} s | {found.fault.ended} | {found.resolved:.0f} s | "
-        f"{', '.join(f'`{name}`' for name in sorted(found.beside)) or 'none'} |\n"
+        f"| `{found.alert}` | {found.fault.told} | {found.fired:.0f} s | {found.resolved:.0f} s | "
+        f"{', '.join(f'`{name}`' for name in sorted(found.beside))} |\n"
         for found in seen
     )
     return (
         "<!-- written by `make alerts` -->\n# Alerts seen firing\n\n"
-        "A real Prometheus watched a real daemon on a real RabbitMQ while each fault was made. The rules were the committed ones, their\n"
-        f"thresholds as well, but hastened: every `for` is {HOLD}; of the windows {windows}; scraped and evaluated each second. With\n"
-        "the committed windows and `for` the same takes minutes. Times are from the begin of the fault until the alert fired, and from\n"
-        "the end of the fault (a restart done) until it was gone. What to do: [operations.md](operations.md#alerts-and-what-to-do).\n\n"
-        "| alert | what was done | fired after | then | gone after | fired beside it |\n| --- | --- | --- | --- | --- | --- |\n"
+        "A real Prometheus watched a real daemon on a real RabbitMQ during each fault. The rules and thresholds were the\n"
+        f"committed ones, but faster: every `for` is {HOLD};\nof the windows {windows}; scraped and evaluated each second.\n"
+        "*Gone* counts from the end of the fault. What to do: [operations.md](operations.md#alerts-and-what-to-do).\n\n"
+        "| alert | fault | fired after | gone after | fired beside it |\n|---|---|---|---|---|\n"
         f"{rows}"
     )

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import workload
+from bench.settings import PlainSettings
 from sttd.commands.size.measure import LENGTHS, measure
-from sttd.consumer.settings import Settings
 from sttd.sizing.profile import WINDOW_SECONDS, Profile
 
 TOKENS_A_SECOND: Final = 5.0
@@ -37,7 +37,7 @@ async def capacity(encoder: str, size: str, lengths: Sequence[float], rounds: in
             directory = Path(folder) / f"{size}-{words}"
             if not directory.exists():
                 workload.build(workload.SIZES[size], directory, words=words)
-            settings = Settings(model=str(directory), encoder=encoder, slots=slots)  # type: ignore[arg-type]  # argparse checked it
+            settings = PlainSettings(model=str(directory), encoder=encoder, slots=slots)  # type: ignore[arg-type]  # argparse checked it
             # Two lengths, because a profile has two rows at least; only this one is of the right script.
             found.append(await measure(settings, lengths=(seconds, seconds + 1), rounds=rounds))
     rows = tuple(profile.rows[0] for profile in found)

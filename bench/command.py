@@ -22,7 +22,7 @@ from bench import figures, machine, report, run, scenarios, workload
 from bench.models import ROOT, Model
 from bench.stage import ENVIRONMENTS, Bench, Peer
 from bench.table import LADDER, PEERS
-from sttd.consumer.settings import usable_cores
+from sttd.consumer.machine import usable_cores
 from sttd.service import log
 
 QUICK: Final = run.Plan(rounds=1, seconds=6, loads=("closed:1", "closed:8", "poisson:75", "burst:20"))

@@ -13,9 +13,10 @@ from typing import Any, Final
 import av
 import numpy as np
 
-from sttd.commands.size.measure import job_options, open_engine_of
+from bench.settings import PlainSettings
+from sttd.commands.size.measure import job_options
+from sttd.consumer.engine.opening import EngineOptions, open_engine
 from sttd.consumer.engine.transcriber import Job
-from sttd.consumer.settings import Settings
 from sttd.samples import FOLDER
 
 SHORT: Final = ("ru-groceries.ogg", "ru-taxi.ogg", "ru-lunch.ogg", "ru-salary.ogg", "ru-question.ogg")
@@ -28,8 +29,8 @@ RATE: Final = 16_000
 
 async def slot_share(model: str) -> float:
     """Which share of the engine's core seconds the gate sees, one note after the other in this process."""
-    settings = Settings(model=model, slots=1)
-    engine = await open_engine_of(settings)
+    settings = PlainSettings(model=model, slots=1)
+    engine = await open_engine(EngineOptions.from_settings(settings))
     gate: Any = engine._model.gate  # noqa: SLF001 - nobody else needs to know what passes it
     run, inside = gate.run, [0.0]
 

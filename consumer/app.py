@@ -14,24 +14,24 @@ from typing import Any, TypeVar
 
 import structlog
 
-from sttd.consumer import memory
+from sttd.consumer import machine, memory
+from sttd.consumer.audio.limits import DecodeLimits
 from sttd.consumer.audio.pool import DecoderPool
 from sttd.consumer.bus import header_guard, topology
 from sttd.consumer.bus.direct import SplitPublisher
 from sttd.consumer.bus.intake import AmqpIntake
 from sttd.consumer.bus.link import Link
 from sttd.consumer.bus.publisher import AmqpPublisher
-from sttd.consumer.engine import windows
-from sttd.consumer.engine.model.contexts import DYNAMIC, FULL
 from sttd.consumer.engine.model.whisper import WhisperTranscriber
-from sttd.consumer.engine.opening import Batching, open_engine
+from sttd.consumer.engine.opening import EngineOptions, open_engine
+from sttd.consumer.engine.transcriber import JobDefaults
 from sttd.consumer.errors import ExitCode, SettingsError, StartupError
 from sttd.consumer.observe import BusReporter, DownloadReporter, log_check, watch_history, watch_loop_lag
 from sttd.consumer.refs import following
 from sttd.consumer.refs.references import References
 from sttd.consumer.request.cancels import Cancels
 from sttd.consumer.request.delivery import Rules
-from sttd.consumer.request.handler import Defaults, Handler
+from sttd.consumer.request.handler import Handler
 from sttd.consumer.request.worker import Worker
 from sttd.consumer.service_manager import ServiceManager
 from sttd.consumer.settings import Settings, removed
@@ -198,7 +198,9 @@ class Daemon:
 
     async def _open_decoder(self) -> DecoderPool:
         settings = self._settings
-        pool = DecoderPool(settings.effective_slots, memory.decode_limits(settings), self._metrics.decoder_restarted)
+        pool = DecoderPool(
+            settings.effective_slots, DecodeLimits.from_settings(settings), self._metrics.decoder_restarted
+        )
         self._parts.push_async_callback(pool.close)
         await pool.start()
         log.info("decoder children confined", action="confined", in_force=", ".join(pool.confinement))
@@ -208,20 +210,7 @@ class Daemon:
         began = time.monotonic()
         settings = self._settings
         engine = await open_engine(
-            model=settings.model,
-            cache=settings.model_cache,
-            device=settings.device,
-            compute_type=settings.compute_type,
-            encoder=settings.encoder,
-            contexts=DYNAMIC if settings.encoder_context == "dynamic" else FULL,
-            slots=settings.effective_slots,
-            threads=sum(self._lanes().values()),
-            on_progress=DownloadReporter(self._health, settings.model).tell,
-            long_audio=windows.chosen(
-                settings.long_audio, settings.long_seconds, settings.window_seconds, settings.effective_slots
-            ),
-            batch=Batching(settings.batch_size, settings.batch_seconds),
-            spare_bytes=memory.available_bytes(),
+            EngineOptions.from_settings(settings), on_progress=DownloadReporter(self._health, settings.model).tell
         )
         self._parts.push_async_callback(engine.close, ENGINE_SECONDS)
         if not engine.knows(settings.language):
@@ -238,7 +227,7 @@ class Daemon:
             seconds=round(time.monotonic() - began, 2),
             **engine.info.model_dump(),
         )
-        bound = memory.bound(settings, memory.resident_bytes())
+        bound = memory.bound(settings, machine.resident_bytes())
         self._metrics.serving(lambda: self._health.ready, bound.total - bound.decoders)
         log.info("memory bound", action="memory_bound", **bound.in_mib())
         return engine
@@ -254,7 +243,7 @@ class Daemon:
             references=references,
             decoder=decoder,
             transcriber=engine,
-            defaults=Defaults(settings.language, settings.beam_size, settings.condition_on_previous_text),
+            defaults=JobDefaults.from_settings(settings),
             cancels=self._cancels,
             requester_there=self._publisher.requester_there,
         )

@@ -1,14 +1,8 @@
-"""How much memory the daemon can come to need, from its settings: a sum whose parts can be printed.
-
-Pure but for `resident_bytes`, which asks the kernel about this process.
-"""
+"""How much memory the daemon can come to need, from its settings: a sum whose parts can be printed."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Final
 
 from sttd.consumer.audio.limits import MIB, DecodeLimits
@@ -25,14 +19,6 @@ FEATURE_BYTES: Final = 1_200_000
 CALL_MIB: Final = 192
 """What one model call takes beside the weights: an estimate for models up to base, not measured; larger models take
 more."""
-STATUS: Final = Path("/proc/self/status")
-MEMINFO: Final = Path("/proc/meminfo")
-CGROUP: Final = Path("/sys/fs/cgroup")
-CGROUP_FILES: Final = (
-    ("memory.max", "memory.current"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-)
-"""Limit and use, in version 2 and in version 1. Without a limit: the word `max`, or a number larger than any memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +45,6 @@ class MemoryBound:
         return {f"{part}_mib": -(-size // MIB) for part, size in (*asdict(self).items(), ("total", self.total))}
 
 
-def decode_limits(settings: Settings) -> DecodeLimits:
-    """The bounds on one file, as the settings have them."""
-    return DecodeLimits(settings.max_audio_seconds, settings.decode_seconds, settings.most_audio_bytes)
-
-
 def _one_body(settings: Settings) -> int:
     """A note comes with its message or by reference, never both."""
     carried = BODY_COPIES * settings.max_body_bytes
@@ -72,7 +53,7 @@ def _one_body(settings: Settings) -> int:
 
 def bound(settings: Settings, loaded_bytes: int) -> MemoryBound:
     """The most that these settings can lead to, given what the process holds once its model is loaded."""
-    limits, in_hand, slots = decode_limits(settings), settings.notes_in_hand, settings.effective_slots
+    limits, in_hand, slots = DecodeLimits.from_settings(settings), settings.notes_in_hand, settings.effective_slots
     a_second = SOUND_BYTES + FEATURE_BYTES
     return MemoryBound(
         loaded=loaded_bytes,
@@ -82,41 +63,3 @@ def bound(settings: Settings, loaded_bytes: int) -> MemoryBound:
         model_calls=slots * CALL_MIB * MIB,
         decoders=slots * limits.address_space_bytes,
     )
-
-
-def resident_bytes() -> int:
-    """What this process has in memory now, in bytes; 0 where the system does not report it."""
-    try:
-        lines = STATUS.read_text(encoding="ascii").splitlines()
-        return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1]) * 1024
-    except (OSError, ValueError, StopIteration):
-        return 0
-
-
-def available_bytes() -> int | None:
-    """What may still be taken, in bytes: the system's free memory, or less where a cgroup allows less.
-
-    None where neither is known.
-    """
-    rooms: list[Callable[[], int]] = [
-        _system_room,
-        *(functools.partial(_cgroup_room, *names) for names in CGROUP_FILES),
-    ]
-    return min((room for room in map(_number, rooms) if room is not None), default=None)
-
-
-def _number(read: Callable[[], int]) -> int | None:
-    try:
-        return read()
-    except (OSError, ValueError, StopIteration):  # not there, or no limit
-        return None
-
-
-def _system_room() -> int:
-    lines = MEMINFO.read_text(encoding="ascii").splitlines()
-    return int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) * 1024
-
-
-def _cgroup_room(limit: str, used: str) -> int:
-    most, taken = (int((CGROUP / name).read_text(encoding="ascii")) for name in (limit, used))
-    return max(0, most - taken)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
 
+from sttd.consumer import machine
 from sttd.consumer.errors import SettingsError
 from sttd.schemas import languages, names, reference
 from sttd.schemas.problems import problems
@@ -26,21 +27,6 @@ REMOVED: Final = {
 """Settings of earlier versions: why each went and what to do."""
 
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
-CGROUP = Path("/sys/fs/cgroup")
-CPU_QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))  # of cgroup version 2, of version 1
-
-
-def usable_cores() -> int:
-    """Cores that this process may use: its affinity, cut by the cgroup's CPU quota."""
-    cores = len(os.sched_getaffinity(0))
-    for files in CPU_QUOTAS:
-        try:
-            quota, period = " ".join((CGROUP / name).read_text(encoding="ascii") for name in files).split()
-            if int(quota) > 0:
-                return max(1, min(cores, int(quota) // int(period)))
-        except (OSError, ValueError):  # the other version, or "max": no quota
-            continue
-    return cores
 
 
 def _entries(listed: str) -> list[str]:
@@ -270,7 +256,7 @@ class Settings(BaseSettings):
     @property
     def effective_slots(self) -> int:
         """Model calls at a time."""
-        return self.slots or usable_cores()
+        return self.slots or machine.usable_cores()
 
     @property
     def effective_prefetch(self) -> int:

@@ -24,7 +24,7 @@ from bench.models import ROOT
 from bench.run import tell
 from sttd.consumer.engine.files import store
 from sttd.consumer.errors import ModelUnavailable
-from sttd.consumer.settings import usable_cores
+from sttd.consumer.machine import usable_cores
 from tools import voices
 
 PAGES: Final = ROOT / "docs" / "benchmarks"

@@ -9,16 +9,16 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any
 
 from bench.accuracy.modes import SEED, Mode, Note
-from bench.peers.bare import job_options
 from sttd.consumer.engine import environment
 
-LONG: Final = (60.0, 30.0)
-"""From how many seconds on audio is cut, and the longest window: the daemon's defaults."""
+if TYPE_CHECKING:
+    from sttd.consumer.engine.opening import EngineOptions
 
 Answer = dict[str, Any]
 
@@ -56,13 +56,15 @@ def _stock(model: Path) -> tuple[str, Callable[[Note, Any], Answer]]:
 
 
 def _ours(mode: Mode, model: Path) -> tuple[str, Callable[[Note, Any], Answer]]:
-    from sttd.consumer.engine.transcriber import Job  # noqa: PLC0415 - after the environment is set
+    from sttd.consumer.engine.opening import open_engine  # noqa: PLC0415 - after the environment is set
+    from sttd.consumer.engine.transcriber import Job, JobOptions  # noqa: PLC0415 - the same
 
-    engine = _exactly(mode, model) if mode.arithmetic else asyncio.run(_opened(mode, model))
+    engine = _exactly(mode, model) if mode.arithmetic else asyncio.run(open_engine(_options(mode, model)))
 
     def transcribe(note: Note, audio: Any) -> Answer:
         before = Counter(engine.context_reruns)
-        job = Job(audio, job_options("auto" if mode.auto else note.language, mode.beam, vad=mode.vad))
+        language = "auto" if mode.auto else note.language
+        job = Job(audio, JobOptions(language, "ru", beam_size=mode.beam, vad=mode.vad))
         found = engine.transcribe_here(job)
         calls = Counter(step.name for step in job.timeline.steps if step.name != "wait")
         return _told(found.segments, found.language) | {
@@ -84,29 +86,22 @@ def _told(segments: Any, language: str) -> Answer:
     }
 
 
-def _long(mode: Mode) -> Any:
-    from sttd.consumer.engine import windows  # noqa: PLC0415 - after the environment is set
+def _options(mode: Mode, model: Path) -> EngineOptions:
+    """The daemon's with one slot, in int8, and what the mode changes."""
+    from bench.settings import PlainSettings  # noqa: PLC0415 - after the environment is set
+    from sttd.consumer.engine.model.contexts import FRAMES, FULL, Contexts  # noqa: PLC0415 - the same
+    from sttd.consumer.engine.opening import EngineOptions  # noqa: PLC0415 - the same
 
-    return windows.chosen("windows" if mode.long_windows else "sequential", *LONG, 1)
-
-
-async def _opened(mode: Mode, model: Path) -> Any:
-    """As the daemon opens it."""
-    from sttd.consumer.engine.model.contexts import FRAMES, Contexts  # noqa: PLC0415 - after the environment is set
-    from sttd.consumer.engine.opening import open_engine  # noqa: PLC0415 - the same
-
-    return await open_engine(
+    settings = PlainSettings(
         model=str(model),
-        cache=None,
         device="cpu",
         compute_type="int8",
         encoder=mode.encoder,
-        contexts=Contexts() if mode.margin is None else Contexts(longest=FRAMES, margin=mode.margin),
         slots=1,
-        threads=1,
-        on_progress=lambda _: None,
-        long_audio=_long(mode),
+        long_audio="windows" if mode.long_windows else "sequential",
     )
+    contexts = FULL if mode.margin is None else Contexts(longest=FRAMES, margin=mode.margin)
+    return replace(EngineOptions.from_settings(settings), contexts=contexts)
 
 
 def _exactly(mode: Mode, model: Path) -> Any:
@@ -124,5 +119,7 @@ def _exactly(mode: Mode, model: Path) -> Any:
     stock.model = encoder.EncodingModel(stock.model, compiled, ctranslate2.StorageView.from_array)
     info = ModelInfo(name="bench", engine=compiled.name, device="cpu", compute_type="int8")
     return whisper.WhisperTranscriber(
-        loaded.LoadedModel(stock, info=info, gate=scheduler.Scheduler(1)), threads=1, long_audio=_long(mode)
+        loaded.LoadedModel(stock, info=info, gate=scheduler.Scheduler(1)),
+        threads=1,
+        long_audio=_options(mode, model).long_audio,
     )

@@ -27,9 +27,9 @@ def main() -> None:
 
 async def _serve(given: Any) -> None:
     engine = await _engine(given)
-    from sttd.consumer.engine.transcriber import Job  # noqa: PLC0415 - after the environment is set
+    from sttd.consumer.engine.transcriber import Job, JobOptions  # noqa: PLC0415 - after the environment is set
 
-    options = job_options(given.language, given.beam, vad=given.vad)
+    options = JobOptions(given.language, "ru", beam_size=given.beam, vad=given.vad)
     permits = asyncio.Semaphore(given.in_hand or 4 * given.cores)
 
     async def transcribe(samples: Any) -> str:
@@ -41,45 +41,24 @@ async def _serve(given: Any) -> None:
 
 async def _engine(given: Any) -> Any:
     """As the daemon opens it; with `--gate slots` whoever comes first is served first."""
-    from sttd.consumer.engine import opening, windows  # noqa: PLC0415 - after the environment is set
-    from sttd.consumer.engine.model import loaded as model  # noqa: PLC0415 - after the environment is set
+    from bench.settings import PlainSettings  # noqa: PLC0415 - after the environment is set
+    from sttd.consumer.engine import opening  # noqa: PLC0415 - the same
     from sttd.consumer.engine.model.whisper import WhisperTranscriber  # noqa: PLC0415 - the same
-    from sttd.consumer.engine.schedule import gate  # noqa: PLC0415 - after the environment is set
+    from sttd.consumer.engine.schedule.gate import SlotGate  # noqa: PLC0415 - the same
 
-    cores, threads = given.cores, given.in_hand or 4 * given.cores
-    long_audio = windows.chosen("windows", 60, 30, cores)
-    alike: dict[str, Any] = {"device": "cpu", "compute_type": "int8", "slots": cores}
-    if given.gate == "scheduler":
-        return await opening.open_engine(
-            model=given.model,
-            cache=None,
-            encoder=given.encoder,
-            threads=threads,
-            on_progress=lambda _: None,
-            long_audio=long_audio,
-            **alike,
-        )
-    loaded = model.load(Path(given.model), name="bench", gate=gate.SlotGate(cores), encoding=given.encoder, **alike)
-    return WhisperTranscriber(loaded, threads=threads, long_audio=long_audio)
-
-
-def job_options(language: str, beam: int, *, vad: bool, temperatures: tuple[float, ...] | None = None) -> Any:
-    """The daemon's defaults."""
-    from sttd.consumer.engine.transcriber import TEMPERATURE_LADDER, JobOptions  # noqa: PLC0415 - after the environment is set
-
-    return JobOptions(
-        language=language,
-        default_language="ru",
-        languages=None,
-        task="transcribe",
-        beam_size=beam,
-        temperatures=TEMPERATURE_LADDER if temperatures is None else temperatures,
-        vad=vad,
-        word_timestamps=False,
-        condition_on_previous_text=False,
-        initial_prompt=None,
-        hotwords=None,
+    settings = PlainSettings(
+        model=given.model,
+        device="cpu",
+        compute_type="int8",
+        encoder=given.encoder,
+        slots=given.cores,
+        prefetch=given.in_hand or None,
     )
+    options = opening.EngineOptions.from_settings(settings)
+    if given.gate == "scheduler":
+        return await opening.open_engine(options)
+    loaded = opening.load(options, Path(given.model), SlotGate(given.cores))
+    return WhisperTranscriber(loaded, threads=options.threads, long_audio=options.long_audio)
 
 
 if __name__ == "__main__":

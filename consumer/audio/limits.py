@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final, Self
+
+if TYPE_CHECKING:
+    from sttd.consumer.settings import Settings
 
 MIB: Final = 1024 * 1024
 LIBRARIES_MIB: Final = 384
@@ -25,6 +28,11 @@ class DecodeLimits:
     decode_seconds: float = 60.0
     max_input_bytes: int = 20 * MIB
     files_per_child: int = 500
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """The bounds that the daemon's settings give."""
+        return cls(settings.max_audio_seconds, settings.decode_seconds, settings.most_audio_bytes)
 
     @property
     def address_space_bytes(self) -> int:

@@ -1,6 +1,6 @@
 """From settings to an engine that is ready: resolve, fetch if missing, check, load, self-test.
 
-Never blocks the event loop. The composition root calls it once.
+The daemon, `sttd size --measure`, `sttd bench` and the benchmark all open their engine here.
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
+from sttd.consumer import machine
 from sttd.consumer.engine.files import background, store
 from sttd.consumer.engine.files.progress import DownloadProgress, OnProgress
 from sttd.consumer.engine.model import loaded as models
-from sttd.consumer.engine.model.contexts import FULL, Contexts
+from sttd.consumer.engine.model.contexts import DYNAMIC, FULL, Contexts
 from sttd.consumer.engine.model.encoder import Setting as Encoder
 from sttd.consumer.engine.model.whisper import WhisperTranscriber
+from sttd.consumer.engine.schedule.gate import Gate
 from sttd.consumer.engine.schedule.scheduler import Scheduler
 from sttd.consumer.engine.windows import LongAudio
 from sttd.consumer.errors import JobStopped
+from sttd.consumer.settings import Settings
 
 T = TypeVar("T")
 
@@ -34,51 +37,77 @@ class Batching:
     seconds: float = 0.02
 
 
-async def open_engine(
-    *,
-    model: str,
-    cache: Path | None,
-    device: str,
-    compute_type: str,
-    encoder: Encoder = "ctranslate2",
-    contexts: Contexts = FULL,
-    slots: int,
-    threads: int,
-    on_progress: OnProgress,
-    long_audio: LongAudio | None = None,
-    batch: Batching | None = None,
-    spare_bytes: int | None = None,
-) -> WhisperTranscriber:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """How an engine is opened.
+
+    `model`: a size, a Hub id, a directory or `demo`; `cache`: where downloads and findings are kept, None for this
+    user's; `slots`: model calls at a time; `threads`: notes at a time, most of them waiting; `long_audio`: None cuts no
+    audio into windows; `batch` is for GPUs: on a CPU batches cost more than they gain.
+    """
+
+    model: str
+    slots: int
+    threads: int
+    cache: Path | None = None
+    device: str = "auto"
+    compute_type: str = "auto"
+    encoder: Encoder = "auto"
+    contexts: Contexts = FULL
+    long_audio: LongAudio | None = None
+    batch: Batching = Batching()
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """The daemon's. Whoever measures or compares the daemon's engine takes the same."""
+        slots = settings.effective_slots
+        windows = LongAudio(settings.long_seconds, settings.window_seconds, slots)
+        return cls(
+            model=settings.model,
+            slots=slots,
+            threads=settings.notes_in_hand,
+            cache=settings.model_cache,
+            device=settings.device,
+            compute_type=settings.compute_type,
+            encoder=settings.encoder,
+            contexts=DYNAMIC if settings.encoder_context == "dynamic" else FULL,
+            long_audio=windows if settings.long_audio == "windows" else None,
+            batch=Batching(settings.batch_size, settings.batch_seconds),
+        )
+
+
+async def open_engine(options: EngineOptions, *, on_progress: OnProgress = lambda _: None) -> WhisperTranscriber:
     """A transcriber that has passed its self-test. Raises `ModelUnavailable`.
 
-    `spare_bytes`: memory that the comparison of encoders may take for a moment; None for as much as it needs. Without
-    `long_audio` no audio is cut into windows. `batch` is for GPUs: on a CPU batches cost more than they gain.
-    `on_progress` is called during a download, in other threads. Cancelling ends a download at its next report; what is
-    there stays for the next try.
+    `on_progress` is called with the progress of a download, in other threads. Cancelling ends a download at its next
+    report; what is there stays for the next try.
     """
-    path = await _fetched(model, cache, on_progress)
-    gate = Scheduler(slots)
-    loaded = await asyncio.to_thread(
-        lambda: models.load(
-            path,
-            name=model,
-            device=device,
-            compute_type=compute_type,
-            slots=slots,
-            gate=gate,
-            encoding=encoder,
-            contexts=contexts,
-            findings=cache / "encoders" if cache else None,
-            spare_bytes=spare_bytes,
-        )
-    )
+    path = await _fetched(options.model, options.cache, on_progress)
+    gate = Scheduler(options.slots)
+    loaded = await asyncio.to_thread(load, options, path, gate)
     if loaded.info.device == "cuda":
-        limits = batch or Batching()
-        gate.coalesce(min(slots, models.GPU_WORKERS), batch=limits.size, hold=limits.seconds)
-    transcriber = WhisperTranscriber(loaded, threads=threads, long_audio=long_audio)
+        workers = min(options.slots, models.GPU_WORKERS)
+        gate.coalesce(workers, batch=options.batch.size, hold=options.batch.seconds)
+    transcriber = WhisperTranscriber(loaded, threads=options.threads, long_audio=options.long_audio)
     await transcriber.self_test()
     _settle()
     return transcriber
+
+
+def load(options: EngineOptions, path: Path, gate: Gate) -> models.LoadedModel:
+    """The model in directory `path` behind a gate. Blocks for seconds. Raises `ModelUnavailable`."""
+    return models.load(
+        path,
+        name=options.model,
+        device=options.device,
+        compute_type=options.compute_type,
+        slots=options.slots,
+        gate=gate,
+        encoding=options.encoder,
+        contexts=options.contexts,
+        findings=options.cache / "encoders" if options.cache else None,
+        spare_bytes=machine.available_bytes(),
+    )
 
 
 def _settle() -> None:

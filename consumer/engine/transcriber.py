@@ -6,10 +6,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm
+from sttd.consumer.settings import Settings
 from sttd.consumer.timeline import Timeline
+from sttd.schemas.options import TranscriptionOptions
 from sttd.schemas.reply import ModelInfo, Segment
 
 TEMPERATURE_LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -21,19 +23,49 @@ Lane = Literal["interactive", "bulk"]
 
 @dataclass(frozen=True, slots=True)
 class JobOptions:
-    """The options of one transcription with every default filled in. `language`: a code or `auto`."""
+    """The options of one transcription. `language`: a code or `auto`; `default_language`: the daemon's, a fallback."""
 
     language: str
     default_language: str
-    languages: tuple[str, ...] | None
-    task: Literal["transcribe", "translate"]
+    languages: tuple[str, ...] | None = None
+    task: Literal["transcribe", "translate"] = "transcribe"
+    beam_size: int = 5
+    temperatures: tuple[float, ...] = TEMPERATURE_LADDER
+    vad: bool = True
+    word_timestamps: bool = False
+    condition_on_previous_text: bool = False
+    initial_prompt: str | None = None
+    hotwords: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobDefaults:
+    """What an option means when the request does not name it."""
+
+    language: str
     beam_size: int
-    temperatures: tuple[float, ...]
-    vad: bool
-    word_timestamps: bool
     condition_on_previous_text: bool
-    initial_prompt: str | None
-    hotwords: str | None
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """The daemon's."""
+        return cls(settings.language, settings.beam_size, settings.condition_on_previous_text)
+
+    def job_options(self, asked: TranscriptionOptions) -> JobOptions:
+        """The options of one request, complete."""
+        return JobOptions(
+            language=asked.language or self.language,
+            default_language=self.language,
+            languages=asked.languages,
+            task=asked.task,
+            beam_size=asked.beam_size or self.beam_size,
+            temperatures=TEMPERATURE_LADDER if asked.temperature is None else (asked.temperature,),
+            vad=asked.vad,
+            word_timestamps=asked.word_timestamps,
+            condition_on_previous_text=self.condition_on_previous_text,
+            initial_prompt=asked.initial_prompt,
+            hotwords=asked.hotwords,
+        )
 
 
 class Stop(threading.Event):

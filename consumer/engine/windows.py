@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Literal
 
 from sttd.consumer.errors import JobStopped
 from sttd.schemas.reply import Segment, Word
@@ -32,13 +31,6 @@ class LongAudio:
     after_seconds: float
     window_seconds: float
     threads: int
-
-
-def chosen(
-    mode: Literal["windows", "sequential"], after_seconds: float, window_seconds: float, slots: int
-) -> LongAudio | None:
-    """What the settings ask for; None: no audio is cut."""
-    return LongAudio(after_seconds, window_seconds, slots) if mode == "windows" else None
 
 
 def speech_in_pieces(detect: Callable[[int, int], Sequence[Span]], samples: int, piece: int) -> list[Span]:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 import structlog
 
 from sttd.consumer.audio.decoder import DecodedAudio, Decoder
 from sttd.consumer.bus.seam import Publisher
-from sttd.consumer.engine.transcriber import TEMPERATURE_LADDER, Job, JobOptions, Transcriber, Transcription
+from sttd.consumer.engine.transcriber import Job, JobDefaults, Transcriber, Transcription
 from sttd.consumer.errors import RequestFailed
 from sttd.consumer.refs.references import References
 from sttd.consumer.request import verdict
@@ -30,31 +29,6 @@ from sttd.schemas.reply import Timings, Transcript
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """The default of each option."""
-
-    language: str
-    beam_size: int
-    condition_on_previous_text: bool
-
-    def job_options(self, asked: TranscriptionOptions) -> JobOptions:
-        """Fill in the defaults."""
-        return JobOptions(
-            language=asked.language or self.language,
-            default_language=self.language,
-            languages=asked.languages,
-            task=asked.task,
-            beam_size=asked.beam_size or self.beam_size,
-            temperatures=TEMPERATURE_LADDER if asked.temperature is None else (asked.temperature,),
-            vad=asked.vad,
-            word_timestamps=asked.word_timestamps,
-            condition_on_previous_text=self.condition_on_previous_text,
-            initial_prompt=asked.initial_prompt,
-            hotwords=asked.hotwords,
-        )
-
-
 class Handler:
     """Judges deliveries, any number at a time; holds no state of its own between calls."""
 
@@ -65,7 +39,7 @@ class Handler:
         references: References,
         decoder: Decoder,
         transcriber: Transcriber,
-        defaults: Defaults,
+        defaults: JobDefaults,
         cancels: Cancels,
         requester_there: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:

@@ -48,10 +48,9 @@ except SttdError as error:
 OPEN = """
 import asyncio, json, sys
 from pathlib import Path
-from sttd.consumer.engine.opening import open_engine
+from sttd.consumer.engine.opening import EngineOptions, open_engine
 async def main():
-    engine = await open_engine(model=sys.argv[1], cache=Path(sys.argv[2]), device="cpu", compute_type="auto", slots=1, threads=1,
-                               on_progress=lambda progress: None)
+    engine = await open_engine(EngineOptions(model=sys.argv[1], cache=Path(sys.argv[2]), device="cpu", slots=1, threads=1))
     print(json.dumps(engine.info.model_dump()))
     await engine.close(5)
 asyncio.run(main())
@@ -79,13 +78,13 @@ def run(script: str, endpoint: str, cache: Path, *, name: str = REPOSITORY, stop
 CANCEL = """
 import asyncio, json, sys
 from pathlib import Path
-from sttd.consumer.engine.opening import open_engine
+from sttd.consumer.engine.opening import EngineOptions, open_engine
 async def main():
     loop = asyncio.get_running_loop()
     def on_progress(progress):
         loop.call_soon_threadsafe(opening.cancel)
-    opening = asyncio.create_task(open_engine(model=sys.argv[1], cache=Path(sys.argv[2]), device="cpu", compute_type="auto", slots=1,
-                                              threads=1, on_progress=on_progress))
+    options = EngineOptions(model=sys.argv[1], cache=Path(sys.argv[2]), device="cpu", slots=1, threads=1)
+    opening = asyncio.create_task(open_engine(options, on_progress=on_progress))
     try:
         await opening
     except asyncio.CancelledError:

@@ -16,7 +16,7 @@ from sttd.consumer.engine import environment
 from sttd.consumer.engine.files import store
 from sttd.consumer.engine.model.encoder import Setting
 from sttd.consumer.engine.model.whisper import WhisperTranscriber
-from sttd.consumer.engine.opening import open_engine
+from sttd.consumer.engine.opening import EngineOptions, open_engine
 from sttd.consumer.engine.windows import LongAudio
 from tests.support.human import CORES, Note, usual
 from tools import voices
@@ -69,15 +69,15 @@ def accelerated(weights: Path) -> Iterator[WhisperTranscriber]:
 def _opened(encoder: Setting) -> Iterator[WhisperTranscriber]:
     engine = asyncio.run(
         open_engine(
-            model=MODEL,
-            cache=None,
-            device="cpu",
-            compute_type="int8",
-            encoder=encoder,
-            slots=CORES,
-            threads=CORES,
-            on_progress=lambda _: None,
-            long_audio=LongAudio(after_seconds=60, window_seconds=30, threads=CORES),
+            EngineOptions(
+                model=MODEL,
+                device="cpu",
+                compute_type="int8",
+                encoder=encoder,
+                slots=CORES,
+                threads=CORES,
+                long_audio=LongAudio(after_seconds=60, window_seconds=30, threads=CORES),
+            )
         )
     )
     yield engine

@@ -14,11 +14,11 @@ import numpy as np
 
 from sttd.consumer.audio.decoder import DecodedAudio
 from sttd.consumer.bus.seam import Outgoing, Publisher
-from sttd.consumer.engine.transcriber import Job, Transcription
+from sttd.consumer.engine.transcriber import Job, JobDefaults, Transcription
 from sttd.consumer.refs.references import Fetching, References
 from sttd.consumer.request.cancels import Cancels
 from sttd.consumer.request.delivery import Delivery, Rules
-from sttd.consumer.request.handler import Defaults, Handler
+from sttd.consumer.request.handler import Handler
 from sttd.consumer.request.settlement import Settlement
 from sttd.consumer.request.verdict import Verdict
 from sttd.consumer.request.worker import Worker
@@ -243,7 +243,7 @@ class Desk:
             references=self.references or References(None, (), Fetching(most_bytes=1000, seconds=5)),
             decoder=self.decoder,
             transcriber=self.transcriber,
-            defaults=Defaults(language="ru", beam_size=5, condition_on_previous_text=False),
+            defaults=JobDefaults(language="ru", beam_size=5, condition_on_previous_text=False),
             cancels=self.cancels,
         )
 

@@ -27,19 +27,7 @@ USUAL_WORDS: Final = range(5, 12)
 """Words in the script of a voice note of usual length: 2 to 8 s in these voices."""
 BREATH_SECONDS: Final = 0.4
 
-AT_ZERO: Final = JobOptions(
-    language="ru",
-    default_language="ru",
-    languages=None,
-    task="transcribe",
-    beam_size=5,
-    temperatures=(0.0,),
-    vad=True,
-    word_timestamps=False,
-    condition_on_previous_text=False,
-    initial_prompt=None,
-    hotwords=None,
-)
+AT_ZERO: Final = JobOptions("ru", "ru", temperatures=(0.0,))
 """The daemon's defaults without the higher temperatures, at which tokens are drawn from a generator without a seed."""
 
 

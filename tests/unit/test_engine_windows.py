@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sttd.consumer.engine import windows
 from sttd.consumer.engine.windows import Helpers, LongNote, Span, joined, pack, speech_in_pieces, within
 from sttd.consumer.errors import JobStopped
 from sttd.schemas.reply import Segment, Word
@@ -90,12 +89,6 @@ def test_times_in_the_padding_after_a_window_are_its_end() -> None:
     clipped = within(late, 1.0, 30.0)
     assert (clipped.start, clipped.end) == (29.0, 30.0)
     assert [(word.start, word.end) for word in clipped.words or []] == [(29.0, 29.9), (30.0, 30.0)]
-
-
-def test_the_settings_choose_windows_or_none() -> None:
-    """`sequential` is stock behaviour."""
-    assert windows.chosen("sequential", 60, 30, 2) is None
-    assert windows.chosen("windows", 60, 30, 2) == windows.LongAudio(60, 30, 2)
 
 
 class Recorder:

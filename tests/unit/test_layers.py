@@ -43,7 +43,7 @@ LEVELS: Final[dict[str, tuple[frozenset[str], ...]]] = {
     "sttd.consumer": tuple(
         frozenset(level.split())
         for level in (
-            "pcm errors models service_manager timeline",
+            "pcm errors machine models service_manager timeline",
             "settings tracing watched",
             "bus audio engine refs side_port",
             "request observe memory",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sttd.consumer import memory
+from sttd.consumer import machine, memory
 from sttd.consumer.audio.limits import MIB
 from sttd.consumer.settings import Settings
 
@@ -71,36 +71,36 @@ def test_what_the_process_holds_now_is_read_from_the_kernel(tmp_path: Path, monk
     """The bound starts from what model and libraries really took."""
     status = tmp_path / "status"
     status.write_text("Name:\tsttd\nVmHWM:\t    4096 kB\nVmRSS:\t    2048 kB\n")
-    monkeypatch.setattr(memory, "STATUS", status)
-    held = memory.resident_bytes()
+    monkeypatch.setattr(machine, "STATUS", status)
+    held = machine.resident_bytes()
     assert held == 2 * MIB
 
 
 @pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def kernel_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in place of the kernel's files; 2 KiB are free."""
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:       2 kB\n")
     (tmp_path / "memory").mkdir()
-    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    monkeypatch.setattr(machine, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
     return tmp_path
 
 
-@pytest.mark.parametrize("names", memory.CGROUP_FILES, ids=["version 2", "version 1"])
+@pytest.mark.parametrize("names", machine.MEMORY_FILES, ids=["version 2", "version 1"])
 @pytest.mark.parametrize(
     ("limit", "used", "expected"),
     [("max", "5", 2048), ("1500", "500", 1000), ("9223372036854771712", "1", 2048), ("1", "2", 0)],
 )
 def test_available_memory_is_what_both_the_system_and_the_cgroup_leave(
-    machine: Path, names: tuple[str, str], limit: str, used: str, expected: int
+    kernel_files: Path, names: tuple[str, str], limit: str, used: str, expected: int
 ) -> None:
     """In a container the system's figure is that of the host; hosts with cgroup version 1 are still in use."""
     for name, value in zip(names, (limit, used), strict=True):
-        (machine / name).write_text(f"{value}\n")
-    assert memory.available_bytes() == expected
+        (kernel_files / name).write_text(f"{value}\n")
+    assert machine.available_bytes() == expected
 
 
-def test_a_system_without_these_files_gives_no_figure(machine: Path) -> None:
+def test_a_system_without_these_files_gives_no_figure(kernel_files: Path) -> None:
     """Not every system has them."""
-    (machine / "meminfo").unlink()
-    assert memory.available_bytes() is None
+    (kernel_files / "meminfo").unlink()
+    assert machine.available_bytes() is None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from sttd.consumer import settings
+from sttd.consumer import machine, settings
 from sttd.consumer.errors import ExitCode, SettingsError
 
 SECRET = "hunter2-with-signs"
@@ -139,10 +139,10 @@ def test_usable_cores_are_the_affinity_cut_by_the_cgroup(
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr(settings, "CGROUP", tmp_path)
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(8)))
 
-    assert settings.usable_cores() == cores
+    assert machine.usable_cores() == cores
 
 
 STORE = {

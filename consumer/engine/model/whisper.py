@@ -269,19 +269,7 @@ class _WindowsDone:
             _report(self._job, heard_seconds / speech, self.segments)
 
 
-_SELF_TEST: Final = JobOptions(
-    language="en",
-    default_language="en",
-    languages=None,
-    task="transcribe",
-    beam_size=5,
-    temperatures=(0.0,),
-    vad=False,
-    word_timestamps=True,
-    condition_on_previous_text=False,
-    initial_prompt=None,
-    hotwords=None,
-)
+_SELF_TEST: Final = JobOptions("en", "en", temperatures=(0.0,), vad=False, word_timestamps=True)
 
 
 def _faint_sound() -> Pcm:

@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -70,31 +71,18 @@ class Ours:
         from sttd.consumer.engine import environment  # noqa: PLC0415 - only this side has the daemon's environment
 
         environment.prepare()
+        from sttd.consumer import settings  # noqa: PLC0415 - after the environment is prepared
+
+        self._settings = settings.load()
         self._runner = asyncio.Runner()
         self._asked = asked
         self._engine = self._runner.run(self._open())
 
     async def _open(self) -> Any:
-        from sttd.consumer import settings as of_daemon  # noqa: PLC0415 - after the environment is prepared
-        from sttd.consumer.engine import windows  # noqa: PLC0415 - the same
-        from sttd.consumer.engine.model.contexts import DYNAMIC, FULL  # noqa: PLC0415 - the same
-        from sttd.consumer.engine.opening import open_engine  # noqa: PLC0415 - the same
+        from sttd.consumer.engine.opening import EngineOptions, open_engine  # noqa: PLC0415 - after the environment is prepared
 
-        settings = of_daemon.load()
-        return await open_engine(
-            model=self._asked["path"],
-            cache=None,
-            device=settings.device,
-            compute_type=settings.compute_type,
-            encoder=settings.encoder,
-            slots=settings.effective_slots,
-            threads=settings.effective_prefetch,
-            on_progress=lambda _: None,
-            long_audio=windows.chosen(
-                settings.long_audio, settings.long_seconds, settings.window_seconds, settings.effective_slots
-            ),
-            contexts=DYNAMIC if settings.encoder_context == "dynamic" else FULL,
-        )
+        options = EngineOptions.from_settings(self._settings)
+        return await open_engine(replace(options, model=self._asked["path"]))
 
     def describe(self) -> dict[str, Any]:
         """As it stands in every reply."""
@@ -106,32 +94,18 @@ class Ours:
         self._runner.run(self._all(sounds, done))
 
     async def _all(self, sounds: dict[str, Any], done: Callable[[str, str], None]) -> None:
-        from sttd.consumer.engine.transcriber import Job  # noqa: PLC0415 - after the environment is prepared
+        from sttd.consumer.engine.transcriber import Job, JobDefaults  # noqa: PLC0415 - after the environment is prepared
+        from sttd.schemas.options import TranscriptionOptions  # noqa: PLC0415 - the same
+
+        request = TranscriptionOptions(language=self._asked["language"], beam_size=self._asked["beam"])
+        options = JobDefaults.from_settings(self._settings).job_options(request)
 
         async def one(name: str, samples: Any) -> None:
-            done(name, (await self._engine.transcribe(Job(samples, _options(self._asked)))).text)
+            done(name, (await self._engine.transcribe(Job(samples, options))).text)
 
         async with asyncio.TaskGroup() as group:
             for name, samples in sounds.items():
                 group.create_task(one(name, samples))
-
-
-def _options(asked: dict[str, Any]) -> Any:
-    from sttd.consumer.engine.transcriber import TEMPERATURE_LADDER, JobOptions  # noqa: PLC0415 - after the environment is prepared
-
-    return JobOptions(
-        language=asked["language"],
-        default_language=asked["language"],
-        languages=None,
-        task="transcribe",
-        beam_size=asked["beam"],
-        temperatures=TEMPERATURE_LADDER,
-        vad=True,
-        word_timestamps=False,
-        condition_on_previous_text=asked["condition"],
-        initial_prompt=None,
-        hotwords=None,
-    )
 
 
 def _sounds(files: Iterable[str], tell: Callable[..., None]) -> dict[str, Any]:

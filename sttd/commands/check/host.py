@@ -36,7 +36,7 @@ async def look(settings: Settings) -> AsyncIterator[Line]:
     yield await decoder_line(settings)
     yield await asyncio.to_thread(compute_line, settings)
     yield cores_line(settings)
-    from sttd.consumer.memory import available_bytes  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.machine import available_bytes  # noqa: PLC0415 - commands import the daemon lazily
 
     yield memory_line(settings, available_bytes())
     yield await asyncio.to_thread(port_line, settings.side_host, settings.side_port)
@@ -75,7 +75,7 @@ async def decoder_line(settings: Settings) -> Line:
     from sttd.consumer.errors import SttdError  # noqa: PLC0415 - the same
 
     sample = samples()[0]
-    pool = DecoderPool(1, DecodeLimits(settings.max_audio_seconds, settings.decode_seconds, settings.most_audio_bytes))
+    pool = DecoderPool(1, DecodeLimits.from_settings(settings))
     try:
         async with asyncio.timeout(DECODE_SECONDS):
             await pool.start()
@@ -130,7 +130,7 @@ def cpu_line(features: frozenset[str], types: list[str]) -> Line:
 
 def cores_line(settings: Settings) -> Line:
     """Each slot keeps one core busy."""
-    from sttd.consumer.settings import usable_cores  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.machine import usable_cores  # noqa: PLC0415 - commands import the daemon lazily
 
     cores, slots = usable_cores(), settings.effective_slots
     told = f"{slots} slots on {cores} usable cores (affinity and CPU quota considered)"

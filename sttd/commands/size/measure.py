@@ -10,7 +10,7 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -43,17 +43,18 @@ async def measure(
 
     Every round takes each length once, with as many notes at a time as there are slots; the median round counts.
     """
-    from sttd.consumer import memory  # noqa: PLC0415 - the base install has no daemon
+    from sttd.consumer.audio.limits import DecodeLimits  # noqa: PLC0415 - the base install has no daemon
     from sttd.consumer.audio.pool import DecoderPool  # noqa: PLC0415 - the same
+    from sttd.consumer.engine.opening import EngineOptions, open_engine  # noqa: PLC0415 - the same
 
     async with AsyncExitStack() as parts:
-        pool = DecoderPool(1, memory.decode_limits(settings))
+        pool = DecoderPool(1, DecodeLimits.from_settings(settings))
         parts.push_async_callback(pool.close)
         await pool.start()
         tell("timing the decoder")
         line, sound = await _decoding(pool)
         tell(f"loading the model {settings.public_model}")
-        engine = await open_engine_of(settings)
+        engine = await open_engine(EngineOptions.from_settings(settings))
         parts.push_async_callback(engine.close, CLOSE_SECONDS)
         timer = _Timer(engine, settings, sound)
         await timer.round(lengths[0])  # whatever the first call sets up is nobody's cost
@@ -103,42 +104,11 @@ class _Timer:
 
 
 def job_options(settings: Settings) -> JobOptions:
-    """A request that names no option, but without the ladder of temperatures: second tries are the notes' doing, not the machine's."""
-    from sttd.consumer.engine.transcriber import JobOptions  # noqa: PLC0415 - the base install has no daemon
+    """A request that names no option, without the ladder of temperatures: the notes decide on second tries, not the machine."""
+    from sttd.consumer.engine.transcriber import JobDefaults  # noqa: PLC0415 - the base install has no daemon
+    from sttd.schemas.options import TranscriptionOptions  # noqa: PLC0415 - beside the other
 
-    return JobOptions(
-        language=settings.language,
-        default_language=settings.language,
-        languages=None,
-        task="transcribe",
-        beam_size=settings.beam_size,
-        temperatures=(0.0,),
-        vad=True,
-        word_timestamps=False,
-        condition_on_previous_text=False,
-        initial_prompt=None,
-        hotwords=None,
-    )
-
-
-async def open_engine_of(settings: Settings) -> WhisperTranscriber:
-    """The daemon's engine, as many threads as slots. Raises the daemon's `StartupError`."""
-    from sttd.consumer.engine import windows  # noqa: PLC0415 - the base install has no daemon
-    from sttd.consumer.engine.opening import Batching, open_engine  # noqa: PLC0415 - the same
-
-    slots = settings.effective_slots
-    return await open_engine(
-        model=settings.model,
-        cache=settings.model_cache,
-        device=settings.device,
-        compute_type=settings.compute_type,
-        encoder=settings.encoder,
-        slots=slots,
-        threads=slots,
-        on_progress=lambda _progress: None,
-        long_audio=windows.chosen(settings.long_audio, settings.long_seconds, settings.window_seconds, slots),
-        batch=Batching(settings.batch_size, settings.batch_seconds),
-    )
+    return replace(JobDefaults.from_settings(settings).job_options(TranscriptionOptions()), temperatures=(0.0,))
 
 
 async def _decoding(pool: DecoderPool) -> tuple[_Line, Pcm]:

@@ -1,0 +1,24 @@
+"""The daemon's settings as a benchmark needs them: its defaults and what is given, whatever the environment and `.env` say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from sttd.consumer.settings import Settings
+
+
+class PlainSettings(Settings):
+    """`Settings` that reads nothing but its arguments."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings passes it by name
+        init_settings: PydanticBaseSettingsSource,
+        *_others: Any,
+        **_named: Any,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is given."""
+        return (init_settings,)

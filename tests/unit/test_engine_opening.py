@@ -1,0 +1,126 @@
+"""From settings to options: who opens the daemon's engine, or measures it, opens the same one (issue 12)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from sttd.commands.bench.side import Ours
+from sttd.commands.size import measure
+from sttd.consumer import app, settings
+from sttd.consumer.engine import environment, opening
+from sttd.consumer.engine.model.contexts import DYNAMIC
+from sttd.consumer.engine.opening import Batching, EngineOptions
+from sttd.consumer.engine.transcriber import JobDefaults, JobOptions
+from sttd.consumer.engine.windows import LongAudio
+from sttd.consumer.settings import Settings
+from sttd.schemas.options import TranscriptionOptions
+
+GIVEN = {
+    "model": "demo",
+    "device": "cpu",
+    "compute_type": "float32",
+    "encoder": "ctranslate2",
+    "encoder_context": "dynamic",
+    "slots": "3",
+    "prefetch": "7",
+    "long_seconds": "90",
+    "window_seconds": "20",
+    "batch_size": "5",
+    "batch_seconds": "0.5",
+}
+
+
+class WouldOpenError(Exception):
+    """Raised instead of loading a model."""
+
+    def __init__(self, options: EngineOptions) -> None:
+        """`options`: of the engine."""
+        super().__init__()
+        self.options = options
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Settings:
+    """Settings of which none is a default; whoever opens an engine raises."""
+    for name, value in (GIVEN | {"model_cache": str(tmp_path)}).items():
+        monkeypatch.setenv(f"STTD_{name.upper()}", value)
+
+    async def refuse(options: EngineOptions, **_: Any) -> None:
+        raise WouldOpenError(options)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(opening, "open_engine", refuse)
+    monkeypatch.setattr(app, "open_engine", refuse)
+    return settings.load()
+
+
+def test_every_setting_of_the_engine_reaches_it(given: Settings) -> None:
+    """A setting that is read and not passed on does nothing, and nobody sees it."""
+    assert EngineOptions.from_settings(given) == EngineOptions(
+        model="demo",
+        slots=3,
+        threads=7 + 3 + 1,
+        cache=given.model_cache,
+        device="cpu",
+        compute_type="float32",
+        encoder="ctranslate2",
+        contexts=DYNAMIC,
+        long_audio=LongAudio(90, 20, 3),
+        batch=Batching(5, 0.5),
+    )
+
+
+def test_sequential_audio_is_not_cut() -> None:
+    """`sequential` is stock behaviour."""
+    assert EngineOptions.from_settings(Settings(long_audio="sequential")).long_audio is None
+
+
+async def test_the_daemon_opens_the_engine_of_its_settings(given: Settings) -> None:
+    """There is one way from settings to an engine."""
+    with pytest.raises(WouldOpenError) as refused:
+        await app.Daemon(given, asyncio.Event())._open_engine()
+    assert refused.value.options == EngineOptions.from_settings(given)
+
+
+async def test_a_machine_is_measured_with_the_engine_of_the_daemon(
+    given: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`sttd size --measure` would else size a fleet by another engine: it once left the short contexts out."""
+
+    async def undecoded(_pool: Any) -> tuple[None, None]:
+        return None, None
+
+    monkeypatch.setattr(measure, "_decoding", undecoded)
+    with pytest.raises(WouldOpenError) as refused:
+        await measure.measure(given)
+    assert refused.value.options == EngineOptions.from_settings(given)
+
+
+def test_stock_is_compared_with_the_engine_of_the_daemon(given: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`sttd bench` would else compare another engine: it once left the batches out."""
+    opened: list[EngineOptions] = []
+
+    async def record(options: EngineOptions) -> None:
+        opened.append(options)
+
+    monkeypatch.setattr(environment, "prepare", lambda: None)
+    monkeypatch.setattr(opening, "open_engine", record)
+    with Ours({"path": "demo"})._runner:
+        assert opened == [EngineOptions.from_settings(given)]
+
+
+def test_a_request_that_names_no_option_gets_the_defaults_of_a_job() -> None:
+    """What tests and benchmarks leave out is what the daemon does."""
+    plain = Settings(language="en", beam_size=5)
+    assert JobDefaults.from_settings(plain).job_options(TranscriptionOptions()) == JobOptions("en", "en")
+
+
+def test_the_measured_request_is_that_of_the_daemon_but_for_second_tries() -> None:
+    """Whether a window is tried again at a higher temperature is random; all else is the daemon's."""
+    plain = Settings(language="de", beam_size=2, condition_on_previous_text=True)
+    assert measure.job_options(plain) == JobOptions(
+        "de", "de", beam_size=2, temperatures=(0.0,), condition_on_previous_text=True
+    )

@@ -42,25 +42,27 @@ class Settings(BaseSettings):
 
     amqp_url: SecretStr = Field(
         default=SecretStr("amqp://guest:guest@127.0.0.1:5672/"),
-        description="Where RabbitMQ is: amqp:// or amqps:// URL with user, password and vhost; of each node of a "
-        "cluster, separated by commas.",
+        description="RabbitMQ: amqp:// or amqps:// URL with user, password and vhost; for a cluster one for each "
+        "node, comma-separated.",
     )
     topology: Literal["declare", "check"] = Field(
         default="declare",
-        description="`declare` creates queues and exchanges; `check` only looks, for users without configure rights.",
+        description="`declare` creates queues and exchanges; `check` only checks them, for users without configure "
+        "rights.",
     )
     request_queue: str = Field(
-        default=names.REQUESTS, description="The queue of interactive notes; bulk, and nothing else, follows its name."
+        default=names.REQUESTS,
+        description="The queue of interactive notes; the bulk and suspect queues are named after it.",
     )
-    reply_queue: str = Field(default=names.REPLIES, description="Where replies go that name no reply_to.")
+    reply_queue: str = Field(default=names.REPLIES, description="Where replies without reply_to go.")
     prefetch: Annotated[int, Field(ge=1, le=2000)] | None = Field(
         default=None, description="Notes in hand at once. Default: 4 x slots."
     )
 
     model: Annotated[str, Field(min_length=1)] = Field(
         default="base",
-        description="A size (`base`, `small`, `large-v3` ...), a Hub id, a directory, or `demo` (bundled; for trying "
-        "out only).",
+        description="A size (`base`, `small`, `large-v3` ...), a Hub id, a directory, or `demo` (bundled, for trying "
+        "out).",
     )
     model_cache: Path | None = Field(
         default=None, description="Directory for downloaded models. Default: the Hub library's own cache."
@@ -73,13 +75,12 @@ class Settings(BaseSettings):
     )
     encoder: Literal["auto", "ctranslate2", "openvino"] = Field(
         default="auto",
-        description="Who encodes on a CPU: `auto` is OpenVINO where a self-test finds it as exact and faster, else "
-        "ctranslate2.",
+        description="The encoder on a CPU: `auto` is OpenVINO where it is as exact and faster (docs/engine.md).",
     )
     encoder_context: Literal["full", "dynamic"] = Field(
         default="full",
-        description="How much of a window is encoded. `full`: all 30 s. `dynamic`: the audio and 2.5 s, for models "
-        "fine-tuned for it only (docs/engine.md). CPU only.",
+        description="`dynamic` encodes the audio and 2.5 s instead of 30 s: only for models fine-tuned for it "
+        "(docs/engine.md), on a CPU.",
     )
     slots: Annotated[int, Field(ge=1, le=256)] | None = Field(
         default=None, description="Model calls at a time, one core each on a CPU. Default: the usable cores."
@@ -89,36 +90,34 @@ class Settings(BaseSettings):
         default=5, description="Beam width of requests that name none."
     )
     condition_on_previous_text: bool = Field(
-        default=False, description="Feed each window the text before it; off, long notes cannot get stuck in a loop."
+        default=False, description="Give each window the text before it; long notes can then get stuck in a loop."
     )
 
     long_audio: Literal["windows", "sequential"] = Field(
         default="windows",
-        description="How long audio is transcribed: in windows cut at silences, side by side, or in one go as "
-        "faster-whisper does.",
+        description="Long audio: parallel windows cut at silences, or in one go as faster-whisper does.",
     )
     long_seconds: Annotated[float, Field(ge=30, le=36_000)] = Field(
-        default=60, description="From how many seconds on audio counts as long and is cut into windows."
+        default=60, description="Audio from this length on is cut into windows."
     )
     window_seconds: Annotated[float, Field(ge=5, le=30)] = Field(
         default=30,
-        description="Longest window of long audio, in seconds; each costs about as much as a full one of 30.",
+        description="Longest window of long audio; each costs about as much as a full one of 30 s.",
     )
     batch_size: Annotated[int, Field(ge=1, le=64)] = Field(
-        default=16, description="On a GPU: how many notes' calls may run as one batch. A CPU runs them one by one."
+        default=16, description="Calls that may run as one batch, on a GPU."
     )
     batch_seconds: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=0.02, description="On a GPU: how long a call may wait for others while the GPU is at work, in seconds."
+        default=0.02, description="How long a call may wait for its batch while the GPU is busy."
     )
 
     max_body_bytes: Annotated[int, Field(ge=1024, le=512 * 1024 * 1024)] = Field(
         default=20 * 1024 * 1024,
-        description="Largest message body taken (RabbitMQ 4 itself stops at 16 MiB by default).",
+        description="Largest message body (RabbitMQ 4 itself stops at 16 MiB by default).",
     )
     s3_endpoint: str | None = Field(
         default=None,
-        description="Address of the object store that `audio_ref` may point into, as `https://host:port`. Default: "
-        "references are refused.",
+        description="The object store of `audio_ref`, as `https://host:port`. Default: references are refused.",
     )
     s3_region: Annotated[str, Field(pattern=r"^[a-zA-Z0-9-]+$")] = Field(
         default="us-east-1", description="The object store's region."
@@ -129,41 +128,37 @@ class Settings(BaseSettings):
     s3_secret_key: SecretStr | None = Field(default=None, description="The secret that belongs to the key id.")
     s3_buckets: str = Field(
         default="",
-        description="What references may name: buckets, or `bucket/prefix` for keys under that prefix, "
-        "comma-separated.",
+        description="Buckets, or `bucket/prefix`, that references may name, comma-separated.",
     )
     s3_ca_file: Path | None = Field(
         default=None, description="Certificates to trust at the object store. Default: the system's."
     )
     max_ref_bytes: Annotated[int, Field(ge=1024, le=512 * 1024 * 1024)] = Field(
-        default=32 * 1024 * 1024, description="Largest object that is read for an `audio_ref`."
+        default=32 * 1024 * 1024, description="Largest object of an `audio_ref`."
     )
     ref_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
-        default=60, description="Longest time that reading one object may take, in seconds."
+        default=60, description="Longest time to read one object."
     )
-    max_audio_seconds: Annotated[float, Field(gt=0, le=36_000)] = Field(
-        default=3600, description="Longest audio taken, in seconds."
-    )
+    max_audio_seconds: Annotated[float, Field(gt=0, le=36_000)] = Field(default=3600, description="Longest audio.")
     decode_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
-        default=60, description="Longest time that decoding one file may take, in seconds."
+        default=60, description="Longest time to decode one file."
     )
     job_seconds: Annotated[float, Field(gt=0, le=1680)] = Field(
         default=1200,
-        description="Longest time from delivery to answer, in seconds; two minutes below RabbitMQ's consumer timeout "
-        "at most.",
+        description="Longest time from delivery to answer; at least two minutes below RabbitMQ's consumer timeout.",
     )
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
         default=30,
-        description="How long SIGTERM waits for running work, in seconds; what is left goes back to the queue.",
+        description="How long SIGTERM waits for running work; the rest goes back to the queue.",
     )
     publish_seconds: Annotated[float, Field(gt=0, le=120)] = Field(
-        default=10, description="How long one publish may wait for the broker's confirm, in seconds."
+        default=10, description="How long one publish may wait for the broker's confirm."
     )
 
     check_requester: bool = Field(
         default=True,
-        description="Before the work and before the answer, ask the broker whether a requester on direct reply-to is "
-        "still there: a round trip each.",
+        description="Check before the work and before the answer that a requester on direct reply-to is connected: a "
+        "round trip each.",
     )
 
     side_host: str = Field(default="127.0.0.1", description="Address of metrics and health.")
@@ -174,7 +169,7 @@ class Settings(BaseSettings):
         default="console", description="`console` for people, `json` for collectors."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="The least severe level that is logged."
+        default="info", description="The least severe level logged."
     )
     worker: str = Field(
         default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",

@@ -39,40 +39,40 @@ class GatewaySettings(BaseSettings):
 
     gateway_host: str = Field(
         default="127.0.0.1",
-        description="Address that the gateway listens on; `0.0.0.0` for bots on other hosts (then mind the firewall).",
+        description="Address that the gateway listens on; `0.0.0.0` for bots on other hosts (set the firewall).",
     )
     gateway_port: Annotated[int, Field(ge=0, le=65535)] = Field(
         default=5000, description="Port of the gateway; 0 takes a free one and logs it."
     )
     gateway_tokens: SecretStr = Field(
         default=SecretStr(""),
-        description="Bearer tokens of callers, comma-separated, 16 characters or more each; empty: anybody who reaches the port.",
+        description="Bearer tokens, comma-separated, 16 characters or more each; empty: no token needed.",
     )
     gateway_origins: str = Field(
         default="",
-        description="Origins of web pages that may call the gateway, comma-separated (`https://bot.example`), or `*` for any; "
-        "empty: only its own page.",
+        description="Origins of web pages that may call the gateway, comma-separated (`https://bot.example`), or `*` "
+        "for any; empty: only its own page.",
     )
     gateway_max_upload_bytes: Annotated[int, Field(ge=1024, le=512 * MEBIBYTE)] = Field(
-        default=20 * MEBIBYTE, description="Largest audio file taken; more is 413, told while the upload still runs."
+        default=20 * MEBIBYTE, description="Largest audio file; more is 413."
     )
     gateway_memory_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * MEBIBYTE)] = Field(
-        default=48 * MEBIBYTE, description="Audio held at once, in all requests together; what does not fit is 429."
+        default=48 * MEBIBYTE, description="Audio of all requests together; more is 429."
     )
     gateway_upload_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(
-        default=60, description="Longest time that one upload may take; slower ones are 408."
+        default=60, description="Longest time of one upload; slower ones are 408."
     )
     gateway_timeout: Annotated[float, Field(gt=0, le=86_400)] = Field(
-        default=300, description="Longest time from upload to answer; it is also the request's deadline. Later is 504."
+        default=300, description="Longest time from upload to answer, and the request's deadline; later is 504."
     )
     gateway_max_queued: Annotated[int, Field(ge=1, le=10_000_000)] = Field(
-        default=500, description="Requests waiting in the queue from which on new ones are 429."
+        default=500, description="Waiting requests from which on new ones are 429."
     )
     gateway_drain_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
-        default=30, description="How long SIGTERM waits for answers under way; what is left is cancelled."
+        default=30, description="How long SIGTERM waits for running answers; the rest is cancelled."
     )
     model: Annotated[str, Field(min_length=1)] = Field(
-        default="base", description="What the daemon's model is called on `/health` and `/v1/models`; loads nothing."
+        default="base", description="The model's name on `/health` and `/v1/models`; loads nothing."
     )
     log_format: Literal["console", "json"] = Field(
         default="console", description="`console` for people, `json` for collectors."

@@ -34,14 +34,14 @@ class ClientSettings(BaseSettings):
 
     amqp_url: SecretStr = Field(
         default=SecretStr("amqp://guest:guest@127.0.0.1:5672/"),
-        description="Where RabbitMQ is: amqp:// or amqps:// URL with user, password and vhost; of each node of a cluster, "
-        "separated by commas.",
+        description="RabbitMQ: amqp:// or amqps:// URL with user, password and vhost; for a cluster one for each "
+        "node, comma-separated.",
     )
     request_queue: Annotated[str, Field(min_length=1, max_length=255)] = Field(
         default=names.REQUESTS, description="The queue that requests go to, unless a call names another."
     )
     timeout: Annotated[float, Field(gt=0)] = Field(
-        default=300, description="How long one request may take from call to answer, in seconds; `inf` waits for ever."
+        default=300, description="How long one request may take from call to answer; `inf` waits for ever."
     )
 
     @field_validator("amqp_url")

@@ -132,9 +132,8 @@ def _settings() -> str:
         f"{GENERATED}# Settings\n\n"
         "Each is an environment variable, a line of `.env` in the working directory (the environment wins), or a file of\n"
         "its name in the directory that `CREDENTIALS_DIRECTORY` names ([install.md](install.md#hardening)).\n"
-        "A wrong one ends the start with exit code 2 and names itself; an empty one counts as absent. A misspelt name is ignored\n"
-        "like any other variable: `sttd check` points it out.\n"
-        "Times are in seconds, sizes in bytes.\n\n"
+        "A wrong one ends the start with exit code 2 and its name; an empty one counts as absent. A misspelt one is ignored:\n"
+        "`sttd check` reports it. Times are in seconds, sizes in bytes.\n\n"
         "## The daemon\n\n"
         f"{_table(head, _rows(Settings, ()))}\n"
         "## The gateway\n\n"
@@ -189,7 +188,7 @@ def _metrics() -> str:
     rows = [_metric(row) for row in sorted(Metrics().described, key=lambda row: row.name)]
     return (
         f"{GENERATED}# Metrics\n\n"
-        "Served at `/metrics` of the side port. Every series with a documented set of labels is there, at 0, from the start.\n"
+        "Served at `/metrics` of the side port. Every series with a documented set of labels exists, at 0, from the start.\n"
         f"A label never holds anything that a caller chose; a value outside its set would be counted as `{OTHER}`.\n"
         "Histograms have the usual `_bucket`, `_count` and `_sum` series.\n\n"
         f"{_table(('metric', 'type', 'labels', 'meaning'), rows)}\n"

@@ -98,13 +98,13 @@ class Metrics:
         )
         self._finished = declare.counter(
             "requests_finished",
-            "Requests that this process is done with, by what became of them. `code`: why.",
+            "Requests that this process has finished, by outcome. `code`: why.",
             {"outcome": OUTCOMES, "code": CODES},
         )
         for outcome, codes in EXPECTED.items():
             for code in codes:
                 self._finished.labels(outcome, code)
-        self._redelivered = declare.counter("redeliveries", "Requests that the broker had delivered before.")
+        self._redelivered = declare.counter("redeliveries", "Requests delivered before.")
         self._retried = declare.counter("retries", "Requests sent to a retry queue.", {"code": RETRYABLE})
         self._dead = declare.counter("dead_letters", "Requests moved to the dead-letter queue.", {"reason": REASONS})
         self._parked = declare.counter(
@@ -126,7 +126,7 @@ class Metrics:
         self._bad_packets = declare.counter(
             "bad_packets", "Audio packets that could not be decoded and are missing from a transcript."
         )
-        self._slots = declare.gauge("engine_slots", "Engine slots that there are.")
+        self._slots = declare.gauge("engine_slots", "Engine slots.")
         self._busy = declare.gauge("engine_slots_busy", "Engine slots that are transcribing now.")
         self._waiting = declare.gauge("engine_jobs_waiting", "Model calls that wait for an engine slot.")
         self._lane_waiting = declare.gauge(
@@ -134,12 +134,12 @@ class Metrics:
         )
         self._batch = declare.histogram(
             "engine_batch_size",
-            "Notes whose model calls ran together, as each of the calls saw it; always 1 on a CPU.",
+            "Notes whose model calls ran together; always 1 on a CPU.",
             BATCH_BUCKETS,
         )
         self._reruns = declare.counted_elsewhere(
             "context_reruns",
-            "Windows that a short context was not enough for, and that were computed again in full.",
+            "Windows computed again in full after a short context.",
             "reason",
             RERUNS,
         )
@@ -164,15 +164,14 @@ class Metrics:
         )
         self._depth = declare.gauge(
             "queue_depth",
-            "Messages ready in a queue, as the broker counts them, asked every 5 s. All daemons tell the same: take "
-            "the max, not the sum.",
+            "Messages ready in a queue, read every 5 s. All daemons report the same: take the max, not the sum.",
             {"queue": QUEUES},
         )
         self._oldest = declare.gauge(
             "queue_oldest_age_seconds",
-            "Upper bound of how long the oldest ready message has waited: since the `timestamp` of the last one that "
-            "came here, or since the queue was last seen empty, whichever is later; having seen neither, since its "
-            "start. 0 when none is ready.",
+            "Upper bound of how long the oldest ready message has waited: since the `timestamp` of the last delivered "
+            "one, or since the queue was last empty, whichever is later (before both: since the start). 0 when none "
+            "is ready.",
             {"queue": LANES},
         )
         self._backlogs = {lane: Backlog(time.time()) for lane in LANES}
@@ -187,7 +186,7 @@ class Metrics:
         self._ready = declare.gauge("ready", "1 while `/readyz` says 200: notes are being served.")
         self._bound = declare.gauge(
             "memory_bound_bytes",
-            "Most that this process should come to need, without its decoder children; computed from the settings.",
+            "Most memory that this process should need, without its decoder children; from the settings.",
         )
         declare.named("build", "The version that runs; always 1.", ("version",)).info({"version": _version()})
 

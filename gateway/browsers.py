@@ -1,6 +1,6 @@
 """Which pages of other origins may call the gateway from a browser (CORS): none, until the operator lists them.
 
-Imports starlette. Outermost of all, so that preflights, which carry no token, are answered, and refusals can be read by the page too.
+The outermost layer: preflights, which carry no token, are answered, and a page can read refusals too.
 """
 
 from __future__ import annotations

@@ -216,9 +216,9 @@ class _Reader:
 
 
 def _disposition(value: bytes) -> tuple[str, bool]:
-    """The name of a part, and whether it is a file: as the old service's Werkzeug read it, `name*` and `filename*` included.
+    """The name of a part, and whether it is a file; `name*` and `filename*` count, as in the old service's Werkzeug.
 
-    Old urllib3 and mail libraries send a name that is not ASCII only in that form (RFC 2231), which RFC 7578 forbids in forms.
+    Older urllib3 and mail libraries send a name that is not ASCII only in that form, which RFC 7578 forbids in forms.
     """
     _, options = parse_options_header(value)
     name, is_file = options.get(b"name"), b"filename" in options

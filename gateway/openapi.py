@@ -46,7 +46,7 @@ _IGNORED: Final = {
     "headers": {
         IGNORED: {
             "schema": {"type": "string"},
-            "description": "What the call named in vain, percent-encoded, separated by commas: misspelt fields above all.",
+            "description": "What the call named in vain, such as misspelt fields; percent-encoded, comma-separated.",
         }
     }
 }

@@ -81,7 +81,7 @@ def openai(form: Form, task: Task) -> Wish:
 
 
 def ignored(form: Form, known: frozenset[str], query: Iterable[str], headers: Iterable[str]) -> list[str]:
-    """What the caller asked for in vain: unknown fields and further files; and options where this API has none, in query and headers."""
+    """What the caller named in vain: unknown fields, further files, and options in the query or in HTTP headers."""
     fields = [name for name in form.fields if name not in known]
     return list(dict.fromkeys([*fields, *form.other_files, *query, *filter(option_of, headers)]))
 

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack
 
 from sttd import errors
+from sttd.arguments import Id
 from sttd.client import Client
 from sttd.content import Audio
 from sttd.options import CallOptions
@@ -96,7 +97,7 @@ class BlockingClient:
             with suppress(errors.ClientClosed):  # then the client's end has closed it
                 self._wait(updates.aclose())
 
-    def cancel(self, message_id: str) -> None:
+    def cancel(self, message_id: Id) -> None:
         """Cancel a request; see `Client.cancel`."""
         self._wait(self._client.cancel(message_id))
 

@@ -17,7 +17,8 @@ import aio_pika
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from pydantic import ValidationError
 
-from sttd import errands, errors, tracing
+from sttd import arguments, errands, errors, tracing
+from sttd.arguments import Id, identifier
 from sttd.content import Audio, Content, content_of
 from sttd.control import Control
 from sttd.errands import QueueState
@@ -29,9 +30,6 @@ from sttd.schemas.options import DEADLINE_AHEAD, TranscriptionOptions
 from sttd.schemas.problems import problems
 from sttd.schemas.reply import Progress, Transcript
 from sttd.settings import load
-
-LONGEST_ID: Final = 255
-"""AMQP's limit for a correlation id or a message id, in bytes of UTF-8."""
 
 _CLOCKS_AGREE_SECONDS: Final = 5.0
 
@@ -89,30 +87,32 @@ class Client:
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - it also travels to the daemon as the deadline, which a scope could not
         queue: str | None = None,
-        correlation_id: str | None = None,
-        message_id: str | None = None,
+        correlation_id: Id | None = None,
+        message_id: Id | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         **options: Unpack[Options],
     ) -> Transcript:
         """Send one voice note and await its transcript. Silence is a transcript too: `no_speech`, empty `text`.
 
-        `audio`: the file's bytes as they came, a path, an open binary file (read off the event loop), or a `Reference` to an object.
-        `timeout`: seconds for the whole call (default: the client's; `math.inf`: none); unless `deadline` is given, it is the
-        daemon's deadline too, so that nobody works for a caller who has left. `queue`: `stt.requests.bulk` for backfills.
-        `correlation_id`: shown in the daemon's log; need not be unique. `message_id`: names the request for `cancel`; must be
-        unique, and is made up if absent. `on_progress`: called in the event loop with each progress message; must not block.
-        `options`: `sttd.schemas.options.TranscriptionOptions`.
+        `audio`: the file's bytes, a path, an open binary file (read off the event loop), or a `Reference` to an object.
+        `timeout`: seconds for the whole call (default: the client's; `math.inf`: none); unless `deadline` is given, it
+        is the daemon's deadline too. `queue`: `stt.requests.bulk` for backfills. `correlation_id`: shown in the
+        daemon's log; need not be unique; an integer travels as its decimal text. `message_id`: names the request for
+        `cancel`; must be unique, and is made up if absent. `on_progress`: called in the event loop with each progress
+        message; must not block. `options`: `sttd.schemas.options.TranscriptionOptions`.
 
         A call that is cancelled or times out cancels its request at the daemon as well.
 
-        Raises `TranscriptionFailed` (by code: `BadRequest`, `RejectedAudio`, `Expired`, `Cancelled`, `DaemonFailed`), `NotServed`,
-        `QueueFull`, `ReplyTimeout`, `BrokerUnavailable`, `BadReply`, `ClientClosed`; `OSError` when the file cannot be read.
+        Raises `TranscriptionFailed` (by code: `BadRequest`, of which `WrongArgument` is one, `RejectedAudio`,
+        `Expired`, `Cancelled`, `DaemonFailed`), `NotServed`, `QueueFull`, `ReplyTimeout`, `BrokerUnavailable`,
+        `BadReply`, `ClientClosed`; `OSError` when the file cannot be read.
         """
         if not self._open:
             raise errors.ClientClosed("the client is not open: use `async with Client() as client:`")
+        arguments.check(timeout=timeout, queue=queue, on_progress=on_progress)
         patience = self._settings.timeout if timeout is None else timeout
         asked = _asked(options, patience, progress=on_progress is not None)
-        names = _id("message_id", message_id), _id("correlation_id", correlation_id)
+        names = identifier("message_id", message_id), identifier("correlation_id", correlation_id)
         pending = Pending(*names, asyncio.get_running_loop().create_future(), on_progress)
         message = self._message(await content_of(audio, asked), pending)
         return await self._ask(message, queue or self._settings.request_queue, pending, patience)
@@ -134,17 +134,17 @@ class Client:
             answer.cancel()
             await asyncio.gather(answer, return_exceptions=True)
 
-    async def cancel(self, message_id: str) -> None:
+    async def cancel(self, message_id: Id) -> None:
         """Cancel a request, this client's or another's, queued or in hand; a call of this client that waits for it raises `Cancelled`.
 
         A request that is answered already stays answered. Raises `BrokerUnavailable`, `NotServed`, `ClientClosed`, `BadRequest`.
         """
         if not self._open:
             raise errors.ClientClosed("the client is not open: use `async with Client() as client:`")
-        _id("message_id", message_id)
+        named = identifier("message_id", message_id)
         said = "the request was cancelled through this client"
-        self._replies.fail(message_id, errors.Cancelled(ErrorCode.CANCELLED, said, message_id=message_id))
-        await self._control.cancel([message_id])
+        self._replies.fail(named, errors.Cancelled(ErrorCode.CANCELLED, said, message_id=named))
+        await self._control.cancel([named])
 
     async def _ask(self, message: aio_pika.Message, queue: str, pending: Pending, patience: float) -> Transcript:
         loop = asyncio.get_running_loop()
@@ -245,14 +245,6 @@ class Client:
     ) -> None:
         """Close."""
         await self.close()
-
-
-def _id(name: str, given: str | None) -> str:
-    if given is None:
-        return str(uuid4())
-    if not 0 < len(given.encode()) <= LONGEST_ID:
-        raise errors.BadRequest.by_code(ErrorCode.BAD_REQUEST, f"{name}: 1 to {LONGEST_ID} bytes")
-    return given
 
 
 def _asked(options: Options, patience: float, *, progress: bool) -> TranscriptionOptions:

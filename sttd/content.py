@@ -6,14 +6,19 @@ Imports schemas and sttd.errors; reads files off the event loop, and knows nothi
 from __future__ import annotations
 
 import asyncio
+import errno
+import inspect
+import io
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, Final, TypeAlias
 
 from sttd import errors
+from sttd.arguments import shown
 from sttd.schemas import reference
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.options import TranscriptionOptions, to_headers
@@ -22,6 +27,9 @@ from sttd.schemas.request import JSON_TYPE
 
 Audio: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO | Reference
 """The bytes of an audio file, its path, an open binary file, or where it lies in the object store of the daemon's operator."""
+
+_EXPECTED: Final = "the bytes of an audio file, its path, a file opened in binary mode, or a Reference"
+_URL: Final = re.compile(r"[a-z][a-z0-9+.-]+:(?=//)|data:(?=.{0,200},)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +42,7 @@ class Content:
 
 
 async def content_of(audio: Audio, options: TranscriptionOptions) -> Content:
-    """Read the audio, or check the reference. Raises `RejectedAudio`, `OSError`, `TypeError`."""
+    """Read the audio, or check the reference. Raises `WrongArgument`, `RejectedAudio`, `OSError`."""
     if not isinstance(audio, Reference):
         return Content(await _read(audio), to_headers(options))
     try:
@@ -45,12 +53,91 @@ async def content_of(audio: Audio, options: TranscriptionOptions) -> Content:
     return Content(json.dumps({"audio_ref": named, "options": asked}).encode(), content_type=JSON_TYPE)
 
 
-async def _read(audio: bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO) -> bytes:
+async def _read(audio: object) -> bytes:
+    """The bytes, whatever was given. Raises `WrongArgument` for no audio, `RejectedAudio` for 0 bytes, `OSError`."""
     if isinstance(audio, bytes | bytearray | memoryview):
-        return bytes(audio)
-    if isinstance(audio, str | os.PathLike):
-        return await asyncio.to_thread(Path(audio).read_bytes)
-    content = await asyncio.to_thread(audio.read)
-    if not isinstance(content, bytes):
-        raise TypeError("audio must be opened in binary mode: open(path, 'rb')")
+        content, origin = bytes(audio), "0 bytes were given: did the download work?"
+    elif isinstance(audio, str | os.PathLike):
+        content, origin = await asyncio.to_thread(_from_path, audio), "the file at the path that was given has 0 bytes"
+    else:
+        content = await _from_file(audio)
+        origin = "the file that was given has no more bytes: was it read to its end before? `seek(0)` goes back"
+    if not content:
+        raise errors.RejectedAudio.by_code(
+            ErrorCode.AUDIO_EMPTY, f"the audio is empty: {origin}; expected: {_EXPECTED}"
+        )
     return content
+
+
+def _from_path(path: str | os.PathLike[str]) -> bytes:
+    text = os.fsdecode(path)
+    if isinstance(path, str):
+        _check_text(text)
+    try:
+        return Path(text).read_bytes()
+    except FileNotFoundError as error:
+        told = "a path was given where there is no file; expected: a file's path, or the audio itself as bytes"
+        raise FileNotFoundError(error.errno, told, text) from None
+    except IsADirectoryError as error:
+        raise IsADirectoryError(error.errno, "a folder was given; expected: a file's path", text) from None
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise _wrong(f"text of {len(text):,} characters, too long for a path,") from None
+    except ValueError:  # NUL, or half of a surrogate pair
+        raise _wrong("text with characters that no path has") from None
+
+
+def _check_text(text: str) -> None:
+    if not text:
+        raise _wrong("an empty str")
+    if scheme := _URL.match(text):
+        hint = {"s3:": ", here Reference(bucket, key)", "data:": ", here what the base64 decodes to"}.get(
+            scheme[0].lower(), ""
+        )
+        raise errors.WrongArgument.of("audio", f"a {scheme[0]} URL, which is never opened,", _EXPECTED + hint)
+
+
+async def _from_file(audio: object) -> bytes:
+    read = getattr(audio, "read", None)
+    if not callable(read) or inspect.isclass(audio):
+        raise _wrong(_shown(audio))
+    if isinstance(audio, io.TextIOBase):
+        raise _wrong("a file opened in text mode")
+    if getattr(audio, "closed", False) is True:
+        raise _wrong("a closed file")
+    if inspect.iscoroutinefunction(read):
+        raise _wrong_async(audio)
+    try:
+        content = await asyncio.to_thread(read)
+    except UnicodeDecodeError:
+        raise _wrong("a file opened in text mode") from None
+    except io.UnsupportedOperation:
+        raise _wrong("a file that is not open for reading") from None
+    if inspect.isawaitable(content):
+        _close(content)
+        raise _wrong_async(audio)
+    if not isinstance(content, bytes | bytearray | memoryview):
+        raise _wrong(
+            "a file opened in text mode" if isinstance(content, str) else f"a file whose read() gives {shown(content)}"
+        )
+    return bytes(content)
+
+
+def _shown(audio: object) -> str:
+    """A coroutine is closed, or Python would complain a second time that nobody awaited it."""
+    _close(audio)
+    return shown(audio)
+
+
+def _close(value: object) -> None:
+    if inspect.iscoroutine(value):
+        value.close()
+
+
+def _wrong(given: str) -> errors.WrongArgument:
+    return errors.WrongArgument.of("audio", given, _EXPECTED)
+
+
+def _wrong_async(audio: object) -> errors.WrongArgument:
+    return _wrong(f"an async file ({type(audio).__name__}), of which `await file.read()` is the bytes,")

@@ -104,6 +104,15 @@ class BadRequest(TranscriptionFailed):
     """The request breaks the contract: an unknown option, or one out of range."""
 
 
+class WrongArgument(BadRequest, TypeError):
+    """An argument is of no use to any call: the calling program is at fault, not the speaker."""
+
+    @classmethod
+    def of(cls, name: str, given: str, expected: str) -> WrongArgument:
+        """Say what was given for which argument, and what is expected."""
+        return cls.by_code(ErrorCode.BAD_REQUEST, f"{name}: {given} was given; expected: {expected}")
+
+
 class RejectedAudio(TranscriptionFailed):
     """The audio is at fault: not audio, damaged, empty, too large or too long. Sending it again cannot help."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, TypedDict
+from uuid import UUID
 
 
 class Options(TypedDict, total=False):
@@ -31,5 +32,5 @@ class CallOptions(Options, total=False):
 
     timeout: float | None
     queue: str | None
-    correlation_id: str | None
-    message_id: str | None
+    correlation_id: str | int | UUID | None
+    message_id: str | int | UUID | None

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import io
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_type_hints
+from uuid import UUID
 
 import pytest
 
 from sttd import Client, errors
-from sttd.client import _asked, _doubt_clocks, _id
+from sttd.arguments import check, identifier
+from sttd.client import _asked, _doubt_clocks
 from sttd.commands.exit_codes import Exit
 from sttd.content import _read, content_of
 from sttd.options import Options
@@ -109,7 +112,59 @@ def test_a_timeout_out_of_range_is_refused(timeout: float) -> None:
 def test_a_correlation_id_that_amqp_cannot_carry_is_refused(given: str) -> None:
     """255 bytes, not characters."""
     with pytest.raises(errors.BadRequest, match="correlation_id"):
-        _id("correlation_id", given)
+        identifier("correlation_id", given)
+
+
+def test_ids_of_bot_frameworks_are_taken() -> None:
+    """Chats and updates have integers, queues have UUIDs: both have one text."""
+    own = UUID("0d9f4f0e-6d0f-4a52-9a37-5b6e2f6f3c11")
+    assert [identifier("correlation_id", given) for given in (12345, -7, 0, own, "a")] == [
+        "12345",
+        "-7",
+        "0",
+        str(own),
+        "a",
+    ]
+    assert identifier("correlation_id", None) != identifier("correlation_id", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "told"),
+    [
+        ("correlation_id", True, "a value of type bool was given; expected: text, an integer or a UUID"),
+        ("correlation_id", 1.5, "a value of type float was given"),
+        ("message_id", b"12345", "a value of type bytes was given"),
+        ("message_id", object, "the class object was given"),
+        ("message_id", "\ud800", "half a surrogate pair"),
+    ],
+)
+def test_an_id_of_another_kind_is_named(name: str, given: Any, told: str) -> None:
+    """Until now: AttributeError, from within."""
+    with pytest.raises(errors.WrongArgument, match=f"{name}: .*{told}"):
+        identifier(name, given)
+
+
+async def _async_callback(_: object) -> None:
+    """Would never be awaited."""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"timeout": "60"}, "timeout: a value of type str was given; expected: seconds, as a number"),
+        ({"timeout": timedelta(seconds=60)}, "timeout: a value of type timedelta"),
+        ({"timeout": True}, "timeout: a value of type bool"),
+        ({"queue": b"stt.requests"}, "queue: a value of type bytes"),
+        ({"on_progress": "print"}, "on_progress: a value of type str"),
+        ({"on_progress": _async_callback}, "on_progress: an async function"),
+    ],
+)
+def test_other_arguments_of_a_wrong_kind_are_named(wrong: dict[str, Any], told: str) -> None:
+    """Before anything is sent, in the words of the call."""
+    given: dict[str, Any] = {"timeout": None, "queue": None, "on_progress": None}
+    check(**given)
+    with pytest.raises(errors.WrongArgument, match=told):
+        check(**(given | wrong))
 
 
 async def test_audio_is_bytes_a_path_or_an_open_binary_file(tmp_path: Path) -> None:
@@ -119,9 +174,93 @@ async def test_audio_is_bytes_a_path_or_an_open_binary_file(tmp_path: Path) -> N
     for audio in (b"OggS", bytearray(b"OggS"), memoryview(b"OggS"), note, str(note), io.BytesIO(b"OggS")):
         assert await _read(audio) == b"OggS"
     with pytest.raises(TypeError, match="binary"):
-        await _read(io.StringIO("OggS"))  # type: ignore[arg-type] # that is the point
+        await _read(io.StringIO("OggS"))
     with pytest.raises(FileNotFoundError):
         await _read(tmp_path / "missing.ogg")
+
+
+class AsyncFile:
+    """As aiofiles and FastAPI's UploadFile have it."""
+
+    async def read(self) -> bytes:
+        """Needs an await."""
+        return b"OggS"
+
+
+class HiddenAsyncFile:
+    """The same behind a plain function."""
+
+    def read(self) -> Any:
+        """Gives what needs an await."""
+        return AsyncFile().read()
+
+
+async def _download() -> bytes:
+    return b"OggS"
+
+
+def closed(file: io.BytesIO) -> io.BytesIO:
+    """A file that was closed, as by the end of its `with`."""
+    file.close()
+    return file
+
+
+WRONG_AUDIO: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "nothing": (lambda _: None, "None was given"),
+    "coroutine": (lambda _: _download(), "a coroutine that was not awaited"),
+    "future": (lambda _: asyncio.get_running_loop().create_future(), "a Future that was not awaited"),
+    "async file": (lambda _: AsyncFile(), r"an async file \(AsyncFile\), of which `await file.read\(\)`"),
+    "async file in disguise": (lambda _: HiddenAsyncFile(), "an async file"),
+    "stream": (lambda _: asyncio.StreamReader(), "an async file"),
+    "framework's object": (lambda _: UUID(int=0), "a value of type UUID"),
+    "number": (lambda _: 12345, "a value of type int"),
+    "list": (lambda _: [79, 103], "a value of type list"),
+    "class": (lambda _: io.BytesIO, "the class BytesIO"),
+    "empty text": (lambda _: "", "an empty str"),
+    "web address": (lambda _: "https://api.example/file/note.ogg", "a https: URL"),
+    "store's address": (lambda _: "s3://voice/note.ogg", "a s3: URL"),
+    "data: URL": (lambda _: "data:audio/ogg;base64,T2dnUw==", "a data: URL"),
+    "base64": (lambda _: "T2dnUw" * 2000, "text of 12,000 characters"),
+    "text with NUL": (lambda _: "OggS\0", "characters that no path has"),
+    "bytes as text": (lambda _: "Ogg\ud800", "characters that no path has"),
+    "text file": (lambda path: (path / "t").open("w+"), "a file opened in text mode"),
+    "file for writing": (lambda path: (path / "w").open("wb"), "not open for reading"),
+    "closed file": (lambda _: closed(io.BytesIO(b"OggS")), "a closed file"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG_AUDIO)
+async def test_what_is_no_audio_is_named_beside_what_is_expected(what: str, tmp_path: Path) -> None:
+    """The bot's mistake: BadRequest and TypeError in one; RejectedAudio would blame the recording."""
+    make, told = WRONG_AUDIO[what]
+    given = make(tmp_path)
+    with pytest.raises(errors.WrongArgument, match=f"audio: .*{told}.*expected: the bytes of an audio file") as caught:
+        await _read(given)
+    assert isinstance(caught.value, TypeError)
+    assert isinstance(caught.value, errors.BadRequest)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+    if isinstance(given, io.IOBase):
+        given.close()
+
+
+async def test_a_path_that_leads_to_no_file_says_what_is_expected(tmp_path: Path) -> None:
+    """Still the OSError that it was."""
+    with pytest.raises(IsADirectoryError, match="a folder was given; expected: a file's path"):
+        await _read(str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="or the audio itself as bytes"):
+        await _read("AwACAgIAAxkBAAIB")  # a messenger's id of a file
+
+
+async def test_empty_audio_says_where_it_was_lost(tmp_path: Path) -> None:
+    """Nobody can send an empty voice note: a download failed, or a file was read before."""
+    read_before, note = io.BytesIO(b"OggS"), tmp_path / "note.ogg"
+    read_before.read()
+    note.touch()
+    for audio, told in ((b"", "0 bytes were given"), (note, "has 0 bytes"), (read_before, "seek")):
+        with pytest.raises(errors.RejectedAudio, match=f"the audio is empty: .*{told}.*expected") as caught:
+            await _read(audio)
+        assert caught.value.code == "audio_empty"
 
 
 @pytest.mark.parametrize("code", list(ErrorCode))

@@ -1,4 +1,4 @@
-"""Whole calls through the application, with a client that answers by itself: what was ignored, and pages of other origins."""
+"""Whole calls through the application, with a scripted client: what was ignored, and pages of other origins."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def preflight(path: str, origin: str, origins: str) -> httpx.Response:
 @pytest.mark.parametrize("path", CALLS)
 @pytest.mark.parametrize("origins", [PAGE, f"http://localhost:3000, {PAGE.upper()}:443/", "*"])
 def test_a_page_of_a_listed_origin_may_call(path: str, origins: str) -> None:
-    """The preflight is answered without a token, the call needs one, and the page may read answers, refusals and our headers."""
+    """The preflight needs no token, the call does; the page may read answers, refusals and our headers."""
     asked = preflight(path, PAGE, origins)
     assert asked.status_code == 200
     assert asked.headers["access-control-allow-origin"] in {PAGE, "*"}

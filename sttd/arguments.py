@@ -1,0 +1,60 @@
+"""What calls of the client may give for ids, times, queues and callbacks; each mistake gets a sentence that names it.
+
+Pure. Audio is content.py's.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Final, TypeAlias
+from uuid import UUID, uuid4
+
+from sttd import errors
+from sttd.schemas.codes import ErrorCode
+
+Id: TypeAlias = str | int | UUID
+"""A correlation id or a message id; integers, as bot frameworks have them, travel as their decimal text."""
+
+LONGEST_ID: Final = 255
+"""AMQP's limit for a correlation id or a message id, in bytes of UTF-8."""
+
+
+def shown(value: object) -> str:
+    """What a value is, for a sentence: never what it holds, which may be speech or a secret."""
+    if value is None:
+        return "None"
+    if inspect.isclass(value):
+        return f"the class {value.__name__}"
+    kind = type(value).__name__
+    return f"a {kind} that was not awaited" if inspect.isawaitable(value) else f"a value of type {kind}"
+
+
+def identifier(name: str, given: Id | None) -> str:
+    """An id as AMQP carries it; a new one for None. Raises `BadRequest`, and as one of those `WrongArgument`."""
+    if given is None:
+        return str(uuid4())
+    if isinstance(given, bool) or not isinstance(given, Id):
+        raise errors.WrongArgument.of(name, shown(given), "text, an integer or a UUID")
+    try:
+        length = len(str(given).encode())
+    except UnicodeEncodeError:
+        raise errors.WrongArgument.of(name, "text with half a surrogate pair", "text that UTF-8 can carry") from None
+    if not 0 < length <= LONGEST_ID:
+        raise errors.BadRequest.by_code(
+            ErrorCode.BAD_REQUEST, f"{name}: text of {length} bytes was given; expected: 1 to {LONGEST_ID} bytes"
+        )
+    return str(given)
+
+
+def check(*, timeout: object, queue: object, on_progress: object) -> None:
+    """What no type checker has seen: frameworks pass on what they got. Raises `WrongArgument`."""
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float)):
+        raise errors.WrongArgument.of("timeout", shown(timeout), "seconds, as a number")
+    if queue is not None and not isinstance(queue, str):
+        raise errors.WrongArgument.of("queue", shown(queue), "a queue's name, as text")
+    if on_progress is not None and not callable(on_progress):
+        raise errors.WrongArgument.of("on_progress", shown(on_progress), "a function of one argument")
+    if inspect.iscoroutinefunction(on_progress):
+        raise errors.WrongArgument.of(
+            "on_progress", "an async function", "a plain function, since it is called and not awaited (or `stream`)"
+        )

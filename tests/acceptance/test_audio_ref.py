@@ -95,6 +95,7 @@ def site(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]
             assert secret not in daemon.log, "a log holds what opens the store"
 
 
+@pytest.mark.slow("a large file")
 async def test_a_file_that_no_message_could_carry_is_transcribed(site: Site) -> None:
     """20 MB by reference, while the daemon takes bodies of one MiB only; as JSON from anybody, and from the client."""
     content = big_wav()
@@ -160,6 +161,7 @@ def test_a_store_that_stands_still_costs_no_more_than_the_deadline(site: Site) -
     assert [answer.code for answer in answers] == [None, "expired"]
 
 
+@pytest.mark.slow("waits for the second try")
 async def test_a_store_that_is_down_is_asked_again_later(site: Site) -> None:
     """Down, busy, or sending elsewhere: nothing is told to the caller while there are tries left, and then he has his text."""
     reference = site.server.put("later.ogg", note(text=GROCERIES).path.read_bytes())

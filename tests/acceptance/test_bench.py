@@ -8,9 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.broker import Broker
 from tests.support.notes import note
 from tests.support.notes import spoken as words
+
+pytestmark = pytest.mark.slow("benchmarks in small")
 
 ROOT = Path(__file__).parents[2]
 

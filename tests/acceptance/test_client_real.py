@@ -27,6 +27,7 @@ def _no_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ClientSettings.model_config, "env_file", None)
 
 
+@pytest.mark.slow("long notes through the model")
 async def test_progress_cancels_and_deadlines_mean_the_same_to_client_and_daemon(
     daemon: DaemonProcess, broker: Broker
 ) -> None:

@@ -24,6 +24,7 @@ def _no_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ClientSettings.model_config, "env_file", None)
 
 
+@pytest.mark.slow("a broker that restarts")
 async def test_a_thousand_requests_of_fifty_tasks_all_end_although_the_broker_restarts_in_the_middle(
     own_broker: Broker,
 ) -> None:

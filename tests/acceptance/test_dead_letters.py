@@ -21,6 +21,7 @@ def sttd(*args: str) -> str:
     return result.stdout
 
 
+@pytest.mark.slow("several tries of a request")
 async def test_a_requeued_request_and_a_requeued_reply_reach_somebody(
     daemon: DaemonProcess, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

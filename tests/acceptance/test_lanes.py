@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess
 from tests.support.notes import short_notes
@@ -15,6 +17,7 @@ from tests.support.rpc import Rpc
 NOTES = 30  # in each lane; side by side, as many of one as of the other would be answered
 
 
+@pytest.mark.slow("two full queues through the model")
 def test_with_both_lanes_full_interactive_goes_first_and_bulk_moves(start_daemon: Any, broker: Broker) -> None:
     """Every tenth start is bulk's: a backfill of a week neither delays people nor stands still.
 

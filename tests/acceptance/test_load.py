@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess
 from tests.support.notes import short_notes, spoken
@@ -28,6 +30,7 @@ def _ask_for(count: int, client: Rpc) -> dict[str, list[str]]:
     return expected
 
 
+@pytest.mark.slow("200 notes through the model")
 def test_200_notes_at_once_get_200_right_answers(start_daemon: Any, broker: Broker) -> None:
     """Nothing is lost, mixed up or kept when far more notes arrive than there are slots."""
     daemon: DaemonProcess = start_daemon(slots="2").wait_ready()

@@ -38,6 +38,7 @@ def supervised(start: Callable[[], DaemonProcess]) -> Iterator[list[DaemonProces
         supervisor.join(PATIENCE)
 
 
+@pytest.mark.slow("a daemon that is killed again and again")
 @pytest.mark.parametrize("prefetch", ["1", "8"])
 async def test_poison_among_good_notes_is_told_and_costs_no_neighbour(
     start_daemon: StartDaemon, broker: Broker, prefetch: str

@@ -6,6 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from sttd.commands.size.measure import measure
 from sttd.consumer.settings import Settings
 from sttd.sizing import profile as profiles
@@ -13,6 +15,8 @@ from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess
 from tests.support.notes import short_notes, spoken
 from tests.support.rpc import Rpc
+
+pytestmark = pytest.mark.slow("several daemons, and measurements")
 
 NOTES = 24
 PREFETCH = 4  # notes in hand for one slot

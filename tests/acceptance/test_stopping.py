@@ -47,6 +47,7 @@ async def test_sigterm_with_four_notes_in_hand_answers_or_hands_back_all_four(
     assert broker.depth("stt.dead") == broker.depth("stt.replies.dead") == 0
 
 
+@pytest.mark.slow("two daemons, one after the other")
 async def test_sigterm_hands_back_what_the_grace_time_does_not_cover(start_daemon: StartDaemon, broker: Broker) -> None:
     """With no time left, running work goes back to the queue at once and the next start answers it."""
     first = start_daemon(slots="1", drain_seconds="0").wait_ready()
@@ -62,6 +63,7 @@ async def test_sigterm_hands_back_what_the_grace_time_does_not_cover(start_daemo
     assert broker.depth("stt.dead") == 0
 
 
+@pytest.mark.slow("several lives of a daemon")
 async def test_after_sigkill_the_next_start_answers_everything(start_daemon: StartDaemon, broker: Broker) -> None:
     """A killed worker costs time, never a note; its decoder children end with it."""
     first = start_daemon(slots="2").wait_ready()

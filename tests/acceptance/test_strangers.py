@@ -111,6 +111,7 @@ def test_word_timestamps_and_progress_arrive_when_asked_for(shared_broker: Broke
     assert {answer.properties.type for answer in client.answers[:-1]} <= {"stt.progress.v1"}
 
 
+@pytest.mark.slow("a daemon of its own")
 async def test_no_work_is_done_for_a_requester_who_has_gone(start_daemon: Any, broker: Broker) -> None:
     """A note whose direct reply-to is gone costs no engine time; what its requester would have been told is parked."""
     with Rpc(broker.amqp_url, DIRECT) as client:

@@ -17,6 +17,8 @@ from tests.support.daemon import DaemonProcess
 from tests.support.notes import GROCERIES, note, spoken
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.slow("whole environments")
+
 ROOT = Path(__file__).parents[2]
 HEAVY = {
     "av",

@@ -102,6 +102,7 @@ def daemon(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dae
         process.close()
 
 
+@pytest.mark.slow("a broker of its own")
 def test_the_broker_counts_from_the_memory_that_compose_gives_it(site: Site) -> None:
     """It stops taking requests at 60 % of its own limit, not of the host's memory: it does not see every kind of limit itself."""
     limit = compose.size(compose.services()["rabbitmq"]["mem_limit"])

@@ -239,6 +239,7 @@ async def test_answers_arrive_although_the_broker_closed_every_connection_meanwh
     await wait_until(lambda: not client_queues(broker))
 
 
+@pytest.mark.slow("a broker that restarts")
 async def test_a_request_confirmed_before_a_broker_restart_still_gets_its_answer(own_broker: Broker) -> None:
     """Request, reply queue and reply are all on the broker's disk."""
     url = own_broker.amqp_url

@@ -215,6 +215,7 @@ async def test_the_examples_of_the_docs_run_as_they_are_printed(
         assert await run(broker.amqp_url, tmp_path, "stream.py") == (0, ["50% so far", "a note"], [])
 
 
+@pytest.mark.slow("a whole demo")
 @pytest.mark.timeout(300)  # a daemon, ten notes and two imports of everything, on a busy machine
 async def test_a_demo_whose_daemon_cannot_start_says_why_and_leaves_nothing(broker: Broker, tmp_path: Path) -> None:
     """Here the user may not declare queues: the daemon's own words reach the person, and the exit code is 1."""
@@ -228,6 +229,7 @@ async def test_a_demo_whose_daemon_cannot_start_says_why_and_leaves_nothing(brok
     assert not broker.queues()
 
 
+@pytest.mark.slow("a whole demo")
 @pytest.mark.timeout(300)  # a daemon, ten notes and two imports of everything, on a busy machine
 async def test_a_demo_without_hub_index_and_cache_runs_the_bundled_model(
     broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -246,6 +248,7 @@ async def test_a_demo_without_hub_index_and_cache_runs_the_bundled_model(
         assert err[0].startswith("model 'base' is not on this machine; ")
 
 
+@pytest.mark.slow("a whole demo")
 @pytest.mark.timeout(300)  # a daemon, ten notes and two imports of everything, on a busy machine
 async def test_a_demo_leaves_the_notes_and_suspects_of_a_daemon_alone(broker: Broker, tmp_path: Path) -> None:
     """Its model knows a few phrases: a note that it took from somebody would come back as nonsense."""

@@ -87,6 +87,7 @@ def test_a_gateway_whose_user_may_not_look_at_the_queue_is_healthy_and_says_so(
     assert all("may not look at queue stt.requests" in line["reason"] for line in told)
 
 
+@pytest.mark.slow("a broker that goes away")
 def test_health_is_503_without_a_daemon_and_without_a_broker(own_node: Node, tmp_path: Path) -> None:
     """Whoever probes it learns whether a note would be transcribed now, and why not; it comes back by itself."""
     broker = Broker(own_node).__enter__()
@@ -280,6 +281,7 @@ def test_sigterm_cancels_what_outlasts_the_drain(start: StartGateway, broker: Br
         caller.recv(1000)
 
 
+@pytest.mark.slow("several processes")
 def test_a_port_that_is_taken_and_a_wrong_setting_end_the_start(tmp_path: Path) -> None:
     """One line says which setting to change, never with its value; the exit code is 2."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

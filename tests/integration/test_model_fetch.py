@@ -98,6 +98,7 @@ def copy_of_demo(directory: Path) -> Path:
     return Path(shutil.copytree(demo_directory(), directory))
 
 
+@pytest.mark.slow("a daemon that starts twice")
 def test_a_missing_model_is_downloaded_with_progress_and_then_loads_without_the_network(tmp_path: Path) -> None:
     """First start: bytes are reported up to the whole; later starts ask nobody, hub or no hub."""
     with fake_hub.running(FakeHub(REPOSITORY, demo_directory())) as hub:
@@ -159,6 +160,7 @@ def spoil(file: Path) -> None:
     file.write_bytes(content)
 
 
+@pytest.mark.slow("several processes")
 def test_without_cache_and_network_one_line_says_what_to_do(tmp_path: Path) -> None:
     """Refused, mute, swallowed or nameless: nothing hangs, and the operator learns the three ways out."""
     networks = (fake_hub.refusing, fake_hub.mute, fake_hub.swallowing, fake_hub.nameless)

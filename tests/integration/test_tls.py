@@ -83,6 +83,7 @@ async def _first_word(url: str) -> str:
     return " ".join(watcher.told[0])
 
 
+@pytest.mark.slow("a daemon and a broker of its own")
 async def test_the_daemon_publishes_over_tls_with_its_own_ca_and_certificate(tls: TlsBroker) -> None:
     """Audio and transcripts cross a network that others read (reliability row 92)."""
     tls.broker.declare("tls.queue")

@@ -1,0 +1,1 @@
+"""Audio for tests and benchmarks, made with PyAV: every container and codec that is taken, damaged files, and bombs."""

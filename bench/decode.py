@@ -21,7 +21,7 @@ from faster_whisper.audio import decode_audio
 
 from sttd.consumer.audio.limits import DecodeLimits
 from sttd.consumer.audio.pool import DecoderPool
-from tests.support import audio as files
+from tools.audio import files
 
 LENGTHS: Final = (3.0, 60.0)
 KINDS: Final = ("ogg-opus", "mp3", "m4a-aac", "wav-s16")

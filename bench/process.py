@@ -9,16 +9,20 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
+HOST: Final = "127.0.0.1"
 MIB: Final = 2**20
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 SAMPLE_SECONDS: Final = 0.2
+READY_SECONDS: Final = 120.0
+POLL_SECONDS: Final = 0.02
 STOP_SECONDS: Final = 20.0
 
 
@@ -102,6 +106,34 @@ class Watch:
         self.peak_mib = max(self.peak_mib, self.last_mib)
 
 
+def free_port() -> int:
+    """A port of this host that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+async def answers(port: int, path: str | None = None) -> bool:
+    """Whether something listens on a port of this host, and answers 200 for the path."""
+    try:
+        reader, writer = await asyncio.open_connection(HOST, port)
+    except OSError:
+        return False
+    try:
+        if path is None:
+            return True
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        return b" 200 " in await reader.readline()
+    finally:
+        writer.close()
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """This process's environment with these STTD_ settings and no others; names without prefix, lower case."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("STTD_")}
+    return inherited | {f"STTD_{name.upper()}": value for name, value in settings.items()}
+
+
 class Process:
     """One process with its output in a file, in a session of its own: Ctrl-C is the harness's to translate."""
 
@@ -119,6 +151,14 @@ class Process:
                 start_new_session=True,
             )
 
+    async def __aenter__(self) -> Self:
+        """It runs already."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End it."""
+        await self.stop()
+
     @property
     def pid(self) -> int:
         """Its process id."""
@@ -128,6 +168,16 @@ class Process:
     def log(self) -> str:
         """All that it has written."""
         return self._log.read_text(encoding="utf-8", errors="replace")
+
+    async def until(self, ready: Callable[[], Awaitable[bool]]) -> None:
+        """Look again and again until it is ready. Raises `PeerFailed` when it ends or takes too long."""
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                while not await ready():
+                    self.check()
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError:
+            raise PeerFailed(f"not ready within {READY_SECONDS:g} s") from None
 
     def check(self) -> None:
         """Raise `PeerFailed` with the end of its log once it has ended."""

@@ -12,11 +12,12 @@ import asyncio
 import os
 import random
 import shutil
+import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
@@ -27,11 +28,11 @@ import pika
 from rich.console import Console
 from rich.table import Table
 
+from bench.process import Process, answers, environment, free_port
 from bench.scaling_notes import WEIGHTS, files, slot_share
 from bench.schedule import Cores, Used
 from sttd.client import Client
 from sttd.sizing.simulation import Cost, Fleet, Note, percentile, simulate
-from tests.support.daemon import DaemonProcess
 
 TIMEOUT: Final = 300.0
 
@@ -81,7 +82,7 @@ class Calibration:
 class Experiment:
     """Daemons of one slot each on a queue of their own."""
 
-    def __init__(self, client: Client, daemons: Sequence[DaemonProcess], notes: Sequence[bytes], slot: float) -> None:
+    def __init__(self, client: Client, daemons: Sequence[Process], notes: Sequence[bytes], slot: float) -> None:
         """They are ready. `slot`: as in `Calibration`."""
         self._client, self._daemons, self._notes, self._slot = client, daemons, notes, slot
 
@@ -159,23 +160,28 @@ async def experiment(url: str, consumers: int, given: argparse.Namespace, seed: 
     """Start daemons, run, stop them, delete their queues."""
     queue = f"scaling-{uuid4().hex[:8]}"
     folder = Path(tempfile.mkdtemp(prefix="sttd-scaling-"))
-    settings = {"request_queue": queue, "slots": "1", "model": given.model}
-    daemons = [
-        DaemonProcess(url, folder / f"{number}.log", worker=f"w{number}", **settings) for number in range(consumers)
-    ]
+    settings = {"amqp_url": url, "request_queue": queue, "slots": "1", "model": given.model}
     try:
-        for daemon in daemons:
-            await asyncio.to_thread(daemon.start)
-        for daemon in daemons:
-            await asyncio.to_thread(daemon.wait_ready)
         async with AsyncExitStack() as stack:
+            daemons = [
+                await stack.enter_async_context(daemon(folder / f"{number}.log", worker=f"w{number}", **settings))
+                for number in range(consumers)
+            ]
             client = await stack.enter_async_context(Client(url, queue=queue, timeout=TIMEOUT))
             return await Experiment(client, daemons, files(), slot).run(given.seconds, given.share, seed, given.rounds)
     finally:
-        for daemon in daemons:
-            await asyncio.to_thread(daemon.close)
         shutil.rmtree(folder)
         await asyncio.to_thread(_delete, url, queue)
+
+
+@asynccontextmanager
+async def daemon(log: Path, **settings: str) -> AsyncIterator[Process]:
+    """A daemon that is ready; ended with the block."""
+    port = free_port()
+    command = [sys.executable, "-m", "sttd.consumer"]
+    async with Process(command, environment(side_port=str(port), **settings), log) as process:
+        await process.until(lambda: answers(port, "/readyz"))
+        yield process
 
 
 def _delete(url: str, queue: str) -> None:

@@ -1,7 +1,4 @@
-"""How long the daemons' threads worked and stood in line for a core, by the kernel's own count (schedstat). Linux only.
-
-Imports tests.support.daemon; knows nothing of notes.
-"""
+"""How long the daemons' threads worked and stood in line for a core, by the kernel's own count (schedstat). Linux only."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.support.daemon import DaemonProcess, children
+from bench.process import Process, tree
 
 SECOND: Final = 1.0
 NANO: Final = 1e9
@@ -27,15 +24,15 @@ class Used:
     threads: dict[str, tuple[int, int]]
 
     @classmethod
-    def by(cls, daemons: Sequence[DaemonProcess]) -> Used:
+    def by(cls, daemons: Sequence[Process]) -> Used:
         """All threads of the daemons and their decoder children."""
-        pids = [pid for daemon in daemons for pid in (daemon.running.pid, *children(daemon.running.pid))]
+        pids = [pid for daemon in daemons for pid in tree(daemon.pid)]
         return cls({str(task): _schedstat(task) for pid in pids for task in Path(f"/proc/{pid}/task").iterdir()})
 
-    def engines(self, daemons: Sequence[DaemonProcess]) -> Used:
+    def engines(self, daemons: Sequence[Process]) -> Used:
         """Without decoder children, and without the event loop in each daemon's first thread."""
-        folders = {f"/proc/{daemon.running.pid}/task" for daemon in daemons}
-        loops = {f"/proc/{daemon.running.pid}/task/{daemon.running.pid}" for daemon in daemons}
+        folders = {f"/proc/{daemon.pid}/task" for daemon in daemons}
+        loops = {f"/proc/{daemon.pid}/task/{daemon.pid}" for daemon in daemons}
         return Used(
             {
                 name: used
@@ -91,7 +88,7 @@ class Cores:
         """Cores that others used, on average."""
         return sum(self._others) / max(1, len(self._others))
 
-    async def watch(self, daemons: Sequence[DaemonProcess]) -> None:
+    async def watch(self, daemons: Sequence[Process]) -> None:
         """Measure until cancelled."""
         begun, before, busy = time.monotonic(), Used.by(daemons), _busy_seconds()
         while True:

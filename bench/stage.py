@@ -5,9 +5,6 @@ Imports clients, models, process and the RabbitMQ of tools. Each peer runs with 
 
 from __future__ import annotations
 
-import asyncio
-import os
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -20,10 +17,8 @@ from typing import Final
 from bench.clients import Client
 from bench.models import ROOT, Model
 from bench.notes import Note
-from bench.process import PeerFailed, Process
+from bench.process import PeerFailed, Process, answers, environment, free_port
 
-READY_SECONDS: Final = 120.0
-POLL_SECONDS: Final = 0.02
 ENVIRONMENTS: Final = {
     "own": Path(sys.executable),
     "bench": ROOT / ".local" / "bench" / "bin" / "python",
@@ -92,11 +87,8 @@ class Place:
 
 
 def _place(bench: Bench) -> Place:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
     name = token_hex(4)
-    return Place(bench.scratch / f"{name}.sock", port, f"bench.{name}", bench.scratch / f"{name}.trace")
+    return Place(bench.scratch / f"{name}.sock", free_port(), f"bench.{name}", bench.scratch / f"{name}.trace")
 
 
 @asynccontextmanager
@@ -105,22 +97,21 @@ async def on_stage(peer: Peer, bench: Bench, note: Note, **settings: str) -> Asy
     if reason := peer.missing():
         raise PeerFailed(reason)
     place = _place(bench)
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("STTD_")}
-    environment = inherited | {
+    variables = environment() | {
         "PYTHONPATH": str(ROOT),
         "STTD_AMQP_URL": bench.amqp_url,
         "BENCH_TRACE": str(place.trace),
     }
-    environment |= _daemon_settings(bench, place) | dict(peer.settings) | settings
+    variables |= _daemon_settings(bench, place) | dict(peer.settings) | settings
     try:
         command = [str(ENVIRONMENTS[peer.environment]), *peer.command(bench, place)]
     except LookupError as error:
         raise PeerFailed(str(error)) from error
     began = time.monotonic()
-    process = Process(command, environment, bench.scratch / f"{peer.name}-{place.queue}.log")
+    process = Process(command, variables, bench.scratch / f"{peer.name}-{place.queue}.log")
     try:
         client = peer.reach(bench, place)
-        await _listening(process, place, peer)
+        await process.until(lambda: _listens(process, place, peer))
         running = Running(client, process, place.queue, place.trace, time.monotonic() - began)
         await client.open()
         try:
@@ -134,36 +125,10 @@ async def on_stage(peer: Peer, bench: Bench, note: Note, **settings: str) -> Asy
         await _tidy(bench, place, peer)
 
 
-async def _listening(process: Process, place: Place, peer: Peer) -> None:
-    """Wait until it can be asked."""
-    try:
-        async with asyncio.timeout(READY_SECONDS):
-            while not await _listens(process, place, peer):
-                process.check()
-                await asyncio.sleep(POLL_SECONDS)
-    except TimeoutError:
-        raise PeerFailed(f"not ready within {READY_SECONDS:g} s") from None
-
-
 async def _listens(process: Process, place: Place, peer: Peer) -> bool:
     if peer.ready_at is None:
         return "READY" in process.log
-    return await _answers(place.port, None if peer.ready_at == "tcp" else peer.ready_at)
-
-
-async def _answers(port: int, path: str | None) -> bool:
-    """Whether something listens there, and answers 200 for the path."""
-    try:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    try:
-        if path is None:
-            return True
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
-        return b" 200 " in await reader.readline()
-    finally:
-        writer.close()
+    return await answers(place.port, None if peer.ready_at == "tcp" else peer.ready_at)
 
 
 async def _tidy(bench: Bench, place: Place, peer: Peer) -> None:

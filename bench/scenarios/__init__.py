@@ -25,7 +25,7 @@ ALL: Final[dict[str, Scenario]] = {
     "memory": memory.measure,
     "lag": memory.lag,
     "ready": memory.ready,
-    "siege": gateway.siege,
+    "siege": gateway.besieged,
     "bombs": decoder.bombs,
     "soak": decoder.soak,
 }

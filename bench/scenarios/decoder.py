@@ -20,8 +20,8 @@ from sttd.consumer import memory
 from sttd.consumer.audio.limits import MIB, DecodeLimits
 from sttd.consumer.audio.pool import DecoderPool
 from sttd.consumer.errors import AudioRejected
-from tests.hostile import damage, notes
-from tests.hostile.bombs import BOMBS
+from tools.audio import damage
+from tools.audio.bombs import BOMBS
 
 BOMB_SECONDS: Final = 2.0
 PARENT_MIB: Final = 16.0
@@ -74,7 +74,7 @@ async def _bomb(audio: bytes) -> dict[str, float]:
 
 async def soak(_bench: Bench, knobs: Knobs) -> dict[str, Any]:
     """Good notes in a row, then damaged ones, through one child that is never replaced; KiB for a thousand notes, fitted."""
-    good, count = notes.good(), knobs.count or NOTES
+    good, count = damage.good(), knobs.count or NOTES
     pool = DecoderPool(1, DecodeLimits(files_per_child=10**9))
     await pool.start()
     try:

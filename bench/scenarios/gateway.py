@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,33 +13,36 @@ from typing import Any, Final
 import httpx
 import pika
 
-from bench import figures, process
+from bench import figures
+from bench.process import HOST, Process, environment, free_port, peaks_mib
 from bench.scenarios.knobs import Knobs, promise
 from bench.stage import Bench
-from tests.support import gateway as callers
-from tests.support.waiting import PATIENCE
+from tools import callers
 
 CALLERS: Final = 200
 PAUSE: Final = 0.05
 """Seconds between two probes."""
 
+LONGEST: Final = 120.0
+"""Seconds until a probe fails."""
+
 HEALTH_SECONDS: Final = 0.1
 PEAK_MIB: Final = 150.0
 
 
-async def siege(bench: Bench, knobs: Knobs) -> dict[str, Any]:
+async def besieged(bench: Bench, knobs: Knobs) -> dict[str, Any]:
     """Slow, broken, endless and abandoned uploads; the besiegers want the same cores."""
-    return await asyncio.to_thread(_besieged, bench, knobs.seconds or 30, knobs.count or CALLERS)
-
-
-def _besieged(bench: Bench, seconds: float, count: int) -> dict[str, Any]:
+    seconds, count, port = knobs.seconds or 30, knobs.count or CALLERS, free_port()
     with _queue(bench.amqp_url) as queue:
-        settings = {"request_queue": queue, "gateway_upload_seconds": "3"}
-        with callers.GatewayProcess(bench.amqp_url, bench.scratch / queue, **settings) as gateway:
-            gateway.wait_log("broker_connected")
-            with callers.siege(gateway.address, count):
-                answers = _probed(f"{gateway.url}/health", seconds)
-            peak = process.peaks_mib(gateway.process.pid)[0]
+        variables = environment(
+            amqp_url=bench.amqp_url, request_queue=queue, gateway_port=str(port), gateway_upload_seconds="3"
+        )
+        command = [sys.executable, "-m", "sttd.gateway"]
+        async with Process(command, variables, bench.scratch / f"{queue}.log") as gateway:
+            await gateway.until(lambda: _connected(gateway))
+            with callers.siege((HOST, port), count):
+                answers = await asyncio.to_thread(_probed, f"http://{HOST}:{port}/health", seconds)
+            peak = peaks_mib(gateway.pid)[0]
     return {
         "verdict": {
             "health p90, s": promise(figures.percentile(answers, 90), "at most", HEALTH_SECONDS, "s"),
@@ -47,6 +51,10 @@ def _besieged(bench: Bench, seconds: float, count: int) -> dict[str, Any]:
         "callers": count,
         "health": figures.latencies(answers),
     }
+
+
+async def _connected(gateway: Process) -> bool:
+    return "broker_connected" in gateway.log
 
 
 @contextmanager
@@ -66,7 +74,7 @@ def _probed(url: str, seconds: float) -> list[float]:
     """How long each answer was waited for."""
     answers = []
     end = time.monotonic() + seconds
-    with httpx.Client(timeout=PATIENCE) as probe:
+    with httpx.Client(timeout=LONGEST) as probe:
         while time.monotonic() < end:
             asked = time.monotonic()
             probe.get(url)

@@ -17,12 +17,12 @@ import requests
 
 from sttd.gateway.wishes import Granularity, ResponseFormat
 from sttd.samples import FOLDER
-from tests.support import gateway as callers
 from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess
 from tests.support.gateway import GatewayProcess
 from tests.support.notes import note, spoken
 from tests.support.waiting import PATIENCE
+from tools import callers
 from tools.rabbitmq import Node
 
 pytestmark = [

@@ -1,6 +1,6 @@
 """Files of which is known exactly what was put in: containers x lengths x channels x tracks x holes x headers x what hangs on behind.
 
-Imports av, numpy, tests.support.tracks and tests.hostile.containers; pure: the same seed gives the same file for ever.
+Imports av, numpy, tests.support.tracks and tools.audio.containers; pure: the same seed gives the same file for ever.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Final
 import av
 import numpy as np
 
-from tests.hostile import containers as c
 from tests.support.tracks import HEADERS as UNFINISHED
 from tests.support.tracks import PERIOD, Piece, Samples, Span, Track, bursts, muxed, signal, unfinished, without_codec
+from tools.audio import containers as c
 
 CLOCK: Final = frozenset({"hole", "late"})
 TRACKS: Final = frozenset({"tracks", "video"})

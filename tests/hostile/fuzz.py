@@ -21,8 +21,7 @@ from sttd.consumer.audio.limits import DecodeLimits
 from sttd.consumer.audio.pool import DecoderPool
 from sttd.consumer.errors import AudioRejected
 from sttd.schemas.codes import ErrorCode
-from tests.hostile import containers, damage
-from tests.support import audio as files
+from tools.audio import containers, damage, files
 
 LIMITS: Final = DecodeLimits(max_audio_seconds=600, decode_seconds=10)
 EVERY: Final = 1_000

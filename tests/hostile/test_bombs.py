@@ -15,7 +15,7 @@ from sttd.consumer import memory
 from sttd.consumer.audio.limits import MIB, DecodeLimits
 from sttd.consumer.audio.pool import DecoderPool
 from sttd.consumer.errors import AudioRejected
-from tests.hostile.bombs import BOMBS
+from tools.audio.bombs import BOMBS
 
 PARENT_MIB: Final = 16
 """What the parent may allocate for a file that is refused, beside its body and what sound it got before the refusal."""

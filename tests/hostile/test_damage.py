@@ -12,7 +12,7 @@ import pytest
 from sttd.consumer.audio.decoder import DecodedAudio
 from sttd.consumer.audio.pool import DecoderPool
 from sttd.consumer.errors import AudioRejected
-from tests.hostile import damage
+from tools.audio import damage
 
 SILENT_ABOUT_LENGTH: Final = {"amr", "adts-aac"}
 """Frames after frames, with no count anywhere: a cut between two of them leaves a perfect, shorter file."""

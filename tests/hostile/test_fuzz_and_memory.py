@@ -19,9 +19,8 @@ import pytest
 from sttd.consumer.audio.limits import DecodeLimits
 from sttd.consumer.audio.pool import DecoderPool
 from sttd.consumer.errors import AudioRejected
-from tests.hostile import damage, notes
 from tests.hostile.fuzz import Fuzz
-from tests.support import audio as files
+from tools.audio import damage, files
 
 IN_A_ROW = 80
 KEPT_BYTES = 1024 * 1024
@@ -67,7 +66,7 @@ async def test_eight_long_files_stay_within_the_bound_of_one() -> None:
 async def test_parent_and_child_keep_nothing_of_a_note() -> None:
     """Good and damaged notes in turn through one child that is never replaced: no descriptor and no memory of the parent's is left."""
     lost = list[str]()
-    good = notes.good()
+    good = damage.good()
     pool = DecoderPool(1, DecodeLimits(files_per_child=10**9), lost.append)
     await pool.start()
     (child,) = pool._idle

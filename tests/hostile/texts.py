@@ -15,8 +15,8 @@ from sttd.consumer.audio.limits import DecodeLimits
 from sttd.consumer.audio.pool import DecoderPool
 from sttd.consumer.audio.process import child_command
 from sttd.consumer.errors import AudioRejected
-from tests.hostile import containers as c
-from tests.support import audio as files
+from tools.audio import containers as c
+from tools.audio import files
 
 SECRET: Final = "/etc/hostname"
 HOST: Final = "http://192.0.2.1/x"

@@ -12,11 +12,11 @@ import httpx
 import pika
 import pytest
 
-from tests.support import gateway as callers
 from tests.support.broker import Broker
 from tests.support.gateway import GatewayProcess
 from tests.support.rpc import Rpc
 from tests.support.waiting import PATIENCE
+from tools import callers
 from tools.rabbitmq import Node
 
 StartGateway = Callable[..., GatewayProcess]

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from sttd.consumer.pcm import Pcm
-from tests.support import audio
 from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess
 from tests.support.human import Note
 from tests.support.rpc import Rpc
 from tests.support.sounds import RATE, hum
+from tools.audio import files
 from tools.word_errors import errors
 
 pytestmark = pytest.mark.timeout(1800)
@@ -45,4 +45,4 @@ def test_a_sentence_goes_in_and_its_words_come_out(
 
 def ogg(pcm: Pcm) -> bytes:
     """The sound as a voice note."""
-    return audio.encode("ogg", "libopus", RATE, "mono", pcm)
+    return files.encode("ogg", "libopus", RATE, "mono", pcm)

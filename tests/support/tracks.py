@@ -1,6 +1,6 @@
 """Files of several tracks and pieces of sound with holes between them, headers that were never finished, and where PCM sounds.
 
-Imports av, numpy and tests.hostile.containers; pure.
+Imports av, numpy and tools.audio.containers; pure.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.hostile import containers as c
+from tools.audio import containers as c
 
 Samples = NDArray[np.float32]
 Span = tuple[float, float]

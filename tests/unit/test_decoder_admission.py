@@ -12,7 +12,7 @@ from sttd.consumer.audio.limits import DecodeLimits
 from sttd.consumer.audio.pool import DecoderPool
 from sttd.consumer.errors import AudioRejected
 from sttd.schemas.codes import ErrorCode
-from tests.support import audio as files
+from tools.audio import files
 
 LIMITS = DecodeLimits(max_audio_seconds=200, decode_seconds=20)
 LONG = files.wav(bytes(120 * 8_000), rate=8_000, bits=8)

@@ -21,8 +21,7 @@ from sttd.consumer.audio.pool import DecoderPool
 from sttd.consumer.errors import AudioRejected
 from sttd.samples import Sample, samples
 from sttd.schemas.codes import ErrorCode
-from tests.hostile import damage
-from tests.support import audio as files
+from tools.audio import damage, files
 
 LIMITS = DecodeLimits(max_audio_seconds=100, decode_seconds=20)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sttd.consumer.audio import headers, structure
-from tests.support import audio as files
+from tools.audio import files
 
 
 @pytest.mark.parametrize("name", files.TAKEN)

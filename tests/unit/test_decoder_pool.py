@@ -20,8 +20,8 @@ from sttd.consumer.audio.pool import DecoderPool
 from sttd.consumer.audio.process import child_command
 from sttd.consumer.errors import AudioRejected, RequestFailed, StartupError
 from sttd.schemas.codes import ErrorCode
-from tests.support import audio as files
 from tests.support.children import children, running
+from tools.audio import files
 
 NOTE = files.encoded("ogg-opus")
 FAULTY = Path(__file__).parents[1] / "support" / "faulty_decoder.py"

@@ -8,9 +8,9 @@ import pytest
 
 from sttd.consumer.audio import structure
 from sttd.consumer.audio.structure import Length
-from tests.hostile import containers as c
-from tests.support import audio as files
 from tests.support import tracks
+from tools.audio import containers as c
+from tools.audio import files
 
 PROVEN = {"aiff", "caf", "ogg-opus", "ogg-vorbis", "w64", "webm-opus", "matroska-aac"} | {
     name for name in files.TAKEN if name.startswith("wav")

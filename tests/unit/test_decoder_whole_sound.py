@@ -13,9 +13,8 @@ from sttd.consumer.audio.limits import DecodeLimits
 from sttd.consumer.audio.pool import DecoderPool
 from sttd.consumer.errors import AudioRejected
 from sttd.schemas.codes import ErrorCode
-from tests.hostile import damage
-from tests.support import audio as files
 from tests.support.tracks import Piece, Span, Track, bursts, muxed, signal, sounding, unfinished, without_codec
+from tools.audio import damage, files
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 OFF = 0.07

@@ -29,7 +29,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "sttd.commands": frozenset({"sttd.schemas", "sttd"}),
     "sttd.gateway": frozenset({"sttd.schemas", "sttd.service", "sttd"}),
     "tools": frozenset({"sttd.schemas", "sttd.service", "sttd", "sttd.commands", "sttd.consumer", "sttd.gateway"}),
-    "bench": frozenset({"sttd.schemas", "sttd.service", "sttd", "sttd.commands", "sttd.consumer", "tools", "tests"}),
+    "bench": frozenset({"sttd.schemas", "sttd.service", "sttd", "sttd.commands", "sttd.consumer", "tools"}),
     "tests": frozenset(),
 }
 """Which of our packages each may import; itself goes without saying."""
@@ -289,6 +289,7 @@ def test_imports_of_the_whole_tree_follow_the_arrows() -> None:
             "sttd.subtitles must not import starlette.responses: only sttd.gateway does",
         ),
         ({"tools.contract": "from tests.support import broker"}, "tools.contract must not import tests.support"),
+        ({"bench.scaling": "from tests.support import daemon"}, "bench.scaling must not import tests.support"),
         (
             {"sttd.consumer.bus.seam": "import sttd.consumer.request.delivery"},
             "sttd.consumer.bus.seam must not import sttd.consumer.request.delivery: request is not below bus",

@@ -1,6 +1,6 @@
 """Files that are small and want to become large: each with the code that its caller must get.
 
-Imports tests.support.audio and tests.hostile.containers; pure. Made for the default limits: an hour of sound, 20 MiB of file.
+Imports tools.audio.files and tools.audio.containers; pure. Made for the default limits: an hour of sound, 20 MiB of file.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import av
 import numpy as np
 
 from sttd.schemas.codes import ErrorCode
-from tests.hostile import containers as c
-from tests.support import audio as files
+from tools.audio import containers as c
+from tools.audio import files
 
 TWO_HOURS: Final = 7200
 LARGE: Final = 19 * c.MIB

@@ -1,6 +1,6 @@
 """Containers written by hand, so that they can lie: Ogg pages, FLAC frames of a constant, MP4 boxes, Matroska elements.
 
-Imports zlib, struct and tests.support.audio; pure.
+Imports zlib, struct and tools.audio.files; pure.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class BusReporter:
         self._set(role, up=False, reason=reason)
         if self._said.get(role) != reason:
             self._said[role] = reason
-            hint = "" if self._met else ": is it running, and is STTD_AMQP_URL right? `sttd check` says more"
+            hint = "" if self._met else ": is it running, and is STTD_AMQP_URL right? Try `sttd check`"
             said = {"action": "bus_lost", "role": role, "broker": self._broker, "reason": reason}
             log.warning("no connection to the broker; trying again%s", hint, **said)
 

@@ -1,1 +1,4 @@
-"""HTTP in front of the queue: the old service's contract and an OpenAI-compatible one. Uses sttd.Client; knows nothing of the daemon."""
+"""HTTP in front of the queue: the old service's contract and an OpenAI-compatible one.
+
+Uses sttd.Client only, nothing of the daemon.
+"""

@@ -1,6 +1,6 @@
-"""`python -m sttd.gateway`: read the settings, run the gateway, exit with 0 after a signal, 2 for what a setting must change.
+"""`python -m sttd.gateway`: read the settings, run the gateway, return an exit code.
 
-Nothing is constructed here; see app.py.
+The code is 0 after a signal, 2 where a setting must change. Nothing is constructed here; see app.py.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ _M_MMAP_THRESHOLD: Final = -3
 
 
 def _give_memory_back() -> None:
-    """Keep glibc from raising its threshold: else audio that was let go of stays in the heap, and the process at its largest size."""
+    """Keep glibc from raising its threshold.
+
+    Else freed audio would stay in the heap, and the process at its largest size.
+    """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:  # other C libraries have none, and need none
         mallopt(_M_MMAP_THRESHOLD, 256 * 1024)

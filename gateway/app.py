@@ -1,6 +1,6 @@
 """Composition root of the gateway: start, run, drain, close. The only file that constructs its parts.
 
-Imports everything beside it; a second signal ends the process at once.
+A second signal ends the process at once.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Gateway:
         log.info("stopped", action="stopped")
 
     async def _run(self, stop: asyncio.Event) -> None:
-        """Until told to stop; a server that dies by itself ends the gateway with what it died of."""
+        """Until stopped; a server that ends by itself ends the gateway with its error."""
         ends = [
             asyncio.create_task(stop.wait(), name="stop"),
             asyncio.create_task(self._server.watch(), name="watch the server"),
@@ -75,7 +75,8 @@ class Gateway:
     def _warn(self) -> None:
         if not self._settings.tokens and not _is_loopback(self._settings.gateway_host):
             log.warning(
-                "anybody who reaches this port may use it: set STTD_GATEWAY_TOKENS, or let only the bot's host through the firewall",
+                "anybody who reaches this port may use it: set STTD_GATEWAY_TOKENS, or let only the bot's host through "
+                "the firewall",
                 action="open_to_others",
                 host=self._settings.gateway_host,
             )

@@ -1,6 +1,6 @@
-"""The gateway's one client: opened in the background, however late the broker comes, and asked how the queue is.
+"""The gateway's one client: opened in the background, however late the broker comes, and asked for the queue's state.
 
-Imports sttd.Client and problems beside it. Looks at the queue once a second at most, whoever asks.
+It asks the broker once a second at most, however many calls ask.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class Broker:
-    """Gives the open client, or says why there is none."""
+    """Gives the open client, or the reason why there is none."""
 
     def __init__(self, client: Client, max_queued: int) -> None:
         """Open nothing yet."""
@@ -49,10 +49,10 @@ class Broker:
             await self._client.close()
 
     def _watch(self, opener: asyncio.Task[None]) -> None:
-        """Nothing but the end stops the opener before it is connected; if something does, health and every call say so."""
+        """Only the end stops the opener before it is connected; if an error does, health and every call report it."""
         error = None if opener.cancelled() else opener.exception()
         if error is not None:
-            self._trouble = "the gateway failed to connect; its log says why, a restart may help"
+            self._trouble = "the gateway failed to connect; the reason is in its log, a restart may help"
             log.error("connecting failed", action="broker_failed", exc_info=error)
 
     async def _open(self) -> None:
@@ -73,13 +73,16 @@ class Broker:
                 return
 
     def client(self) -> Client:
-        """The open client. Raises `Problem` 503 until the broker was reached once; after that the client itself rides out restarts."""
+        """The open client.
+
+        Raises `Problem` 503 until the broker was reached once; after that the client itself handles restarts.
+        """
         if not self._opened:
             raise unavailable(f"the broker is away: {self._trouble}")
         return self._client
 
     async def state(self) -> QueueState:
-        """How the queue is, at most a second ago. Raises `BrokerUnavailable`, `NotServed` or `NotVisible`."""
+        """The state of the queue, at most a second ago. Raises `BrokerUnavailable`, `NotServed` or `NotVisible`."""
         if not self._opened:
             raise BrokerUnavailable(self._trouble)
         now = asyncio.get_running_loop().time()
@@ -101,13 +104,13 @@ class Broker:
             self._tell_unseen(error)
             return client
         except (BrokerUnavailable, NotServed):
-            return client  # the call itself waits for the broker, or says in its own words what is wrong
+            return client  # the call itself waits for the broker, or reports what is wrong
         if waiting >= self._max_queued:
             raise busy(f"{waiting} requests wait in the queue already; try again later", "queue_deep")
         return client
 
     async def why_not(self) -> str | None:
-        """Why nothing can be transcribed now; None if it can, as far as can be seen."""
+        """Why nothing can be transcribed now; None if it can, as far as is known."""
         try:
             state = await self.state()
         except NotVisible as error:
@@ -122,7 +125,7 @@ class Broker:
         if not self._told_unseen:
             self._told_unseen = True
             log.warning(
-                "the queue cannot be seen: health tells of the broker only, and nothing bounds the queue",
+                "the queue's state is not visible: health covers the broker only, and the queue's length is not limited",
                 action="queue_unseen",
                 reason=str(error),
             )

@@ -1,6 +1,6 @@
 """What every request passes: an id of its own, the caller's token, errors in the shape of its API, one line in the log.
 
-Imports starlette, problems, shapes and static beside it. Never reads a body; never logs a header, a query or a text.
+Never reads a body; never logs a header, a query or a text.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import asyncio
 import hmac
 import re
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote
 from uuid import uuid4
@@ -24,7 +25,7 @@ from sttd.gateway import shapes, static
 from sttd.gateway.problems import CLIENT_GONE, CallerGone, Problem
 
 OPEN_PATHS: Final = frozenset({"/", "/health", "/openapi.json"})
-"""What needs no token, as the page's files: it tells nothing about anybody's notes."""
+"""Paths without a token, such as the page's files: nothing in them is about a note."""
 
 OPENAI_PREFIX: Final = "/v1/"
 REQUEST_ID: Final = "x-request-id"
@@ -43,7 +44,7 @@ class Door:
     """The outermost layer of the application."""
 
     def __init__(self, inner: ASGIApp, tokens: Sequence[str]) -> None:
-        """`tokens`: of callers who may come in; none: everybody may."""
+        """`tokens`: of the callers that are let in; empty: all are."""
         self._inner = inner
         self._tokens = [token.encode() for token in tokens]
 
@@ -76,13 +77,13 @@ class Door:
             return True
         kind, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
         token = given.strip().encode("latin-1", errors="replace")
-        # Each is compared, and in constant time: how long a refusal takes tells nothing about any token.
+        # Each is compared, and in constant time: the time of a refusal gives no hint about any token.
         known = [hmac.compare_digest(token, one) for one in self._tokens]
         return kind.lower() == "bearer" and any(known)
 
 
 class _Visit:
-    """One request as the log tells it."""
+    """One request as the log shows it."""
 
     def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
         self._scope = scope
@@ -103,7 +104,8 @@ class _Visit:
 
     def log(self) -> None:
         path = self._scope["path"]
-        write = log.debug if path == "/health" and self.status < 400 else log.info  # noqa: PLR2004 - probes would fill the log
+        # Probes would fill the log.
+        write = log.debug if path == "/health" and self.status < HTTPStatus.BAD_REQUEST else log.info
         state = self._scope["state"]
         write(
             "answered",
@@ -132,18 +134,19 @@ def body(problem: Problem, *, openai: bool) -> bytes:
     """A problem in the shape of its API."""
     if not openai:
         return shapes.OldError(error=problem.message).model_dump_json().encode()
-    kind = _TYPES.get(problem.status, "invalid_request_error" if problem.status < 500 else "server_error")  # noqa: PLR2004 - HTTP's classes
+    ours = problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    kind = _TYPES.get(problem.status, "server_error" if ours else "invalid_request_error")
     told = shapes.OpenAIProblem(message=problem.message, type=kind, param=problem.param, code=problem.code)
     return shapes.OpenAIError(error=told).model_dump_json().encode()
 
 
 def refuse(scope: Scope, problem: Problem) -> Response:
-    """The response that a problem is, and what the log shall say about it."""
+    """The response of a problem, and its fields for the log."""
     scope["state"] |= {"code": problem.code, "reason": problem.cause}
     headers = {"cache-control": "no-store"}
     if problem.retry_after is not None:
         headers["retry-after"] = str(problem.retry_after)
-    if problem.status == 401:  # noqa: PLR2004 - Unauthorized
+    if problem.status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"
     openai = scope["path"].startswith(OPENAI_PREFIX)
     return Response(body(problem, openai=openai), problem.status, headers, media_type="application/json")

@@ -1,6 +1,6 @@
 """A transcription as server-sent events, as OpenAI's SDK reads them: text deltas, then the whole text.
 
-Imports starlette, shapes and work. Owns everything that the request holds, and lets go of it when the stream ends, however it ends.
+Owns everything that the request holds, and releases it when the stream ends, however it ends.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sttd.gateway.work import Run, until_gone
 from sttd.schemas.reply import Progress, Transcript
 
 COMMENT_SECONDS: Final = 15.0
-"""So often a line goes out where nothing else does, so that proxies keep the connection."""
+"""A line goes out this often where nothing else does, so that proxies keep the connection."""
 
 END: Final = b"data: [DONE]\n\n"
 
@@ -30,10 +30,13 @@ log = structlog.get_logger(__name__)
 
 
 class Story:
-    """What of the text has been told. Deltas only ever add; where the daemon changed its mind, the last event has the truth."""
+    """How much of the text has been sent.
+
+    Deltas only ever add; where the daemon changed earlier text, the last event has the final one.
+    """
 
     def __init__(self, wish: Wish) -> None:
-        """Nothing told yet."""
+        """Nothing sent yet."""
         self._wish = wish
         self._told = ""
 
@@ -60,7 +63,10 @@ class Story:
 
 
 class Events(Response):
-    """The response. `first` is already there, so that what fails at once has a status of its own; `stack` is closed at the end."""
+    """The response.
+
+    `first` is already there, so that what fails at once has a status of its own; `stack` is closed at the end.
+    """
 
     media_type = "text/event-stream"
 
@@ -97,7 +103,7 @@ class Events(Response):
         return _data(self._error(problem))
 
     async def _tell(self, send: Send) -> SttdClientError | None:
-        """Tell until the transcript is told, or there is an error instead."""
+        """Send events until the transcript is sent, or an error instead."""
         news: Progress | Transcript | SttdClientError = self._first
         while not isinstance(news, SttdClientError):
             for event in self._story.tell(news):

@@ -1,7 +1,6 @@
 """A multipart form, read as it arrives: small fields, and one file, which stays in memory and never touches the disk.
 
-Imports starlette's request, python_multipart and email's header reader. Enforces every limit while reading; never trusts a name, a
-label or a length.
+Enforces every limit while reading; never trusts a name, a label or a length.
 """
 
 from __future__ import annotations
@@ -60,7 +59,10 @@ class Form:
 
 
 async def read(request: Request, hold: Hold, limits: Limits) -> Form:
-    """Read the form. Raises `Problem`: 400 no form or a broken one, 408 too slow, 413 too large, 415 another type, 429 no room."""
+    """Read the form.
+
+    Raises `Problem`: 400 no form or a broken one, 408 too slow, 413 too large, 415 another type, 429 no room.
+    """
     boundary = _boundary(request)
     _claimed(request, limits)
     reader = _Reader(boundary, limits)
@@ -99,7 +101,7 @@ def _boundary(request: Request) -> bytes:
 
 
 def _claimed(request: Request, limits: Limits) -> None:
-    """Refuse by the length that the caller announces, before a byte is read."""
+    """Refuse by the announced length, before a byte is read."""
     length = request.headers.get("content-length", "0")
     if length.isdecimal() and int(length) > limits.file_bytes + FIELD_BYTES:
         raise too_large(limits)
@@ -153,7 +155,10 @@ class _Reader:
         return self._form
 
     def close(self) -> None:
-        """Let go of the audio. The parser's callbacks point back here: without this it would stay until the next garbage collection."""
+        """Release the audio.
+
+        The parser's callbacks point back here: without this it would stay until the next garbage collection.
+        """
         self._file = None
         del self._parser
 

@@ -1,6 +1,6 @@
 """The OpenAPI document of the gateway, made from the models of its answers and a table of its forms.
 
-Imports shapes, problems and wishes beside it. Pure and deterministic: no clock, no machine, no setting.
+Pure and deterministic: no clock, no machine, no setting.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ _PROMPT: Final = {"type": "string", "maxLength": 1000, "description": "Text that
 _FILE: Final = {
     "type": "string",
     "format": "binary",
-    "description": "The audio file as it came: OGG/Opus, MP3, M4A, WAV, FLAC, WebM, AMR and more. Its name and type do not matter.",
+    "description": "The audio file as it came: OGG/Opus, MP3, M4A, WAV, FLAC, WebM, AMR and more. Its name and type do "
+    "not matter.",
 }
 
 
@@ -69,7 +70,8 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "sttd gateway",
             "version": "1",
-            "description": "Speech to text for voice notes over HTTP: the old service's two calls, and OpenAI's audio API.",
+            "description": "Speech to text for voice notes over HTTP: the old service's two calls, and OpenAI's audio "
+            "API.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "http://127.0.0.1:5000"}],

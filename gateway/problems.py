@@ -1,6 +1,6 @@
-"""What goes wrong, as an HTTP status with one sentence; and what each of the client's errors becomes.
+"""Errors as an HTTP status with one sentence; and the status of each of the client's errors.
 
-Imports sttd.errors and schemas. Pure: knows no request and no response; the sentence never holds audio, text or a token.
+Pure: uses no request and no response; the sentence never holds audio, text or a token.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ from sttd import errors
 from sttd.schemas.codes import ErrorCode
 
 RETRY_SECONDS: Final = 10
-"""What Retry-After says: about the time in which a full queue gets noticeably shorter."""
+"""The value of Retry-After: about the time in which a full queue gets noticeably shorter."""
 
 CLIENT_GONE: Final = 499
-"""Status in the log for a caller who hung up; nobody receives it."""
+"""Status in the log for a caller who hung up; it is not sent."""
 
 
 class Problem(Exception):
-    """A request ends with `status` and this message. `code`: one word for programs; `retry_after`: seconds; `param`: the form field."""
+    """A request ends with `status` and this message.
+
+    `code`: one word for programs; `retry_after`: seconds; `param`: the form field.
+    """
 
     def __init__(
         self,
@@ -31,7 +34,7 @@ class Problem(Exception):
         param: str | None = None,
         cause: str | None = None,
     ) -> None:
-        """Keep what the answer will say; `cause` is for the log."""
+        """Keep the content of the answer; `cause` is for the log."""
         super().__init__(message)
         self.status = status
         self.message = message
@@ -42,7 +45,7 @@ class Problem(Exception):
 
 
 def no_file() -> Problem:
-    """There is no file in the form: the old service's very words."""
+    """There is no file in the form: the exact words of the old service."""
     return Problem(400, "No file provided", "no_file", param="file")
 
 
@@ -52,15 +55,15 @@ def busy(message: str, code: str) -> Problem:
 
 
 class CallerGone(Problem):
-    """The caller hung up; nobody receives the answer."""
+    """The caller hung up; the answer is not sent."""
 
     def __init__(self) -> None:
-        """There is nothing more to say."""
+        """Nothing to add."""
         super().__init__(CLIENT_GONE, "the caller hung up", "client_gone")
 
 
 def unavailable(message: str, code: str = errors.BrokerUnavailable.code) -> Problem:
-    """The broker is away, or nobody has ever served the queue."""
+    """The broker is away, or no daemon has ever served the queue."""
     return Problem(503, message, code, retry_after=RETRY_SECONDS)
 
 
@@ -74,7 +77,10 @@ _STATUS: Final[Mapping[str, int]] = {
 
 
 def from_client(error: errors.SttdClientError, *, bad_audio: int) -> Problem:
-    """The problem that an error of the client is; `bad_audio` is the status of audio that cannot be used (the two APIs differ)."""
+    """The problem for an error of the client.
+
+    `bad_audio`: the status of audio that cannot be used (the two APIs differ).
+    """
     match error:
         case errors.TranscriptionFailed():
             return Problem(_failed(error, bad_audio), error.message, error.code)

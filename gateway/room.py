@@ -1,6 +1,7 @@
-"""How much audio the gateway holds at once. An upload takes room as its bytes arrive, and gives it back when its request ends.
+"""How much audio the gateway holds at once.
 
-Imports problems beside it and the standard library. Pure but for the event loop's clock, which is passed in.
+An upload takes room as its bytes arrive, and gives it back when its request ends. Pure but for the event loop's clock,
+which is passed in.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ STALLED_SECONDS: Final = 3.0
 
 
 class Hold:
-    """The room of one request. `uploading` is its time limit while it still reads; moving that to now ends the upload."""
+    """The room of one request.
+
+    `uploading` is its time limit while it still reads; moving that to now ends the upload.
+    """
 
     def __init__(self, room: UploadRoom, now: float) -> None:
         """Start empty."""
@@ -65,7 +69,10 @@ class UploadRoom:
             self._shrink(hold)
 
     def grow(self, hold: Hold, count: int) -> None:
-        """Take room for one hold; where there is none, uploads that stand still lose theirs first, the largest before all."""
+        """Take room for one hold.
+
+        Where there is none, uploads that stand still lose theirs first, the largest before all.
+        """
         if self.used + count > self._limit:
             self._evict(self.used + count - self._limit, hold)
         if self.used + count > self._limit:

@@ -1,6 +1,6 @@
 """The endpoints: the old service's two, OpenAI's three, the document that describes them, and the page (static.py).
 
-Imports starlette and everything beside it but the server. Each reads its form, waits for the client, and shapes the answer; no more.
+Each reads its form, waits for the client, and shapes the answer; no more.
 """
 
 from __future__ import annotations
@@ -119,7 +119,10 @@ class Endpoints:
             return _shaped(found, wish)
 
     async def _stream(self, request: Request, client: Client, wish: Wish, stack: AsyncExitStack) -> Response:
-        """Wait for the first step, so that what fails at once is a plain error; the response then owns what the request holds."""
+        """Wait for the first step, so that what fails at once is a plain error.
+
+        The response then owns what the request holds.
+        """
         run = await stack.enter_async_context(
             running(client, wish.audio, wish.options, timeout=self.timeout, request_id=request.state.request_id)
         )

@@ -16,27 +16,30 @@ MAX_CONNECTIONS: Final = 1024
 """Above it the oldest connection that waits for no answer makes room."""
 
 HEAD_SECONDS: Final = 10.0
-"""For a request's head; uvicorn itself waits for ever. The body's time is the form reader's business."""
+"""For a request's head; uvicorn itself waits for ever. The form reader limits the body's time."""
 
 LINGER_SECONDS: Final = 5.0
 LINGER_BYTES: Final = 32 * 1024 * 1024
-"""After an early answer what is still being sent is read and dropped, so far, so that the caller gets to read the answer."""
+"""After an early answer so many bytes of the body are still read and dropped, so that the caller can read the answer.
+"""
 
 LAST_SECONDS: Final = 1.0
-"""Whoever has more to send than that is not read any further, and has this long to read the answer."""
+"""A caller with more to send than that is not read any further, and has this long to read the answer."""
 
 READ_BYTES: Final = 32 * 1024
-"""Read from one connection at a time: asyncio's quarter of a megabyte, times many senders, is what everybody else waits for."""
+"""Read from one connection at a time. With asyncio's default of a quarter of a megabyte, many senders delay all other
+work."""
 
 
 class CannotListen(Exception):
-    """The address cannot be had; the message says which setting to change."""
+    """The address cannot be had; the message names the setting to change."""
 
 
 class _Connection(GuardedConnection):
     """A deadline for each head; the oldest connection that waits for no answer makes room."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own, narrower than asyncio's
+    # The type is uvicorn's own, narrower than asyncio's.
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # see above
         super().connection_made(transport)
         self._dropped = 0
         if hasattr(transport, "max_size"):  # asyncio's own transports have it, uvloop's not
@@ -48,7 +51,7 @@ class _Connection(GuardedConnection):
 
     @property
     def _at_work(self) -> bool:
-        cycle: RequestResponseCycle | None = self.cycle  # None until the first request, whatever its type says
+        cycle: RequestResponseCycle | None = self.cycle  # None until the first request, although its type excludes that
         return cycle is not None and not cycle.response_complete
 
     def data_received(self, data: bytes) -> None:
@@ -84,7 +87,7 @@ class _Connection(GuardedConnection):
 
 
 class GatewayServer(HttpServer):
-    """The gateway's port; port 0 takes a free one, `url` tells which."""
+    """The gateway's port; port 0 takes a free one, which `url` holds."""
 
     def __init__(self, host: str, port: int, app: ASGIApp, drain_seconds: float) -> None:
         """Nothing is bound before `start`. `drain_seconds`: what answers under way get when it closes."""

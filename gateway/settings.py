@@ -1,7 +1,4 @@
-"""Every setting of the gateway: name, default, bounds, one sentence each. Read once, at start, by the composition root.
-
-Imports pydantic-settings and sttd.settings, where the broker's address and the queue are.
-"""
+"""Every setting of the gateway: name, default, bounds, one sentence each. The composition root reads it at start."""
 
 from __future__ import annotations
 
@@ -86,7 +83,8 @@ class GatewaySettings(BaseSettings):
     def _guessable(cls, value: SecretStr) -> SecretStr:
         if any(len(token) < SHORTEST_TOKEN or not token.isascii() or " " in token for token in _split(value)):
             raise ValueError(
-                f"each token has {SHORTEST_TOKEN} ASCII characters or more and no space (`openssl rand -hex 16` makes one)"
+                f"each token has {SHORTEST_TOKEN} ASCII characters or more and no space (`openssl rand -hex 16` makes "
+                "one)"
             )
         return value
 
@@ -102,12 +100,15 @@ class GatewaySettings(BaseSettings):
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        """The tokens, apart."""
+        """The tokens, one by one."""
         return _split(self.gateway_tokens)
 
     @property
     def public_model(self) -> str:
-        """The model's name for callers, as the old service gave it: `whisper-base`; of a directory or Hub id only the last part."""
+        """The model's name for callers, as the old service gave it: `whisper-base`.
+
+        Of a directory or Hub id only the last part.
+        """
         return f"whisper-{self.model.rstrip('/').rpartition('/')[2]}"
 
 
@@ -127,9 +128,10 @@ def _split(tokens: SecretStr) -> tuple[str, ...]:
 
 
 def load() -> GatewaySettings:
-    """Read the settings; raises `SettingsWrong` with one clause per wrong one, never with its value (it may be a secret).
+    """Read the settings.
 
-    What neither environment nor `.env` sets, tokens above all, may be a file of the setting's name in the credentials directory.
+    Raises `SettingsWrong` with one clause per wrong one, never with its value (it may be a secret). What neither
+    environment nor `.env` sets, tokens above all, may be a file of the setting's name in the credentials directory.
     """
     try:
         return GatewaySettings(**credentials())

@@ -1,6 +1,7 @@
-"""The bodies of answers: what the old service gave, and what OpenAI's API gives. The OpenAPI document is made from these models.
+"""The bodies of answers: those of the old service, and those of OpenAI's API.
 
-Imports pydantic and schemas. Pure; never makes up a figure: what the daemon does not tell is left out or empty.
+The OpenAPI document is made from these models. Pure; never invents a figure: what the daemon does not report is left
+out or empty.
 """
 
 from __future__ import annotations
@@ -11,6 +12,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from sttd.schemas.reply import Segment, Transcript
+
+_SEGMENT = (
+    "One stretch of speech; times in seconds. The daemon does not tell `tokens`; `seek` is the start in hundredths of "
+    "a second."
+)
 
 
 class Body(BaseModel):
@@ -61,7 +67,9 @@ class Text(Body):
 
 
 class VerboseSegment(Body):
-    """One stretch of speech; times in seconds. The daemon does not tell `tokens`; `seek` is the start in hundredths of a second."""
+    """One stretch of speech; times in seconds."""
+
+    model_config = ConfigDict(json_schema_extra={"description": _SEGMENT})
 
     id: int
     seek: int

@@ -1,6 +1,7 @@
-"""The page at `/`: the files of gateway/page/, read once at start and served from memory, with an ETag each and a strict policy.
+"""The page at `/`: the files of gateway/page/, read once at start, served from memory.
 
-Imports starlette. Never reads a file while serving, and never serves one that was not there at the start.
+With an ETag each and a strict policy. Never reads a file while serving, and never serves one that was not there at the
+start.
 """
 
 from __future__ import annotations
@@ -31,12 +32,14 @@ _TYPES: Final[Mapping[str, str]] = {
 
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; media-src blob:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types "
+    "'none'"
 )
-"""Scripts, styles and calls from here alone, sound from what the visitor chose; no string ever becomes markup or a script."""
+"""Scripts, styles and calls from here alone, sound from what the visitor chose; no string ever becomes markup or a
+script."""
 
 _HEADERS: Final[Mapping[str, str]] = {
-    "cache-control": "no-cache",  # kept, but asked about each time: a new version is whole at once
+    "cache-control": "no-cache",  # kept, but checked each time: a new version is whole at once
     "content-security-policy": _POLICY,
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
@@ -47,7 +50,7 @@ _HEADERS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the page must know of this gateway; anybody may read it. `max_bytes`: of one file."""
+    """What the page needs of this gateway; anybody may read it. `max_bytes`: of one file."""
 
     model: str
     max_bytes: int

@@ -1,6 +1,6 @@
 """What a form asks for: the daemon's options, and for the OpenAI-compatible API the shape of the answer too.
 
-Imports forms and problems beside it. Pure. Values are checked by the client, with the daemon's own words; here only what it does not know.
+Pure. The client checks the daemon's options; here only those that the daemon does not have.
 """
 
 from __future__ import annotations
@@ -56,7 +56,10 @@ def old(form: Form) -> tuple[bytes, Options]:
 
 
 def openai(form: Form, task: Task) -> Wish:
-    """A call of `/v1/audio/transcriptions` or `/v1/audio/translations`. Raises `Problem` 400 with the name of the field."""
+    """A call of `/v1/audio/transcriptions` or `/v1/audio/translations`.
+
+    Raises `Problem` 400 with the name of the field.
+    """
     if form.audio is None:
         raise no_file()
     shape = _choice(form.one("response_format") or "json", get_args(ResponseFormat), "response_format")

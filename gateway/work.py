@@ -1,6 +1,6 @@
 """One transcription on behalf of one caller: its progress, its end, and its cancelling when the caller hangs up.
 
-Imports sttd.Client. Leaves no task behind, however it ends.
+Leaves no task behind, however it ends.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ T = TypeVar("T")
 
 
 async def until_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """Await `work`; cancel it and raise `Problem` 499 if the caller hangs up first. The request's body has been read."""
+    """Await `work`; cancel it and raise `Problem` 499 if the caller hangs up first.
+
+    The request's body has been read.
+    """
     task = asyncio.create_task(work, name="work for a caller")
     hung_up = asyncio.create_task(_hung_up(receive), name="watch a caller")
     try:
@@ -39,8 +42,8 @@ async def until_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
 async def settled(call: Coroutine[Any, Any, Transcript]) -> Transcript | SttdClientError:
     """A call's end as a value: its transcript, or its error without the frames that it passed.
 
-    They hold the audio. Raised out of a task, the error would be held by the task, and the task by one of those frames: the audio
-    of every refused request would stay until the next garbage collection.
+    They hold the audio. Raised out of a task, the error would be held by the task, and the task by one of those frames:
+    the audio of every refused request would stay until the next garbage collection.
     """
     try:
         return await call

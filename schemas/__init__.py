@@ -1,4 +1,4 @@
-"""The message contract of sttd: what a request may say, what a reply looks like, what the queues are called.
+"""The message contract of sttd: the options of a request, the content of a reply, the names of the queues.
 
-Imports pydantic and nothing else of ours; never does I/O. Bots, the daemon and the gateway all read it.
+Does no I/O. Bots, the daemon and the gateway all read it.
 """

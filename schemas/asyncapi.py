@@ -1,6 +1,6 @@
 """The AsyncAPI 3.0 document of the contract: channels, operations, messages, from the daemon's point of view.
 
-Imports schemas only; pure: returns a dict, tools/contract.py writes it.
+Pure: returns a dict, tools/contract.py writes it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def document() -> Json:
         "info": {
             "title": "sttd",
             "version": VERSION,
-            "description": "Voice notes in over RabbitMQ, transcripts out by correlation id. docs/contract.md says it for people.",
+            "description": "Voice notes in over RabbitMQ, transcripts out by correlation id. docs/contract.md says it "
+            "for people.",
             "license": {"name": "MIT", "url": "https://opensource.org/license/mit"},
         },
         "defaultContentType": "application/json",

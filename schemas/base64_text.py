@@ -1,6 +1,6 @@
 """Base64 as programs really write it: both alphabets, padded or not, in lines, behind `data:...;base64,`.
 
-Pure. The sentence of a refusal says what was given and what is expected; it never quotes the text.
+Pure. The message of a refusal is what was given and what is expected; it never quotes the text.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ _KINDS: Final = {
 
 
 def decoded(value: object) -> bytes:
-    """The bytes that base64 text stands for. Raises `ValueError` with a sentence where it could mean two things, or nothing."""
+    """The bytes that base64 text stands for.
+
+    Raises `ValueError` with a sentence where it could mean two things, or nothing.
+    """
     if not isinstance(value, str):
         raise ValueError(f"{_KINDS.get(type(value), 'something else')} was given; {_EXPECTED}, as a string")
     text = _without_label(value.strip())

@@ -1,6 +1,6 @@
 """Every code that a failure reply or a dead letter can carry, each with its one documented sentence.
 
-Imports nothing of ours; never decides what happens to a message (consumer/errors.py does).
+Never decides what happens to a message (consumer/request/verdict.py does).
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ class ErrorCode(StrEnum):
 
     BAD_REQUEST = (
         "bad_request",
-        "The request breaks the contract: an unknown or out-of-range option, or a body that is not what its content type says.",
+        (
+            "The request breaks the contract: an unknown or out-of-range option, or a body that is not what its "
+            "content type says."
+        ),
     )
     BODY_TOO_LARGE = (
         "body_too_large",
@@ -38,7 +41,10 @@ class ErrorCode(StrEnum):
     AUDIO_TOO_LONG = "audio_too_long", "The audio is longer than this daemon accepts."
     AUDIO_REF_DENIED = (
         "audio_ref_denied",
-        "The reference names nothing that this daemon may read: references are off, it is not on the operator's list, or nothing is there.",
+        (
+            "The reference names nothing that this daemon may read: references are off, it is not on the operator's "
+            "list, or nothing is there."
+        ),
     )
     AUDIO_REF_UNAVAILABLE = (
         "audio_ref_unavailable",

@@ -1,4 +1,4 @@
-"""Messages on the control exchange: for now, cancelling a request. Imports pydantic only."""
+"""Messages on the control exchange: for now, cancelling a request."""
 
 from __future__ import annotations
 

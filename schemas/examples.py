@@ -1,6 +1,6 @@
-"""One example of each message, for the published contract and the docs; a test holds them against their schemas.
+"""One example of each message, for the published contract and the docs; a test validates them by their schemas.
 
-Imports schemas only; the values are made up, never measured.
+The values are made up, never measured.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """JSON Schema (2020-12) of every message and of the options, generated from the models.
 
-Imports pydantic and schemas only; pure: returns dicts, tools/contract.py writes them.
+Pure: returns dicts, tools/contract.py writes them.
 """
 
 from __future__ import annotations
@@ -32,11 +32,15 @@ ROOTS: Final[dict[str, tuple[type[BaseModel], JsonSchemaMode, Any]]] = {
     "progress": (Progress, "serialization", examples.PROGRESS.model_dump(mode="json")),
     "control-cancel": (Cancel, "validation", examples.CANCEL.model_dump(mode="json")),
 }
-"""Name of the schema, its model, whether callers write it (validation) or the daemon does (serialization), one example."""
+"""Name of the schema, its model, whether callers write it (validation) or the daemon does (serialization), one example.
+"""
 
 
 class Generator(GenerateJsonSchema):
-    """pydantic's generator, but a field that the daemon always sends is required, although the model has a default for it."""
+    """pydantic's generator, with required fields for everything that the daemon always sends.
+
+    By default a field for which the model has a default is not required.
+    """
 
     def field_is_required(
         self, field: core_schema.ModelField | core_schema.DataclassField | core_schema.TypedDictField, total: bool

@@ -1,7 +1,4 @@
-"""The language codes that Whisper knows, as one set, and how a tag as phones and browsers write it becomes one of them.
-
-Imports nothing of ours; never names a model's own subset.
-"""
+"""The language codes that Whisper supports, as one set; never a model's own subset."""
 
 from __future__ import annotations
 
@@ -18,14 +15,19 @@ CODES: Final = frozenset(
 )
 
 _ALSO: Final = {"nb": "no", "iw": "he", "in": "id", "ji": "yi", "jv": "jw", "fil": "tl"}
-"""What phones and browsers call some of them: `nb-NO`, the old codes of Java and Android, and where Whisper has a name of its own."""
+"""What phones and browsers call some of them: `nb-NO`, the old codes of Java and Android, and where Whisper has a name
+of its own."""
 
 _TAG: Final = re.compile(r"([a-z]{2,3})(?:[-_][a-z0-9]{1,8})*(?:\.[a-z0-9-]+)?(?:@[a-z0-9]+)?")
-"""A language tag (`ru-RU`, `zh-Hans-CN`) or a locale (`ru_RU.UTF-8`), in small letters; its group is the primary subtag."""
+"""A language tag (`ru-RU`, `zh-Hans-CN`) or a locale (`ru_RU.UTF-8`), in small letters; its group is the primary
+subtag."""
 
 
 def code(given: str) -> str:
-    """The Whisper code of a code, a language tag or a locale, in any case: only the primary subtag counts. Raises `ValueError`."""
+    """The Whisper code of a code, a language tag or a locale, in any case: only the primary subtag counts.
+
+    Raises `ValueError`.
+    """
     tag = _TAG.fullmatch(given.strip().lower())
     found = _ALSO.get(tag[1], tag[1]) if tag else ""
     if found not in CODES:
@@ -34,5 +36,5 @@ def code(given: str) -> str:
 
 
 def code_or_auto(given: str) -> str:
-    """The same, where `auto` may be said too. Raises `ValueError`."""
+    """The same, where `auto` is allowed too. Raises `ValueError`."""
     return AUTO if given.strip().lower() == AUTO else code(given)

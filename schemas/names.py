@@ -1,6 +1,6 @@
 """Names on the wire: queues, exchanges, message types, header names. They are part of the contract.
 
-Imports nothing; never builds names from anything but these constants.
+Names are built from these constants only.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 REQUESTS: Final = "stt.requests"
-"""Interactive voice notes: somebody waits for the text."""
+"""Interactive voice notes: a person waits for the text."""
 
 REQUESTS_BULK: Final = "stt.requests.bulk"
 """Backfills: served when no interactive note waits, and at least every tenth slot."""
@@ -30,7 +30,7 @@ REPLIES: Final = "stt.replies"
 """Where replies go when the request names no `reply_to`."""
 
 REPLIES_DEAD: Final = "stt.replies.dead"
-"""Finished replies that nobody could receive."""
+"""Finished replies that could not be delivered."""
 
 CONTROL_EXCHANGE: Final = "stt.control"
 """Fanout for cancels; each daemon binds a queue of its own."""

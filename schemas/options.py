@@ -1,6 +1,6 @@
 """The options of one request, with their bounds; read from a JSON body or from `stt-*` headers.
 
-Imports pydantic and schemas only; never reads settings: an absent option means "the daemon's default".
+Never reads settings: an absent option means "the daemon's default".
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class TranscriptionOptions(BaseModel):
     )
     languages: Annotated[tuple[LanguageCode, ...], Field(min_length=1, max_length=20)] | None = Field(
         default=None,
-        description="The set that `auto` may choose from; below probability 0.5 the daemon's default wins if it is in the set. "
-        "Default: all.",
+        description="The set that `auto` may choose from; below probability 0.5 the daemon's default wins if it is in "
+        "the set. Default: all.",
         strict=False,
     )
     task: Literal["transcribe", "translate"] = Field(
@@ -82,7 +82,8 @@ class TranscriptionOptions(BaseModel):
     )
     temperature: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
         default=None,
-        description="One fixed sampling temperature. Default: 0, then upwards in steps of 0.2 while the text looks wrong.",
+        description="One fixed sampling temperature. Default: 0, then upwards in steps of 0.2 while the text looks "
+        "wrong.",
     )
     deadline: (
         Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=str | int), AfterValidator(_not_far_ahead)]
@@ -105,7 +106,7 @@ _TRUTH: Final = {"true": True, "false": False}
 def _from_header(option: str, value: Any) -> Any:
     """Undo what clients do to values in headers: booleans and numbers as text, lists comma-separated.
 
-    What does not fit is passed on as it is, for the model to refuse with its own words.
+    What does not fit is passed on as it is, for the model to refuse.
     """
     if isinstance(value, list):
         return tuple(value)
@@ -132,13 +133,16 @@ class OptionGivenTwice(ValueError):
     """Two spellings of one header have different values. `field`: the header's documented name."""
 
     def __init__(self, field: str, spellings: tuple[str, str]) -> None:
-        """Say which two, never their values."""
+        """Name the two, never their values."""
         super().__init__(f"given twice with different values, as {spellings[0]} and as {spellings[1]}")
         self.field = field
 
 
 def option_of(header: str) -> str | None:
-    """The option that a header carries: `stt-*` in any case, also with `_` for `-`. An unknown one is its own name; None: no option."""
+    """The option that a header carries: `stt-*` in any case, also with `_` for `-`.
+
+    An unknown one is its own name; None: no option.
+    """
     plain = header.lower().replace("_", "-")
     return _BY_HEADER.get(plain, header) if plain.startswith(OPTION_PREFIX) else None
 
@@ -160,7 +164,7 @@ def from_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_headers(options: TranscriptionOptions) -> dict[str, str]:
-    """The headers that say the same as `options`; only what was set."""
+    """The headers with the same meaning as `options`; only what was set."""
     given = options.model_dump(mode="json", exclude_unset=True, exclude_none=True)
     return {header_name(option): _to_header(value) for option, value in given.items()}
 

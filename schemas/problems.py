@@ -1,7 +1,4 @@
-"""What pydantic found wrong, in words for a person: where and why, never the input, which may hold speech or secrets.
-
-Imports pydantic only.
-"""
+"""pydantic's errors as text for a person: where and why, never the input, which may hold speech or secrets."""
 
 from __future__ import annotations
 

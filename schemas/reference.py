@@ -1,6 +1,6 @@
 """A reference to audio that lies in an object store: the claim check of the request's JSON form.
 
-Imports pydantic and schemas only; pure. Knows no address of a store: that is the operator's, never the caller's.
+Pure. Holds no address of a store: that is the operator's, never the caller's.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 class NoReference(ValueError):
-    """What was given names no object; the words say what is wrong, without quoting it."""
+    """The value names no object; the message is what is wrong, without quoting it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One object: a bucket's name and a key in it. Whether it may be read is for the operator's list to say."""
+    """One object: a bucket's name and a key in it. The operator's list decides whether it may be read."""
 
     bucket: str
     key: str
@@ -60,7 +60,8 @@ def of(given: AudioRef) -> Reference:
     if isinstance(given, str):
         if not given.startswith(SCHEME):
             raise NoReference(
-                "a reference is s3://bucket/key, in the store that this daemon's operator has set up; no other address is opened"
+                "a reference is s3://bucket/key, in the store that this daemon's operator has set up; no other address "
+                "is opened"
             )
         bucket, _, key = given.removeprefix(SCHEME).partition("/")
     else:

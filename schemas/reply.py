@@ -1,6 +1,6 @@
-"""What the daemon answers: transcript, failure or progress, and the id that marks duplicates of one answer.
+"""The daemon's answers: transcript, failure or progress, and the id that marks duplicates of one answer.
 
-Imports pydantic and schemas only. Readers ignore fields that they do not know; fields are added, never renamed.
+Readers ignore unknown fields; fields are added, never renamed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,20 @@ REPLY_NAMESPACE: Final = UUID("5f0f9f5c-6f5e-5b0e-9c4b-2f6a1d7c3e11")
 Seconds = Annotated[float, Field(ge=0)]
 
 
+# As the published contract has them: a description is not wrapped at the width of this file.
+_SEGMENT = (
+    "One stretch of speech; times in seconds from the start of the audio.\n\n"
+    "`flags` says what makes the text doubtful; nothing is ever left out because of it. Readers ignore flags that they "
+    "do not know."
+)
+_AUDIO_INFO = (
+    "What was found in the file. `truncated` and `bad_packets` say that something is missing.\n\n"
+    "`duration`: what was decoded, `gaps` in it: silence in place of holes in the file's own times, "
+    "`declared_duration`: what the\nfile says of itself (null when it does not), all in seconds. `track`: which of its "
+    "`tracks` of audio was decoded, from 1 on."
+)
+
+
 class _Wire(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -37,10 +51,9 @@ SegmentFlag = Literal["silence_phrase", "repetition", "no_speech", "too_dense", 
 
 
 class Segment(_Wire):
-    """One stretch of speech; times in seconds from the start of the audio.
+    """One stretch of speech; times in seconds from the start of the audio."""
 
-    `flags` says what makes the text doubtful; nothing is ever left out because of it. Readers ignore flags that they do not know.
-    """
+    model_config = ConfigDict(json_schema_extra={"description": _SEGMENT})
 
     id: int
     start: Seconds
@@ -54,11 +67,9 @@ class Segment(_Wire):
 
 
 class AudioInfo(_Wire):
-    """What was found in the file. `truncated` and `bad_packets` say that something is missing.
+    """What was found in the file; its lengths are in seconds."""
 
-    `duration`: what was decoded, `gaps` in it: silence in place of holes in the file's own times, `declared_duration`: what the
-    file says of itself (null when it does not), all in seconds. `track`: which of its `tracks` of audio was decoded, from 1 on.
-    """
+    model_config = ConfigDict(json_schema_extra={"description": _AUDIO_INFO})
 
     duration: Seconds
     format: str

@@ -1,6 +1,6 @@
 """A request as it arrives: AMQP properties and body in, a validated `Request` or a `ContractError` out.
 
-Imports pydantic and schemas only; pure: the clock and the limits are passed in.
+Pure: the clock and the limits are passed in.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from sttd.schemas.reference import AudioRef, Reference
 JSON_TYPE: Final = "application/json"
 LONGEST_WORDS: Final = 200  # characters of one problem: an option's name, or a language, may be megabytes long
 PLAIN_ENCODINGS: Final = frozenset({"", "identity", "utf-8", "utf8", "ascii", "us-ascii", "binary", "8bit", "7bit"})
-"""What clients call bytes or text that nothing was done to: kombu says `binary`, mail says `8bit`."""
+"""Names of clients for bytes or text without an encoding: `binary` in kombu, `8bit` in mail."""
 
 
 class ContractError(Exception):
     """The request breaks the contract; `code` and `message` go back to the caller."""
 
     def __init__(self, code: ErrorCode, message: str, details: Mapping[str, Any] | None = None) -> None:
-        """Keep what the failure reply will say."""
+        """Keep the content of the failure reply."""
         super().__init__(message)
         self.code = code
         self.message = message
@@ -36,7 +36,7 @@ class ContractError(Exception):
 
 
 def _exactly_one(schema: dict[str, Any]) -> None:
-    """Say in JSON Schema what `_one_of_both` says: neither has a default, and an absent one is not null."""
+    """Write `_one_of_both` in JSON Schema: neither has a default, and an absent one is not null."""
     either = schema["properties"]
     for name in ("audio", "audio_ref"):
         del either[name]["default"]
@@ -51,13 +51,14 @@ class JsonRequest(BaseModel):
 
     audio: Annotated[bytes, BeforeValidator(base64_text.decoded, json_schema_input_type=str)] = Field(
         default=b"",
-        description="The audio file's bytes in base64: the standard alphabet or the one for URLs, with or without padding, line breaks "
-        "and `data:audio/ogg;base64,` in front.",
+        description="The audio file's bytes in base64: the standard alphabet or the one for URLs, with or without "
+        "padding, line breaks and `data:audio/ogg;base64,` in front.",
         json_schema_extra={"contentEncoding": "base64"},
     )
     audio_ref: AudioRef | None = Field(
         default=None,
-        description="Where the audio lies in the object store that the daemon's operator has set up: `s3://bucket/key`, or both names.",
+        description="Where the audio lies in the object store that the daemon's operator has set up: "
+        "`s3://bucket/key`, or both names.",
         examples=["s3://voice/2026/note.ogg", {"bucket": "voice", "key": "2026/note.ogg"}],
     )
     options: TranscriptionOptions = TranscriptionOptions()
@@ -92,12 +93,13 @@ class Request:
 
 
 def parse(properties: Properties, body: bytes, *, now: datetime) -> Request:
-    """Read one request; raises `ContractError` with the code and the words for the caller."""
+    """Read one request; raises `ContractError` with the code and the message for the caller."""
     encoding = (properties.content_encoding or "").strip().lower()
     if encoding not in PLAIN_ENCODINGS:
         raise ContractError(
             ErrorCode.BAD_REQUEST,
-            "content_encoding must be absent, or one of identity, binary, 8bit, 7bit, utf-8, ascii: nothing is ever decompressed",
+            "content_encoding must be absent, or one of identity, binary, 8bit, 7bit, utf-8, ascii: nothing is ever "
+            "decompressed",
         )
     if not body:
         raise ContractError(ErrorCode.AUDIO_EMPTY, "the message body is empty")
@@ -142,7 +144,7 @@ def _parse_raw(properties: Properties, body: bytes, now: datetime) -> Request:
 
 
 def _refusal(wrong: list[tuple[str, str]]) -> ContractError:
-    """Say what is wrong and where, without the input: it may hold speech or secrets."""
+    """Describe what is wrong and where, without the input: it may hold speech or secrets."""
     found = [
         {"field": field[:LONGEST_WORDS] or "body", "problem": problem[:LONGEST_WORDS]} for field, problem in wrong
     ][:10]

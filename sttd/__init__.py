@@ -1,6 +1,7 @@
 """What a bot installs: `from sttd import Client`, the errors that it raises, and the command line `sttd`.
 
-Nothing is imported before it is asked for: the daemon and its decoder processes live below this package and need no client.
+Everything is imported at its first use: the daemon and its decoder processes live below this package and need no
+client.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The client for synchronous bots: `sttd.Client` on an event loop in a thread of its own, and nothing else.
 
-Imports sttd.client. Holds no logic of requests and replies: whatever the client does, this does, and waits for it.
+Holds no logic of requests and replies: it calls the client and waits for it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sttd.replies import Dropped
 from sttd.schemas.reply import Progress, Transcript
 
 LAST_WORDS_SECONDS: Final = 5
-"""How long calls that a close ended may take to tell their threads so."""
+"""How long calls that a close ended may take to report that to their threads."""
 
 Result = TypeVar("Result")
 
@@ -50,7 +50,10 @@ class BlockingClient:
         self._calls: set[asyncio.Task[Any]] = set()
 
     def open(self) -> None:
-        """Start the thread and connect; `with` does it. Raises `BrokerUnavailable`, after which it may be tried again."""
+        """Start the thread and connect; `with` does it.
+
+        Raises `BrokerUnavailable`, after which it may be tried again.
+        """
         if self._thread is not None:
             raise errors.ClientClosed("a blocking client is opened once: make a new one")
         opened: Future[None] = Future()
@@ -84,7 +87,10 @@ class BlockingClient:
         return self._wait(self._client.transcribe(audio, on_progress=on_progress, **call))
 
     def stream(self, audio: Audio, **call: Unpack[CallOptions]) -> Iterator[Progress | Transcript]:
-        """Each `Progress` as it comes, and the `Transcript` as the last item; leaving the loop early cancels the request."""
+        """Each `Progress` as it comes, and the `Transcript` as the last item.
+
+        Takes the arguments of `transcribe` but for `on_progress`. Leaving the loop early cancels the request.
+        """
         updates = self._client.stream(audio, **call)
 
         async def following() -> Progress | Transcript | None:
@@ -103,7 +109,7 @@ class BlockingClient:
 
     @property
     def dropped(self) -> Dropped:
-        """Replies that nobody got; see `Client.dropped`."""
+        """Replies without a request that waits for them; see `Client.dropped`."""
         return self._client.dropped
 
     @property
@@ -117,7 +123,7 @@ class BlockingClient:
             return future.result()
         except CancelledError:
             raise errors.ClientClosed("the client was closed before the answer came") from None
-        except BaseException:  # Ctrl-C, above all: nobody waits any more
+        except BaseException:  # Ctrl-C, above all: no caller waits any more
             future.cancel()
             raise
 

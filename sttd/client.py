@@ -1,6 +1,6 @@
 """The client: audio in, transcript out, over one reply queue for any number of requests in flight.
 
-Imports schemas and sttd; never the daemon, never aio_pika's connections (those are link.py's).
+Connections are link.py's.
 """
 
 from __future__ import annotations
@@ -35,10 +35,12 @@ _CLOCKS_AGREE_SECONDS: Final = 5.0
 
 
 class Client:
-    """Publishes voice notes and awaits their transcripts. One client serves any number of concurrent calls of one event loop.
+    """Publishes voice notes and awaits their transcripts.
 
-    A request whose call returned from publishing is at the broker; it survives a restart of the broker, of the daemon and of
-    this client's connection. An answer reaches its call if the client is back within ten minutes.
+    One client serves any number of concurrent calls of one event loop.
+
+    A request whose call returned from publishing is at the broker; it survives a restart of the broker, of the daemon
+    and of this client's connection. An answer reaches its call if the client is back within ten minutes.
     """
 
     def __init__(
@@ -72,7 +74,10 @@ class Client:
         self._open = True
 
     async def close(self) -> None:
-        """Fail what still waits with `ClientClosed` and cancel it, delete the reply queue, disconnect. May be called twice."""
+        """Close: pending calls fail with `ClientClosed` and are cancelled, the reply queue is deleted.
+
+        May be called twice.
+        """
         self._open = False
         self._control.withdraw(*self._replies.waiting)
         self._replies.fail_all(
@@ -85,7 +90,7 @@ class Client:
         self,
         audio: Audio,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109 - it also travels to the daemon as the deadline, which a scope could not
+        timeout: float | None = None,  # noqa: ASYNC109 - it is also the daemon's deadline, which a scope is not
         queue: str | None = None,
         correlation_id: Id | None = None,
         message_id: Id | None = None,
@@ -120,8 +125,8 @@ class Client:
     async def stream(self, audio: Audio, **call: Unpack[CallOptions]) -> AsyncGenerator[Progress | Transcript]:
         """The same as an iterator: each `Progress` as it comes, and the `Transcript` as the last item.
 
-        Takes the arguments of `transcribe` but for `on_progress`, and raises the same. Leaving the loop early cancels the request;
-        `contextlib.aclosing` makes that happen at once, as with any asynchronous generator.
+        Takes the arguments of `transcribe` but for `on_progress`, and raises the same. Leaving the loop early cancels
+        the request; `contextlib.aclosing` makes that happen at once, as with any asynchronous generator.
         """
         updates: asyncio.Queue[Progress | None] = asyncio.Queue()
         answer = asyncio.create_task(self.transcribe(audio, on_progress=updates.put_nowait, **call), name="sttd stream")
@@ -135,9 +140,10 @@ class Client:
             await asyncio.gather(answer, return_exceptions=True)
 
     async def cancel(self, message_id: Id) -> None:
-        """Cancel a request, this client's or another's, queued or in hand; a call of this client that waits for it raises `Cancelled`.
+        """Cancel a request, this client's or another's, queued or in hand.
 
-        A request that is answered already stays answered. Raises `BrokerUnavailable`, `NotServed`, `ClientClosed`, `BadRequest`.
+        A call of this client that waits for it raises `Cancelled`. A request that is answered already stays answered.
+        Raises `BrokerUnavailable`, `NotServed`, `ClientClosed`, `BadRequest`.
         """
         if not self._open:
             raise errors.ClientClosed("the client is not open: use `async with Client() as client:`")
@@ -158,7 +164,7 @@ class Client:
                 return await pending.answer
         except errors.Expired as error:
             raise _doubt_clocks(error, patience - (loop.time() - begun)) from None
-        except errors.ReplyTimeout:  # is a TimeoutError too; never ours to translate
+        except errors.ReplyTimeout:  # is a TimeoutError too; never to be translated
             raise
         except asyncio.CancelledError:
             self._control.withdraw(pending.message_id)
@@ -184,19 +190,20 @@ class Client:
     def _too_late(self, pending: Pending, queue: str, patience: float, *, confirmed: bool) -> errors.SttdClientError:
         if confirmed:
             return errors.ReplyTimeout(
-                f"no answer to request {pending.message_id} within {patience:g} s: is a daemon serving {queue}, and is the queue short?"
+                f"no answer to request {pending.message_id} within {patience:g} s: is a daemon serving {queue}, and is "
+                "the queue short?"
             )
         trouble = f" ({self._link.trouble})" if self._link.trouble else ""
         return errors.BrokerUnavailable(
-            f"the broker did not confirm request {pending.message_id} within {patience:g} s{trouble}: it may or may not be queued; "
-            f"check the broker at {self._settings.broker} and its alarms"
+            f"the broker did not confirm request {pending.message_id} within {patience:g} s{trouble}: it may or may "
+            f"not be queued; check the broker at {self._settings.broker} and its alarms"
         )
 
     async def queue_state(self, queue: str | None = None) -> QueueState:
         """How many requests wait in a queue (default: the client's) and how many daemons serve it, by passive declare.
 
-        Raises `NotServed` if there is no such queue, `NotVisible` if the user may not look at it, `BrokerUnavailable` if the
-        broker is away or does not answer within 3 s.
+        Raises `NotServed` if there is no such queue, `NotVisible` if the user may not look at it, `BrokerUnavailable`
+        if the broker is away or does not answer within 3 s.
         """
         name = queue or self._settings.request_queue
         if not self._link.connected:
@@ -218,7 +225,7 @@ class Client:
 
     @property
     def dropped(self) -> Dropped:
-        """Replies that nobody got: duplicates of an answer, and answers that came too late."""
+        """Replies that no call waited for: duplicates of an answer, and answers that came too late."""
         return self._replies.dropped
 
     @property
@@ -248,7 +255,7 @@ class Client:
 
 
 def _asked(options: Options, patience: float, *, progress: bool) -> TranscriptionOptions:
-    """Validate the options here, with the words that the daemon would use."""
+    """Validate the options here, with the daemon's own messages."""
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if progress:
         given.setdefault("progress", True)
@@ -277,9 +284,13 @@ def _refusal(error: ValidationError) -> errors.BadRequest:
 
 
 def _doubt_clocks(error: errors.Expired, left: float) -> errors.Expired:
-    """A deadline made from our timeout that passes long before the timeout itself is a matter of clocks, and hard to guess."""
+    """Describe a deadline, made from the timeout, that passes long before the timeout.
+
+    The cause is a difference of clocks, and hard to guess.
+    """
     if _CLOCKS_AGREE_SECONDS < left < math.inf:
         error.add_note(
-            f"{left:.0f} s of this call's timeout were left: unless it gave a `deadline`, the two machines' clocks disagree"
+            f"{left:.0f} s of this call's timeout were left: unless it gave a `deadline`, the two machines' clocks "
+            "disagree"
         )
     return error

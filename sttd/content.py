@@ -1,6 +1,6 @@
-"""What one request carries: an audio file's bytes with options in headers, or a reference to an object with options in JSON.
+"""The content of one request: a file's bytes with options in headers, or a reference with options in JSON.
 
-Imports schemas and sttd.errors; reads files off the event loop, and knows nothing of connections.
+Reads files off the event loop.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from sttd.schemas.reference import NoReference, Reference
 from sttd.schemas.request import JSON_TYPE
 
 Audio: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO | Reference
-"""The bytes of an audio file, its path, an open binary file, or where it lies in the object store of the daemon's operator."""
+"""The bytes of an audio file, its path, an open binary file, or where it lies in the object store of the daemon's
+operator."""
 
 _EXPECTED: Final = "the bytes of an audio file, its path, a file opened in binary mode, or a Reference"
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]+:(?=//)|data:(?=.{0,200},)", re.IGNORECASE)
@@ -34,7 +35,7 @@ _URL: Final = re.compile(r"[a-z][a-z0-9+.-]+:(?=//)|data:(?=.{0,200},)", re.IGNO
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Body and the properties that say how to read it."""
+    """Body and the properties that describe it."""
 
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)

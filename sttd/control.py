@@ -1,6 +1,6 @@
-"""Tells daemons which requests nobody waits for any more: `{"cancel": "<message_id>"}` on the control exchange.
+"""Cancels requests at the daemons: `{"cancel": "<message_id>"}` on the control exchange.
 
-Imports aio_pika, schemas and sttd.link. A channel of its own: a refusal closes its channel, and must not cost the requests theirs.
+On a channel of its own: a refusal closes its channel, and must not cost the requests theirs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sttd.schemas import names
 from sttd.schemas.control import Cancel
 
 CANCEL_SECONDS: Final = 30
-"""How long a cancel may take, a reconnect to the broker included. Later the request has been worked on, or has expired."""
+"""How long a cancel may take, a reconnect to the broker included. Later the request is done, or has expired."""
 
 AGAIN_SECONDS: Final = 0.1
 """The pause after a connection failed: the link may be about to notice."""
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 class Control:
-    """Sends cancels: at once and with an error if that fails, or later, as a courtesy that nobody waits for."""
+    """Sends cancels: at once and with an error if that fails, or later, without a caller that waits."""
 
     def __init__(self, link: ClientLink) -> None:
         """Nothing to send yet."""
@@ -51,7 +51,7 @@ class Control:
             ) from None
 
     def withdraw(self, *message_ids: str) -> None:
-        """Cancel soon, in a task of our own: whoever stopped waiting is not to wait for this."""
+        """Cancel soon, in a task of our own: a caller that stopped waiting must not wait for this."""
         self._leaving |= dict.fromkeys(message_ids)
         if self._leaving and (self._courtesy is None or self._courtesy.done()):
             self._courtesy = asyncio.create_task(self._withdraw(), name="sttd cancels")
@@ -72,13 +72,20 @@ class Control:
             try:
                 await self.cancel(batch)
             except (errors.NotServed, errors.ClientClosed) as error:
-                _log.debug("nobody to tell that %d requests are not wanted any more: %s", len(batch), error)
+                _log.debug(
+                    "no daemon could be reached to cancel %d requests that have no caller any more: %s",
+                    len(batch),
+                    error,
+                )
             except errors.SttdClientError as error:
-                _log.log(self._level, "%d requests that nobody waits for could not be cancelled: %s", len(batch), error)
+                _log.log(self._level, "%d requests without a caller could not be cancelled: %s", len(batch), error)
                 self._level = logging.DEBUG
 
     async def _published(self, message_ids: Sequence[str]) -> bool:
-        """Whether the broker confirmed them all; if the connection is lost meanwhile they are sent again on the next."""
+        """Whether the broker confirmed them all.
+
+        If the connection is lost meanwhile they are sent again on the next.
+        """
         try:
             connection = await self._link.connection()
             async with connection.channel(publisher_confirms=True) as channel:

@@ -1,6 +1,6 @@
-"""A look at a queue: how many requests wait, and how many daemons serve it. On a channel of its own, which a refusal closes.
+"""The state of a queue: how many requests wait, and how many daemons serve it.
 
-Imports aio_pika only; never reconnects, never declares anything.
+On a channel of its own, which a refusal closes; never reconnects, never declares anything.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from aio_pika.exceptions import ChannelClosed, ChannelNotFoundEntity
 from sttd import errors
 
 ERRAND_SECONDS: Final = 3.0
-"""How long one errand may take; the broker answers in milliseconds or is in trouble."""
+"""How long one check may take; the broker answers in milliseconds or is in trouble."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """What the broker says of a queue: requests that wait in it (not those in hand), and how many daemons consume it."""
+    """The broker's counts of a queue: requests that wait in it (not those in hand), and daemons that consume it."""
 
     waiting: int
     consumers: int
@@ -41,7 +41,7 @@ async def look(connection: AbstractConnection, queue: str) -> QueueState | None:
         if not refused(error):
             raise
         raise errors.NotVisible(
-            f"the broker's user may not look at queue {queue}: since 4.2.6 RabbitMQ wants a permission on it for that, "
+            f"the broker's user may not look at queue {queue}: since 4.2.6 RabbitMQ requires a permission on it for that, "
             "such as write (docs/operations.md)"
         ) from error
     await channel.close()

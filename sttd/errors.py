@@ -1,6 +1,6 @@
-"""Everything that `sttd.Client` raises: one class per family of failure codes, one per way in which an answer stays away.
+"""Everything that `sttd.Client` raises: one class per family of failure codes, and per reason for a missing answer.
 
-Imports schemas only. The sentence of an error names the next step; none of them holds audio, text or a password.
+The sentence of an error names the next step; none of them holds audio, text or a password.
 """
 
 from __future__ import annotations
@@ -69,8 +69,9 @@ class ClientClosed(SttdClientError):
 class TranscriptionFailed(SttdClientError):
     """The request was answered with a failure.
 
-    `code`: one of `sttd.schemas.codes.ErrorCode`, or one that a newer daemon knows. `retryable`: the same request may succeed later.
-    `details`: scalars and lists for a program. `message_id`: names the request in the daemon's log; None if it was never sent.
+    `code`: one of `sttd.schemas.codes.ErrorCode`, or one of a newer daemon. `retryable`: the same request may succeed
+    later. `details`: scalars and lists for a program. `message_id`: names the request in the daemon's log; None if it
+    was never sent.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class TranscriptionFailed(SttdClientError):
         details: Mapping[str, Any] | None = None,
         message_id: str | None = None,
     ) -> None:
-        """Keep what the failure reply said."""
+        """Keep the content of the failure reply."""
         super().__init__(code, message)
         self.code = code
         self.message = message

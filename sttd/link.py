@@ -1,6 +1,7 @@
-"""One supervised connection of the client: publishes requests until the broker confirms them, hands over what comes back.
+"""One supervised connection of the client: publishes requests until the broker confirms them, passes on replies.
 
-The only module of sttd (but for its commands) that imports aio_pika. Never looks into a body; never decides how long to wait.
+The only module of sttd (but for its commands) that imports aio_pika. Never reads a body; never decides how long to
+wait.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ _log = logging.getLogger(__name__)
 
 
 class OnReply(Protocol):
-    """Who takes what arrives in the reply queue; synchronous, never raises."""
+    """Takes what arrives in the reply queue; synchronous, never raises."""
 
     def __call__(self, body: bytes, *, correlation_id: str | None, reply_id: str | None) -> None:
         """Take one reply."""
@@ -61,14 +62,15 @@ class _Session:
     connection: AbstractConnection
     exchange: AbstractExchange
     reply_queue: AbstractQueue
-    stop_listening: Callable[[], Awaitable[object]]  # else deleting the queue would look like somebody else's deed
+    stop_listening: Callable[[], Awaitable[object]]  # else deleting the queue would look like another's deletion
     lost: asyncio.Event
 
 
 class ClientLink:
     """Keeps one connection, replaces it when it is lost, and republishes what was not confirmed.
 
-    One connection serves both directions: there is no prefetch, so that acks held up behind a blocked publish stop no delivery.
+    One connection serves both directions: there is no prefetch, so that acks held up behind a blocked publish stop no
+    delivery.
     """
 
     def __init__(
@@ -80,7 +82,10 @@ class ClientLink:
         on_reply: OnReply,
         on_down: Callable[[errors.SttdClientError], None],
     ) -> None:
-        """Open nothing yet. `name` is shown in the broker's list of connections; `on_down` is told if the link ends for good."""
+        """Open nothing yet.
+
+        `name` is shown in the broker's list of connections; `on_down` is called if the link ends for good.
+        """
         self._settings = settings
         urls = broker_address.shuffled(settings.amqp_url)
         self._nodes, self._urls = len(urls), itertools.cycle(urls)
@@ -113,16 +118,16 @@ class ClientLink:
             supervisor.cancel()
             await asyncio.gather(supervisor, return_exceptions=True)
         session, self._session = self._session, None
-        self._up.set()  # whoever waits for a connection learns that there will be none
+        self._up.set()  # a task that waits for a connection gets an error
         if session is not None:
             await self._leave(session, delete=True)
 
     async def publish(self, message: aio_pika.Message, queue: str, *, wanted: Callable[[], bool]) -> None:
         """Publish until the broker confirms, over as many connections as it takes, while the answer is still `wanted`.
 
-        A confirm that was lost with its connection makes a second copy of the request: both carry the same message id, so that
-        their replies are duplicates of one answer. Raises `NotServed`, `QueueFull`, `BrokerUnavailable` (no permission),
-        `RejectedAudio` (larger than the broker takes), `ClientClosed`.
+        A confirm that was lost with its connection makes a second copy of the request: both carry the same message id,
+        so that their replies are duplicates of one answer. Raises `NotServed`, `QueueFull`, `BrokerUnavailable` (no
+        permission), `RejectedAudio` (larger than the broker takes), `ClientClosed`.
         """
         while wanted():
             session = await self._usable()
@@ -157,14 +162,14 @@ class ClientLink:
         return self._session
 
     def _lose(self, session: _Session, error: BaseException | None = None) -> None:
-        """Take a session out of use; the supervisor makes the next one. May be told more than once."""
+        """Take a session out of use; the supervisor makes the next one. May be called more than once."""
         session.lost.set()
         if session is self._session:
             self._up.clear()
             self.trouble = words(error) if error else self.trouble
 
     def _watch(self, supervisor: asyncio.Task[None]) -> None:
-        """Nothing ends the supervisor but `close`. If something does, nobody may wait for a connection that never comes."""
+        """Only `close` ends the supervisor. If an error does, no call may wait for a connection that never comes."""
         if self._supervisor is not supervisor:
             return
         error = None if supervisor.cancelled() else supervisor.exception()
@@ -209,7 +214,8 @@ class ClientLink:
                 url = make_url(next(self._urls), heartbeat=HEARTBEAT)
                 connection = aio_pika.Connection(url, client_properties={"connection_name": self._name})
                 try:
-                    # Not aio_pika.connect(): what fails in there is left unclosed, and its finalizer complains.
+                    # Not aio_pika.connect(): a connection that fails in there is left unclosed, and its finalizer
+                    # complains.
                     await connection.connect()
                     return await self._set_up(connection)
                 except BaseException:
@@ -237,7 +243,7 @@ class ClientLink:
         underlay = await inbox.get_underlay_channel()
         underlay.on_consumer_cancel_callbacks.add(
             lambda _: self._lose(session)
-        )  # somebody deleted the queue: declare it again
+        )  # the queue was deleted: declare it again
         await queue.consume(self._deliver, consumer_tag=tag)
         return session
 
@@ -272,7 +278,10 @@ class ClientLink:
 
 
 def _pauses() -> Iterator[float]:
-    """Seconds before each attempt: soon, then longer; jittered, so that a thousand bots do not come back in one moment."""
+    """Seconds before each attempt: short, then longer.
+
+    Jittered, so that a thousand bots do not reconnect in one moment.
+    """
     longest = 0.2
     while True:
         yield random.uniform(longest / 2, longest)  # noqa: S311 - spreads load, guards nothing
@@ -292,7 +301,8 @@ def _blame(message: aio_pika.Message, error: ChannelClosed) -> None:
     if limit and len(message.body) > int(limit[1]):
         raise errors.RejectedAudio.by_code(
             ErrorCode.BODY_TOO_LARGE,
-            f"the audio has {len(message.body)} bytes and the broker takes messages of {limit[1]} at most (its max_message_size)",
+            f"the audio has {len(message.body)} bytes and the broker takes messages of {limit[1]} at most (its "
+            "max_message_size)",
             {"bytes": len(message.body), "limit": int(limit[1])},
         ) from None
     if "ACCESS_REFUSED" in text:
@@ -301,8 +311,8 @@ def _blame(message: aio_pika.Message, error: ChannelClosed) -> None:
 
 def _not_served(queue: str, broker: str) -> str:
     return (
-        f"queue {queue} does not exist at {broker}: no daemon has served it yet. Start one with `sttd serve`, or check STTD_AMQP_URL "
-        "(host and vhost) and the queue's name"
+        f"queue {queue} does not exist at {broker}: no daemon has served it yet. Start one with `sttd serve`, or check "
+        "STTD_AMQP_URL (host and vhost) and the queue's name"
     )
 
 
@@ -311,7 +321,7 @@ def _why(error: BaseException, broker: str) -> str:
     if isinstance(error, AuthenticationError | RefusedLogin):
         return f"RabbitMQ at {broker} refuses the user or the password of STTD_AMQP_URL"
     text = words(error)
-    if "Connection.OpenOk" in text:  # what the library says when the broker closes instead of opening the vhost
+    if "Connection.OpenOk" in text:  # the library's error when the broker closes instead of opening the vhost
         return f"RabbitMQ at {broker} refuses the vhost: does it exist, and may this user enter it?"
     if "ACCESS_REFUSED" in text:
         return (
@@ -321,6 +331,6 @@ def _why(error: BaseException, broker: str) -> str:
 
 
 def words(error: BaseException) -> str:
-    """What happened, which the library's exceptions say in their arguments."""
+    """The text of an error, which the library's exceptions keep in their arguments."""
     said = ", ".join(str(part) for part in error.args if part not in (None, ""))
     return said or type(error).__name__

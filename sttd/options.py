@@ -1,6 +1,6 @@
 """The keyword arguments of `Client.transcribe` that go to the daemon, for type checkers and editors.
 
-Imports nothing of ours; bounds and meaning are in schemas.options.TranscriptionOptions, and a test keeps the two equal.
+Bounds and meaning are in schemas.options.TranscriptionOptions, and a test keeps the two equal.
 """
 
 from __future__ import annotations

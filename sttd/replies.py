@@ -1,6 +1,6 @@
-"""Who waits for which answer: pending requests in, replies in, futures resolved. Late and duplicate replies are counted.
+"""Matches replies with pending requests and resolves their futures. Late and duplicate replies are counted.
 
-Imports schemas and sttd.errors. Pure: no I/O, no clock; every method is synchronous and runs in the event loop.
+Pure: no I/O, no clock; every method is synchronous and runs in the event loop.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ REMEMBERED: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Replies that nobody got. `duplicate`: the answer was already here; `late`: no request waits for it (any more)."""
+    """Replies that no request waits for.
+
+    `duplicate`: the answer was already here; `late`: no request waits for it (any more).
+    """
 
     duplicate: int = 0
     late: int = 0
@@ -57,7 +60,10 @@ class Replies:
         return len(self._by_message)
 
     def add(self, pending: Pending) -> None:
-        """Begin to wait. Raises `BadRequest` if a request with this message id waits already: one answer cannot go to two."""
+        """Begin to wait.
+
+        Raises `BadRequest` if a request with this message id waits already: one answer cannot go to two.
+        """
         if self._by_message.get(pending.message_id, pending) is not pending:
             raise errors.BadRequest.by_code(
                 ErrorCode.BAD_REQUEST, f"message_id: {pending.message_id!r} is in flight already; ids are unique"
@@ -71,7 +77,10 @@ class Replies:
             pending.answer.exception()  # seen: the caller may have been cancelled just as the failure came
 
     def take(self, body: bytes, *, correlation_id: str | None, reply_id: str | None) -> None:
-        """Hand one reply to the request that waits for it. Never raises: what is wrong is told to that request, or counted."""
+        """Hand one reply to the request that waits for it.
+
+        Never raises: an error goes to that request, or is counted.
+        """
         try:
             reply = REPLY.validate_json(body)
         except ValidationError as error:
@@ -117,7 +126,7 @@ class Replies:
             return
         try:
             pending.on_progress(progress)
-        except Exception as error:  # noqa: BLE001 - the callback is the caller's, and its error is told to the caller
+        except Exception as error:  # noqa: BLE001 - the callback is the caller's, and so is its error
             self._settle(pending, error)
 
     def _unreadable(self, correlation_id: str | None, error: ValidationError) -> None:
@@ -137,7 +146,7 @@ class Replies:
 
     def _settle(self, pending: Pending, outcome: Transcript | Exception) -> None:
         self._by_message.pop(pending.message_id, None)
-        if pending.answer.done():  # the caller gave up in this very turn of the loop
+        if pending.answer.done():  # the caller gave up in this turn of the loop
             return
         if isinstance(outcome, Exception):
             pending.answer.set_exception(outcome)

@@ -1,6 +1,6 @@
 """Settings of the client and the command line: name, default, bounds, one sentence each.
 
-Imports pydantic-settings, schemas and sttd.errors; reads the environment only when `load` is called.
+Reads the environment only when `load` is called.
 """
 
 from __future__ import annotations
@@ -61,9 +61,10 @@ class ClientSettings(BaseSettings):
 
 
 def load(**given: Any) -> ClientSettings:
-    """Read the settings; what is given and not None wins. Raises `SettingsInvalid`, one clause per wrong one, never with its value.
+    """Read the settings; what is given and not None wins.
 
-    What neither environment nor `.env` sets may be a file of the setting's name in the service manager's credentials directory.
+    Raises `SettingsInvalid`, one clause per wrong one, never with its value. What neither environment nor `.env` sets
+    may be a file of the setting's name in the service manager's credentials directory.
     """
     wanted = {name: value for name, value in given.items() if value is not None}
     try:
@@ -73,7 +74,7 @@ def load(**given: Any) -> ClientSettings:
 
 
 def credentials() -> dict[str, Any]:
-    """What tells pydantic-settings to look into the service manager's credentials directory as well, if there is one."""
+    """Where else pydantic-settings looks: the service manager's credentials directory, if there is one."""
     directory = os.environ.get(CREDENTIALS)
     return {"_secrets_dir": directory} if directory and Path(directory).is_dir() else {}
 

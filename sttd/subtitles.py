@@ -1,6 +1,6 @@
 """A transcript as text, JSON, SubRip, WebVTT or a table, for the command line and the gateway.
 
-Imports schemas and pysubs2. Pure: no I/O, no HTTP; leaves no word out, whatever signs it holds.
+Pure: no I/O, no HTTP; leaves no word out, whatever signs it holds.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ _WORD_JOINER: Final = "\u2060"
 """No width: parts signs that a format would take for a command, and the text still looks the same."""
 
 
-def render(transcript: Transcript, format: Format) -> str:  # noqa: A002 - what the field calls it
+def render(transcript: Transcript, format: Format) -> str:  # noqa: A002 - the field's own name
     """The transcript in this format; never ends in a line feed.
 
-    `text`: what was said, on one line. `json`: the reply as it came, on one line. `srt`, `vtt`: one cue per segment. `tsv`: head
-    `start`, `end`, `text`, then one line per segment, times in milliseconds. Silence gives an empty text, or no cue at all.
+    `text`: the text, on one line. `json`: the reply as it came, on one line. `srt`, `vtt`: one cue per segment. `tsv`:
+    head `start`, `end`, `text`, then one line per segment, times in milliseconds. Silence gives an empty text, or no
+    cue at all.
     """
     return _RENDERERS[format](transcript).rstrip("\n")
 
@@ -53,7 +54,7 @@ def _tsv(transcript: Transcript) -> str:
 def _cues(transcript: Transcript, name: str, encode: Callable[[str], str]) -> str:
     file = SSAFile()
     for start, end, text in _lines(transcript.segments):
-        # pysubs2 thinks in SubStation: \N is a line break there and {\p1} a drawing, which has no text.
+        # pysubs2 works in SubStation: \N is a line break there and {\p1} a drawing, which has no text.
         plain = encode(text).replace("\\", f"\\{_WORD_JOINER}")
         file.append(SSAEvent(start=start, end=max(end, start + 1), text=plain))
     return file.to_string(name, keep_ssa_tags=True)

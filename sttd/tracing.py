@@ -1,6 +1,6 @@
-"""The client's side of a request's trace: a PRODUCER span and W3C headers, where the bot has OpenTelemetry installed and set up.
+"""The client's side of a request's trace: a PRODUCER span and W3C headers, where the bot has OpenTelemetry set up.
 
-Imports opentelemetry's API if it is there; never configures it. Without it, or outside of any trace, nothing is added.
+Uses opentelemetry's API if it is there; never configures it. Without it, or outside of any trace, nothing is added.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ BLOCKED_LOOK = 1.0  # s between two checks whether the broker has blocked us
 
 @dataclass(slots=True)
 class _Turn:
-    """Who publishes under one message id, and how many want to."""
+    """The lock of one message id, and how many publishes use it."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     users: int = 0

@@ -22,7 +22,7 @@ LOOKS = 1_000_000
 DELIVERY_LIMIT = 20  # the broker's last line; RabbitMQ 3.x has none by default, 4.x has 20
 
 Step = Callable[[AbstractChannel], Awaitable[None]]
-"""Declares, or looks at, one queue or exchange."""
+"""Declares, or checks, one queue or exchange."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ async def ensure(
 ) -> None:
     """Declare or check everything, on channels of its own. Raises `TopologyMismatch` that names the difference.
 
-    `hidden` is called with each one that the user may not look at, and the broker's answer.
+    `hidden` is called with each one that the user may not check, and the broker's answer.
     """
     passive = mode == "check"
     steps: list[tuple[str, Step]] = [

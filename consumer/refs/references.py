@@ -87,7 +87,7 @@ class References:
         if not content:
             raise AudioRejected(ErrorCode.AUDIO_EMPTY, "the object is empty")
         if found.size is not None and len(content) != found.size:
-            raise StoreUnavailable("the object store sent another number of bytes than it had said")
+            raise StoreUnavailable("the object store sent another number of bytes than it had announced")
         return bytes(content)
 
     def _too_large(self, size: int | None) -> RequestFailed:

@@ -27,7 +27,7 @@ class Limit:
         self._cancelled = False
 
     def cancel(self) -> None:
-        """End the work now: the caller does not want it any more."""
+        """End the work now: the caller cancelled it."""
         # A second cancel, or one at the moment of the deadline, finds it ending already.
         if not self._timeout.expired():
             self._cancelled = True

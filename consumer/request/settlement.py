@@ -135,7 +135,7 @@ class Settlement:
             if instead is None:
                 raise
             log.error(
-                "a retry queue cannot be reached; the caller is told that there is no other try",
+                "a retry queue cannot be reached; the answer is a failure without another try",
                 action="no_retry",
                 code=verdict.code,
             )

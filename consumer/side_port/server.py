@@ -40,7 +40,7 @@ class _Connection(GuardedConnection):
 
 
 class SideServer(HttpServer):
-    """The side port; port 0 takes a free one, `url` tells which."""
+    """The side port; port 0 takes a free one, which `url` holds."""
 
     def __init__(self, host: str, port: int, app: ASGIApp) -> None:
         """Nothing is bound before `start`."""

@@ -1,11 +1,12 @@
-"""Users of RabbitMQ with passwords of their own: drawn once, kept, written where each service reads its own and no other.
+"""Users of RabbitMQ with a password each: drawn once, kept, written where each service reads its own and no other.
 
     users.py write [--users DIR] [--definitions DIR] [--url daemon=DIR ...] [--broker HOST:PORT]
     users.py show [--users DIR] [--broker HOST:PORT] USER
 
-`write` makes definitions.json (salted hashes, no password) for RabbitMQ's `load_definitions`, and one file STTD_AMQP_URL in
-each directory named by --url. A password comes from STTD_RABBITMQ_<USER>_PASSWORD, else from the last run, else from chance.
-Standard library only: it runs before anything else does, in a container or out of it. Never prints a password unless asked to `show`.
+`write` makes definitions.json (salted hashes, no password) for RabbitMQ's `load_definitions`, and one file
+STTD_AMQP_URL in each directory named by --url. A password comes from STTD_RABBITMQ_<USER>_PASSWORD, else from the last
+run, else from chance. Standard library only: it runs before anything else does, in a container or out of it. Only
+`show` prints a password.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def hashed(password: str) -> str:
 
 
 def definitions(table: dict[str, Any], passwords: dict[str, str]) -> dict[str, Any]:
-    """Vhost, users and permissions as RabbitMQ imports them; queues are the daemon's business."""
+    """Vhost, users and permissions as RabbitMQ imports them; the daemon declares the queues."""
     rights = ("configure", "write", "read")
     return {
         "vhosts": [{"name": table["vhost"]}],
@@ -97,7 +98,8 @@ def show(arguments: argparse.Namespace, table: dict[str, Any]) -> int:
     kept = arguments.users / arguments.user
     if arguments.user not in table["users"] or not kept.exists():
         sys.stderr.write(
-            f"no such user: {arguments.user}; there are {', '.join(sorted(p.name for p in arguments.users.glob('[a-z]*')))}\n"
+            f"no such user: {arguments.user}; there are "
+            f"{', '.join(sorted(p.name for p in arguments.users.glob('[a-z]*')))}\n"
         )
         return 1
     sys.stdout.write(url(table, arguments.user, kept.read_text(encoding="utf-8"), arguments.broker) + "\n")
@@ -105,7 +107,7 @@ def show(arguments: argparse.Namespace, table: dict[str, Any]) -> int:
 
 
 def main(words: list[str]) -> int:
-    """Read the command line and do what it says."""
+    """Read the command line and run it."""
     parser = argparse.ArgumentParser(
         prog="users.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,6 +1,7 @@
-"""Voice notes in a Celery application: a task of yours that asks sttd, over one client per worker process.
+"""Voice notes in a Celery application: a task of yours that calls sttd, over one client per worker process.
 
-`celery -A tasks worker`, and from anywhere `transcribe.delay("/srv/notes/1.ogg")`. Celery's messages never go to sttd's queues.
+`celery -A tasks worker`, and from anywhere `transcribe.delay("/srv/notes/1.ogg")`. Celery's messages never go to sttd's
+queues.
 """
 
 from __future__ import annotations
@@ -25,9 +26,12 @@ def client() -> BlockingClient:
     return opened
 
 
-@app.task(bind=True, max_retries=5)  # type: ignore[untyped-decorator]  # Celery ships no types
+@app.task(bind=True, max_retries=5)  # type: ignore[untyped-decorator] # Celery ships no types
 def transcribe(self: Task[[str], str], path: str) -> str:
-    """What is said in one file. What may succeed later is tried again by Celery; what cannot fails at once, with its code."""
+    """The text of one file.
+
+    A retryable failure is tried again by Celery; any other fails at once, with its code.
+    """
     try:
         return client().transcribe(path, queue="stt.requests.bulk").text
     except TranscriptionFailed as error:

@@ -1,4 +1,4 @@
-"""Files in, texts out, with pika and nothing of ours: what the contract looks like to a stranger.
+"""Files in, texts out, with pika and nothing of ours: the contract for any AMQP client.
 
 `python transcribe.py note.ogg more.mp3`. All notes are sent at once; answers are told apart by correlation id.
 """
@@ -37,7 +37,8 @@ def main(paths: list[str]) -> int:
             reply = json.loads(body)
             failed += reply["status"] == "failed"
             print(
-                f"{waiting.pop(properties.correlation_id)}: {reply['text'] if 'text' in reply else reply['error']['code']}"
+                f"{waiting.pop(properties.correlation_id)}: "
+                f"{reply['text'] if 'text' in reply else reply['error']['code']}"
             )
         if not waiting or time.monotonic() > end:
             break

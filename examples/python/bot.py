@@ -1,7 +1,7 @@
 """A messenger bot: a voice note comes in, its text goes out, in as many messages as it takes.
 
-`on_voice` knows two methods of a message and nothing of the messenger; README.md connects it to aiogram. To try it without one:
-`python bot.py note.ogg` plays a chat on the terminal.
+`on_voice` uses two methods of a message and nothing of the messenger; README.md connects it to aiogram. To try it
+without one: `python bot.py note.ogg` plays a chat on the terminal.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class VoiceMessage(Protocol):
         """The voice note's file, as it is."""
 
     async def answer(self, text: str) -> None:
-        """Say something in the same chat."""
+        """Send a text in the same chat."""
 
 
 async def on_voice(message: VoiceMessage, client: Client) -> None:
-    """The handler: what was said, or a sentence that the person can do something with."""
+    """The handler: answers with the text, or with a sentence that the person can act on."""
     try:
         transcript = await client.transcribe(
             await message.download(), language="auto", languages=["ru", "en"], timeout=120
@@ -40,7 +40,7 @@ async def on_voice(message: VoiceMessage, client: Client) -> None:
         print(f"not transcribed: {error}", file=sys.stderr)
         await message.answer("I cannot listen just now. Please try again in a few minutes.")
     else:
-        for part in split(transcript.text) or ["I hear no words in this recording."]:
+        for part in split(transcript.text) or ["There are no words in this recording."]:
             await message.answer(part)
 
 

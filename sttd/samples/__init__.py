@@ -1,6 +1,6 @@
-"""The sample voice notes that come with the package, for demos and tests: what each is and what must come back.
+"""The sample voice notes that come with the package, for demos and tests: what each is and its expected result.
 
-Imports the standard library only; makes nothing (tools/samples.py did).
+Makes nothing (tools/samples.py did).
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ FOLDER: Final = Path(str(resources.files(__name__)))
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One voice note. `expect`: `text`, `no_speech`, or the code of the failure; `text`: what is spoken in it.
+    """One voice note.
 
-    `keys`: what a real model's text must hold, each in one of its spellings; the bundled model knows `text` word for word.
-    `only`: the one model that the note is for (`demo`, or `base` for every real one), or empty: both read it.
+    `expect`: `text`, `no_speech`, or the code of the failure; `text`: what is spoken in it. `keys`: what a real model's
+    text must hold, each in one of its spellings; the bundled model gives `text` word for word. `only`: the one model
+    that the note is for (`demo`, or `base` for every real one), or empty: both read it.
     """
 
     file: str

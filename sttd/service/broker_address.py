@@ -1,4 +1,4 @@
-"""The broker's address, or those of a cluster's nodes, separated by commas: are they any, and how are they shown to people."""
+"""The broker's address, or those of a cluster's nodes, separated by commas: checked, and shown without secrets."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def checked(url: SecretStr) -> SecretStr:
     """The same URL. Raises `ValueError`, never with the URL: it holds a password."""
     try:
         usable = all(_usable(one) for one in each(url))
-    except ValueError:  # its text quotes what it took for the port: often the end of a password
+    except ValueError:  # its text quotes what it read as the port: often the end of a password
         usable = False
     if not usable:
         raise ValueError(
-            "must be amqp:// or amqps://, as in amqp://user:password@host:port/vhost, with / # ? @ in a password written "
-            "as %2F %23 %3F %40; of several nodes, whole addresses separated by commas"
+            "must be amqp:// or amqps://, as in amqp://user:password@host:port/vhost, with / # ? @ in a password "
+            "written as %2F %23 %3F %40; of several nodes, whole addresses separated by commas"
         )
     return url
 

@@ -1,6 +1,6 @@
 """uvicorn inside our own event loop, without its signal handling and its endless waits.
 
-Whoever serves says by a subclass of `GuardedConnection` what its connections may do.
+A service sets the rules of its connections in a subclass of `GuardedConnection`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class GuardedConnection(H11Protocol):
     _deadline: asyncio.TimerHandle | None = None
     opened: float
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own, narrower than asyncio's
+    # The type is uvicorn's own, narrower than asyncio's.
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # see above
         """Keep the time of opening."""
         super().connection_made(transport)
         self.opened = self.loop.time()
@@ -64,10 +65,10 @@ class GuardedConnection(H11Protocol):
 
 
 class HttpServer:
-    """One HTTP server on `host`:`port`; port 0 takes a free one, `url` tells which."""
+    """One HTTP server on `host`:`port`; port 0 takes a free one, which `url` holds."""
 
     def __init__(self, host: str, port: int, *, name: str, backlog: int, config: uvicorn.Config) -> None:
-        """Only keep what is given; nothing is bound before `start`. `name`: of its task; `config`: from `configured`."""
+        """Keep the arguments; nothing is bound before `start`. `name`: of its task; `config`: from `configured`."""
         self._host = host
         self._port = port
         self._name = name
@@ -95,7 +96,7 @@ class HttpServer:
         return len(self._server.server_state.tasks)
 
     async def watch(self) -> None:
-        """Return when the server has ended; raises what it died of. At once where it was not started."""
+        """Return when the server has ended; raises its error. At once where it was not started."""
         if self._task is not None:
             await asyncio.shield(self._task)
 
@@ -118,7 +119,7 @@ class HttpServer:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which leaves signals alone and tells when it is up."""
+    """uvicorn's server, which leaves signals alone and reports when it is up."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -134,7 +135,7 @@ class _Server(uvicorn.Server):
         self.up.set()
 
     async def main_loop(self) -> None:
-        """Renew the Date header each second until the stop; uvicorn's own loop looks ten times a second."""
+        """Renew the Date header each second until the stop; uvicorn's own loop runs ten times a second."""
         while not self.stop.is_set():
             await self.on_tick(0)
             with contextlib.suppress(TimeoutError):
@@ -142,7 +143,7 @@ class _Server(uvicorn.Server):
 
 
 def configured(app: ASGIApp, connection: type[GuardedConnection], **more: Any) -> uvicorn.Config:
-    """Uvicorn's settings as both services want them. `more`: uvicorn's own names."""
+    """Uvicorn's settings as both services need them. `more`: uvicorn's own names."""
     return uvicorn.Config(
         app,
         http=connection,

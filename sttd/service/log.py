@@ -24,11 +24,11 @@ NOISY = {
     "urllib3": logging.ERROR,
     "httpx2": logging.WARNING,
     "httpcore2": logging.WARNING,
-    "botocore": logging.WARNING,  # tells what it signed, and with what
+    "botocore": logging.WARNING,  # logs what it signed, and with which key
     "huggingface_hub": logging.ERROR,
     "faster_whisper": logging.WARNING,
 }
-"""Libraries that tell in their own words what our own lines say better, and their floor."""
+"""Libraries whose messages repeat our own lines, and their floor."""
 
 Event = MutableMapping[str, Any]
 
@@ -69,7 +69,10 @@ def _console() -> structlog.dev.ConsoleRenderer:
 
 
 def harmless(_logger: Any, _method: str, event: Event) -> Event:
-    """Leave out what is None, escape control characters and cut long values: an id with a line feed must not forge a log line."""
+    """Leave out what is None, escape control characters and cut long values.
+
+    An id with a line feed must not forge a log line.
+    """
     return {key: _escaped(key, value) for key, value in event.items() if value is not None}
 
 

@@ -35,5 +35,5 @@ def on_stop(callback: Callable[[signal.Signals], None]) -> Iterator[None]:
     finally:
         for number in STOPPING:
             loop.remove_signal_handler(number)
-            if before[number] is not None:  # None: not set from Python, and so not ours to restore
+            if before[number] is not None:  # None: not set from Python, and so not to be restored
                 signal.signal(number, before[number])

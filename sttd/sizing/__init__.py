@@ -1,4 +1,4 @@
 """How many consumers a messenger's traffic needs: a day's arrivals, a queue, workers, an autoscaler.
 
-Pure and seeded: no clock, no file but profiles, no network. Imports the standard library and pydantic; never consumer.
+Pure and seeded: no clock, no file but profiles, no network.
 """

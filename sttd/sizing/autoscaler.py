@@ -1,6 +1,6 @@
-"""A Kubernetes autoscaler on queue length, as deploy/kubernetes/keda sets it up: when it looks, how fast it may follow.
+"""A Kubernetes autoscaler on queue length, as deploy/kubernetes/keda sets it up: its interval and its speed.
 
-Imports the standard library only; knows nothing of the queue but its length.
+Its only input is the length of the queue.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Autoscaler:
-    """The numbers of the ScaledObject. `waiting_each`: waiting notes for each consumer that is wanted (`value` of the trigger).
+    """The numbers of the ScaledObject.
 
-    `poll_seconds`: the horizontal pod autoscaler's own interval; KEDA's pollingInterval only wakes from zero.
-    `start_seconds`: from the order to the first note: pod, image, model.
+    `waiting_each`: waiting notes for each consumer that is wanted (`value` of the trigger). `poll_seconds`: the
+    horizontal pod autoscaler's own interval; KEDA's pollingInterval only wakes from zero. `start_seconds`: from the
+    order to the first note: pod, image, model.
     """
 
     least: int = 1
@@ -29,7 +30,10 @@ class Autoscaler:
 
 
 class Replicas:
-    """How many there should be, look by look: up to twice as many (or two more) in `up_seconds`, one less in `down_seconds`."""
+    """How many consumers there should be, interval by interval.
+
+    Up to twice as many (or two more) in `up_seconds`, one less in `down_seconds`.
+    """
 
     def __init__(self, rules: Autoscaler, replicas: int) -> None:
         """`replicas`: how many there are at time 0."""

@@ -1,6 +1,6 @@
-"""What notes cost on a machine: a measured table, the line through it, and the file that keeps it.
+"""The cost of notes on a machine: a measured table, the line through it, and the file that keeps it.
 
-Imports pydantic and the sizing package; measures nothing itself (sttd/commands/size/measure.py does).
+Measures nothing itself (sttd/commands/size does).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sttd.sizing.simulation import Cost, Note
 
 WINDOW_SECONDS: Final = 30.0
-"""Whisper hears 30 s at a time; a shorter window is encoded as a whole one."""
+"""Whisper reads 30 s at a time; a shorter window is encoded as a whole one."""
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -57,7 +57,10 @@ class Profile(BaseModel):
     rows: Annotated[tuple[Row, ...], Field(min_length=2)]
 
     def cost(self, note: Note) -> Cost:
-        """A note's way through a slot, on a core of its own. The decoder's share goes into the slot: it needs a core too."""
+        """A note's way through a slot, on a core of its own.
+
+        The decoder's share goes into the slot: it needs a core too.
+        """
         windows = windows_of(note.seconds)
         core = self.core(note.seconds)
         return Cost(0.0, (core / windows,) * windows)
@@ -69,7 +72,10 @@ class Profile(BaseModel):
 
     @property
     def line(self) -> tuple[float, float]:
-        """Core seconds for each window and for each second of sound: least squares of the relative error, neither below zero."""
+        """Core seconds for each window and for each second of sound.
+
+        Least squares of the relative error, neither below zero.
+        """
         return fit([(windows_of(row.seconds) / row.core, row.seconds / row.core) for row in self.rows])
 
     @property

@@ -1,7 +1,4 @@
-"""The fewest consumers that answer in time: the busiest hour, simulated for ever more of them.
-
-Imports the sizing package; prints nothing.
-"""
+"""The fewest consumers that answer in time: the busiest hour, simulated for ever more of them."""
 
 from __future__ import annotations
 
@@ -21,20 +18,20 @@ MOST_NOTES: Final = 6_000
 """Notes of one simulation: enough for a steady p95, a tenth of a second of work."""
 
 FEWEST_NOTES: Final = 3_000
-"""With less traffic the busiest hour is repeated: a p95 of forty notes says little."""
+"""With less traffic the busiest hour is repeated: a p95 of forty notes proves little."""
 
 LEAST_SECONDS: Final = 300.0
 """However much traffic: long enough for a queue to build up."""
 
 FULL: Final = 0.98
-"""No queue lives with more of its slots' time taken."""
+"""Above this share of its slots' time a queue grows without end."""
 
 
 class OutOfReach(Exception):
     """No number of consumers is fast enough; `fastest`: the p95 in seconds of notes that never wait."""
 
     def __init__(self, fastest: float) -> None:
-        """For the command to say in words."""
+        """For the command to report."""
         super().__init__(f"{fastest:.2f} s")
         self.fastest = fastest
 

@@ -1,6 +1,6 @@
 """One queue, many consumers, event by event: RabbitMQ's round robin and prefetch, the slots' planner, an autoscaler.
 
-Imports the standard library and the sizing package. Owns no clock and no randomness: equal notes give equal answers.
+Owns no clock and no randomness: equal notes give equal answers.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Final, NamedTuple
 
@@ -37,7 +38,10 @@ class Cost(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A note's way: sent, delivered to a consumer, first in a slot, answered, in seconds; which consumer; seconds of audio."""
+    """A note's times.
+
+    Sent, delivered to a consumer, first in a slot, answered, in seconds; which consumer; seconds of audio.
+    """
 
     at: float
     delivered: float
@@ -68,7 +72,10 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run came to. `busy`: seconds of all slots at work; `there`: seconds of all consumers, from their order to their end."""
+    """The result of a run.
+
+    `busy`: seconds of all slots at work; `there`: seconds of all consumers, from their order to their end.
+    """
 
     answers: list[Answer]
     busy: float
@@ -87,7 +94,10 @@ class Outcome:
 
 
 def percentile(values: Iterable[float], share: float) -> float:
-    """The value that `share` of the values stay within, interpolated between neighbours. Raises `ValueError` for none."""
+    """The value that `share` of the values stay within, interpolated between neighbours.
+
+    Raises `ValueError` for no values.
+    """
     ordered = sorted(values)
     if not ordered:
         raise ValueError("no values")
@@ -105,10 +115,11 @@ def simulate(
     *,
     slowness: Slowness = lambda _at, _at_work: 1.0,
 ) -> Outcome:
-    """Let the fleet answer all notes, which are in order of time. With an autoscaler `fleet.consumers` are there at the start.
+    """Let the fleet answer all notes, which are in order of time.
 
-    `slowness(at, at_work)`: how many times longer work takes that begins at that moment, while so many pieces of work are under way in
-    all consumers, itself included: cores are shared, with others and among slots.
+    With an autoscaler `fleet.consumers` are there at the start. `slowness(at, at_work)`: how many times longer work
+    takes that begins at that moment, while so many pieces of work are under way in all consumers, itself included:
+    cores are shared, with others and among slots.
     """
     return _Run(notes, cost, fleet, autoscaler, slowness).outcome()
 
@@ -210,7 +221,7 @@ class _Run:
                 self._has_room(consumer)
             before, windows = self._cost(note)
             job = _Job(note, windows, self._now)
-            self._at(self._now + self._begin(before), lambda consumer=consumer, job=job: self._decoded(consumer, job))  # type: ignore[misc]
+            self._at(self._now + self._begin(before), partial(self._decoded, consumer, job))
 
     def _begin(self, seconds: float) -> float:
         """How long a piece of work takes that begins now."""
@@ -233,7 +244,7 @@ class _Run:
                 job.begun = self._now
             seconds = self._begin(job.windows[job.done])
             self._busy += seconds
-            self._at(self._now + seconds, lambda job=job: self._window_done(consumer, job))  # type: ignore[misc]
+            self._at(self._now + seconds, partial(self._window_done, consumer, job))
 
     def _window_done(self, consumer: _Consumer, job: _Job) -> None:
         consumer.busy -= 1
@@ -254,14 +265,14 @@ class _Run:
         self._deliver()
 
     def _poll(self) -> None:
-        """The autoscaler looks at what waits at the broker; what consumers hold it cannot see."""
+        """The autoscaler counts what waits at the broker; what consumers hold it cannot see."""
         assert self._autoscaler is not None
         assert self._replicas is not None
         there = [consumer for consumer in self._there.values() if not consumer.leaving]
         wanted = self._replicas.wanted(self._now, len(self._queue))
         for _ in range(wanted - len(there) - self._starting):
             self._starting += 1
-            self._at(self._now + self._autoscaler.start_seconds, lambda ordered=self._now: self._started(ordered))  # type: ignore[misc]
+            self._at(self._now + self._autoscaler.start_seconds, partial(self._started, self._now))
         for consumer in there[: max(0, len(there) + self._starting - wanted)]:
             self._leave(consumer)
         self._at(self._now + self._autoscaler.poll_seconds, self._poll)

@@ -1,6 +1,6 @@
 """A messenger's day: how many notes in each hour, how long they are, and when each arrives. Seeded.
 
-Imports the standard library and the sizing package. Every shape is an assumption that docs/scaling.md names.
+Every shape is an assumption that docs/scaling.md names.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ HOUR_SECONDS: Final = 3_600
 SHORTEST: Final = 3.0
 LONGEST: Final = 60.0
 SPREAD: Final = 0.75
-"""Of the logarithm of a note's length: with a mean of 12 s half of the notes are shorter than 9.5 s, one in ten longer than 25 s."""
+"""Of the logarithm of a note's length: with a mean of 12 s half of the notes are shorter than 9.5 s, one in ten longer
+than 25 s."""
 
 HOURS: Final = (6, 3, 2, 1, 1, 2, 5, 14, 28, 36, 40, 42, 45, 44, 43, 44, 46, 50, 56, 62, 64, 58, 40, 18)
 """The shape of a day from midnight on: quiet nights, a working day, a peak in the evening."""

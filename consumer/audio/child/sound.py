@@ -57,7 +57,7 @@ def frames(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
 def groups(source: Iterator[Any], tally: Tally, axis: SoundTimeline) -> Iterator[Group]:
     """Frames joined to about `GROUP` samples of one shape, with the holes between them.
 
-    `AudioFifo` looks at format and time base but not at the channel count: without the check here a file that goes from
+    `AudioFifo` checks format and time base but not at the channel count: without the check here a file that goes from
     two channels to one would be read beyond its planes. Each question to a frame costs a microsecond, so few are asked.
     """
     fifo, shape, began = av.AudioFifo(), (0, 0), tally.seconds

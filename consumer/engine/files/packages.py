@@ -23,7 +23,7 @@ class Wheel:
 
     @property
     def requirement(self) -> str:
-        """As pip wants it."""
+        """The requirement in pip's form."""
         return f"{self.project}=={self.version}"
 
 

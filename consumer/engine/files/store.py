@@ -91,8 +91,8 @@ def verify(name: str, path: Path) -> bool:
     """
     if damaged := _damaged(name, path, thorough=True):
         raise ModelUnavailable(
-            f"model {name!r} is damaged on disk ({', '.join(damaged)} in {path}): `sttd model fetch {name}` downloads it "
-            "again"
+            f"model {name!r} is damaged on disk ({', '.join(damaged)} in {path}): "
+            f"`sttd model fetch {name}` downloads it again"
         )
     return bool(intact.known(path))
 

@@ -41,7 +41,7 @@ class CoalescedModel:
     def generate(self, features: Any, prompts: list[list[int]], **options: Any) -> Any:
         """One encoded window and its prompt -> tokens.
 
-        Equal prompt lengths only: ctranslate2 wants the task at one position.
+        Equal prompt lengths only: ctranslate2 needs the task at one position.
         """
 
         def together(items: Sequence[tuple[Any, list[int]]]) -> list[Any]:

@@ -26,7 +26,7 @@ FLOAT32_SOUNDS: Final = 1
 """Float32 against float32 differs only by the order of sums: one sound shows a wrong graph as well as three."""
 
 ROOM_FACTOR: Final = 1.5
-"""Free memory that a copy of the model in float32 wants, in sizes of the copy: its weights, and one encode."""
+"""Free memory that a copy of the model in float32 needs, in sizes of the copy: its weights, and one encode."""
 
 NAMES: Final[dict[Precision, str]] = {"f32": "float32", "int8": "int8", "bf16": "bfloat16"}
 

@@ -236,7 +236,7 @@ def load(
         raise ModelUnavailable(f"model {name!r} does not load from {path}: {reason or type(error).__name__}") from error
     if whisper.feature_extractor.sampling_rate != SAMPLE_RATE:
         raise ModelUnavailable(
-            f"model {name!r} wants {whisper.feature_extractor.sampling_rate} Hz; Whisper models take {SAMPLE_RATE}"
+            f"model {name!r} needs {whisper.feature_extractor.sampling_rate} Hz; Whisper models take {SAMPLE_RATE}"
         )
     _refuse_short_contexts(whisper.model, contexts)
     engine = " + ".join(

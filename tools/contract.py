@@ -160,7 +160,7 @@ def _default(field: FieldInfo) -> str:
         return "host name and process id"
     value = field.default
     if value is None:
-        return "see meaning"
+        return "none"
     secret = getattr(value, "get_secret_value", None)
     shown = secret() if secret else _plain(value)
     return f"`{shown}`" if shown else "none"
@@ -192,9 +192,7 @@ def _metrics() -> str:
         f"A label never holds anything that a caller chose; a value outside its set would be counted as `{OTHER}`.\n"
         "Histograms have the usual `_bucket`, `_count` and `_sum` series.\n\n"
         f"{_table(('metric', 'type', 'labels', 'meaning'), rows)}\n"
-        "On Linux there are also the process metrics of every Prometheus client: `sttd_process_cpu_seconds_total`,\n"
-        "`sttd_process_resident_memory_bytes`, `sttd_process_virtual_memory_bytes`, `sttd_process_start_time_seconds`,\n"
-        "`sttd_process_open_fds` and `sttd_process_max_fds`.\n"
+        "On Linux there are also the process metrics of every Prometheus client, as `sttd_process_*`.\n"
     )
 
 

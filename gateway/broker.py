@@ -125,7 +125,8 @@ class Broker:
         if not self._told_unseen:
             self._told_unseen = True
             log.warning(
-                "the queue's state is not visible: health covers the broker only, and the queue's length is not limited",
+                "the queue's state is not visible: health covers the broker only, and the queue's length is not "
+                "limited",
                 action="queue_unseen",
                 reason=str(error),
             )

@@ -41,8 +41,8 @@ async def look(connection: AbstractConnection, queue: str) -> QueueState | None:
         if not refused(error):
             raise
         raise errors.NotVisible(
-            f"the broker's user may not look at queue {queue}: since 4.2.6 RabbitMQ requires a permission on it for that, "
-            "such as write (docs/operations.md)"
+            f"the broker's user may not look at queue {queue}: since 4.2.6 RabbitMQ requires a permission on it for "
+            "that, such as write (docs/operations.md)"
         ) from error
     await channel.close()
     return QueueState(declared.message_count or 0, declared.consumer_count or 0)

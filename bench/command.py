@@ -174,9 +174,9 @@ def _chosen(given: argparse.Namespace) -> dict[str, Peer]:
 
 
 def _write(given: argparse.Namespace, found: dict[str, Any]) -> None:
-    """The page; and, for whoever wants to calculate on, all figures as JSON and plots where matplotlib is installed."""
+    """Pages, figures as JSON, and plots where matplotlib is installed. Only the comparison of all peers is a page of docs/."""
     raw = given.out or ROOT / ".local" / ("bench-quick" if given.command == "quick" else "bench-results")
-    folder = raw if given.out or given.command == "quick" else RESULTS
+    folder = RESULTS if given.command == "run" and not given.out else raw
     for place in (raw, folder):
         place.mkdir(parents=True, exist_ok=True)
     for stem, part in report.parts(given.command, found).items():

@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cores", type=int, default=min(2, usable_cores()), help="everything runs on so many")
     parser.add_argument("--count", type=int, help="for `memory`: notes")
     parser.add_argument(
-        "--out", type=Path, help="directory for results (default: docs/benchmarks; quick: .local/bench-quick)"
+        "--out", type=Path, help="directory for results (default: docs/benchmarks for `run`, else .local)"
     )
     return parser
 

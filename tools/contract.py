@@ -137,7 +137,7 @@ def _settings() -> str:
         "## The daemon\n\n"
         f"{_table(head, _rows(Settings, ()))}\n"
         "## The gateway\n\n"
-        "`STTD_AMQP_URL` and `STTD_REQUEST_QUEUE` say where it sends requests, "
+        "`STTD_AMQP_URL` and `STTD_REQUEST_QUEUE` say where it sends requests,\n"
         f"{' and '.join(f'`STTD_{name.upper()}`' for name in shared)} how it logs, as above.\n\n"
         f"{_table(head, _rows(GatewaySettings, shared))}\n"
         "## The client and the command line\n\n"

@@ -38,6 +38,12 @@ PAGES = sorted(
         *ROOT.glob("examples/*/*.md"),
     ]
 )
+WIDEST = 120
+PROSE = [
+    page
+    for page in PAGES  # without generated lists: languages, the words that differ, the programs that were measured
+    if page.parent.name != "contract" and page.name not in {"accuracy.md", "results.md"}
+]
 KNOWN_PROGRAMS = {
     "make",
     "sttd",
@@ -110,6 +116,14 @@ def test_every_command_in_a_page_is_one_that_exists(page: Path) -> None:
             assert is_sttd_command(words[1:]), words
         if program in {"python", "node", "php"}:
             assert (ROOT / words[1]).is_file(), words
+
+
+@pytest.mark.parametrize("page", PROSE, ids=names_of(PROSE))
+def test_no_line_of_prose_is_wider_than_the_code(page: Path) -> None:
+    """Pages are read beside code. Rows of tables, and code, cannot always be broken."""
+    prose = re.sub(r"^ *```.*?^ *```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    wide = [line for line in prose.splitlines() if len(line) > WIDEST and not line.lstrip().startswith("|")]
+    assert not wide
 
 
 @pytest.mark.parametrize("page", PAGES, ids=names_of(PAGES))

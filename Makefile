@@ -12,8 +12,7 @@ ifdef BROKER
 export TEST_BROKER := $(BROKER)
 endif
 
-.PHONY: help setup demo run test test-slow test-unit test-cpus test-real chaos hostile alerts browser upgrade image-rootfs image-check lint types contract check lock clean \
-	bench bench-quick bench-ladder bench-scenario bench-accuracy bench-setup bench-torch
+.PHONY: help setup demo run test test-slow test-unit test-cpus test-real chaos hostile alerts browser upgrade image-rootfs image-check lint types contract check lock clean bench
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,37 +83,9 @@ browser: setup ## look at the pages with a headless Chromium: no console error, 
 	@$(PY) -m tools.program chromium chromium
 	@$(PY) -m pytest tests/browser
 
-# Everything on two cores of a quiet machine, with the model's shape of base: docs/benchmarks/README.md.
-BENCH := $(PY) -m bench
-BENCH_KNOBS := $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(PEERS),--peers $(PEERS)) $(if $(LOADS),--loads $(LOADS)) \
-	$(if $(KIND),--notes $(KIND)) $(if $(MODEL),--model $(MODEL)) $(if $(CORES),--cores $(CORES)) $(if $(COUNT),--count $(COUNT)) $(if $(OUT),--out $(OUT))
-
-bench: bench-setup ## every peer side by side, hours (less: make bench ROUNDS=1 SECONDS=10 PEERS=ours,pool LOADS=closed:8)
-	@$(BENCH) run $(BENCH_KNOBS)
-
-bench-quick: bench-setup ## the same in a few minutes, into .local/bench-quick
-	@$(BENCH) quick $(BENCH_KNOBS)
-
-bench-ladder: setup ## what each step of ours brings, from stock faster-whisper on
-	@$(BENCH) ladder $(BENCH_KNOBS)
-
-bench-scenario: bench-setup ## single promises and their verdicts (one: make bench-scenario SCENARIO=overhead)
-	@$(BENCH) scenario $(SCENARIO) $(BENCH_KNOBS)
-
-bench-accuracy: setup ## word errors of every mode on recorded human voices, hours, resumable (less: MODES=stock,default COUNT=100)
-	@$(BENCH) accuracy $(if $(MODES),--modes $(MODES)) $(if $(COUNT),--count $(COUNT)) $(if $(MODEL),--model $(MODEL)) \
-		$(if $(CORES),--cores $(CORES)) $(if $(REMARK),--remark "$(REMARK)") $(if $(OUT),--out $(OUT))
-
-bench-setup: setup .local/bench/.installed
-
-.local/bench/.installed: bench/requirements.lock
-	@$(PYTHON) -m venv --clear .local/bench
-	@.local/bench/bin/python -m pip --quiet --disable-pip-version-check --no-input install --require-hashes -r $<
-	@touch $@
-
-bench-torch: ## the openai-whisper peer's environment: torch, up to 6 GB
-	@$(PYTHON) -m venv .local/bench-torch
-	@.local/bench-torch/bin/python -m pip --quiet --disable-pip-version-check --no-input install -r bench/requirements-torch.txt
+# On a quiet machine: docs/benchmarks/README.md.
+bench: setup ## the benchmarks; alone it lists them (one: make bench ARGS="quick --peers ours,pool")
+	@$(PY) -m bench $(ARGS)
 
 lint: setup ## ruff: rules and format
 	@$(PY) -m ruff check .
@@ -129,24 +100,8 @@ contract: setup ## write docs/contract/ from the models in schemas/
 check: lint types ## lint, types, direction of imports, committed contract
 	@$(PY) -m pytest --quiet tests/unit/test_layers.py tests/unit/test_contract_files.py
 
-LOCKING := --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet
-# Parts of the whole: the same versions as in requirements.lock.
-FOR_PART := $(LOCKING) --no-annotate --constraint requirements.lock
-
-# Every extra but gpu, whose library is a gigabyte and in no test: it has a lock of its own.
-EXTRAS := $(shell sed -n '/^\[project.optional-dependencies\]/,/^\[project.scripts\]/s/^\([a-z0-9]*\) = \[.*/\1/p' pyproject.toml)
-LOCKED_EXTRAS := $(filter-out gpu,$(EXTRAS))
-IMAGE_EXTRAS := $(filter consumer gateway otel s3,$(EXTRAS))
-GPU_LIBRARIES := 'nvidia-cublas-cu12>=12.4,<13'
-
 lock: ## resolve requirements.lock and the locks of image and benchmark anew (needs the package index)
-	@rm -rf .local/lock && $(PYTHON) -m venv .local/lock && .local/lock/bin/python -m pip --quiet install uv
-	@.local/lock/bin/uv pip compile pyproject.toml $(foreach extra,$(LOCKED_EXTRAS),--extra $(extra)) $(LOCKING) --output-file requirements.lock
-	@.local/lock/bin/uv pip compile pyproject.toml $(foreach extra,$(IMAGE_EXTRAS),--extra $(extra)) $(FOR_PART) --output-file deploy/image/consumer.lock
-	@printf '%s\n' $(GPU_LIBRARIES) | .local/lock/bin/uv pip compile - $(LOCKING) --no-annotate --output-file deploy/image/gpu.lock
-	@echo hatchling | .local/lock/bin/uv pip compile - $(FOR_PART) --output-file deploy/image/build.lock
-	@.local/lock/bin/uv pip compile bench/requirements.txt $(FOR_PART) --output-file bench/requirements.lock
-	@rm -rf .local/lock
+	@$(PYTHON) -m tools.lock
 
 clean: ## remove everything that make built or a run left
 	@rm -rf .venv .local .mypy_cache .ruff_cache .pytest_cache .hypothesis dist examples/node/node_modules

@@ -18,9 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from bench import figures, machine, report, run, scenarios, workload
+from bench import environments, figures, machine, report, run, scenarios, workload
 from bench.models import ROOT, Model
-from bench.stage import ENVIRONMENTS, Bench, Peer
+from bench.stage import Bench, Peer
 from bench.table import LADDER, PEERS
 from sttd.consumer.machine import usable_cores
 from sttd.service import log
@@ -36,8 +36,10 @@ def main(arguments: Sequence[str]) -> int:
         from bench.accuracy import command as accuracy  # noqa: PLC0415 - the other commands need no voices
 
         return accuracy.main(arguments[1:])
+    if arguments[:1] == ["setup"]:
+        return _setup(arguments[1:] or ["bench"])
     parser = _parser()
-    given = parser.parse_args(arguments)
+    given = parser.parse_args(arguments or ["--help"])
     log.configure("console", "warning")
     with _alone_on(given.cores), _bench(given) as bench:
         found = asyncio.run(COMMANDS[given.command](given, bench))
@@ -45,9 +47,32 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _setup(names: Sequence[str]) -> int:
+    if unknown := set(names) - set(environments.FOLDERS):
+        sys.exit(f"bench: no environment {', '.join(unknown)}; there are {', '.join(environments.FOLDERS)}")
+    for name in names:
+        environments.install(name)
+    return 0
+
+
+HELP: Final = """The benchmarks, for a quiet machine. docs/benchmarks/README.md says how to read their results.
+
+  run         every peer side by side, hours
+  quick       the same in a few minutes, into .local/bench-quick
+  ladder      what each step of ours brings, from stock faster-whisper on
+  scenario    single promises and their verdicts
+  accuracy    word errors of every mode on recorded human voices, hours, resumable; has options of its own
+  setup       install what some peers need into .local, as `run` does by itself; `setup torch`: openai-whisper, up to 6 GB
+"""
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("command", choices=COMMANDS, help="what to measure")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=HELP,
+    )
+    parser.add_argument("command", choices=COMMANDS, metavar="WORD", help="one of these")
     parser.add_argument("names", nargs="*", help="for `scenario`: which (default: all): " + ", ".join(scenarios.ALL))
     parser.add_argument("--rounds", type=int, help="how often each peer has its turn (default: 5; quick: 1)")
     parser.add_argument(
@@ -165,7 +190,7 @@ async def _scenario(given: argparse.Namespace, bench: Bench) -> dict[str, Any]:
 
 
 def _head(bench: Bench) -> dict[str, Any]:
-    interpreters = [path for name, path in ENVIRONMENTS.items() if name != "own"]
+    interpreters = map(environments.python, environments.FOLDERS)
     return {"machine": machine.describe(bench.cores, *interpreters), "model": bench.model.name}
 
 
@@ -183,8 +208,8 @@ def _write(given: argparse.Namespace, found: dict[str, Any]) -> None:
         path = raw / f"{stem}.json"
         path.write_text(json.dumps(figures.rounded(part), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         (folder / f"{stem}.md").write_text(report.page(stem, figures.rounded(part)), encoding="utf-8")
-        if "samples" in part and ENVIRONMENTS["bench"].exists():
-            subprocess.run([ENVIRONMENTS["bench"], "-m", "bench.plots", path], cwd=ROOT, check=True)  # noqa: S603 - our own module
+        if "samples" in part and (python := environments.python("bench")).exists():
+            subprocess.run([python, "-m", "bench.plots", path], cwd=ROOT, check=True)  # noqa: S603 - our own module
         sys.stderr.write(f"written: {os.path.relpath(folder / stem)}.md and {os.path.relpath(path)}\n")
 
 

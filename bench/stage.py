@@ -5,26 +5,20 @@ Imports clients, models, process and the RabbitMQ of tools. Each peer runs with 
 
 from __future__ import annotations
 
-import sys
+import asyncio
+import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
-from typing import Final
 
+from bench import environments
 from bench.clients import Client
 from bench.models import ROOT, Model
 from bench.notes import Note
 from bench.process import PeerFailed, Process, answers, environment, free_port
-
-ENVIRONMENTS: Final = {
-    "own": Path(sys.executable),
-    "bench": ROOT / ".local" / "bench" / "bin" / "python",
-    "torch": ROOT / ".local" / "bench-torch" / "bin" / "python",
-}
-"""Where each environment's interpreter is; `own` is the one that runs the harness."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +63,8 @@ class Peer:
 
     def missing(self) -> str | None:
         """Why it cannot run here, or None."""
-        if not ENVIRONMENTS[self.environment].exists():
-            return (
-                f"its environment is not installed (make bench-{'torch' if self.environment == 'torch' else 'setup'})"
-            )
+        if self.environment == "torch" and not environments.python("torch").exists():
+            return "its environment is not installed (python -m bench setup torch)"
         return None
 
 
@@ -91,11 +83,20 @@ def _place(bench: Bench) -> Place:
     return Place(bench.scratch / f"{name}.sock", free_port(), f"bench.{name}", bench.scratch / f"{name}.trace")
 
 
+def _install() -> None:
+    try:
+        environments.install("bench")
+    except subprocess.CalledProcessError as error:
+        raise PeerFailed(f"its environment cannot be installed: pip ended with {error.returncode}") from error
+
+
 @asynccontextmanager
 async def on_stage(peer: Peer, bench: Bench, note: Note, **settings: str) -> AsyncIterator[Running]:
     """The peer started and warm by one note; gone afterwards. `settings`: environment variables more. Raises `PeerFailed`."""
     if reason := peer.missing():
         raise PeerFailed(reason)
+    if peer.environment == "bench":
+        await asyncio.to_thread(_install)
     place = _place(bench)
     variables = environment() | {
         "PYTHONPATH": str(ROOT),
@@ -104,7 +105,7 @@ async def on_stage(peer: Peer, bench: Bench, note: Note, **settings: str) -> Asy
     }
     variables |= _daemon_settings(bench, place) | dict(peer.settings) | settings
     try:
-        command = [str(ENVIRONMENTS[peer.environment]), *peer.command(bench, place)]
+        command = [str(environments.python(peer.environment)), *peer.command(bench, place)]
     except LookupError as error:
         raise PeerFailed(str(error)) from error
     began = time.monotonic()

@@ -76,7 +76,7 @@ def _head(head: Mapping[str, Any]) -> Iterator[str]:
         "",
         WHAT_IT_DOES_NOT_SAY,
         "",
-        "To run it: `make bench-accuracy` (hours; it goes on where it stopped).",
+        "To run it: `python -m bench accuracy` (hours; it goes on where it stopped).",
         "",
     )
 

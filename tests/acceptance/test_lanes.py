@@ -1,6 +1,6 @@
 """Two lanes full at once: interactive notes go first, bulk notes still move.
 
-How long interactive notes wait meanwhile: make bench-scenario SCENARIO=lanes.
+How long interactive notes wait meanwhile: `python -m bench scenario lanes`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Many notes at once: each answer belongs to its request, and the queue empties.
 
-What it does to the memory: make bench-scenario SCENARIO=memory.
+What it does to the memory: `python -m bench scenario memory`.
 """
 
 from __future__ import annotations

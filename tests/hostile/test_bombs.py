@@ -1,6 +1,6 @@
 """Small files that want to become large get their code before they have become so.
 
-What each costs in processor time and memory: make bench-scenario SCENARIO=bombs.
+What each costs in processor time and memory: `python -m bench scenario bombs`.
 """
 
 from __future__ import annotations

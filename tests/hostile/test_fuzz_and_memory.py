@@ -1,6 +1,6 @@
 """Many files in a row: no failure of the parent, every death answered, nothing kept. The short form of a long run.
 
-What the processes have in memory after thousands of notes: make bench-scenario SCENARIO=soak.
+What the processes have in memory after thousands of notes: `python -m bench scenario soak`.
 """
 
 from __future__ import annotations

@@ -299,7 +299,7 @@ def test_a_port_that_is_taken_and_a_wrong_setting_end_the_start(tmp_path: Path) 
 def test_two_hundred_bad_callers_get_nowhere(start: StartGateway) -> None:
     """Slow, broken, endless, abandoned uploads at once: health answers all the time, and nothing is left of them.
 
-    How quickly, and with how much memory: make bench-scenario SCENARIO=siege.
+    How quickly, and with how much memory: `python -m bench scenario siege`.
     """
     gateway = start(gateway_upload_seconds="3", gateway_memory_bytes="5000000")
     gateway.wait_log("broker_connected")

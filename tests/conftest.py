@@ -31,7 +31,10 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def node() -> Iterator[Node | External]:
-    """The session's RabbitMQ: a private node, or the broker that STTD_TEST_AMQP_URL names. Tests share it and must leave it running."""
+    """The session's RabbitMQ: a private node, or the broker that STTD_TEST_AMQP_URL names.
+
+    Tests share it and must leave it running.
+    """
     if EXTERNAL_AMQP:
         yield External(EXTERNAL_AMQP, EXTERNAL_MANAGEMENT)
         return
@@ -48,7 +51,7 @@ def spare_node() -> Iterator[Node]:
 
 @pytest.fixture
 def own_node(spare_node: Node) -> Iterator[Node]:
-    """A private node that the test may kill, stop and freeze; others have it before and after, in vhosts of their own."""
+    """A private node that the test may kill, stop and freeze; others use it before and after, in their own vhosts."""
     yield spare_node
     spare_node.thaw()
     if spare_node.pid is None:

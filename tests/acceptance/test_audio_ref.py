@@ -1,4 +1,4 @@
-"""The claim check end to end: a daemon, a real S3 server behind a door that can misbehave, and files that no message could carry."""
+"""The claim check end to end: a daemon, a real S3 server behind a faulty proxy, and files too large for a message."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def big_wav() -> bytes:
 
 @pytest.fixture(scope="module")
 def site(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Everything started once; at the end nobody has come to the forbidden address, and no log holds a secret."""
+    """Everything started once; at the end the forbidden address had no connection, and no log holds a secret."""
     folder = tmp_path_factory.mktemp("site")
     with (
         Broker(node) as broker,
@@ -97,7 +97,7 @@ def site(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]
 
 @pytest.mark.slow("a large file")
 async def test_a_file_that_no_message_could_carry_is_transcribed(site: Site) -> None:
-    """20 MB by reference, while the daemon takes bodies of one MiB only; as JSON from anybody, and from the client."""
+    """20 MB by reference, while the daemon takes bodies of one MiB only; as JSON from any client, and from ours."""
     content = big_wav()
     assert len(content) > BIG
     reference = site.server.put("notes/большая запись.wav", content)
@@ -144,7 +144,7 @@ def test_a_body_beyond_the_limit_is_cut_off_while_it_is_read(site: Site) -> None
 
 
 def test_a_store_that_stands_still_costs_no_more_than_the_deadline(site: Site) -> None:
-    """The caller is told when he wanted to be, and others are served meanwhile."""
+    """The caller's deadline is kept, and others are served meanwhile."""
     soon = {"language": "ru"}
     reference = site.server.put("short.ogg", note(text=GROCERIES).path.read_bytes())
     with Rpc(site.broker.amqp_url) as client:
@@ -163,7 +163,7 @@ def test_a_store_that_stands_still_costs_no_more_than_the_deadline(site: Site) -
 
 @pytest.mark.slow("waits for the second try")
 async def test_a_store_that_is_down_is_asked_again_later(site: Site) -> None:
-    """Down, busy, or sending elsewhere: nothing is told to the caller while there are tries left, and then he has his text."""
+    """Down, busy, or redirecting: no answer while there are tries left, and then the caller gets the text."""
     reference = site.server.put("later.ogg", note(text=GROCERIES).path.read_bytes())
     site.door.close()
     with Rpc(site.broker.amqp_url) as client:

@@ -46,7 +46,7 @@ def test_one_round_of_two_peers_writes_figures_for_both(broker: Broker, tmp_path
 
 
 def test_sttd_bench_compares_both_engines_on_files(tmp_path: Path) -> None:
-    """The user's own question, answered: how fast each is, and whether they say the same."""
+    """The user's own question, answered: how fast each is, and whether their texts are equal."""
     spoken, broken = note(), note(expect="audio_unreadable")
     done = subprocess.run(
         [

@@ -31,7 +31,7 @@ def _no_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_progress_cancels_and_deadlines_mean_the_same_to_client_and_daemon(
     daemon: DaemonProcess, broker: Broker
 ) -> None:
-    """A long note reports how far it is; left half-way it is not finished; a queued one is not begun; a late one expires."""
+    """Progress of a long note; cancelled midway it is not finished; a queued one is not begun; a late one expires."""
 
     def cancelled() -> float:
         return daemon.metric("sttd_requests_finished_total", code="cancelled")
@@ -59,7 +59,7 @@ async def test_progress_cancels_and_deadlines_mean_the_same_to_client_and_daemon
         await wait_until(lambda: cancelled() == 9)
 
         before = transcribed()
-        os.kill(daemon.running.pid, signal.SIGSTOP)  # so that the deadline is over before the daemon looks
+        os.kill(daemon.running.pid, signal.SIGSTOP)  # so that the deadline is over before the daemon reads the request
         with pytest.raises(errors.ReplyTimeout):
             await client.transcribe(LONG.path, timeout=BRIEFLY)
         os.kill(daemon.running.pid, signal.SIGCONT)

@@ -28,7 +28,10 @@ def _no_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_thousand_requests_of_fifty_tasks_all_end_although_the_broker_restarts_in_the_middle(
     own_broker: Broker,
 ) -> None:
-    """The text of each note is its own number, so that another's answer would be seen; a call that hangs fails the test by its time."""
+    """The text of each note is its own number, so that another's answer would show.
+
+    A call that hangs fails the test by its time.
+    """
     halfway, answered = asyncio.Event(), 0
     outcomes: Counter[str] = Counter()
 

@@ -1,4 +1,4 @@
-"""Every service of ours in docker-compose.yml, started outside Docker with the command and the environment that compose gives it."""
+"""Every service of ours in docker-compose.yml, started outside Docker with compose's command and environment."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def texts(environment: dict[str, Any]) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
+    """A free port of loopback."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager
 def started(name: str, folder: Path, **changed: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The service's command, with the image's and compose's environment; `changed` is what the machine makes different."""
+    """The service's command, with the image's and compose's environment; `changed`: what this machine changes."""
     service = compose.services()[name]
     home = folder / "home"
     home.mkdir()
@@ -80,7 +80,10 @@ def wait_for_page(url: str, process: subprocess.Popen[bytes], log: Path) -> None
 
 
 def credentials(folder: Path, broker: Broker) -> str:
-    """The directory that `users` makes for a service, with the address of this test's broker: hosts are mapped to loopback."""
+    """The directory that `users` makes for a service, with the address of this test's broker.
+
+    Host names of compose are mapped to loopback.
+    """
     folder.mkdir()
     (folder / "STTD_AMQP_URL").write_text(broker.amqp_url, encoding="utf-8")
     return str(folder)

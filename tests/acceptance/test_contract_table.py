@@ -1,4 +1,4 @@
-"""Every way of asking, right and wrong, ends as the table "what becomes of a request" says, and leaves nothing behind."""
+"""Every request, right and wrong, ends as the table "what becomes of a request" has it, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_json_and_raw_requests_mean_the_same(shared_daemon: DaemonProcess, share
 async def test_a_forbidden_reply_to_is_dead_lettered_with_its_reason(
     shared_daemon: DaemonProcess, shared_broker: Broker
 ) -> None:
-    """Nobody can make the daemon write into its own queues or into the broker's exchanges (reliability row 84)."""
+    """No caller can make the daemon write into its own queues or into the broker's exchanges."""
     audio = note(text=GROCERIES).path.read_bytes()
     for target in FORBIDDEN:
         shared_broker.publish("stt.requests", audio, reply_to=target, correlation_id=target)
@@ -153,7 +153,7 @@ async def test_a_reply_that_nobody_can_receive_is_parked(shared_daemon: DaemonPr
 async def test_poison_properties_between_good_notes_harm_nobody(
     shared_daemon: DaemonProcess, shared_broker: Broker
 ) -> None:
-    """A timestamp in microseconds kills a stock aio-pika connection; here it ends in stt.dead and the others are answered."""
+    """A timestamp in microseconds kills a stock aio-pika connection; here it ends in stt.dead, others are answered."""
     audio = note(text=GROCERIES).path.read_bytes()
     with Rpc(shared_broker.amqp_url) as client:
         client.send(audio, correlation_id="before")
@@ -174,7 +174,7 @@ async def test_poison_properties_between_good_notes_harm_nobody(
 async def test_forged_direct_reply_addresses_cost_nobody_else_an_answer(
     shared_daemon: DaemonProcess, shared_broker: Broker
 ) -> None:
-    """A look at the first closes the connection that looks (541) on 3.10 and 4.3; the second no broker can have given."""
+    """A check of the first closes that connection (541) on 3.10 and 4.3; the second no broker can have given."""
     audio = note(text=GROCERIES).path.read_bytes()
     forged = [
         "amq.rabbitmq.reply-to.g1h2AA5yZXBseUA3MTA1ODk2NAAAAxoAAAAAawMf7A==.5RYRKND8ZKMkpJ7oMmYF0w==",

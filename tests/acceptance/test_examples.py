@@ -60,7 +60,7 @@ def url(node: Node | External, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(autouse=True, scope="module")
 def _toolchains() -> None:
-    """Not skipped where something is missing: an example that nobody ran is not known to work."""
+    """Not skipped where something is missing: an example that was not run may not work."""
     if not examples.ready():
         pytest.fail(
             f"the examples need {', '.join(examples.missing()) or 'npm ci in examples/node'}. {examples.NEXT_STEP}"
@@ -92,7 +92,7 @@ def test_each_example_gives_each_note_its_own_text_and_a_failure_its_code(name: 
         s.path.name: spoken(s.text) for s in notes
     }, err
     assert "audio_unreadable" in told[damaged.path.name]
-    assert code == (0 if name == "python" else 1)  # the bot has told its person; for the others it is a failed file
+    assert code == (0 if name == "python" else 1)  # the bot has answered; for the others it is a failed file
     assert "Traceback" not in err
 
 
@@ -127,7 +127,7 @@ def test_the_bot_cuts_long_texts_at_spaces_and_loses_no_word() -> None:
 
 
 class Chat:
-    """A message of a messenger that remembers what the bot said."""
+    """A message of a messenger that records what the bot sent."""
 
     def __init__(self, voice: bytes) -> None:
         """One voice note."""
@@ -144,7 +144,7 @@ class Chat:
 
 
 async def test_the_bot_answers_whatever_becomes_of_the_note(broker: Broker) -> None:
-    """A long text in messages that the messenger takes, silence, a bad recording, trouble: the person always hears something."""
+    """A long text in several messages, silence, a bad recording, an error: the person always gets an answer."""
     on_voice = load(EXAMPLES / "python" / "bot.py").on_voice
     words = " ".join(f"слово-{n}" for n in range(2000))
 
@@ -191,7 +191,7 @@ def celery_app(url: str) -> Iterator[Celery]:
 
 
 def test_a_celery_message_on_sttds_queue_is_answered_with_a_clear_failure(celery_app: Celery) -> None:
-    """Sent by Celery itself, past its own declaring of queues: the answer is where Celery asked for it, and says what is wrong."""
+    """Sent by Celery itself, without its own declaring of queues: the answer is where Celery asked for it."""
     theirs, ours = Queue("celery-replies", auto_delete=True), Queue("stt.requests", no_declare=True)  # type: ignore[no-untyped-call]  # kombu has no types
     with celery_app.connection_for_write() as connection:
         inbox = connection.SimpleQueue(theirs)
@@ -206,7 +206,10 @@ def test_a_celery_message_on_sttds_queue_is_answered_with_a_clear_failure(celery
 
 
 def test_celery_is_told_at_once_that_sttds_queue_is_not_its_own(celery_app: Celery, url: str) -> None:
-    """`send_task(queue=...)` declares the queue in Celery's way; the broker refuses, the call raises, and the daemon goes on."""
+    """`send_task(queue=...)` declares the queue in Celery's way: the broker refuses, the call raises.
+
+    The daemon goes on.
+    """
     with pytest.raises(PreconditionFailed, match="PRECONDITION_FAILED"):
         celery_app.send_task("transcribe", ["note.ogg"], queue="stt.requests")
     assert run("pika", url, note(text=GROCERIES).path)[0] == 0

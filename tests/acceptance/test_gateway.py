@@ -63,7 +63,7 @@ def gateway(stack: tuple[DaemonProcess, GatewayProcess]) -> GatewayProcess:
 
 @pytest.fixture
 def sdk(gateway: GatewayProcess) -> Iterator[openai.OpenAI]:
-    """OpenAI's own client, which knows nothing of us but the address."""
+    """OpenAI's own client, with nothing of ours but the address."""
     with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="unused", max_retries=0) as client:
         yield client
 
@@ -89,7 +89,7 @@ def test_the_old_curl_line_gives_the_three_fields(gateway: GatewayProcess) -> No
 
 
 def test_old_failures_are_what_they_were(gateway: GatewayProcess) -> None:
-    """No file is 400 with the old words, audio that nobody can read is 500; health names the model."""
+    """No file is 400 with the old message, audio that cannot be read is 500; health names the model."""
     for answer in (
         requests.post(f"{gateway.url}/transcribe", timeout=PATIENCE),
         requests.post(f"{gateway.url}/transcribe", files={"other": b"x"}, timeout=PATIENCE),
@@ -105,7 +105,7 @@ def test_old_failures_are_what_they_were(gateway: GatewayProcess) -> None:
 
 
 def test_the_old_call_takes_options_now(gateway: GatewayProcess) -> None:
-    """`language`, `task` and `prompt` are there for whoever wants them; a wrong one is 400 with the reason."""
+    """`language`, `task` and `prompt` are optional; a wrong one is 400 with the reason."""
     english = note(language="en")
     answer = gateway.post(
         "/transcribe", english.path.read_bytes(), {"language": "en", "task": "transcribe", "prompt": "Coffee."}
@@ -129,7 +129,7 @@ def test_silence_is_an_empty_text(gateway: GatewayProcess) -> None:
 def test_the_official_sdk_gets_every_format(
     sdk: openai.OpenAI, call: Literal["transcriptions", "translations"], shape: ResponseFormat
 ) -> None:
-    """Programs written for OpenAI's API work with another base URL; the demo model translates nothing, but it answers."""
+    """Programs written for OpenAI's API work with another base URL; the demo model answers without translating."""
     ask: Any = getattr(sdk.audio, call).create
     with TAXI.path.open("rb") as file:
         answer = ask(file=file, model="whisper-1", response_format=shape)
@@ -232,7 +232,7 @@ def test_a_plain_http_client_needs_no_sdk(gateway: GatewayProcess) -> None:
 
 
 def test_the_page_and_the_document_are_served(gateway: GatewayProcess) -> None:
-    """Whoever finds the port finds out what it does."""
+    """The port serves a page that describes it."""
     page = httpx.get(gateway.url, timeout=PATIENCE)
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert 'href="openapi.json"' in page.text
@@ -242,7 +242,7 @@ def test_the_page_and_the_document_are_served(gateway: GatewayProcess) -> None:
 
 
 def test_a_caller_who_hangs_up_takes_the_request_back(stack: tuple[DaemonProcess, GatewayProcess]) -> None:
-    """Nobody works for somebody who has left: the daemon hears a cancel, and the next caller need not wait."""
+    """A caller that hangs up cancels the request at the daemon, and the next caller need not wait."""
     daemon, gateway = stack
     before = daemon.metric("sttd_requests_finished_total", outcome="failed", code="cancelled")
     form = callers.part() + LONG.read_bytes() + b"\r\n--xyzzy--\r\n"
@@ -276,7 +276,7 @@ def test_a_caller_who_leaves_a_stream_takes_the_request_back(stack: tuple[Daemon
 
 
 def test_refused_audio_is_let_go_of(gateway: GatewayProcess) -> None:
-    """One after the other, large files that nobody can read: together they are more than there is room for."""
+    """One after the other, large files that cannot be read: together they are more than there is room for."""
     for path in ("/transcribe", "/v1/audio/transcriptions"):
         for stream in ("false", "true"):
             assert gateway.post(path, bytes(14_000_000), {"stream": stream}).status_code in {400, 500}

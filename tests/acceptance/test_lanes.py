@@ -21,8 +21,8 @@ NOTES = 30  # in each lane; side by side, as many of one as of the other would b
 def test_with_both_lanes_full_interactive_goes_first_and_bulk_moves(start_daemon: Any, broker: Broker) -> None:
     """Every tenth start is bulk's: a backfill of a week neither delays people nor stands still.
 
-    All of them are queued before the daemon serves. A few more of bulk get their turn where the broker or the decoder is slow, and no
-    interactive note waits for a slot.
+    All of them are queued before the daemon serves. A few more of bulk get their turn where the broker or the decoder
+    is slow, and no interactive note waits for a slot.
     """
     daemon: DaemonProcess = start_daemon(slots="2").wait_ready()
     assert daemon.stop() == 0  # the queues are there

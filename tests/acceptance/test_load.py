@@ -19,7 +19,7 @@ NOTES = 200
 
 
 def _ask_for(count: int, client: Rpc) -> dict[str, list[str]]:
-    """Send `count` notes in rotation; return what each answer should say, by correlation id."""
+    """Send `count` notes in rotation; return the expected answer of each, by correlation id."""
     samples = short_notes()
     expected = {}
     for number in range(count):

@@ -1,4 +1,4 @@
-"""A request that kills its worker costs nobody else an answer, ends after a few tries, and its caller is told."""
+"""A request that kills its worker costs no other request its answer, ends after a few tries, and is answered."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def supervised(start: Callable[[], DaemonProcess]) -> Iterator[list[DaemonProces
 async def test_poison_among_good_notes_is_told_and_costs_no_neighbour(
     start_daemon: StartDaemon, broker: Broker, prefetch: str
 ) -> None:
-    """Three transcripts, one `poison` reply, one dead letter, whatever the prefetch (promise 5)."""
+    """Three transcripts, one `poison` reply, one dead letter, whatever the prefetch."""
     audio = note(text=GROCERIES).path.read_bytes()
     for number in range(4):
         broker_id = "poison" if number == 1 else f"good-{number}"
@@ -68,7 +68,7 @@ async def test_poison_among_good_notes_is_told_and_costs_no_neighbour(
 
 def _work_queue() -> dict[str, object]:
     """The arguments that the daemon declares its request queue with."""
-    from sttd.consumer.bus.topology import build  # noqa: PLC0415 - only this helper looks at the daemon's own table
+    from sttd.consumer.bus.topology import build  # noqa: PLC0415 - only this helper reads the daemon's own table
 
     return {name.replace("-", "_"): value for name, value in build().queues[1].arguments.items()}
 

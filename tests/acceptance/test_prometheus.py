@@ -1,4 +1,4 @@
-"""A real Prometheus watches the daemon during a run: every metric arrives, says what the run's books say, and fills the dashboard."""
+"""A real Prometheus watches the daemon during a run: every metric arrives, is true, and fills the dashboard."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ ASKED_FOR = {"SttdDeadLetters", "SttdRepliesUnroutable"}
 
 @dataclass
 class Run:
-    """One load run, all of whose notes are answered, and the Prometheus that watched it. `began`: before the daemon, epoch seconds."""
+    """One load run, all of whose notes are answered, and the Prometheus that watched it.
+
+    `began`: before the daemon, epoch seconds.
+    """
 
     began: float
     prometheus: Prometheus
@@ -155,14 +158,14 @@ def test_numbers_are_those_of_the_runs_books(run: Run, expression: str, wanted: 
 
 
 def test_sums_agree_with_the_answers_and_with_each_other(run: Run) -> None:
-    """Seconds of audio as the replies say them; parts of the work are no longer than the whole."""
+    """Seconds of audio are those of the replies; parts of the work are no longer than the whole."""
     seconds = {
         str(found["metric"]["stage"]): float(found["value"][1])
         for found in run.prometheus.query("sttd_stage_duration_seconds_sum")
     }
     told = run.prometheus.value("sttd_audio_duration_seconds_sum") or 0
 
-    # The note whose reply queue is gone was transcribed too, and nobody got its answer.
+    # The note whose reply queue is gone was transcribed too, and its answer was not delivered.
     assert run.audio_seconds < told < run.audio_seconds + 60
     assert run.prometheus.value("sttd_bad_packets_total") == run.bad_packets
     assert 0 < seconds["encode"] + seconds["generate"] <= seconds["transcribe"] < seconds["total"]
@@ -170,7 +173,10 @@ def test_sums_agree_with_the_answers_and_with_each_other(run: Run) -> None:
 
 
 def test_gauges_of_the_process_are_those_of_the_kernel(run: Run) -> None:
-    """Memory and start time are of the process that was started here: no more than the kernel ever saw, and not before we came."""
+    """Memory and start time are of the process that was started here.
+
+    Memory is no more than the kernel's maximum, the start not before the test's.
+    """
     held = run.prometheus.value("sttd_process_resident_memory_bytes") or 0
     peak = int(Path(f"/proc/{run.daemon.running.pid}/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
     started = run.prometheus.value("sttd_process_start_time_seconds") or 0

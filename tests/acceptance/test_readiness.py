@@ -1,4 +1,4 @@
-"""Readiness tells the truth: red until the self-test has passed and the consumer is registered, red again when the broker goes."""
+"""Readiness is true: not ready before the self-test and the consumer, and again when the broker is gone."""
 
 from __future__ import annotations
 

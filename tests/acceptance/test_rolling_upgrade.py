@@ -1,7 +1,8 @@
-"""Two versions side by side on one queue, replaced one by one under load: nothing lost, nothing dead, nothing answered twice.
+"""Two versions on one queue, replaced one by one under load: nothing lost, dead or answered twice.
 
-Both are this tree unless UPGRADE_FROM names a git revision: then the old ones run its code (`make upgrade FROM=v0.1.0`). How long answers
-take before and during the change is printed, and asserted by nothing: a busy machine proves nothing about the daemon (issue 11).
+Both are this tree unless UPGRADE_FROM names a git revision: then the old ones run its code (`make upgrade
+FROM=v0.1.0`). How long answers take before and during the change is printed, not asserted: a busy machine proves
+nothing about the daemon (issue 11).
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def p95(ledger: Ledger, since: float, until: float) -> float:
 def test_processes_are_replaced_one_by_one_and_nobody_notices(
     start_daemon: StartDaemon, broker: Broker, tmp_path: Path
 ) -> None:
-    """The promise of an upgrade at noon: 0 lost, 0 dead letters, 0 second answers, and each of the four daemons at work."""
+    """An upgrade at noon: 0 lost, 0 dead letters, 0 second answers, and each of the four daemons at work."""
     old = old_code(tmp_path / "old")
     serving = [start_daemon(slots="1", worker=f"old-{number}", **old).wait_ready() for number in range(2)]
     ledger = Ledger(tmp_path / "ledger.sqlite")
@@ -105,7 +106,7 @@ def test_processes_are_replaced_one_by_one_and_nobody_notices(
         for number, leaving in enumerate(serving):
             new.append(start_daemon(slots="1", worker=f"new-{number}").wait_ready())
             assert leaving.stop() == 0
-            _wait_for_answers(ledger, NOTES // 3)  # the next one is not replaced in the same breath
+            _wait_for_answers(ledger, NOTES // 3)  # the next one is not replaced at the same moment
         changed = time.time()
         load.flow.clear()
         wait_for(lambda: load.resting and not ledger.outstanding(), "end of the load")

@@ -1,4 +1,4 @@
-"""Many consumers, one queue; and what `sttd size` measures before it says how many."""
+"""Many consumers, one queue; and what `sttd size` measures before it gives a number."""
 
 from __future__ import annotations
 
@@ -42,9 +42,10 @@ def test_two_consumers_share_one_queue_and_none_starves(start_daemon: Any, broke
 
 
 async def test_a_machine_is_measured_and_the_profile_can_be_kept(tmp_path: Path) -> None:
-    """One row for each length, a note costs something in decoder and engine, and the file says the same when it is read.
+    """One row for each length, a note costs something in decoder and engine, and the saved file has the same figures.
 
-    That ten seconds cost more than three is not asserted: both are one window, and a busy machine may well measure the opposite.
+    That ten seconds cost more than three is not asserted: both are one window, and a busy machine may well measure the
+    opposite.
     """
     told: list[str] = []
     found = await measure(Settings(model="demo", slots=1), lengths=(3.0, 10.0), rounds=1, tell=told.append)

@@ -1,4 +1,7 @@
-"""The real daemon under a service manager that this test plays: ready, fed, stopping; and starved when its event loop is stuck."""
+"""The real daemon under a service manager played by the test: ready, fed, stopping.
+
+A stuck event loop feeds no watchdog.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,10 @@ def start(start_daemon: StartDaemon, systemd: Played, **settings: Any) -> Daemon
 
 
 def test_ready_when_notes_are_served_then_fed_then_stopping(start_daemon: StartDaemon, systemd: Played) -> None:
-    """`systemctl start` comes back when the daemon serves, not when its process exists; `systemctl status` says what it waits for."""
+    """`systemctl start` returns when the daemon serves, not when its process exists.
+
+    `systemctl status` shows what it waits for.
+    """
     daemon = start(start_daemon, systemd)
     before = systemd.until("READY=1")
 
@@ -68,7 +74,7 @@ def test_ready_when_notes_are_served_then_fed_then_stopping(start_daemon: StartD
 
 
 def test_a_stuck_daemon_starves_its_watchdog(start_daemon: StartDaemon, systemd: Played, tmp_path: Path) -> None:
-    """Only the event loop feeds: one that stands still is restarted by systemd, while the process and its other threads live on."""
+    """Only the event loop feeds the watchdog: a stuck one is restarted by systemd, although other threads run."""
     (tmp_path / "sitecustomize.py").write_text(STUCK, encoding="utf-8")
     daemon = start(start_daemon, systemd, PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     systemd.until("READY=1")

@@ -1,4 +1,4 @@
-"""SIGTERM answers or hands back, SIGKILL loses nothing, and the exit code tells what happened."""
+"""SIGTERM answers or hands back, SIGKILL loses nothing, and the exit code shows what happened."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def _in_hand(broker: Broker, daemon: DaemonProcess, count: int) -> None:
 async def test_sigterm_with_four_notes_in_hand_answers_or_hands_back_all_four(
     start_daemon: StartDaemon, broker: Broker
 ) -> None:
-    """A rolling restart loses nothing and dead-letters nothing, and says so with exit code 0."""
+    """A rolling restart loses nothing and dead-letters nothing, and exits with code 0."""
     daemon = start_daemon(slots="2").wait_ready()
     with Rpc(broker.amqp_url) as client:
         for number in range(4):
@@ -88,7 +88,7 @@ async def test_after_sigkill_the_next_start_answers_everything(start_daemon: Sta
 
 
 async def test_a_second_signal_ends_the_process_at_once(start_daemon: StartDaemon, broker: Broker) -> None:
-    """Who asks twice does not want to wait; the note is redelivered."""
+    """A second signal means no more waiting; the note is redelivered."""
     daemon = start_daemon(slots="1").wait_ready()
     broker.publish("stt.requests", _long_note(), message_id="twice", delivery_mode=2)
     await _in_hand(broker, daemon, 1)
@@ -123,7 +123,7 @@ def test_a_wrong_setting_is_named_in_one_line_with_its_exit_code(
 
 
 def test_a_queue_with_other_arguments_stops_the_start_and_is_named(start_daemon: StartDaemon, broker: Broker) -> None:
-    """Never a reconnect loop against a queue that somebody declared differently (reliability row 11)."""
+    """Never a reconnect loop against a queue that was declared differently."""
     arguments = {key.replace("-", "_"): value for key, value in build().queues[1].arguments.items()}
     broker.declare("stt.requests", **arguments | {"x_delivery_limit": 5})
 
@@ -136,7 +136,7 @@ def test_a_queue_with_other_arguments_stops_the_start_and_is_named(start_daemon:
 
 
 def test_a_taken_side_port_stops_the_start(start_daemon: StartDaemon) -> None:
-    """Two daemons on one host need two ports, and the second one says so."""
+    """Two daemons on one host need two ports, and the second one logs that."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         daemon = start_daemon(side_port=str(taken.getsockname()[1]))
 
@@ -145,7 +145,7 @@ def test_a_taken_side_port_stops_the_start(start_daemon: StartDaemon) -> None:
 
 
 async def test_a_daemon_that_starts_before_its_broker_waits_for_it(start_daemon: StartDaemon) -> None:
-    """Start order does not matter: readiness says what is missing, without the password."""
+    """Start order does not matter: readiness shows what is missing, without the password."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     daemon = start_daemon(f"amqp://guest:hush-hush@127.0.0.1:{port}/")
@@ -161,7 +161,7 @@ async def test_a_daemon_that_starts_before_its_broker_waits_for_it(start_daemon:
 
 
 def test_the_transcript_is_in_no_log(start_daemon: StartDaemon, broker: Broker) -> None:
-    """What people say stays out of logs, metrics and health (promise 10)."""
+    """No speech in logs, metrics and health."""
     daemon = start_daemon(log_level="debug").wait_ready()
     with Rpc(broker.amqp_url) as client:
         answer = client.ask(

@@ -1,4 +1,4 @@
-"""Clients that know nothing but the contract's documents get right answers from the real daemon."""
+"""Clients made only from the contract's documents get right answers from the real daemon."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DIRECT = "amq.rabbitmq.reply-to"
 
 
 def assert_fits_the_contract(answer: Answer) -> None:
-    """The reply validates against the committed JSON Schema and carries the promised properties."""
+    """The reply validates against the committed JSON Schema and carries the documented properties."""
     schema: dict[str, Any] = json.loads((CONTRACT / "reply.schema.json").read_text())
     jsonschema.Draft202012Validator(schema).validate(answer.body)
     properties = answer.properties
@@ -50,7 +50,7 @@ def test_raw_bytes_with_a_correlation_id_come_back_as_text(
 
 @pytest.mark.usefixtures("shared_daemon")
 async def test_without_reply_to_the_answer_is_in_the_default_reply_queue(shared_broker: Broker) -> None:
-    """A bot that only knows two queue names can use the daemon."""
+    """A bot with two queue names and nothing else can use the daemon."""
     shared_broker.publish(
         "stt.requests", note(text=GROCERIES).path.read_bytes(), correlation_id="note-7", delivery_mode=2
     )
@@ -113,7 +113,7 @@ def test_word_timestamps_and_progress_arrive_when_asked_for(shared_broker: Broke
 
 @pytest.mark.slow("a daemon of its own")
 async def test_no_work_is_done_for_a_requester_who_has_gone(start_daemon: Any, broker: Broker) -> None:
-    """A note whose direct reply-to is gone costs no engine time; what its requester would have been told is parked."""
+    """A note whose direct reply-to is gone costs no engine time; the answer is parked."""
     with Rpc(broker.amqp_url, DIRECT) as client:
         daemon: DaemonProcess = start_daemon().wait_ready()
         assert spoken(client.ask(note(text=GROCERIES).path.read_bytes(), correlation_id="here").body["text"]) == spoken(

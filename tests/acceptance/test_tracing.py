@@ -1,4 +1,4 @@
-"""A bot, a real broker, a real daemon and a collector that speaks OTLP over HTTP: one trace through all of them."""
+"""A bot, a real broker, a real daemon and an OTLP collector over HTTP: one trace through all of them."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ async def test_one_trace_from_the_bot_to_the_answer(
 
 
 def test_a_collector_that_is_not_there_costs_nothing(start_daemon: Any, broker: Broker) -> None:
-    """Traces are for looking; notes are answered and the daemon ends in time without anybody to send them to."""
+    """Tracing is optional: notes are answered and the daemon ends in time without a collector."""
     from tests.support.rpc import Rpc  # noqa: PLC0415 - the only use
 
     daemon: DaemonProcess = start_daemon(

@@ -1,4 +1,4 @@
-"""What `pip install .` gives a bot: the client and the command line, typed, with no speech library and no stray file."""
+"""What `pip install .` gives a bot: the client and the command line, typed, no speech library and no stray file."""
 
 from __future__ import annotations
 
@@ -112,7 +112,8 @@ def test_the_wheel_holds_our_packages_and_nothing_else(tmp_path: Path) -> None:
 
 
 OF_THE_BOT = ("schemas", "consumer", "gateway", "tools", "bench")
-"""Folders that a bot may have itself (issue 12): `pip install sttd` must neither shadow them nor be shadowed by them."""
+"""Folders that a bot may have itself (issue 12): `pip install sttd` must neither shadow them nor be shadowed by them.
+"""
 
 README_CLIENT = re.search(
     r"```python\n(import asyncio\nfrom sttd.+?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL

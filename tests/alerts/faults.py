@@ -1,6 +1,6 @@
-"""The faults, each with the alerts that it must raise: what is done to the daemon, its broker or its callers, and what ends it.
+"""The faults, each with the alerts that it must raise: how it begins and how it ends.
 
-Uses the rig; what must be seen is the test's business.
+What must be seen is checked by the test.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ def _nothing(_rig: Rig) -> None:
 
 
 def _scraped_since(rig: Rig, moment: float) -> bool:
-    """Whether Prometheus has seen a process that began after `moment`; the kernel counts in hundredths, from a boot in seconds."""
+    """Whether Prometheus has seen a process that began after `moment`.
+
+    The kernel counts in hundredths, from a boot in seconds.
+    """
     return (rig.prometheus.value("sttd_process_start_time_seconds") or 0) > moment - 1
 
 

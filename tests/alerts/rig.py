@@ -1,6 +1,6 @@
-"""Everything around one daemon whose alerts are to fire: a broker of its own, a proxy to it, a Prometheus with hastened rules.
+"""The processes around one daemon whose alerts are to fire: a broker, a proxy, a Prometheus with shorter rules.
 
-Uses tests.support and tools.rabbitmq; knows no fault (faults.py does).
+The faults are in faults.py.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ HOLD = "1s"
 
 
 def hastened(rule: dict[str, Any]) -> dict[str, Any]:
-    """The same rule with shorter windows; thresholds stay. Raises `KeyError` for a window that the table does not have."""
+    """The same rule with shorter windows; thresholds stay. Raises `KeyError` for a window that is not in the table."""
     windows = re.sub(r"\[(\w+)\]", lambda found: f"[{WINDOWS[found[1]]}]", rule["expr"])
     return rule | {"expr": windows} | ({"for": HOLD} if "for" in rule else {})
 
@@ -105,7 +105,7 @@ class Rig:
                 os.kill(pid, signal.SIGKILL)
 
     def send(self, count: int = 1, **properties: Any) -> None:
-        """Publish notes that nobody reads the answers of."""
+        """Publish notes whose answers are not read."""
         with self.broker.connect() as connection:
             channel = connection.channel()
             for number in range(count):

@@ -74,7 +74,7 @@ def _gone(rig: Rig, alert: str) -> bool:
 @pytest.mark.timeout(2000)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: "+".join(fault.alerts))
 def test_the_alert_fires_for_the_fault_and_resolves_after_it(rig: Rig, fault: Fault) -> None:
-    """An alert that was never seen firing is a hope; one that never resolves is switched off."""
+    """An alert that was never seen firing may not work; one that never resolves is switched off."""
     rig.until(lambda: not set(fault.alerts) & rig.prometheus.firing(), "quiet before the fault")
 
     fired, beside = _watch(rig, fault)
@@ -102,8 +102,10 @@ def _page() -> str:
     )
     return (
         "<!-- written by `make alerts` -->\n# Alerts seen firing\n\n"
-        "A real Prometheus watched a real daemon on a real RabbitMQ during each fault. The rules and thresholds were the\n"
-        f"committed ones, but faster: every `for` is {HOLD};\nof the windows {windows}; scraped and evaluated each second.\n"
+        "A real Prometheus watched a real daemon on a real RabbitMQ during each fault. The rules and "
+        "thresholds were the\n"
+        f"committed ones, but faster: every `for` is {HOLD};\nof the windows {windows}; scraped and evaluated "
+        "each second.\n"
         "*Gone* counts from the end of the fault. What to do: [operations.md](operations.md#alerts-and-what-to-do).\n\n"
         "| alert | fault | fired after | gone after | fired beside it |\n|---|---|---|---|---|\n"
         f"{rows}"

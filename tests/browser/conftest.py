@@ -1,4 +1,4 @@
-"""Fixtures of the browser tier: Debian's Chromium, driven headless, with everything written down that it complains about or asks for.
+"""Fixtures of the browser tier: Debian's Chromium, headless; its complaints and requests are recorded.
 
 Owns no test data. Skipped where Chromium is not installed; `make browser` installs it where it can.
 """
@@ -22,7 +22,7 @@ PICTURES = Path(__file__).resolve().parents[2] / ".local" / "pictures"
 
 @dataclass
 class Watched:
-    """A page, what the browser said about it, and every address that it asked for."""
+    """A page, the browser's messages about it, and every address that it asked for."""
 
     page: Page
     complaints: list[str] = field(default_factory=list)

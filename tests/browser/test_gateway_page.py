@@ -1,6 +1,6 @@
-"""The gateway's page as visitors use it: real clicks and keys in a real browser, real files, a real daemon behind a real broker.
+"""The gateway's page as visitors use it: a real browser, real files, a real daemon behind a real broker.
 
-Pictures of every state go to .local/pictures; a person looks at them when the page changes.
+Pictures of every state go to .local/pictures; a person checks them when the page changes.
 """
 
 from __future__ import annotations
@@ -41,14 +41,15 @@ TOKEN: Final = "a-token-of-a-visitor"
 WATCH_PROGRESS: Final = """
 window.seen = [];
 new MutationObserver(() => {
-  for (const part of document.querySelectorAll(".state, .draft")) if (!seen.includes(part.textContent)) seen.push(part.textContent);
+  for (const part of document.querySelectorAll(".state, .draft"))
+    if (!seen.includes(part.textContent)) seen.push(part.textContent);
 }).observe(document, {subtree: true, childList: true, characterData: true});
 """
 
 
 @dataclass
 class Stack:
-    """One daemon behind two gateways: an open one, and one that wants a token and takes small files only."""
+    """One daemon behind two gateways: an open one, and one that needs a token and takes small files only."""
 
     amqp_url: str
     daemon: DaemonProcess
@@ -95,12 +96,12 @@ def url(stack: Stack) -> str:
 
 @pytest.fixture
 def strict_url(stack: Stack) -> str:
-    """The page of the gateway that wants a token."""
+    """The page of the gateway that needs a token."""
     return f"{stack.strict.url}/"
 
 
 def quiet(visitor: Visitor, url: str, *, refused: int = 0) -> None:
-    """Nothing in the console but the browser's own line for each refused call, and not one request to anybody else."""
+    """Nothing in the console but the browser's own line for each refused call, and no request to another address."""
     own = [
         line
         for line in visitor.complaints
@@ -119,7 +120,7 @@ def saved(visitor: Visitor, form: str) -> tuple[str, str]:
 
 
 def test_a_file_becomes_text_that_can_be_heard_copied_and_saved(chromium: Browser, url: str, stack: Stack) -> None:
-    """The happy path by mouse: progress that rises, lines that play from their time, and files like the gateway's own."""
+    """The usual way by mouse: progress that rises, lines that play from their time, files like the gateway's own."""
     with visiting(chromium, url, scripts=(WATCH_PROGRESS,)) as visitor:
         page = visitor.page
         visitor.choose(LONG)
@@ -163,7 +164,10 @@ def test_a_file_becomes_text_that_can_be_heard_copied_and_saved(chromium: Browse
 
 
 def test_several_dropped_files_wait_their_turn(chromium: Browser, url: str, stack: Stack) -> None:
-    """What is dropped anywhere on the page is taken, in its order; a failure between stops nobody; a cancelled one may be tried again."""
+    """Files dropped anywhere on the page are taken, in order.
+
+    A failure between stops no other; a cancelled one may be tried again.
+    """
     with visiting(chromium, url) as visitor:
         page = visitor.page
         drop(visitor, LONG, TAXI.path, DAMAGED, SILENCE)
@@ -191,7 +195,7 @@ def test_several_dropped_files_wait_their_turn(chromium: Browser, url: str, stac
 
 
 def test_subtitles_are_those_of_the_gateway(chromium: Browser, url: str) -> None:
-    """Made in the browser, since asking again would mean work for the daemon; sign for sign what `response_format=srt` and `vtt` give."""
+    """Made in the browser, without a second request, and equal to `response_format=srt` and `vtt` byte for byte."""
     texts = [" Привет,\n мир. ", "a --> b", "<i>x</i> & y", "  ", "{note} kept"]
     given = {"avg_logprob": -0.1, "no_speech_prob": 0.0, "compression_ratio": 1.0}
     segments = [
@@ -264,7 +268,10 @@ def tab_to(visitor: Visitor, selector: str, key: str = "Tab") -> None:
 
 @pytest.mark.parametrize(("locale", "heading"), [("ru-RU", "Речь в текст"), ("de-DE", "Speech to text")])
 def test_a_phone_in_the_dark(chromium: Browser, url: str, locale: str, heading: str) -> None:
-    """360 pixels: nothing scrolls sideways, buttons are as large as a finger, colours follow the system, words the browser."""
+    """At 360 pixels nothing scrolls sideways and buttons are large.
+
+    Colours follow the system, language the browser.
+    """
     with visiting(chromium, url, dark=True, width=PHONE, locale=locale) as visitor:
         page = visitor.page
         expect(page.locator("h1")).to_have_text(heading)
@@ -318,7 +325,7 @@ def test_options_reach_the_daemon(chromium: Browser, url: str, stack: Stack) -> 
 
 
 def test_a_gateway_with_tokens_asks_for_one(chromium: Browser, url: str, strict_url: str) -> None:
-    """The field is there only where it is needed; a file waits for the right token, and a wrong one is said once."""
+    """The field is there only where it is needed; a file waits for the right token, a wrong one is reported once."""
     with visiting(chromium, url) as visitor:
         expect(visitor.page.locator("#token")).to_be_hidden()
     with visiting(chromium, strict_url) as visitor:
@@ -338,7 +345,7 @@ def test_a_gateway_with_tokens_asks_for_one(chromium: Browser, url: str, strict_
 
 
 def test_a_file_that_is_too_large_or_empty_is_not_sent(chromium: Browser, strict_url: str, tmp_path: Path) -> None:
-    """The visitor learns the limit at once, not after an upload."""
+    """The limit is shown at once, not after an upload."""
     empty = tmp_path / "empty.ogg"
     empty.touch()
     with visiting(chromium, strict_url) as visitor:
@@ -366,7 +373,7 @@ def test_a_gateway_that_died_is_told_as_that(chromium: Browser, stack: Stack, tm
 
 
 def test_an_answer_that_breaks_off_is_no_text(chromium: Browser, stack: Stack, tmp_path: Path) -> None:
-    """Half a transcript is never shown as the whole; the sentence says what happened, and the file can be sent again."""
+    """Half a transcript is never shown as the whole; a message shows what happened, and the file can be sent again."""
     with GatewayProcess(stack.amqp_url, tmp_path / "short-lived") as gateway:
         gateway.wait_health(200)
         with visiting(chromium, f"{gateway.url}/") as visitor:
@@ -385,7 +392,7 @@ def test_an_answer_that_breaks_off_is_no_text(chromium: Browser, stack: Stack, t
 
 @pytest.fixture(scope="module")
 def speaker(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A browser whose microphone hears a sample note, once and again."""
+    """A browser whose microphone plays a sample note, once and again."""
     sound = tmp_path_factory.mktemp("microphone") / "note.wav"
     as_wav(note(text=GROCERIES).path, sound)
     fake = [
@@ -401,7 +408,7 @@ def speaker(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def as_wav(source: Path, target: Path) -> None:
-    """The note as 16-bit mono WAV at 48 kHz with two seconds of silence behind it, as Chromium's fake microphone wants it."""
+    """The note as 16-bit mono WAV at 48 kHz, then two seconds of silence: the format of Chromium's fake microphone."""
     resampler = av.AudioResampler(format="s16", layout="mono", rate=48_000)
     with av.open(source) as container, wave.open(str(target), "wb") as sink:
         sink.setnchannels(1)
@@ -414,7 +421,7 @@ def as_wav(source: Path, target: Path) -> None:
 
 
 def test_the_microphone_is_recorded_and_transcribed(speaker: Browser, url: str) -> None:
-    """What was spoken is the text, and can be heard again; a discarded recording leaves nothing."""
+    """The text is what was spoken, and can be played again; a discarded recording leaves nothing."""
     with visiting(speaker, url) as visitor:
         page = visitor.page
         page.locator("#record").click()
@@ -439,7 +446,7 @@ def test_the_microphone_is_recorded_and_transcribed(speaker: Browser, url: str) 
 
 
 def test_a_microphone_that_is_refused_is_explained(chromium: Browser, url: str) -> None:
-    """The visitor learns where to allow it."""
+    """The page shows where to allow it."""
     with visiting(chromium, url) as visitor:
         visitor.page.locator("#record").click()
         problem = visitor.page.locator("#microphone-problem")

@@ -20,7 +20,7 @@ LOAD_SECONDS = 45.0  # nine points of the plots
 
 
 class Load(threading.Thread):
-    """Notes in waves, some of them bad, until told to stop."""
+    """Notes in waves, some of them bad, until stopped."""
 
     def __init__(self, url: str) -> None:
         """`url`: the vhost."""

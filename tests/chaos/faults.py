@@ -1,6 +1,6 @@
-"""The faults of the broker, the network and the daemon's process: each is something that begins, lasts and ends.
+"""The faults of the broker, the network and the daemon's process: each begins, lasts and ends.
 
-Uses the rig's node, proxy and vhost; what must hold after a fault is the tests' business.
+What must hold after a fault is checked by the tests.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tests.chaos.rig import Rig
 
-QUICK = 10.0  # s: promised time until the consumer is back once the broker is reachable; told, not asserted (rig.py)
+QUICK = 10.0  # s: longest time until the consumer is back once the broker is reachable; printed, not asserted (rig.py)
 SILENT = 45.0  # s: the same when packets are lost without a word, counted from their loss
 HEARTBEATS = 38.0  # s without a byte after which both sides have given the connection up
 
@@ -23,9 +23,10 @@ def _nothing(_rig: Rig) -> None:
 
 @dataclass(frozen=True)
 class Fault:
-    """`hold`: how long it lasts, in seconds, drawn between the two. `promised`: how soon after its end the consumer is back.
+    """One kind of fault.
 
-    `long_form`: one like it is in the short form already.
+    `hold`: how long it lasts, in seconds, drawn between the two. `promised`: how soon after its end the consumer is
+    back. `long_form`: one like it is in the short form already.
     """
 
     kind: str
@@ -53,7 +54,7 @@ def _ctl(*words: str) -> Callable[[Rig], object]:
 
 
 def _close_connections(rig: Rig) -> None:
-    """The management API learns of a connection a moment late; the daemon has two."""
+    """The management API shows a connection a moment late; the daemon has two."""
     rig.wait_until(
         lambda: sum("sttd " in str(found.get("client_properties")) for found in rig.broker.connections()) >= 2,
         "sight of the daemon's two connections",
@@ -66,7 +67,7 @@ def _password(rig: Rig, password: str) -> None:
 
 
 def _rotate(rig: Rig) -> None:
-    """Another password, and everybody out: nobody may come back until the old one is there again."""
+    """Another password, and all connections closed: none may come back until the old one is there again."""
     _password(rig, "another one")
     _close_connections(rig)
 

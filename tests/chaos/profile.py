@@ -1,6 +1,6 @@
 """How much chaos: the short form by default, more by environment variables (`make chaos KILLS=100 FAULTS=10`).
 
-Standard library only; read once, by conftest.py.
+Read once, by conftest.py.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Profile:
-    """One run. `seed` decides the load, the moments of the faults and the fuzz; the machine's own timing stays its own."""
+    """One run. `seed` decides the load, the moments of the faults and the fuzz, but not the machine's own timing."""
 
     seed: int
     kills: int  # SIGKILLs of the daemon at random times
@@ -57,7 +57,7 @@ class Profile:
     def scale(self) -> float:
         """How many times the short form this is, at its largest."""
         pairs = (
-            (self.kills, 6), (self.terms, 3), (self.faults, 1), (self.slow_faults, 1), (self.points, 1), (self.matrix, 1 / 11),
-            (self.properties, 5_000), (self.bodies, 5_000),
+            (self.kills, 6), (self.terms, 3), (self.faults, 1), (self.slow_faults, 1), (self.points, 1), (self.matrix,
+            1 / 11), (self.properties, 5_000), (self.bodies, 5_000),
         )  # fmt: skip
         return max(1.0, *(mine / short for mine, short in pairs))

@@ -1,6 +1,6 @@
 """Messages with legal, odd and illegal AMQP properties from a seed, and a pipelined publisher that writes them by hand.
 
-Standard library and amqp_raw.py only; knows nothing of the daemon but the queues' names.
+Uses nothing of the daemon but the queues' names.
 """
 
 from __future__ import annotations
@@ -44,11 +44,9 @@ from tests.support.amqp_raw import (
 DELIVERY_MODE, PRIORITY, CLUSTER_ID = 1 << 12, 1 << 11, 1 << 2
 CHANNEL_CLOSE = (20, 40)
 BASIC_NACK = (60, 120)
-FUZZ_EXCHANGE = (
-    "fuzz.anything"  # a fanout in front of the request queue: whatever routing key a stranger's binding brings in
-)
+FUZZ_EXCHANGE = "fuzz.anything"  # a fanout in front of the request queue: another user's binding with any routing key
 FUZZ_REPLIES = "fuzz.replies"
-DIRECT = b"amq.rabbitmq.reply-to."  # forged: nobody's
+DIRECT = b"amq.rabbitmq.reply-to."  # forged: of no connection
 OPTIONS = (
     "language",
     "languages",
@@ -83,7 +81,7 @@ class Shot:
 
     @property
     def is_request(self) -> bool:
-        """Whether the daemon owes it an end; a message to the control exchange has none."""
+        """Whether the daemon must end it; a message to the control exchange has no end."""
         return self.exchange != "stt.control"
 
 
@@ -151,17 +149,16 @@ class Generator:
         if kind < 0.6:
             return dice.choice(usual)
         odd = (
-            NOT_UTF8, b"", b"\x00", b"\n\x1b[2J", "ё".encode() * 100, b"a" * 255, "\ud800".encode(errors="surrogatepass"), b"\xef\xbf\xbf",
-            dice.randbytes(dice.randint(1, 40)),
+            NOT_UTF8, b"", b"\x00", b"\n\x1b[2J", "ё".encode() * 100, b"a" * 255,
+            "\ud800".encode(errors="surrogatepass"), b"\xef\xbf\xbf", dice.randbytes(dice.randint(1, 40)),
         )  # fmt: skip
         return dice.choice(odd)
 
     def _target(self) -> bytes:
         usual = (FUZZ_REPLIES.encode(),) * 6
         odd = (
-            b"stt.requests", b"stt.dead", b"stt.suspect", b"stt.retry.10s", b"stt.replies", b"amq.gen-nobody", b"amq.topic", DIRECT + b"x",
-            b"stt.control.x", b"nowhere", b"",
-            NOT_UTF8, b"q" * 255, self._word(b"x"),
+            b"stt.requests", b"stt.dead", b"stt.suspect", b"stt.retry.10s", b"stt.replies", b"amq.gen-nobody",
+            b"amq.topic", DIRECT + b"x", b"stt.control.x", b"nowhere", b"", NOT_UTF8, b"q" * 255, self._word(b"x"),
         )  # fmt: skip
         return self._dice.choice(usual + odd)
 
@@ -197,10 +194,13 @@ class Generator:
             b"ru", b"true", b"1", b"5", b"transcribe", b"2030-01-01T00:00:00Z", b"-1", b"1e999", b"9" * 200
         )
         simple = (
-            b"t" + dice.choice((b"\x00", b"\x01", b"\xff")), b"b" + dice.randbytes(1), b"B" + dice.randbytes(1), b"s" + dice.randbytes(2),
+            b"t" + dice.choice((b"\x00", b"\x01", b"\xff")), b"b" + dice.randbytes(1), b"B" + dice.randbytes(1),
+            b"s" + dice.randbytes(2),
             b"u" + dice.randbytes(2), b"I" + dice.randbytes(4), b"i" + dice.randbytes(4), b"l" + dice.randbytes(8),
-            b"d" + struct.pack(">d", dice.uniform(-1e9, 1e9)), b"f" + struct.pack(">f", dice.uniform(-10, 10)), b"D" + dice.randbytes(5),
-            b"T" + self._timestamp(), b"V", b"x" + long(dice.randbytes(8)), b"S" + long(text), b"S" + long(text), b"S" + long(text * 20),
+            b"d" + struct.pack(">d", dice.uniform(-1e9, 1e9)), b"f" + struct.pack(">f", dice.uniform(-10, 10)),
+            b"D" + dice.randbytes(5),
+            b"T" + self._timestamp(), b"V", b"x" + long(dice.randbytes(8)), b"S" + long(text), b"S" + long(text),
+            b"S" + long(text * 20),
         )  # fmt: skip
         if depth < 3 and dice.random() < 0.15:
             return b"A" + long(b"".join(self._value(depth + 1) for _ in range(dice.randint(0, 3))))
@@ -226,10 +226,10 @@ class Volley:
 
 
 class Pipeline(RawConnection):
-    """Publishes many messages before it looks at the answers."""
+    """Publishes many messages before it reads the answers."""
 
     def fire(self, shots: list[Shot]) -> tuple[list[bool], str]:
-        """Publish all; tells for each whether it was confirmed, and the broker's words if it closed the connection."""
+        """Publish all; returns for each whether it was confirmed, and the broker's text if it closed the connection."""
         confirmed = [False] * len(shots)
         try:
             for shot in shots:

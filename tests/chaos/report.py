@@ -1,6 +1,6 @@
 """`python -m tests.chaos.report results.json ...`: the sums of chaos runs as the tables of docs/reliability.md.
 
-Standard library and results.py only; prints, never writes.
+Prints, never writes.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ def render(runs: list[dict[str, Any]]) -> str:
     faults = rows(passed)
     simple = {kind: row for kind, row in faults.items() if " @ " not in kind and " + " not in kind}
     pairs = sum(row.count for kind, row in faults.items() if " + " in kind)
+    named = ": " + ", ".join(failed) if failed else ""
     lines = [
-        f"{len(passed)} tests passed, {len(failed)} failed{': ' + ', '.join(failed) if failed else ''}. Pairs of faults: {pairs}.",
+        f"{len(passed)} tests passed, {len(failed)} failed{named}. Pairs of faults: {pairs}.",
         "",
         "| fault | times | consumer back: median | longest | next answer: longest |",
         "| --- | --- | --- | --- | --- |",

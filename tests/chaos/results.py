@@ -1,6 +1,6 @@
 """Figures of chaos runs: collected in one run, added to a JSON file, summed over all runs in it.
 
-Standard library only. The file is a list of runs; `report.py` renders the sum.
+The file is a list of runs; `report.py` renders the sum.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ COUNTED = (
 
 @dataclass
 class Results:
-    """One test's figures. `recoveries`: per fault, seconds until the consumer was back, None where nobody waited for it.
+    """One test's figures.
 
-    `served`: seconds until a request that was asked after the fault had its answer: with a backlog, and at the load's own pace.
+    `recoveries`: per fault, seconds until the consumer was back, None where no test waited for it. `served`: seconds
+    until a request that was asked after the fault had its answer: with a backlog, and at the load's own pace.
     """
 
     test: str

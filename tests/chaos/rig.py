@@ -1,6 +1,6 @@
 """One chaos run's machinery: a vhost on a private node, a proxy, the daemon's lives, the load, the reader, the ledger.
 
-Uses tests.support and tools.rabbitmq; knows how to see that the daemon serves again, not what the faults are (faults.py).
+Detects that the daemon serves again; the faults are in faults.py.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Rig:
             self.wait_consumer()
             self.broker.declare(
                 REPLIES, x_queue_type="quorum"
-            )  # as the reader will: here, so that a broker killed at once knows it
+            )  # as the reader does: here, so that a broker killed at once has it
             self.node.flush()
             self.requests = Requests(f"{self.results.test[:20]}-{self.dice.randrange(10**6)}", self.profile.seed)
             self.load = Load(self.broker.amqp_url, self.ledger, self.requests, self.profile.rate)
@@ -114,10 +114,10 @@ class Rig:
     def fault(self, kind: str, promised: float, *, crash: bool = False, silent: bool = False) -> Iterator[None]:
         """Inflict one fault in the `with` block, which ends when the broker is reachable and the daemon may go on.
 
-        Then wait until service is back. How many seconds that took is a figure of the run; more than `promised` is told with it, and fails
-        nothing: a busy machine proves nothing about the daemon (issue 11).
-        `crash`: the daemon dies of it; losing a connection is nobody's death and must never make `poison` of a request.
-        `silent`: nobody has noticed the fault yet, so only an answer to a new request proves anything.
+        Then wait until service is back. How many seconds that took is a figure of the run; more than `promised` is
+        printed with it, and fails nothing: a busy machine proves nothing about the daemon (issue 11). `crash`: the
+        daemon dies of it; losing a connection is no death and must never make `poison` of a request. `silent`: the
+        fault is not noticed yet, so only an answer to a new request proves anything.
         """
         with self.ledger.fault(kind, crash=crash):
             yield
@@ -136,13 +136,13 @@ class Rig:
         self.wait_until(lambda: self.consumers() > 0 and self._ready(), "consumer")
 
     def wait_answers(self, count: int, since: float | None = None) -> None:
-        """Wait until so many requests that are asked after `since` (epoch seconds), or from now on, have their answers."""
+        """Wait until so many requests after `since` (epoch seconds), or from now on, have their answers."""
         asked = since or time.time()
         if self.load.flow.is_set():
             self.wait_until(lambda: self.ledger.answered_since(asked) >= count, "answers")
 
     def wait_quiet(self, seconds: float = SETTLE_SECONDS) -> None:
-        """Wait until the load rests, every confirmed request is answered or dead and no queue of the daemon holds anything.
+        """Wait until the load rests, every confirmed request has ended and no queue of the daemon holds anything.
 
         `flow` is cleared by the caller. The load comes first: what it has not confirmed yet is in no count.
         """
@@ -151,7 +151,7 @@ class Rig:
         )
 
     def wait_until(self, predicate: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
-        """Wait until this is true; what is not in time is told by name, with the last words of daemon and broker."""
+        """Wait until this is true; a failure names what is missing, with the last lines of daemon and broker."""
 
         def found() -> object:
             ended = self.daemon.running.poll()
@@ -163,7 +163,8 @@ class Rig:
 
     def _tail(self) -> str:
         return (
-            f"; {self.ledger.outstanding()} outstanding, depths {self.depths()}\nthe daemon's last words:\n{self.daemon.log[-2500:]}\n"
+            f"; {self.ledger.outstanding()} outstanding, depths {self.depths()}\nthe daemon's last "
+            f"words:\n{self.daemon.log[-2500:]}\n"
             f"the broker's:\n{self.node.log_tail(60)}\nbooks: {self.ledger.path}"
         )
 
@@ -210,7 +211,7 @@ class Rig:
     def settle(self) -> Balance:
         """Stop the load, let everything end, and balance the books and the logs. Raises `AssertionError`."""
         self.load.flow.clear()
-        with contextlib.suppress(AssertionError):  # the books say it better: what is missing, by name
+        with contextlib.suppress(AssertionError):  # the ledger's check is better: it names what is missing
             self.wait_quiet()
             self.wait_until(lambda: self.daemon.metric("sttd_requests_in_flight") == 0, "end of the last duplicate")
         try:

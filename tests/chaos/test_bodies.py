@@ -18,17 +18,20 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
 DAWN, DUSK = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 AUDIO = base64.b64encode(b"OggS" + bytes(20)).decode()
 FIELDS = (
-    "language", "languages", "task", "initial_prompt", "hotwords", "word_timestamps", "progress", "vad", "beam_size", "temperature",
-    "deadline",
+    "language", "languages", "task", "initial_prompt", "hotwords", "word_timestamps", "progress", "vad", "beam_size",
+    "temperature", "deadline",
 )  # fmt: skip
 LITERALS = (
-    b"1e400", b"-1e400", b"NaN", b"Infinity", b"-0", b"9" * 5000, b"0." + b"1" * 5000, b'"\\ud800"', b'"\\u0000"', b"null", b"true", b"[]",
-    b"{}", b'""', b"1", b'"ru"', b'"auto"', b"2.5", b"[" * 300 + b"]" * 300, b'{"a":' * 300 + b"1" + b"}" * 300, b'"' + b"x" * 2000 + b'"',
-    b"1764000000000", b"1764000000000000", b'"2026-11-22T12:00:00Z"', b'"9999-12-31T23:59:59+14:00"', b'"0000-00-00"', b'["ru","en"]',
-    b'["ru","xx",1]', b"-1", b"1e5", b'"\xff"', b'"true"', b"99999999999999999999", b'"P1D"',
+    b"1e400", b"-1e400", b"NaN", b"Infinity", b"-0", b"9" * 5000, b"0." + b"1" * 5000, b'"\\ud800"', b'"\\u0000"',
+    b"null", b"true", b"[]",
+    b"{}", b'""', b"1", b'"ru"', b'"auto"', b"2.5", b"[" * 300 + b"]" * 300, b'{"a":' * 300 + b"1" + b"}" * 300,
+    b'"' + b"x" * 2000 + b'"',
+    b"1764000000000", b"1764000000000000", b'"2026-11-22T12:00:00Z"', b'"9999-12-31T23:59:59+14:00"', b'"0000-00-00"',
+    b'["ru","en"]', b'["ru","xx",1]', b"-1", b"1e5", b'"\xff"', b'"true"', b"99999999999999999999", b'"P1D"',
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (
-    True, False, 0, 1, 5, -1, 2**63, 10**400, 0.5, float("nan"), float("inf"), "", "ru", "auto", "true", "TRUE ", "0", "1e999", "ru,en",
+    True, False, 0, 1, 5, -1, 2**63, 10**400, 0.5, float("nan"), float("inf"), "", "ru", "auto", "true", "TRUE ", "0",
+    "1e999", "ru,en",
     ",,,", "x" * 5000, "\x00", b"\xff", NOW, DAWN, DUSK, [], ["ru"], [1, None], {}, {"a": {"b": 1}}, None,
     "2026-11-22T12:00:00Z", "9999-12-31T23:59:59-14:00", "1764000000000", "９",
 )  # fmt: skip
@@ -93,7 +96,7 @@ def _outcome(make: Callable[[random.Random], tuple[Properties, bytes]], dice: ra
 
 
 def test_fuzzed_bodies_and_options_end_in_a_request_or_a_contract_error(profile: Profile, results: Results) -> None:
-    """An exception of any other kind would be retried for ten minutes instead of answered at once (reliability row 93)."""
+    """An exception of any other kind would be retried for ten minutes instead of answered at once."""
     dice = random.Random(profile.seed)
     for number in range(profile.bodies):
         outcome = _outcome(_json_body if number % 4 else _option_headers, dice)

@@ -11,7 +11,7 @@ from tests.chaos.rig import Rig
 
 @pytest.mark.parametrize("fault", QUICK_FAULTS, ids=lambda fault: fault.kind)
 def test_nothing_is_lost_and_service_is_back(rig: Rig, profile: Profile, fault: Fault) -> None:
-    """Promise 1 for faults that show themselves: a crash, a reset, an alarm, a short silence."""
+    """Nothing is lost by faults that show themselves: a crash, a reset, an alarm, a short silence."""
     rig.load.flow.set()
     for _ in range(profile.faults):
         rig.pause(0.5, 2.5)
@@ -30,7 +30,7 @@ def enough_time(fault: Fault, profile: Profile) -> None:
 def test_nothing_is_lost_when_only_heartbeats_notice(
     enough_time: None, rig: Rig, profile: Profile, fault: Fault
 ) -> None:
-    """Promise 1 for silence: a half-open connection, a frozen broker, a daemon that was paused and believes it is still connected."""
+    """Nothing is lost by silence: a half-open connection, a frozen broker, a paused daemon."""
     rig.load.flow.set()
     for _ in range(profile.slow_faults or 1):
         rig.pause(0.5, 2.5)

@@ -9,7 +9,7 @@ from tests.chaos.profile import Profile
 from tests.chaos.rig import Rig
 from tests.support.failpoints import POINTS
 
-BACK = 20.0  # s promised from the start of a new process to its registered consumer; the model is loaded in between
+BACK = 20.0  # s, the longest from the start of a new process to its registered consumer; the model is loaded in between
 
 
 def _progress(rig: Rig, count: int) -> None:
@@ -19,7 +19,7 @@ def _progress(rig: Rig, count: int) -> None:
 
 
 def test_sigkill_at_random_times_loses_nothing(rig: Rig, profile: Profile) -> None:
-    """At the start, in the middle of a note, between reply and ack: the next life answers what the last one had in hand."""
+    """At the start, in the middle of a note, between reply and ack: the next life answers what was in hand."""
     rig.load.flow.set()
     for _ in range(profile.kills):
         if rig.dice.random() < 0.75:
@@ -50,7 +50,7 @@ def test_sigkill_at_a_named_point_loses_nothing(rig: Rig, profile: Profile) -> N
 
 
 def test_sigterm_while_the_broker_stands_still_ends_in_time(rig: Rig, profile: Profile) -> None:
-    """No confirm and no close-ok will come: the exit waits for neither, and what was in hand is answered later (reliability row 50).
+    """No confirm and no close-ok will come: the exit waits for neither, and what was in hand is answered later.
 
     The broker stands still until the daemon has ended; how long that took is a figure of the run.
     """
@@ -71,7 +71,10 @@ def test_sigterm_while_the_broker_stands_still_ends_in_time(rig: Rig, profile: P
 
 
 def test_sigterm_under_load_answers_or_hands_back_and_exits_with_zero(rig: Rig, profile: Profile) -> None:
-    """Promise 8: nothing lost, nothing dead-lettered, and the exit code says so. The longest exit is a figure of the run."""
+    """Nothing is lost, nothing dead-lettered, and the exit code shows it.
+
+    The longest exit is a figure of the run.
+    """
     longest = 0.0
     rig.load.flow.set()
     for _ in range(profile.terms):

@@ -1,4 +1,4 @@
-"""tests/chaos/README.md names the test behind each row; a test that is renamed or removed must not leave a claim behind."""
+"""tests/chaos/README.md names the test behind each row; every name must exist."""
 
 from __future__ import annotations
 

@@ -30,7 +30,10 @@ def _stopped(pid: int) -> bool:
 
 
 def test_each_fault_at_each_named_point(rig: Rig, profile: Profile) -> None:
-    """The daemon stands still exactly there, a fault begins, and the daemon goes on before or after its end; the short form draws one."""
+    """The daemon stands still exactly there, a fault begins, and the daemon goes on before or after its end.
+
+    The short form draws one.
+    """
     rig.load.flow.set()
     for point in POINTS:
         for fault in AT_POINTS * profile.matrix or (rig.dice.choice(AT_POINTS),):
@@ -69,7 +72,7 @@ def test_two_faults_at_a_time(rig: Rig, profile: Profile) -> None:
 
 
 def test_a_paused_daemon_beside_a_running_one_never_answers_differently(rig: Rig, profile: Profile) -> None:
-    """It wakes up with results for requests that the other has answered since: same id, same text, stale ack (reliability row 54)."""
+    """It wakes up with results for requests that the other has answered since: same id, same text, stale ack."""
     if not profile.slow_faults:
         pytest.skip("in the long form only: make chaos SLOW=1")
     rig.load.flow.set()

@@ -97,7 +97,11 @@ def test_the_ledger_finds_each_broken_promise(ledger: Ledger, wrong: Callable[[L
 
 
 def test_the_ledger_lets_pass_what_the_promises_allow(ledger: Ledger) -> None:
-    """Still queued, refused or unknown, an equal reply around a fault, a redelivery to the reader himself, a dead letter asked for."""
+    """Each is no error.
+
+    Still queued, refused or unknown, an equal reply around a fault, a redelivery to the reader, a dead letter asked
+    for.
+    """
     _ask(ledger, "queued")
     ledger.ask("unknown", "hash", Expected("text"))
     ledger.ask("refused", "hash", Expected("text"))
@@ -140,7 +144,7 @@ class _HeldChannel:
 
 
 def test_the_load_rests_only_when_its_bunch_is_confirmed(tmp_path: Path) -> None:
-    """Whoever counted between two requests of a bunch took those that followed for lost (issue 11)."""
+    """A count between two requests of a bunch took those that followed for lost (issue 11)."""
     books, channel = Ledger(tmp_path / "ledger.sqlite"), _HeldChannel()
     load = Load("amqp://127.0.0.1/", books, _Bunches("bunch", seed=1), rate=1000)
     thread = threading.Thread(target=load._use, args=(channel,), daemon=True)
@@ -175,7 +179,7 @@ class _Echo(socketserver.BaseRequestHandler):
 
 @pytest.fixture
 def proxy() -> Iterator[Proxy]:
-    """A proxy before a server that says everything back."""
+    """A proxy before a server that echoes everything."""
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Echo) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -193,7 +197,7 @@ def _connect(proxy: Proxy, then_wait: float = PATIENCE) -> socket.socket:
 
 
 def test_a_cut_resets_both_sides(proxy: Proxy) -> None:
-    """RST, not a polite end."""
+    """RST, not a regular close."""
     with _connect(proxy) as connection:
         assert proxy.cut() == 1
 

@@ -24,10 +24,11 @@ OPEN = ("stt.requests", "stt.requests.bulk", "stt.suspect", "stt.retry.10s", "st
 
 @pytest.fixture
 def fuzzed(tmp_path: Path) -> Iterator[tuple[Broker, DaemonProcess]]:
-    """A daemon with much in hand, and a fanout of a stranger's in front of its request queue.
+    """A daemon with much in hand, and another user's fanout in front of its request queue.
 
-    On a node that nobody uses afterwards: an `x-death` header that is no list of tables, on a message that then expires, crashes RabbitMQ
-    3.10's dead-lettering (`rabbit_fifo_dlx_sup`), and until it is restarted that broker refuses new quorum queues with INTERNAL_ERROR.
+    On a node that is not used afterwards: an `x-death` header that is no list of tables, on a message that then
+    expires, crashes RabbitMQ 3.10's dead-lettering (`rabbit_fifo_dlx_sup`), and until it is restarted that broker
+    refuses new quorum queues with INTERNAL_ERROR.
     """
     with Node() as node, Broker(node) as broker:
         daemon = DaemonProcess(broker.amqp_url, tmp_path / "daemon.log", slots="2", prefetch="200").start()
@@ -46,14 +47,15 @@ def fuzzed(tmp_path: Path) -> Iterator[tuple[Broker, DaemonProcess]]:
 def test_fuzzed_properties_never_cost_a_connection_and_every_message_ends(
     fuzzed: tuple[Broker, DaemonProcess], profile: Profile, results: Results
 ) -> None:
-    """A microsecond timestamp once took a consumer's connection down for ever; nothing like it is left (reliability rows 29, 30, 84-88)."""
+    """A microsecond timestamp once took a consumer's connection down for ever; no other property may."""
     broker, daemon = fuzzed
     sent = _fire_all(broker, profile)
     _wait_settled(broker)
 
     ended = sum(broker.depth(queue) for queue in ENDS)
     results.measured |= {
-        "accepted": sent.confirmed, "perhaps accepted": sent.unknown, "ended": ended, "refusals by the broker": len(sent.refused),
+        "accepted": sent.confirmed, "perhaps accepted": sent.unknown, "ended": ended,
+        "refusals by the broker": len(sent.refused),
         "dead letters": broker.depth("stt.dead"), "parked replies": broker.depth("stt.replies.dead"),
     }  # fmt: skip
     results.said.append(str(results.measured))

@@ -14,7 +14,7 @@ AT_ONCE = 4  # requests for a reply queue that has room for one
 
 
 def test_a_full_reply_queue_delays_answers_and_loses_none(rig: Rig, profile: Profile) -> None:
-    """Replies that the broker nacks are published again until their caller reads (reliability row 22)."""
+    """Replies that the broker nacks are published again until their caller reads."""
     rig.load.flow.set()
     for number in range(profile.faults):
         name = rig.broker.declare(f"chaos.full.{number}", x_max_length=1, x_overflow="reject-publish")
@@ -29,7 +29,7 @@ def test_a_full_reply_queue_delays_answers_and_loses_none(rig: Rig, profile: Pro
 
 
 def test_a_deleted_reply_queue_parks_the_answers(rig: Rig, profile: Profile) -> None:
-    """Whoever deletes his queue while his requests wait finds the answers in `stt.replies.dead` (reliability rows 19 and 48)."""
+    """A caller that deletes its queue while requests wait: the answers are in `stt.replies.dead`."""
     rig.load.flow.set()
     for number in range(profile.faults):
         name = rig.broker.declare(f"chaos.doomed.{number}")
@@ -55,7 +55,10 @@ def _delete_when_empty(rig: Rig, name: str) -> None:
 
 
 def test_a_deleted_request_queue_is_declared_again_and_served(rig: Rig, profile: Profile) -> None:
-    """The broker cancels the consumer while the connection looks healthy (reliability rows 9 and 10); what was in it is its deleter's."""
+    """The broker cancels the consumer while the connection looks healthy.
+
+    What was in the queue is lost by its deletion.
+    """
     rig.load.flow.set()
     for _ in range(profile.faults):
         rig.pause(0.5, 2.0)
@@ -69,7 +72,7 @@ def test_a_deleted_request_queue_is_declared_again_and_served(rig: Rig, profile:
 
 
 def test_all_queues_deleted_at_once_are_made_again(rig: Rig) -> None:
-    """Whoever clears a vhost does not have to restart the daemons on it."""
+    """After a vhost is cleared its daemons need no restart."""
     rig.load.flow.set()
     rig.pause(0.5, 2.0)
     rig.load.flow.clear()

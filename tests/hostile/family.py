@@ -1,6 +1,6 @@
-"""Files of which is known exactly what was put in: containers x lengths x channels x tracks x holes x headers x what hangs on behind.
+"""Files with known content: containers x lengths x channels x tracks x holes x headers x trailing data.
 
-Imports av, numpy, tests.support.tracks and tools.audio.containers; pure: the same seed gives the same file for ever.
+Pure: the same seed gives the same file for ever.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ MONO_STEREO: Final = ("mono", "stereo")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One way to keep sound: FFmpeg's names of container and encoder. `holds`: what it can have besides one whole track."""
+    """One way to keep sound: FFmpeg's names of container and encoder.
+
+    `holds`: what it can have besides one whole track.
+    """
 
     container: str
     encoder: str
@@ -80,7 +83,9 @@ _RAW: Final = frozenset({"mp3", "adts", "amr"})
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A file and the truth about it. `spans`: where it sounds, on a time axis of `seconds` that has `gaps` seconds of holes.
+    """A file and the truth about it.
+
+    `spans`: where it sounds, on a time axis of `seconds` that has `gaps` seconds of holes.
 
     `tells_length`: that its end is missing can be known.
     """
@@ -98,7 +103,10 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a seed drew. `lengths`, `holes`: seconds of each piece, and of the hole before it; `one`: the channel that sounds alone."""
+    """What a seed drew.
+
+    `lengths`, `holes`: seconds of each piece, and of the hole before it; `one`: the channel that sounds alone.
+    """
 
     rate: int
     layout: str

@@ -1,7 +1,8 @@
-"""`python -m tests.hostile.fuzz --files 100000 --state PATH`: mutated files through real decoder children; resumable, every seed kept.
+"""`python -m tests.hostile.fuzz --files 100000 --state PATH`: mutated files through real decoder children.
 
-The parent must answer each with sound or with a code; a child may die, and then its file must get `audio_unreadable`.
-Writes one JSON object to the state file after every thousand files; begins after the last seed that it names.
+Resumable, every seed kept. The parent must answer each with sound or with a code; a child may die, and then its file
+must get `audio_unreadable`. Writes one JSON object to the state file after every thousand files; begins after the last
+seed that it names.
 """
 
 from __future__ import annotations

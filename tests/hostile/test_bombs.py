@@ -1,4 +1,4 @@
-"""Small files that want to become large get their code before they have become so.
+"""Small files that would become large get their code before that.
 
 What each costs in processor time and memory: `python -m bench scenario bombs`.
 """
@@ -21,7 +21,8 @@ PARENT_MIB: Final = 16
 """What the parent may allocate for a file that is refused, beside its body and what sound it got before the refusal."""
 
 SOUND_BYTES: Final = 2 * 16_000
-"""A second of sound as the child sends it. The printed bound has five times as much for each second of the longest file."""
+"""A second of sound as the child sends it. The printed bound has five times as much for each second of the longest
+file."""
 
 
 @pytest.fixture
@@ -45,7 +46,10 @@ async def watched(losses: list[str]) -> AsyncIterator[DecoderPool]:
 async def test_a_bomb_is_refused_with_its_code_before_it_goes_off(
     watched: DecoderPool, losses: list[str], name: str
 ) -> None:
-    """By a look at it or by a limit, never by the time limit; and the parent never holds more sound than the longest file has."""
+    """By a check or by a limit, never by the time limit.
+
+    The parent never holds more sound than the longest file has.
+    """
     make, code = BOMBS[name]
     audio = make()
     tracemalloc.reset_peak()

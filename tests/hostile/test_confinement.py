@@ -23,7 +23,7 @@ from tests.hostile import texts
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SEALED: Final = "PR_SET_NO_NEW_PRIVS"
-"""The call in a child's trace after which it reads strangers' bytes."""
+"""The call in a child's trace after which it reads untrusted bytes."""
 NETWORK: Final = {"socket", "connect", "bind", "sendto", "sendmsg", "sendmmsg"}
 OPENING: Final = {"open", "openat", "openat2", "creat", "execve", "execveat"}
 
@@ -139,7 +139,7 @@ async def test_a_child_that_was_taken_over_can_do_nothing_but_decode() -> None:
 
 
 async def test_everything_is_in_force_where_the_kernel_allows_it(pool: DecoderPool) -> None:
-    """What `sttd check` tells is what the child found to be so."""
+    """`sttd check` shows what the child found to be in force."""
     missing = set(confine.EVERYTHING) - set(pool.confinement)
     assert missing <= {confine.NO_NETWORK, confine.SYSTEM_CALLS}, "the rest is to be had anywhere"
     if os.geteuid() == 0 and sys.platform == "linux":

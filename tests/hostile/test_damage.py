@@ -1,4 +1,4 @@
-"""Damaged notes: what is missing is said. Twelve formats, seeded damage of six kinds."""
+"""Damaged notes: what is missing is reported. Twelve formats, seeded damage of six kinds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SILENT_ABOUT_LENGTH: Final = {"amr", "adts-aac"}
 ALTERED: Final = 0.05
 WINDOW: Final = 1600
 MOST, LEAST = 0.5, 0.01
-"""Seconds: more than the one is a loss that must be told; less than the other is none."""
+"""Seconds: more than the one is a loss that must be reported; less than the other is none."""
 
 
 async def outcome(pool: DecoderPool, good: DecodedAudio, audio: bytes) -> str:
@@ -54,7 +54,7 @@ def altered_seconds(good: DecodedAudio, decoded: DecodedAudio) -> float:
 async def test_no_damaged_note_passes_for_a_whole_one(
     pool: DecoderPool, amount: Callable[[str], int], name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """More than half a second missing is either said, or the reply says that the file itself does not tell its length."""
+    """More than half a second missing is reported, or the reply shows that the file itself has no length."""
     whole = damage.file(name)
     good = await pool.decode(whole)
     assert not good.info.truncated

@@ -1,4 +1,4 @@
-"""Files of which is known what was put in: the reply says the same of their length, their times, their tracks and what is missing."""
+"""Files with known content: the reply has the same length, times, tracks and missing parts."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from tests.hostile.family import Case, case
 from tests.support.tracks import sounding
 
 OFF: Final = 0.15
-"""Seconds that a file may be longer, or a burst later, for each file in it: what encoders put before and behind without saying so."""
+"""Seconds that a file may be longer, or a burst later, for each file in it: what encoders put before and behind without
+saying so."""
 MOST, LEAST = 0.5, 0.01
-"""Seconds: more than the one is a loss that must be told; less than the other is none."""
+"""Seconds: more than the one is a loss that must be reported; less than the other is none."""
 
 
 def complaints(truth: Case, decoded: DecodedAudio) -> Iterator[str]:
-    """What the reply says that is not so."""
+    """The errors in the reply."""
     info, off, found = decoded.info, OFF * truth.times, sounding(decoded.pcm)
     if info.truncated:
         yield "told as truncated"
@@ -37,7 +38,7 @@ def complaints(truth: Case, decoded: DecodedAudio) -> Iterator[str]:
 
 @pytest.mark.timeout(7200)
 async def test_whole_files_say_what_was_put_into_them(pool: DecoderPool, amount: Callable[[str], int]) -> None:
-    """Duration, holes, times, track; and none of them is told as truncated, or refused."""
+    """Duration, holes, times, track; none of them is reported as truncated, or refused."""
     wrong: list[str] = []
     for seed in range(amount("FAMILY")):
         truth = case(seed)
@@ -78,13 +79,18 @@ async def outcome(pool: DecoderPool, truth: Case, audio: bytes, whole: float) ->
 async def test_files_without_their_end_are_told_where_anything_tells_it(
     pool: DecoderPool, amount: Callable[[str], int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """More than half a second missing is never a plain success where anything tells the length; what lacks nothing is plain."""
+    """More than half a second missing is never a plain success where a length is known.
+
+    What lacks nothing is plain.
+    """
     results = Counter[str]()
     wrong: list[str] = []
     for seed in range(amount("FAMILY")):
         truth = case(seed)
         if truth.times > 1 or truth.tracks > 1 or "first flush" in truth.name:
-            continue  # a cut may leave a whole first file, another track with sound, or just what the header said at first
+            # a cut may leave a whole first file, another track with sound, or exactly what the header announced at
+            # first
+            continue
         with await pool.decode(truth.audio) as decoded:
             whole = decoded.info.duration - decoded.info.gaps
         became = await outcome(pool, truth, cut(truth.audio, random.Random(seed)), whole)

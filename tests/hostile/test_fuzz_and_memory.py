@@ -64,7 +64,7 @@ async def test_eight_long_files_stay_within_the_bound_of_one() -> None:
 
 
 async def test_parent_and_child_keep_nothing_of_a_note() -> None:
-    """Good and damaged notes in turn through one child that is never replaced: no descriptor and no memory of the parent's is left."""
+    """Good and damaged notes in turn through one child: no descriptor and no memory of the parent's is left."""
     lost = list[str]()
     good = damage.good()
     pool = DecoderPool(1, DecodeLimits(files_per_child=10**9), lost.append)

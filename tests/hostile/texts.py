@@ -1,6 +1,7 @@
 """Bodies that name other files and hosts; as a program: decode them all and print what became of each.
 
-`python -m tests.hostile.texts [--without-filter]`. The second form leaves the system-call filter out, so that the whitelists stand alone.
+`python -m tests.hostile.texts [--without-filter]`. The second form leaves the system-call filter out, so that the
+whitelists stand alone.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ WITHOUT_FILTER: Final = (
 
 
 def with_reference() -> bytes:
-    """A QuickTime file whose samples are, it says, in another file."""
+    """A QuickTime file that names another file for its samples."""
     audio = files.encoded("m4a-aac")
     path = SECRET.encode()
     reference = b"\0\0\0\0" + bytes(6) + struct.pack(">H", len(path)) + path
@@ -37,8 +38,11 @@ def with_reference() -> bytes:
 
 
 def bodies() -> dict[str, bytes]:
-    """Name -> what somebody might send."""
-    manifest = '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period><AdaptationSet mimeType="audio/mp4">'
+    """Name -> what may be sent."""
+    manifest = (
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period><AdaptationSet '
+        'mimeType="audio/mp4">'
+    )
     texts = {
         "ffconcat": f"ffconcat version 1.0\nfile '{SECRET}'\n",
         "ffconcat of a URL": f"ffconcat version 1.0\nfile {HOST}.wav\n",
@@ -48,7 +52,8 @@ def bodies() -> dict[str, bytes]:
         "DASH": f"{manifest}<BaseURL>{HOST}</BaseURL></AdaptationSet></Period></MPD>",
         "M3U": f"#EXTM3U\n{HOST}.mp3\n{SECRET}\n",
         "PLS": f"[playlist]\nFile1={HOST}.mp3\nFile2={SECRET}\nNumberOfEntries=2\n",
-        "XSPF": f'<playlist xmlns="http://xspf.org/ns/0/"><trackList><track><location>{HOST}</location></track></trackList></playlist>',
+        "XSPF": "<playlist "
+        f'xmlns="http://xspf.org/ns/0/"><trackList><track><location>{HOST}</location></track></trackList></playlist>',
         "ASX": f'<asx version="3.0"><entry><ref href="{HOST}.wma"/></entry></asx>',
         "RTSP": "rtsp://192.0.2.1/x",
         "URL": f"{HOST}.ogg",

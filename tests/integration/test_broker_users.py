@@ -1,4 +1,4 @@
-"""The least-privilege users on a RabbitMQ that booted with their definitions: each can do its job, and nobody another's."""
+"""The least-privilege users on a RabbitMQ that booted with their definitions: each has its own rights only."""
 
 from __future__ import annotations
 
@@ -57,7 +57,10 @@ class Site:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Users made by the script, imported by the broker at its boot with compose's settings; the node's own administrator is added."""
+    """Users made by the script, imported by the broker at its boot with compose's settings.
+
+    The node's own administrator is added.
+    """
     folder = tmp_path_factory.mktemp("credentials")
     for name in ("users", "definitions", "daemon", "gateway"):
         (folder / name).mkdir()
@@ -104,7 +107,10 @@ def daemon(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dae
 
 @pytest.mark.slow("a broker of its own")
 def test_the_broker_counts_from_the_memory_that_compose_gives_it(site: Site) -> None:
-    """It stops taking requests at 60 % of its own limit, not of the host's memory: it does not see every kind of limit itself."""
+    """It stops taking requests at 60 % of its own limit, not of the host's memory.
+
+    It does not detect every kind of limit itself.
+    """
     limit = compose.size(compose.services()["rabbitmq"]["mem_limit"])
     told = site.node.rabbitmqctl("eval", "vm_memory_monitor:get_memory_limit().")
     assert 0.55 * limit < int(told) < 0.6 * limit + 1
@@ -112,7 +118,7 @@ def test_the_broker_counts_from_the_memory_that_compose_gives_it(site: Site) -> 
 
 @pytest.mark.parametrize("user", ["bot", "gateway"])
 async def test_who_asks_gets_answers_and_may_cancel(user: str, site: Site, daemon: DaemonProcess) -> None:
-    """Request, own reply queue, the look at both lanes, the cancel: all that a caller does."""
+    """Request, own reply queue, the check of both lanes, the cancel: all that a caller does."""
     async with Client(site.url(user)) as client:
         assert (await client.queue_state()).consumers == 1
         assert (await client.queue_state(names.REQUESTS_BULK)).waiting == 0
@@ -126,7 +132,7 @@ async def test_who_asks_gets_answers_and_may_cancel(user: str, site: Site, daemo
 
 
 def test_the_gateway_is_healthy(site: Site, daemon: DaemonProcess, tmp_path: Path) -> None:
-    """Compose starts nothing behind a gateway that is not: it looks at the queue with its own user."""
+    """Compose starts nothing behind an unhealthy gateway: its health check reads the queue with its own user."""
     with GatewayProcess(site.url("gateway"), tmp_path / "gateway") as gateway:
         assert gateway.wait_health(200).json()["status"] == "ok"
 
@@ -134,7 +140,7 @@ def test_the_gateway_is_healthy(site: Site, daemon: DaemonProcess, tmp_path: Pat
 async def test_the_daemon_needs_no_configure_right_on_queues_that_exist(
     site: Site, daemon: DaemonProcess, tmp_path: Path
 ) -> None:
-    """`check` for production: it serves, hears cancels, and could not change a queue if it wanted to."""
+    """`check` for production: it serves, receives cancels, and cannot change a queue."""
     checking = DaemonProcess(site.url("daemon-check"), tmp_path / "log", topology="check", slots="1").start()
     try:
         checking.wait_ready()
@@ -201,7 +207,7 @@ def deleting(queue: str) -> Attempt:
 
 
 def publishing(exchange: str) -> Attempt:
-    """Publish through an exchange, and hear what the broker thinks of it."""
+    """Publish through an exchange, and return the broker's answer."""
 
     def attempt(channel: Any) -> None:
         channel.confirm_delivery()
@@ -256,7 +262,7 @@ def test_nobody_does_what_is_anothers(
 
 @pytest.mark.parametrize("user", TABLE["users"])
 def test_nobody_enters_another_vhost(user: str, site: Site) -> None:
-    """Whoever else uses this broker is none of our business."""
+    """Other users of this broker are left alone."""
     parameters = pika.URLParameters(site.url(user))
     parameters.virtual_host = "/"
     with pytest.raises(pika.exceptions.AMQPConnectionError), pika.BlockingConnection(parameters):
@@ -265,5 +271,5 @@ def test_nobody_enters_another_vhost(user: str, site: Site) -> None:
 
 @pytest.mark.parametrize("queue", [names.REQUESTS, names.REQUESTS_BULK])
 def test_the_scaler_sees_how_many_notes_wait(queue: str, site: Site, daemon: DaemonProcess) -> None:
-    """KEDA asks with a passive declaration, for which RabbitMQ wants some permission since 4.2.6."""
+    """KEDA asks with a passive declaration, for which RabbitMQ needs some permission since 4.2.6."""
     assert depth(site.url("scaler"), queue) >= 0

@@ -1,4 +1,4 @@
-"""One contract, two buses: what the unit tests believe of the memory bus is what the real one does on a real RabbitMQ."""
+"""One contract, two buses: the memory bus of the unit tests behaves as the real one on a real RabbitMQ."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ async def test_a_confirmed_publish_is_in_the_queue(bus: Bus) -> None:
 
 
 async def test_what_no_queue_takes_is_unroutable(bus: Bus) -> None:
-    """Returned by the broker, and raised here: never a silent success (reliability row 19)."""
+    """Returned by the broker, and raised here: never a silent success."""
     with pytest.raises(Unroutable):
         await bus.publisher.publish(to("gone"))
     await bus.publisher.publish(to("gone", mandatory=False))
 
 
 async def test_a_full_queue_is_unconfirmed(bus: Bus) -> None:
-    """Nacked: the message is not there, and may be later (row 22)."""
+    """Nacked: the message is not there, and may be later."""
     await bus.fill("full")
 
     with pytest.raises(Unconfirmed):
@@ -101,7 +101,10 @@ async def test_a_request_arrives_as_it_was_sent(bus: Bus) -> None:
 
 
 async def test_an_acked_request_does_not_come_again(bus: Bus) -> None:
-    """Not after the connection went, either. An ack is not confirmed, but it makes room for one more, whose arrival proves it."""
+    """Not after the connection went, either.
+
+    An ack is not confirmed, but it makes room for one more, whose arrival proves it.
+    """
     for number in range(PREFETCH + 1):
         await bus.publisher.publish(to(names.REQUESTS, b"%d" % number))
     acked, *held = [await arrives(bus) for _ in range(PREFETCH)]
@@ -116,7 +119,7 @@ async def test_an_acked_request_does_not_come_again(bus: Bus) -> None:
 
 
 async def test_the_prefetch_bounds_what_is_in_hand(bus: Bus) -> None:
-    """Else a daemon would hold a whole queue in memory (row 46)."""
+    """Else a daemon would hold a whole queue in memory."""
     for _ in range(PREFETCH + 2):
         await bus.publisher.publish(to(names.REQUESTS))
     held = [await arrives(bus) for _ in range(PREFETCH)]
@@ -129,7 +132,7 @@ async def test_the_prefetch_bounds_what_is_in_hand(bus: Bus) -> None:
 
 
 async def test_an_unsettled_request_comes_again_with_a_higher_count(bus: Bus) -> None:
-    """Promise 1 after a lost connection; the count is how poison is known (row 31)."""
+    """Nothing is lost after a lost connection; the count is how poison is recognized."""
     await bus.publisher.publish(to(names.REQUESTS, b"audio"))
     first = await arrives(bus)
 
@@ -142,7 +145,7 @@ async def test_an_unsettled_request_comes_again_with_a_higher_count(bus: Bus) ->
 
 @pytest.mark.parametrize("how", ["ack", "reject"])
 async def test_settling_on_a_dead_channel_raises(how: str, bus: Bus) -> None:
-    """And is never tried on the new one, which would close with 406 (rows 15, 16)."""
+    """And is never tried on the new one, which would close with 406."""
     await bus.publisher.publish(to(names.REQUESTS))
     stale = await arrives(bus)
     await bus.lose_connections()
@@ -182,14 +185,14 @@ async def test_a_publish_waits_for_the_connection_and_then_succeeds(bus: Bus) ->
 
 
 async def test_a_publish_without_a_connection_ends_in_time(bus: Bus) -> None:
-    """Unknown, and told so: the library alone would wait for ever (row 24)."""
+    """Unknown, and raised: the library alone would wait for ever."""
     async with asyncio.timeout(PATIENCE):
         with pytest.raises(Unconfirmed):
             await bus.hasty().publish(to(names.REPLIES))
 
 
 async def test_two_publishes_under_one_message_id_are_told_apart(bus: Bus) -> None:
-    """Callers choose the ids of copies, and aiormq finds the publish of a return by its id (row 20)."""
+    """Callers choose the ids of copies, and aiormq finds the publish of a return by its id."""
     for number in range(100):
         lost = bus.publisher.publish(to("gone", message_id="m-1"))
         kept = bus.publisher.publish(to(names.REPLIES, b"%d" % number, message_id="m-1"))
@@ -202,7 +205,7 @@ async def test_two_publishes_under_one_message_id_are_told_apart(bus: Bus) -> No
 
 @pytest.mark.parametrize("mandatory", [True, False])
 async def test_a_direct_reply_arrives_once_and_is_not_returned(bus: Bus, mandatory: bool) -> None:
-    """RabbitMQ 3.10 and 4.0 return a mandatory one although the caller has it (row 49)."""
+    """RabbitMQ 3.10 and 4.0 return a mandatory one although the caller has it."""
     caller = await bus.caller()
 
     await bus.publisher.publish(to(caller.address, b"answer", mandatory=mandatory))
@@ -224,7 +227,7 @@ async def test_an_answer_to_a_requester_who_has_gone_is_not_taken_for_delivered(
 
 
 async def test_a_deleted_queue_is_consumed_again(bus: Bus) -> None:
-    """The broker cancels the consumer while the connection looks healthy (row 10)."""
+    """The broker cancels the consumer while the connection looks healthy."""
     await bus.delete(names.REQUESTS)
 
     await bus.publisher.publish(to(names.REQUESTS, b"audio"))
@@ -233,7 +236,7 @@ async def test_a_deleted_queue_is_consumed_again(bus: Bus) -> None:
 
 
 async def test_both_connections_come_back_and_work_goes_on(bus: Bus) -> None:
-    """Again and again (row 14)."""
+    """Again and again."""
     for round_ in range(2):
         await bus.lose_connections()
         await bus.publisher.publish(to(names.REQUESTS, b"%d" % round_))
@@ -264,7 +267,7 @@ async def test_publishes_in_flight_when_the_connection_goes_end_known_or_unknown
 
 
 async def test_after_stop_consuming_nothing_new_comes_in_even_after_a_reconnect(broker: Broker) -> None:
-    """A drain that loses its connection must not begin with new work (design section 5, promise 8)."""
+    """A drain that loses its connection must not begin with new work."""
     async with real_bus(broker) as bus:
         await bus.publisher.publish(to(names.REQUESTS, b"in hand"))
         held = await arrives(bus)
@@ -281,7 +284,10 @@ async def test_after_stop_consuming_nothing_new_comes_in_even_after_a_reconnect(
 
 
 async def test_resuming_twice_at_once_registers_one_consumer(broker: Broker) -> None:
-    """A new session and the end of a pause may come together; two consumers double the prefetch, and one cannot be cancelled."""
+    """A new session and the end of a pause may come together.
+
+    Two consumers double the prefetch, and one cannot be cancelled.
+    """
     async with real_bus(broker) as bus:
         await bus.intake.pause("test")
         assert broker.consumers(names.REQUESTS) == 0
@@ -294,7 +300,7 @@ async def test_resuming_twice_at_once_registers_one_consumer(broker: Broker) -> 
 
 
 async def test_a_refused_exchange_harms_nobody_else_on_the_channel(broker: Broker) -> None:
-    """The broker closes the channel for it; a neighbour's answer is published again, not thrown away (promise 5)."""
+    """The broker closes the channel for it; a neighbour's answer is published again, not thrown away."""
     url = broker.add_user(
         f"{broker.user}-few", "x", write="^(amq\\.default|stt\\.dlx|stt\\.requests.*|stt\\.suspect|stt\\.dead)$"
     )

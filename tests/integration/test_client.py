@@ -1,4 +1,4 @@
-"""The client against a real RabbitMQ and a scripted daemon: right answers to the right calls, and a typed error for everything else."""
+"""The client against a real RabbitMQ and a scripted daemon: right answers to the right calls, else typed errors."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def test_files_and_paths_are_read_for_the_caller(broker: Broker, tmp_path:
 
 
 async def test_a_thousand_concurrent_calls_each_get_their_own_answer_and_leave_nothing_behind(broker: Broker) -> None:
-    """One reply queue for all of them; every caller uses the same correlation id, and the answers come back shuffled."""
+    """One reply queue for all of them; every caller uses the same correlation id, and answers come back shuffled."""
     waiting: list[AbstractIncomingMessage] = []
 
     async def backwards(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:
@@ -92,7 +92,7 @@ async def test_a_thousand_concurrent_calls_each_get_their_own_answer_and_leave_n
 
 
 async def test_two_clients_with_equal_correlation_ids_get_their_own_answers(broker: Broker) -> None:
-    """Many clients count 1, 2, 3; the reply queue tells them apart."""
+    """Many clients count 1, 2, 3; the reply queue keeps them apart."""
     async with FakeDaemon(broker.amqp_url), Client(broker.amqp_url) as one, Client(broker.amqp_url) as two:
         mine, yours = await asyncio.gather(
             one.transcribe(b"mine", correlation_id="1"), two.transcribe(b"yours", correlation_id="1")
@@ -149,7 +149,7 @@ async def test_progress_arrives_before_the_answer(broker: Broker) -> None:
 async def test_a_failure_reply_raises_the_exception_of_its_code(
     broker: Broker, code: str, family: type[Exception]
 ) -> None:
-    """A bot tells "your file is broken" from "try again later" by the class."""
+    """A bot distinguishes "your file is broken" from "try again later" by the class."""
 
     async def script(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:
         await daemon.reply(message, failure(message, code))
@@ -175,7 +175,7 @@ async def test_a_reply_that_is_no_reply_ends_the_call_with_a_clear_error(broker:
 
 
 async def test_a_missing_request_queue_is_said_at_once_and_with_the_next_step(broker: Broker) -> None:
-    """The broker returns what it cannot route; nobody waits five minutes for a daemon that was never there."""
+    """The broker returns what it cannot route; no call waits five minutes for a daemon that was never there."""
     async with Client(broker.amqp_url) as client:
         with pytest.raises(errors.NotServed, match=r"stt\.requests does not exist .*sttd serve"):
             await client.transcribe(b"note")
@@ -185,7 +185,10 @@ async def test_a_missing_request_queue_is_said_at_once_and_with_the_next_step(br
 
 
 async def test_a_user_who_may_not_look_is_told_so_and_may_ask_all_the_same(broker: Broker) -> None:
-    """RabbitMQ 4.2.6 and later refuse a look without any permission on the queue. Earlier versions show it to everybody."""
+    """RabbitMQ 4.2.6 and later refuse a check without any permission on the queue.
+
+    Earlier versions allow it to all users.
+    """
     own = r"^sttd\.client\..*$"
     url = broker.add_user(f"blind-{broker.vhost}", "p", configure=own, write=r"^amq\.default$", read=own)
 
@@ -199,7 +202,7 @@ async def test_a_user_who_may_not_look_is_told_so_and_may_ask_all_the_same(broke
 
 
 async def test_a_full_queue_is_not_a_timeout(broker: Broker) -> None:
-    """With reject-publish the broker nacks: the caller may try again later, and knows that nothing was queued."""
+    """With reject-publish the broker nacks: the caller may try again later, and nothing was queued."""
     full = {"x-max-length": 1, "x-overflow": "reject-publish"}
     async with FakeDaemon(broker.amqp_url, queue="full", arguments=full):
         pass
@@ -280,7 +283,7 @@ async def test_closing_fails_the_calls_that_wait(broker: Broker) -> None:
 
 
 async def test_a_connection_task_that_dies_fails_the_calls_instead_of_hanging_them(broker: Broker) -> None:
-    """Nothing ends it but a bug; then everyone must hear of it."""
+    """Only a bug ends it; then every call must get an error."""
     async with FakeDaemon(broker.amqp_url, silent) as daemon, Client(broker.amqp_url) as client:
         call = asyncio.create_task(client.transcribe(b"note"))
         await daemon.arrived.acquire()
@@ -326,7 +329,7 @@ async def test_a_broker_that_is_away_or_refuses_us_says_so_at_once(broker: Broke
 
 
 async def test_missing_permissions_are_named(broker: Broker) -> None:
-    """An operator gives bots the least: the error says which line is missing."""
+    """An operator gives bots the least rights: the error names the missing line."""
     async with FakeDaemon(broker.amqp_url) as daemon:
         mute = broker.add_user(
             f"{broker.user}-mute", "x", configure=r"^sttd\.client\.", write="^$", read=r"^sttd\.client\."
@@ -359,7 +362,7 @@ async def test_a_body_larger_than_the_broker_takes_fails_alone(broker: Broker) -
 
 
 async def test_an_unconfirmed_request_is_not_called_a_late_answer(own_broker: Broker) -> None:
-    """A frozen broker: the caller learns that the request may not even be queued."""
+    """A frozen broker: the error shows that the request may not even be queued."""
     async with FakeDaemon(own_broker.amqp_url), Client(own_broker.amqp_url) as client:
         await client.transcribe(b"note")
         own_broker.endpoint.freeze()  # type: ignore[attr-defined] # own_node is a Node

@@ -1,4 +1,4 @@
-"""Cancelling, streaming, and the blocking twin against a real RabbitMQ: what nobody waits for is not worked on."""
+"""Cancelling, streaming, and the blocking twin against a real RabbitMQ: work without a caller ends."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def silent(_daemon: FakeDaemon, _message: AbstractIncomingMessage) -> None
 
 
 async def halfway(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:
-    """Report progress; answer unless the note says `endless`."""
+    """Report progress; answer unless the note is `endless`."""
     for fraction in (0.25, 0.75):
         await daemon.reply(message, progress(message, fraction))
     if message.body == b"endless":
@@ -42,7 +42,7 @@ async def halfway(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:
 
 
 async def test_a_cancelled_call_cancels_its_request_and_no_other(broker: Broker) -> None:
-    """A user left: the daemon hears the request's own id; the calls beside it go on."""
+    """A user left: the daemon gets the request's own id; the calls beside it go on."""
     async with (
         control(broker.amqp_url) as heard,
         FakeDaemon(broker.amqp_url, silent) as daemon,
@@ -77,7 +77,7 @@ async def test_a_call_that_times_out_cancels_its_request(broker: Broker) -> None
 
 
 async def test_a_request_is_cancelled_by_its_id_and_its_call_told_at_once(broker: Broker) -> None:
-    """The stop button of a bot knows an id, not a task; ids of other clients' requests are passed on too."""
+    """The stop button of a bot has an id, not a task; ids of other clients' requests are passed on too."""
     async with (
         control(broker.amqp_url) as heard,
         FakeDaemon(broker.amqp_url, silent) as daemon,
@@ -107,7 +107,7 @@ async def test_a_message_id_that_is_in_flight_is_refused(broker: Broker) -> None
 async def test_a_cancel_that_the_broker_refuses_harms_no_request(
     broker: Broker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A missing exchange or permission closes a channel, but not the one of the requests; the log says it once."""
+    """A missing exchange or permission closes a channel, but not the one of the requests; it is logged once."""
     least = broker.add_user(
         f"{broker.user}-bot", "x", configure=r"^sttd\.client\.", write=r"^amq\.default$", read=r"^sttd\.client\."
     )
@@ -141,7 +141,7 @@ async def test_progress_is_an_iterator_whose_last_item_is_the_transcript(broker:
 
 
 async def test_a_stream_that_is_left_cancels_its_request_and_a_failing_one_raises(broker: Broker) -> None:
-    """Nobody iterates, nobody waits: the daemon hears of it. Errors are those of `transcribe`."""
+    """Without an iteration and a waiting call the daemon gets a cancel. Errors are those of `transcribe`."""
     async with (
         control(broker.amqp_url) as heard,
         FakeDaemon(broker.amqp_url, halfway),
@@ -202,7 +202,10 @@ async def test_closing_the_blocking_client_ends_the_threads_that_wait(broker: Br
 
 async def test_ctrl_c_in_a_blocking_call_cancels_its_request(broker: Broker) -> None:
     """A script that is stopped leaves no daemon working for it, and ends."""
-    program = "import sys, sttd\nwith sttd.BlockingClient(sys.argv[1]) as client:\n    client.transcribe(b'note', message_id='stopped')"
+    program = (
+        "import sys, sttd\nwith sttd.BlockingClient(sys.argv[1]) as client:\n    client.transcribe(b'note', "
+        "message_id='stopped')"
+    )
     async with control(broker.amqp_url) as heard, FakeDaemon(broker.amqp_url, silent) as daemon:
         command = (sys.executable, "-c", program, broker.amqp_url)
         process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)

@@ -33,7 +33,7 @@ def notes(tmp_path: Path) -> list[str]:
 
 
 async def scripted(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:
-    """Echo the body, after one word of progress if asked; what says `broken` cannot be read."""
+    """Echo the body, after one progress message if asked; `broken` cannot be read."""
     if "stt-progress" in message.headers:
         await daemon.reply(message, progress(message, 0.5))
     await daemon.reply(
@@ -73,7 +73,7 @@ def read_screen(screen: int) -> str:
 async def test_results_come_in_argument_order_and_failures_are_summed_up(
     broker: Broker, tmp_path: Path, notes: list[str]
 ) -> None:
-    """Texts alone go to stdout; stderr holds one line per failure; the exit code says that some failed."""
+    """Only texts go to stdout; stderr holds one line per failure; the exit code shows that some failed."""
     async with FakeDaemon(broker.amqp_url, scripted):
         code, out, err = await run(broker.amqp_url, tmp_path, "-m", "sttd", "transcribe", *notes)
     assert code == 1
@@ -139,7 +139,7 @@ async def test_ctrl_c_ends_in_order(broker: Broker, tmp_path: Path, notes: list[
 async def test_what_is_finished_is_printed_and_the_rest_cancelled_at_the_daemon_by_ctrl_c(
     broker: Broker, tmp_path: Path, notes: list[str]
 ) -> None:
-    """The first file waits, the second is done: its text is not lost, and nobody works on the first any more."""
+    """The first file waits, the second is done: its text is not lost, and the first is cancelled."""
 
     async def first_waits(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:
         if message.body == b"text 0":
@@ -159,7 +159,7 @@ async def test_what_is_finished_is_printed_and_the_rest_cancelled_at_the_daemon_
 async def test_results_go_into_a_directory_whole_and_failures_do_not(
     broker: Broker, tmp_path: Path, notes: list[str]
 ) -> None:
-    """One file per note, in the format asked for; the summary says how many, and the exit code that not all."""
+    """One file per note, in the format asked for; the summary counts them, and the exit code shows a failure."""
     async with FakeDaemon(broker.amqp_url, scripted) as daemon:
         args = ("-m", "sttd", "transcribe", "--format", "vtt", "--words", "--output", "deep/out", *notes)
         code, out, err = await run(broker.amqp_url, tmp_path, *args)
@@ -173,7 +173,7 @@ async def test_results_go_into_a_directory_whole_and_failures_do_not(
 async def test_a_terminal_shows_progress_and_the_results_stay_clean(
     broker: Broker, tmp_path: Path, notes: list[str]
 ) -> None:
-    """Bars go to the terminal on stderr only, and only then is the daemon asked for progress; stdout is what it always is."""
+    """Bars go to the terminal on stderr only, and only then is progress requested; stdout is unchanged."""
 
     async def reporting(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:
         assert message.headers["stt-progress"] == "true"
@@ -234,7 +234,7 @@ async def test_a_demo_whose_daemon_cannot_start_says_why_and_leaves_nothing(brok
 async def test_a_demo_without_hub_index_and_cache_runs_the_bundled_model(
     broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One line says so, every note comes back, the exit code is 0; but a model that is asked for is not replaced."""
+    """One line reports it, every note comes back, the exit code is 0; but a model that is asked for is not replaced."""
     fake_pip.install(tmp_path / "fake", monkeypatch).says("WARNING: Retrying (Retry(total=0))")
     with fake_hub.refusing() as endpoint:
         for name, value in {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path), "STTD_MODEL": ""}.items():
@@ -251,7 +251,7 @@ async def test_a_demo_without_hub_index_and_cache_runs_the_bundled_model(
 @pytest.mark.slow("a whole demo")
 @pytest.mark.timeout(300)  # a daemon, ten notes and two imports of everything, on a busy machine
 async def test_a_demo_leaves_the_notes_and_suspects_of_a_daemon_alone(broker: Broker, tmp_path: Path) -> None:
-    """Its model knows a few phrases: a note that it took from somebody would come back as nonsense."""
+    """Its model has a few phrases: another bot's note would come back as nonsense."""
     for queue in ("stt.requests", "stt.suspect"):
         broker.declare(
             queue,

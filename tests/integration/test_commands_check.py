@@ -1,4 +1,4 @@
-"""`sttd check` against a real RabbitMQ with the bundled model: what it tells, what it exits with, and that it leaves nothing behind."""
+"""`sttd check` against a real RabbitMQ with the bundled model: its lines, its exit code, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def declare() -> None:
 
 
 def test_a_host_that_can_serve_says_so_and_nothing_is_left_on_the_broker(broker: Broker) -> None:
-    """One line each; the demo model is a warning, because nobody should serve people with it."""
+    """One line each; the demo model is a warning, because it is not for production."""
     result = CliRunner().invoke(main.build(), ["check"])
     assert result.exit_code == Exit.OK, result.stdout
     told = {
@@ -164,7 +164,7 @@ def test_a_broker_that_cannot_be_had_ends_with_3(
 
 
 def test_what_this_host_lacks_ends_with_1(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Every failure is told, not only the first, and each with its next step."""
+    """Every failure is shown, not only the first, and each with its next step."""
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         for name, value in {
             "MODEL": str(tmp_path),

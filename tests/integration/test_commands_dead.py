@@ -1,4 +1,4 @@
-"""`sttd dead` against a real RabbitMQ: what it shows, what it sends again, and that nothing leaves a queue that was not meant to."""
+"""`sttd dead` against a real RabbitMQ: what it shows and sends again, and that nothing else leaves a queue."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def broker(node: Node | External) -> Iterator[Broker]:
 
 @pytest.fixture(autouse=True)
 def _empty_queues(monkeypatch: pytest.MonkeyPatch, broker: Broker) -> None:
-    """The commands talk to this vhost, where all queues are, and empty."""
+    """The commands use this vhost, where all queues are, and empty."""
     monkeypatch.setenv("STTD_AMQP_URL", broker.amqp_url)
     if {queue["name"] for queue in broker.queues()} < {queue.name for queue in topology.build().queues}:
         assert CliRunner().invoke(main.build(), ["topology", "declare"]).exit_code == Exit.OK
@@ -95,7 +95,7 @@ def ids(broker: Broker, queue: str) -> set[str]:
 
 
 def test_list_shows_the_newest_last_and_leaves_all_of_them(broker: Broker) -> None:
-    """Looking is what one does first and most often; it must be safe, and the newest is what one looks for."""
+    """Listing is the first and most frequent use; it must be safe, and the newest come first."""
     for age, name in ((10, "middle"), (5, "newest"), (20, "oldest")):
         bury(broker, name, age=age)
     code, out, err = run("list")
@@ -141,7 +141,7 @@ def test_what_the_broker_itself_dead_lettered_has_its_reason_from_the_broker(bro
         channel = connection.channel()
         method, _, _ = channel.basic_get("stt.requests.bulk")
         channel.basic_reject(method.delivery_tag, requeue=False)
-        channel.basic_get("stt.requests")  # quorum queues look for what has expired when somebody asks
+        channel.basic_get("stt.requests")  # quorum queues expire messages when a client asks
     wait_for_depth(broker, "stt.dead", 2)
     told = {letter["message_id"]: letter for letter in json.loads(run("list", "--json")[1])}
     assert (told["late"]["reason"], told["late"]["lane"]) == ("expired", "stt.requests")
@@ -164,7 +164,7 @@ def wait_for_depth(broker: Broker, queue: str, depth: int) -> None:
 
 @pytest.mark.parametrize("name", ["a", "c-a", "@2"])
 def test_show_tells_everything_but_the_body(broker: Broker, name: str) -> None:
-    """By message id, correlation id or position; the audio is somebody's voice and goes to a file only."""
+    """By message id, correlation id or position; the audio is a person's voice and goes to a file only."""
     bury(broker, "older", age=9)
     bury(broker, "a", headers={"stt-language": "ru"}, content_type="audio/ogg")
     code, out, _ = run("show", name)
@@ -202,7 +202,7 @@ def test_show_saves_the_body_to_a_new_file_only(broker: Broker, tmp_path: Path) 
 
 
 def test_show_of_an_unknown_name_and_of_one_that_is_not_unique(broker: Broker, tmp_path: Path) -> None:
-    """Callers count their correlation ids from 1: all that bear the name are shown, and none of them is saved by accident."""
+    """Callers count their correlation ids from 1: all with the name are shown, and none is saved by accident."""
     code, out, err = run("show", "nobody")
     assert (code, out) == (Exit.FAILED, "")
     assert "sttd dead list" in err
@@ -215,7 +215,7 @@ def test_show_of_an_unknown_name_and_of_one_that_is_not_unique(broker: Broker, t
 
 @pytest.mark.parametrize("command", ["requeue", "drop"])
 def test_without_yes_nothing_is_changed(broker: Broker, command: str) -> None:
-    """The dry run is the default, and says what it would do."""
+    """The dry run is the default, and lists what it would do."""
     bury(broker, "a")
     bury(broker, "b")
     code, out, err = run(command, "--all")
@@ -226,7 +226,10 @@ def test_without_yes_nothing_is_changed(broker: Broker, command: str) -> None:
 
 
 def test_requeue_starts_a_request_afresh_in_its_own_lane(broker: Broker) -> None:
-    """Everything that the caller said stays; every mark of the past goes, and so do headers that RabbitMQ would act on."""
+    """All of the caller's properties stay.
+
+    Every mark of the daemon goes, and so do headers that RabbitMQ would act on.
+    """
     asked = {"stt-language": "ru", "stt-beam-size": 3, "CC": ["stt.replies"], "x-custom": "1"}
     bury(broker, "a", lane="stt.requests.bulk", headers=asked, content_type="audio/ogg", expiration="3600000")
     bury(broker, "stays")
@@ -291,7 +294,7 @@ def test_an_id_that_nobody_bears_is_told(broker: Broker) -> None:
 
 
 def test_a_request_of_no_lane_of_ours_stays_until_one_is_named(broker: Broker) -> None:
-    """A routing key is what its sender chose: it must not let him publish with our rights."""
+    """A routing key is the sender's choice: it must not publish with our rights."""
     bury(broker, "a", lane="stt.replies")
     code, _, err = run("requeue", "a", "--yes")
     assert code == Exit.FAILED
@@ -338,7 +341,7 @@ def test_a_user_who_may_not_publish_loses_nothing(broker: Broker, monkeypatch: p
 
 
 def test_a_requester_that_cannot_get_his_answer_is_warned_of(broker: Broker) -> None:
-    """Work for nobody is worth a word, and another target."""
+    """A request without a caller is worth a line, and another target."""
     bury(broker, "a", reply_to="amq.rabbitmq.reply-to.g1.abc")
     assert "--reply-to" in run("requeue", "a")[2]
     assert run("requeue", "a", "--reply-to", "stt.replies", "--yes")[0] == Exit.OK
@@ -347,7 +350,7 @@ def test_a_requester_that_cannot_get_his_answer_is_warned_of(broker: Broker) -> 
 
 
 def test_a_request_without_a_message_id_stays_without_one_for_the_daemon(broker: Broker) -> None:
-    """The id on the daemon's copy is not the caller's, and his reply must not carry it."""
+    """The id on the daemon's copy is not the caller's, and the reply must not carry it."""
     bury(broker, "made-up", headers={"sttd-unnamed": True})
     assert run("requeue", "made-up", "--yes")[0] == Exit.OK
     [fresh] = broker.get("stt.requests")
@@ -374,7 +377,7 @@ def test_properties_that_break_the_library_are_shown_and_cannot_be_sent_again(br
 
 
 def test_a_routing_key_that_is_no_text_is_read_as_well(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever may bind our queue to an exchange of his own can bring such keys in; one would end every look at the queue."""
+    """A binding of our queue to any exchange can bring such keys in; one would end every read of the queue."""
     encode = pika.spec.data.encode_short_string
 
     def as_bytes(pieces: list[bytes], value: str) -> int:
@@ -420,7 +423,7 @@ def test_a_parked_reply_goes_to_its_queue_once_that_exists_again(broker: Broker)
 
 @pytest.mark.parametrize("target", ["stt.requests", "stt.dead", "amq.rabbitmq.reply-to.g1"])
 def test_a_parked_reply_never_goes_where_no_reply_may_go(broker: Broker, target: str) -> None:
-    """Anybody may have written that header: a reply among the requests would be transcribed."""
+    """Any client may have written that header: a reply among the requests would be transcribed."""
     park(broker, "p", target)
     assert run("requeue", "--all", "--queue", "stt.replies.dead", "--yes")[0] == Exit.FAILED
     assert soon(lambda: broker.depth("stt.replies.dead") == 1)
@@ -428,7 +431,7 @@ def test_a_parked_reply_never_goes_where_no_reply_may_go(broker: Broker, target:
 
 
 def test_ids_cannot_write_to_the_terminal(broker: Broker) -> None:
-    """A caller chooses his ids; escape sequences in them would forge lines or move the cursor."""
+    """A caller chooses the ids; escape sequences in them would forge lines or move the cursor."""
     bury(broker, "a\x1b[2J\nforged", correlation_id="\x1b]0;x\x07")
     outputs = [run("list")[1], run("show", "@1")[1], run("show", "@1", "--json")[1], *run("drop", "--all")[1:]]
     for text in outputs:
@@ -437,7 +440,7 @@ def test_ids_cannot_write_to_the_terminal(broker: Broker) -> None:
 
 
 def test_a_broker_without_the_queue_says_so(broker: Broker) -> None:
-    """The wrong vhost looks like this."""
+    """The wrong vhost has this symptom."""
     with broker.connect() as connection:
         connection.channel().queue_delete("stt.dead")
     code, out, err = run("list")
@@ -446,7 +449,7 @@ def test_a_broker_without_the_queue_says_so(broker: Broker) -> None:
 
 
 def test_looking_very_often_loses_nothing_on_this_broker(broker: Broker) -> None:
-    """RabbitMQ counts looks as deliveries, and a queue with a limit drops what was delivered too often."""
+    """RabbitMQ counts reads as deliveries, and a queue with a limit drops what was delivered too often."""
     bury(broker, "a")
     for _ in range(25):
         assert run("list", "--json")[0] == Exit.OK

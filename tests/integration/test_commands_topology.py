@@ -1,4 +1,4 @@
-"""`sttd topology` against a real RabbitMQ: what it creates, what it tells, and that looking changes nothing."""
+"""`sttd topology` against a real RabbitMQ: what it creates, what it shows, and that a check changes nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ THINGS = len(PLAN.queues) + len(PLAN.exchanges)
 
 @pytest.fixture(autouse=True)
 def _our_broker(monkeypatch: pytest.MonkeyPatch, broker: Broker) -> None:
-    """The commands talk to this test's vhost."""
+    """The commands use this test's vhost."""
     monkeypatch.setenv("STTD_AMQP_URL", broker.amqp_url)
 
 
@@ -42,7 +42,7 @@ def test_declare_creates_what_is_missing_and_a_second_time_finds_it(broker: Brok
 
 
 def test_check_tells_what_is_missing_and_creates_nothing(broker: Broker) -> None:
-    """It is run against production by people who want to know, not to change."""
+    """It is run against production for information, not for changes."""
     code, lines, err = run("check")
     assert (code, {line.split()[0] for line in lines}) == (Exit.TOPOLOGY, {"missing"})
     assert len(lines) == THINGS
@@ -52,7 +52,7 @@ def test_check_tells_what_is_missing_and_creates_nothing(broker: Broker) -> None
 
 @pytest.mark.parametrize("command", ["check", "declare"])
 def test_a_queue_with_other_arguments_is_named_with_the_first_that_differs(broker: Broker, command: str) -> None:
-    """So that nobody has to compare tables of arguments; the queue itself stays as it is."""
+    """So that no person has to compare tables of arguments; the queue itself stays as it is."""
     run("declare")
     with broker.connect() as connection:
         connection.channel().queue_delete("stt.dead")

@@ -25,7 +25,7 @@ USERS = Path(__file__).parents[2] / "deploy" / "rabbitmq" / "users.json"
 
 @pytest.fixture
 def start(broker: Broker, tmp_path: Path) -> Iterator[StartGateway]:
-    """Start gateways on the test's vhost, with a request queue that nobody serves; all are ended with the test."""
+    """Start gateways on the test's vhost, with a request queue without a daemon; all are ended with the test."""
     started: list[GatewayProcess] = []
     broker.declare("stt.requests", x_queue_type="quorum")
 
@@ -41,7 +41,7 @@ def start(broker: Broker, tmp_path: Path) -> Iterator[StartGateway]:
 
 @pytest.fixture(scope="module")
 def strict(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GatewayProcess, Broker]]:
-    """One gateway with narrow limits for all tests of them; nobody serves its queue."""
+    """One gateway with narrow limits for all tests of them; its queue has no daemon."""
     narrow = {"gateway_max_upload_bytes": "100000", "gateway_upload_seconds": "3", "gateway_timeout": "1.5"}
     with Broker(node) as broker:
         broker.declare("stt.requests", x_queue_type="quorum")
@@ -51,7 +51,10 @@ def strict(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
 
 
 def ask(gateway: GatewayProcess, broker: Broker, *, queued: int = 1, audio: bytes = b"note") -> socket.socket:
-    """A caller whose whole note is in the queue, as the `queued`th, and who waits for the answer; closing it is hanging up."""
+    """A caller whose whole note is in the queue, as the `queued`th, and who waits for the answer.
+
+    Closing it is hanging up.
+    """
     caller = socket.create_connection(gateway.address, PATIENCE)
     form = callers.part() + audio + b"\r\n--xyzzy--\r\n"
     caller.sendall(callers.head(length=len(form)) + form)
@@ -89,7 +92,7 @@ def test_a_gateway_whose_user_may_not_look_at_the_queue_is_healthy_and_says_so(
 
 @pytest.mark.slow("a broker that goes away")
 def test_health_is_503_without_a_daemon_and_without_a_broker(own_node: Node, tmp_path: Path) -> None:
-    """Whoever probes it learns whether a note would be transcribed now, and why not; it comes back by itself."""
+    """A probe shows whether a note would be transcribed now, and why not; it recovers by itself."""
     broker = Broker(own_node).__enter__()
     with GatewayProcess(broker.amqp_url, tmp_path / "gateway", model="some/where/large-v3") as gateway:
         gateway.wait_log("broker_connected")
@@ -118,7 +121,7 @@ def test_health_is_503_without_a_daemon_and_without_a_broker(own_node: Node, tmp
 
 
 def test_it_starts_before_its_broker(tmp_path: Path) -> None:
-    """In a compose file everything starts at once: calls are 503 with a time to come back, and nothing restarts in a loop."""
+    """In a compose file everything starts at once: calls are 503 with Retry-After, and nothing restarts in a loop."""
     with GatewayProcess("amqp://guest:s3cret@127.0.0.1:1/", tmp_path / "gateway") as gateway:
         gateway.wait_log("broker_away")
         assert gateway.wait_health(503).json()["status"] == "unavailable"
@@ -147,7 +150,7 @@ def test_a_deep_queue_is_429_before_the_upload(start: StartGateway, broker: Brok
 
 @pytest.mark.parametrize("path", ["/transcribe", "/v1/audio/transcriptions"])
 def test_no_answer_in_time_is_504_and_the_daemon_is_told(strict: tuple[GatewayProcess, Broker], path: str) -> None:
-    """Nobody waits for ever, and the request carries the same deadline, so that nobody works for it later."""
+    """No call waits for ever, and the request carries the same deadline, so that it is not worked on later."""
     gateway, broker = strict
     assert gateway.post(path, b"x").status_code == 504
     (request,) = broker.take("stt.requests")
@@ -155,7 +158,7 @@ def test_no_answer_in_time_is_504_and_the_daemon_is_told(strict: tuple[GatewayPr
 
 
 def test_a_file_above_the_limit_is_413_while_it_is_sent(strict: tuple[GatewayProcess, Broker]) -> None:
-    """By its announced length before a byte of it is read, else as soon as it is over; the caller gets to read the answer."""
+    """By its announced length before a byte is read, else as soon as it is over; the caller gets the answer."""
     gateway, _ = strict
     announced = talk(gateway, callers.head(length=2_000_000_000))
     assert announced.startswith(b"HTTP/1.1 413 ")
@@ -168,7 +171,7 @@ def test_a_file_above_the_limit_is_413_while_it_is_sent(strict: tuple[GatewayPro
 
 
 def test_another_type_of_body_is_415_and_a_broken_form_is_400(strict: tuple[GatewayProcess, Broker]) -> None:
-    """The words say what to send; a form without a file is still the old `No file provided`."""
+    """The message names what to send; a form without a file is still the old `No file provided`."""
     gateway, _ = strict
     for kind in ("audio/ogg", "application/json"):
         raw = httpx.post(f"{gateway.url}/transcribe", content=b"OggS", headers={"Content-Type": kind})
@@ -190,7 +193,7 @@ def test_a_slow_upload_is_408(strict: tuple[GatewayProcess, Broker]) -> None:
 
 
 def test_audio_held_at_once_is_bounded(start: StartGateway, broker: Broker) -> None:
-    """Requests that wait for their answers hold their audio; one more than there is room for is 429, and room comes back."""
+    """Requests that wait for answers hold their audio; one more than there is room for is 429, and room comes back."""
     gateway, audio = start(gateway_memory_bytes="250000"), b"a" * 90_000
     gateway.wait_log("broker_connected")
     with ask(gateway, broker, queued=1, audio=audio), ask(gateway, broker, queued=2, audio=audio):
@@ -201,7 +204,7 @@ def test_audio_held_at_once_is_bounded(start: StartGateway, broker: Broker) -> N
 
 
 def test_a_caller_who_hangs_up_cancels_by_message_id(start: StartGateway, broker: Broker) -> None:
-    """Every daemon hears the id of the very request that was queued."""
+    """Every daemon gets the id of the very request that was queued."""
     gateway = start()
     gateway.wait_log("broker_connected")
     with broker.connect() as connection:
@@ -221,7 +224,10 @@ def test_a_caller_who_hangs_up_cancels_by_message_id(start: StartGateway, broker
 
 @pytest.mark.parametrize("may_cancel", [True, False])
 def test_the_documented_permissions_are_enough(start: StartGateway, broker: Broker, *, may_cancel: bool) -> None:
-    """With the line of docs/operations.md it looks, asks and cancels; without leave to cancel it does the rest all the same."""
+    """With the line of docs/operations.md it checks, asks and cancels.
+
+    Without permission to cancel it does the rest.
+    """
     line = json.loads(USERS.read_text(encoding="utf-8"))["users"]["gateway"]
     rights = {right: line[right] for right in ("configure", "read", "write")}
     if not may_cancel:
@@ -245,7 +251,7 @@ def test_the_documented_permissions_are_enough(start: StartGateway, broker: Brok
 
 
 def test_sigterm_finishes_what_is_under_way(start: StartGateway, broker: Broker) -> None:
-    """A deploy costs nobody an answer: no new connections, the answer that is waited for still comes, exit code 0."""
+    """A deploy loses no answer: no new connections, the pending answer still comes, exit code 0."""
     gateway = start()
     gateway.wait_log("broker_connected")
     answers: list[httpx.Response] = []
@@ -283,7 +289,7 @@ def test_sigterm_cancels_what_outlasts_the_drain(start: StartGateway, broker: Br
 
 @pytest.mark.slow("several processes")
 def test_a_port_that_is_taken_and_a_wrong_setting_end_the_start(tmp_path: Path) -> None:
-    """One line says which setting to change, never with its value; the exit code is 2."""
+    """One line names the setting to change, never with its value; the exit code is 2."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         for name, (settings, said) in {
             "port": ({"gateway_port": str(taken.getsockname()[1])}, "STTD_GATEWAY_PORT"),

@@ -1,4 +1,4 @@
-"""Poison between good messages on a real RabbitMQ: the good ones arrive, the poison arrives marked, the connection lives."""
+"""Poison between good messages on a real RabbitMQ: the good ones arrive, the poison is marked, the connection lives."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def good(number: int) -> RawMessage:
 
 @pytest.mark.parametrize("case", POISON_PROPERTIES)
 async def test_poison_arrives_marked_between_the_good_ones(case: str, listener: Listener, broker: Broker) -> None:
-    """Promise 5: without the guard this message takes the connection down, again and again, until its delivery limit."""
+    """Without the guard this message takes the connection down, again and again, until its delivery limit."""
     with RawConnection(broker.amqp_url) as publisher:
         publisher.publish(b"stt.requests", good(1))
         publisher.publish(b"stt.requests", RawMessage(*POISON_PROPERTIES[case], b"poison"))
@@ -80,7 +80,7 @@ async def test_poison_arrives_marked_between_the_good_ones(case: str, listener: 
 async def test_a_routing_key_that_is_not_utf8_is_no_trouble(
     routing_key: bytes, listener: Listener, broker: Broker
 ) -> None:
-    """Whoever may bind our queue chooses it; the message itself is a good one."""
+    """A binding of our queue chooses it; the message itself is a good one."""
     with broker.connect() as connection:
         channel = connection.channel()
         channel.exchange_declare(EXCHANGE, "fanout")
@@ -96,7 +96,7 @@ async def test_a_routing_key_that_is_not_utf8_is_no_trouble(
 
 
 async def test_a_forged_delivery_count_is_not_believed(listener: Listener, broker: Broker) -> None:
-    """Quorum queues write none on a first delivery, so a caller's own would count as crashes of workers (row 88)."""
+    """Quorum queues write none on a first delivery, so a caller's own would count as crashes of workers."""
     broker.publish(names.REQUESTS, b"audio", headers={"x-delivery-count": 99})
 
     message = await listener.next()

@@ -50,7 +50,8 @@ import asyncio, json, sys
 from pathlib import Path
 from sttd.consumer.engine.opening import EngineOptions, open_engine
 async def main():
-    engine = await open_engine(EngineOptions(model=sys.argv[1], cache=Path(sys.argv[2]), device="cpu", slots=1, threads=1))
+    options = EngineOptions(model=sys.argv[1], cache=Path(sys.argv[2]), device="cpu", slots=1, threads=1)
+    engine = await open_engine(options)
     print(json.dumps(engine.info.model_dump()))
     await engine.close(5)
 asyncio.run(main())
@@ -100,7 +101,7 @@ def copy_of_demo(directory: Path) -> Path:
 
 @pytest.mark.slow("a daemon that starts twice")
 def test_a_missing_model_is_downloaded_with_progress_and_then_loads_without_the_network(tmp_path: Path) -> None:
-    """First start: bytes are reported up to the whole; later starts ask nobody, hub or no hub."""
+    """First start: bytes are reported up to the whole; later starts make no request, hub or no hub."""
     with fake_hub.running(FakeHub(REPOSITORY, demo_directory())) as hub:
         fetched = run(FETCH, hub.url, tmp_path)
         done = [done for done, _ in fetched["progress"]]
@@ -141,7 +142,7 @@ def test_a_start_that_is_cancelled_while_it_downloads_ends(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ["model.bin", "tokenizer.json"])
 def test_a_damaged_file_is_refused_before_it_is_loaded_and_fetched_again(name: str, tmp_path: Path) -> None:
-    """A flipped bit in the cache is not a model that talks nonsense: the Hub gives it anew, else it is a clear error."""
+    """A flipped bit in the cache never gives a model that writes nonsense: it is fetched again, or a clear error."""
     with fake_hub.running(FakeHub(REPOSITORY, demo_directory())) as hub:
         file = Path(run(FETCH, hub.url, tmp_path)["path"]) / name
         spoil(file)
@@ -162,7 +163,7 @@ def spoil(file: Path) -> None:
 
 @pytest.mark.slow("several processes")
 def test_without_cache_and_network_one_line_says_what_to_do(tmp_path: Path) -> None:
-    """Refused, mute, swallowed or nameless: nothing hangs, and the operator learns the three ways out."""
+    """Refused, silent, swallowed or nameless: nothing hangs, and the error names the three ways out."""
     networks = (fake_hub.refusing, fake_hub.mute, fake_hub.swallowing, fake_hub.nameless)
 
     def fetch(network: Callable[[], AbstractContextManager[str]]) -> dict[str, Any]:

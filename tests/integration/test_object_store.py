@@ -31,7 +31,7 @@ def door(server: S3Server) -> Iterator[Door]:
     """The way to it."""
     with listener() as elsewhere, Door(server.port, f"http://127.0.0.1:{elsewhere.getsockname()[1]}/") as found:
         yield found
-        with pytest.raises(BlockingIOError):  # whatever a test did: nobody ever came to the other address
+        with pytest.raises(BlockingIOError):  # whatever a test did: there was no connection to the other address
             elsewhere.accept()
 
 
@@ -71,7 +71,7 @@ async def test_an_object_comes_as_it_was_put_whatever_its_key(store: ObjectStore
 
 
 async def test_what_is_not_there_is_denied_and_the_store_works_on(store: ObjectStore) -> None:
-    """A permanent answer: nobody tries for minutes to read what was never put."""
+    """A permanent answer: no retries for minutes of what was never put."""
     with pytest.raises(ObjectDenied):
         await read(store, Reference(BUCKET, "missing.ogg"))
     with pytest.raises(ObjectDenied):
@@ -88,7 +88,7 @@ async def test_reading_may_be_left_in_the_middle_again_and_again(store: ObjectSt
 
 
 async def test_wrong_keys_are_the_operators_matter_and_wait(server: S3Server, door: Door) -> None:
-    """The server checks signatures: a wrong secret or an unknown id must not tell callers that their file is not there."""
+    """The server checks signatures: a wrong secret or an unknown id must not be reported as a missing file."""
     for wrong in ({"secret_key": "x" * 40}, {"access_key": "AKIAIOSFODNN7EXAMPLE"}):
         async with s3.opened(account(server, door, **wrong), at_once=1) as found:
             with pytest.raises(StoreUnavailable) as told:
@@ -98,7 +98,7 @@ async def test_wrong_keys_are_the_operators_matter_and_wait(server: S3Server, do
 
 @pytest.mark.parametrize("how", ["elsewhere_307", "busy", "short"])
 async def test_trouble_on_the_way_is_unavailable(how: str, real: ObjectStore) -> None:
-    """Redirects are not followed (the door's fixture looks), and half an object is none."""
+    """Redirects are not followed (the door's fixture checks), and half an object is none."""
     with pytest.raises(StoreUnavailable):
         await read(real, Reference(BUCKET, f"rude/{how}"))
 

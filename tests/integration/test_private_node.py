@@ -1,4 +1,4 @@
-"""The private RabbitMQ keeps what it promises: others build on it, so it is tested like a part of the product."""
+"""The private RabbitMQ works as documented: other tests build on it, so it is tested like a part of the product."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def processes_of(directory: Path) -> list[str]:
 
 
 def answers(port: int) -> bool:
-    """Whether anybody listens on a port of loopback."""
+    """Whether a server listens on a port of loopback."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture
 def runner() -> Iterator[subprocess.Popen[bytes]]:
-    """`run -- CMD` with a command that says where its broker is and then waits for a signal."""
+    """`run -- CMD` with a command that prints where its broker is and then waits for a signal."""
     script = "import os, signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(5));"
     script += f"print('address', os.environ['STTD_AMQP_URL'], os.environ['{MARKER}'], flush=True); signal.pause()"
     environment = {name: value for name, value in os.environ.items() if name != "STTD_AMQP_URL"}
@@ -136,7 +136,7 @@ async def test_run_gives_the_commands_exit_code_and_stops_the_node(runner: subpr
 
 @pytest.mark.slow("a broker of its own")
 async def test_a_killed_runner_takes_node_and_command_with_it(runner: subprocess.Popen[bytes]) -> None:
-    """Nobody cleans up after SIGKILL, so the guard does: node, command and directory go."""
+    """No cleanup follows SIGKILL, so the guard does it: node, command and directory go."""
     _, directory = told(runner)
     runner.kill()
     await wait_until(lambda: not directory.exists() and not processes_of(directory))
@@ -178,7 +178,7 @@ def test_poison_properties_pass_the_broker(broker: Broker, name: str) -> None:
 
 @pytest.mark.parametrize("name", REFUSED_PROPERTIES)
 def test_refused_properties_do_not_pass_the_broker(broker: Broker, name: str) -> None:
-    """What the broker refuses needs no guard in the daemon; should a newer broker let it through, this test tells."""
+    """What the broker refuses needs no guard in the daemon; should a newer broker accept it, this test fails."""
     flags, properties = REFUSED_PROPERTIES[name]
     broker.declare("refused")
     with pytest.raises(Refused):

@@ -1,4 +1,7 @@
-"""A broker that is several nodes: whoever lists them all gets to one that lives. Two proxies stand in front of one RabbitMQ."""
+"""A broker that is several nodes: a client that lists them all gets to one that is up.
+
+Two proxies stand in front of one RabbitMQ.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ from tests.support.proxy import Proxy
 
 @pytest.fixture
 def nodes(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Proxy, Proxy]]:
-    """Two nodes; each process tries them in the order that they are written in, so that the test knows it."""
+    """Two nodes; each process tries them in the order that they are written in, so that the order is fixed here."""
     monkeypatch.setattr(broker_address, "shuffled", broker_address.each)
     parts = urlsplit(broker.amqp_url)
     target = (parts.hostname or "", parts.port or 0)
@@ -73,7 +76,7 @@ async def test_a_client_opens_at_the_node_that_lives_and_moves_when_it_is_gone(
 def test_commands_ask_the_first_node_that_answers(
     broker: Broker, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An operator does not know which of them is down; when all are, each is named."""
+    """Which of them is down is unknown; when all are, each is named."""
     dead = broker.amqp_url.replace(f":{urlsplit(broker.amqp_url).port}/", f":{unused_tcp_port}/")
     monkeypatch.setenv("STTD_AMQP_URL", f"{dead},{broker.amqp_url}")
     assert CliRunner().invoke(main.build(), ["topology", "declare"]).exit_code == Exit.OK

@@ -30,7 +30,7 @@ from tools.rabbitmq.plan import free_ports
 
 @dataclass(frozen=True)
 class TlsBroker:
-    """A node that speaks TLS and asks for a client certificate."""
+    """A node with TLS that requires a client certificate."""
 
     broker: Broker
     port: int
@@ -67,7 +67,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsBroker]:
 
 
 async def _first_word(url: str) -> str:
-    """What the daemon's publishing link first tells about this URL."""
+    """The first log message of the daemon's publishing link about this URL."""
     watcher = Watcher()
     publisher = AmqpPublisher(Link("publish", SecretStr(url), "tls-test", watcher), watcher, 5.0)
     running = asyncio.create_task(publisher.run())
@@ -85,7 +85,7 @@ async def _first_word(url: str) -> str:
 
 @pytest.mark.slow("a daemon and a broker of its own")
 async def test_the_daemon_publishes_over_tls_with_its_own_ca_and_certificate(tls: TlsBroker) -> None:
-    """Audio and transcripts cross a network that others read (reliability row 92)."""
+    """Audio and transcripts cross a network that others read."""
     tls.broker.declare("tls.queue")
 
     assert await _first_word(tls.url()) == "connected publish"
@@ -109,7 +109,7 @@ async def test_the_daemon_publishes_over_tls_with_its_own_ca_and_certificate(tls
 async def test_what_cannot_be_trusted_is_refused(
     tls: TlsBroker, host: str, query: dict[str, str] | None, words: str
 ) -> None:
-    """Verification is on without being asked for, in both directions, and the reason is told without the password."""
+    """Verification is on by default, in both directions, and the reason is logged without the password."""
     named = {key: str(tls.files / value) for key, value in (query or {}).items()}
 
     told = await _first_word(tls.url(host, **named))

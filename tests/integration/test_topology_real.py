@@ -16,7 +16,7 @@ PLAN = topology.build()
 
 
 async def ensure(url: str, mode: Literal["declare", "check"], plan: topology.Topology = PLAN) -> list[str]:
-    """Declare or check on a connection of its own; returns what the user may not look at."""
+    """Declare or check on a connection of its own; returns what the user may not check."""
     hidden: list[str] = []
     async with await aio_pika.connect(url) as connection:
         await topology.ensure(connection, plan, mode, lambda what, _said: hidden.append(what))
@@ -49,7 +49,7 @@ async def test_declaring_makes_exactly_the_planned_queues_and_may_be_repeated(br
 
 
 async def test_what_was_declared_passes_the_check(broker: Broker) -> None:
-    """One user declares, the daemons only look."""
+    """One user declares, the daemons only check."""
     await ensure(broker.amqp_url, "declare")
     await ensure(broker.amqp_url, "check")
 
@@ -70,7 +70,7 @@ async def test_what_was_declared_passes_the_check(broker: Broker) -> None:
 async def test_a_queue_with_other_arguments_is_an_error_that_names_the_difference(
     queue: str, arguments: dict[str, Any], named: str, broker: Broker
 ) -> None:
-    """Not a reconnect loop with one log line a second (reliability row 11)."""
+    """Not a reconnect loop with one log line a second."""
     broker.declare(queue, **arguments)
 
     message = await refused(broker.amqp_url, "declare")
@@ -80,7 +80,7 @@ async def test_a_queue_with_other_arguments_is_an_error_that_names_the_differenc
 
 
 async def test_an_exchange_of_another_kind_is_an_error_that_names_it(broker: Broker) -> None:
-    """Somebody's own `stt.dlx`, a direct one say, would drop every dead letter."""
+    """Another program's `stt.dlx`, a direct one for example, would drop every dead letter."""
     with broker.connect() as connection:
         connection.channel().exchange_declare(names.DEAD_EXCHANGE, "direct", durable=True)
 
@@ -119,7 +119,10 @@ async def test_without_configure_rights_declaring_says_so_and_checking_works(bro
 
 
 async def test_what_a_user_may_not_look_at_is_told_and_the_rest_is_looked_at(broker: Broker) -> None:
-    """4.2.6 and later refuse the look, earlier versions never do. What is missing beyond the refusal is still an error."""
+    """4.2.6 and later refuse the check, earlier versions never do.
+
+    What is missing beyond the refusal is still an error.
+    """
     url = broker.add_user(
         f"{broker.user}-narrow", "secret-x", configure="^$", write="^$", read=r"^stt\.(requests|retry.*)$"
     )
@@ -144,7 +147,7 @@ async def test_renamed_queues_are_declared_beside_the_others(broker: Broker) -> 
 
 
 async def test_a_retry_copy_comes_back_to_its_lane_and_a_rejected_request_is_dead_lettered(broker: Broker) -> None:
-    """The topology does what the design says of it, with the tiers' delay made short."""
+    """The topology works as documented, with the tiers' delay made short."""
     quick = topology.Topology(
         PLAN.exchanges,
         tuple(

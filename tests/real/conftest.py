@@ -62,7 +62,10 @@ def plain(weights: Path) -> Iterator[WhisperTranscriber]:
 
 @pytest.fixture(scope="session")
 def accelerated(weights: Path) -> Iterator[WhisperTranscriber]:
-    """Our engine with OpenVINO's encoder, in the arithmetic that it takes on this CPU. Fails where the comparison refuses it."""
+    """Our engine with OpenVINO's encoder, in the arithmetic that it takes on this CPU.
+
+    Fails where the comparison refuses it.
+    """
     yield from _opened("openvino")
 
 

@@ -1,4 +1,4 @@
-"""Notes of one to two and a half minutes, cut into windows: nothing is lost at the cuts, and times are those of the whole."""
+"""Notes of one to two and a half minutes, cut into windows: nothing is lost at cuts, times are those of the whole."""
 
 from __future__ import annotations
 
@@ -96,6 +96,9 @@ def test_words_follow_each_other_inside_their_segment(heard: list[Transcription]
 
 
 def in_order_within(start: float, end: float, parts: Sequence[Segment | Word]) -> bool:
-    """Whether each part ends no earlier than it starts, the next starts no earlier than it ends, and all lie in [start, end]."""
+    """Whether each part ends no earlier than it starts, and the next starts no earlier than it ends.
+
+    All must lie in [start, end].
+    """
     moments = [start, *(moment for part in parts for moment in (part.start, part.end)), end]
     return all(before <= after for before, after in pairwise(moments))

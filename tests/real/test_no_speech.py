@@ -20,7 +20,7 @@ SHORT_TO_LONG: Final = (2.0, 12.0)
 
 @pytest.mark.parametrize("sound", SOUNDS)
 def test_with_voice_detection_a_sound_without_speech_has_no_text(sound: str, accelerated: WhisperTranscriber) -> None:
-    """A fan, a cable, a radio or a keyboard in a pocket's recording is nothing that somebody said."""
+    """A fan, a cable, a radio or a keyboard in a pocket's recording is not speech."""
     for seconds in SHORT_TO_LONG:
         for level in QUIET_TO_LOUD:
             answer = accelerated.transcribe_here(Job(SOUNDS[sound](seconds, level), AT_ZERO))
@@ -29,7 +29,7 @@ def test_with_voice_detection_a_sound_without_speech_has_no_text(sound: str, acc
 
 @pytest.mark.parametrize("sound", SOUNDS)
 def test_without_voice_detection_invented_text_is_flagged(sound: str, accelerated: WhisperTranscriber) -> None:
-    """Whisper writes captions under sounds; a bot must be able to tell them from speech."""
+    """Whisper writes captions under sounds; a bot must be able to distinguish them from speech."""
     without = replace(AT_ZERO, vad=False)
     answers = transcribed(accelerated, [(SOUNDS[sound](seconds, -25.0), without) for seconds in SHORT_TO_LONG])
     invented = [segment for answer in answers for segment in answer.segments]

@@ -89,7 +89,7 @@ def test_with_ctranslate2_encoding_every_text_is_stocks(
 def test_no_mode_makes_more_errors_than_stock(
     mode: str, heard: Callable[[str], list[Transcription]], stock_texts: list[str], notes: list[Note]
 ) -> None:
-    """OpenVINO's encoder rounds otherwise than ctranslate2's int8, so texts differ here and there; errors must not grow, in no voice."""
+    """OpenVINO's encoder rounds unlike ctranslate2's int8, so texts differ; errors must not grow in any voice."""
     tried = asked(notes, mode)
     ours = errors_by_set(tried, [answer.text for answer in heard(mode)])
     stocks = errors_by_set(tried, asked(stock_texts, mode))

@@ -1,1 +1,1 @@
-"""What tests share: the broker, raw AMQP, clients. Imports no test."""
+"""What tests share: the broker, raw AMQP, clients."""

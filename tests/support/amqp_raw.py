@@ -1,8 +1,8 @@
 """A publisher that writes AMQP 0-9-1 by hand, so that a test can send properties which no client library would.
 
-Standard library only. Knows just enough of the protocol to publish with a confirm and to read a message back undecoded.
-Tried on RabbitMQ 3.10.8 with classic and quorum queues: all of POISON_PROPERTIES are confirmed and delivered, and each makes
-pamqp 4.0.1 raise; all of REFUSED_PROPERTIES cost the publisher its connection or channel and never reach a queue.
+Just enough of the protocol to publish with a confirm and to read a message back undecoded. Tried on RabbitMQ 3.10.8
+with classic and quorum queues: all of POISON_PROPERTIES are confirmed and delivered, and each makes pamqp 4.0.1 raise;
+all of REFUSED_PROPERTIES cost the publisher its connection or channel and never reach a queue.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ REFUSED_PROPERTIES: dict[str, tuple[int, bytes]] = {
 
 @dataclass(frozen=True)
 class RawMessage:
-    """A message as it is on the wire: 16 bits that say which properties follow, their bytes, the body."""
+    """A message as it is on the wire: 16 bits for the properties that follow, their bytes, the body."""
 
     property_flags: int
     property_bytes: bytes
@@ -191,7 +191,10 @@ class RawConnection:
 
 
 def publish_raw(amqp_url: str, queue: str, body: bytes, property_flags: int, property_bytes: bytes) -> None:
-    """Publish one message to a queue with exactly these property bytes; raises `Refused` if the broker will not have it."""
+    """Publish one message to a queue with exactly these property bytes.
+
+    Raises `Refused` if the broker refuses it.
+    """
     with RawConnection(amqp_url) as connection:
         connection.publish(queue.encode(), RawMessage(property_flags, property_bytes, body))
 

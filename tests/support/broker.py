@@ -1,7 +1,7 @@
-"""A fresh vhost on a RabbitMQ, and ways to look into it: exact counts over AMQP, everything else over the management API.
+"""A fresh vhost on a RabbitMQ, and ways to read it: exact counts over AMQP, all else over the management API.
 
-Synchronous on purpose: usable from async tests, plain tests and threads alike; each call is a few milliseconds on loopback.
-Counts in the management API lag by about a second on a private node, so wait for them with `wait_until`.
+Synchronous on purpose: usable from async tests, plain tests and threads alike; each call is a few milliseconds on
+loopback. Counts in the management API lag by about a second on a private node, so wait for them with `wait_until`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Endpoint(Protocol):
 
 
 class External:
-    """A broker that somebody else runs; its management API is on port 15672 unless named."""
+    """A broker that is already running; its management API is on port 15672 unless named."""
 
     def __init__(self, amqp_url: str, management_url: str | None) -> None:
         """Name the broker; the user of `amqp_url` must be an administrator."""
@@ -112,13 +112,13 @@ class Broker:
     @cached_property
     def version(self) -> tuple[int, ...]:
         """RabbitMQ's version, `(4, 3, 6)`: for tests of what differs between versions."""
-        with self.connect() as connection:  # the management API does not tell it just after a start
+        with self.connect() as connection:  # the management API lacks it just after a start
             told = str(connection._impl.server_properties["version"])
         return tuple(int(part) for part in told.partition("-")[0].split("."))
 
     @property
     def looks_are_free(self) -> bool:
-        """Whether a user without any permission may look at a queue or an exchange: until 4.2.6."""
+        """Whether a user without any permission may check a queue or an exchange: until 4.2.6."""
         return self.version < LOOKS_NEED_PERMISSION
 
     @property
@@ -157,7 +157,7 @@ class Broker:
         return found
 
     def queue(self, name: str) -> dict[str, Any]:
-        """One queue: `messages`, `ready`, `unacked`, `consumers`, `arguments`, `type`, and all that the management API says of it.
+        """One queue: `messages`, `ready`, `unacked`, `consumers`, `arguments`, `type`, and all of the management API.
 
         Counts that it has not gathered yet are 0. Raises `LookupError` if there is no such queue.
         """
@@ -171,7 +171,7 @@ class Broker:
         return found
 
     def close_connections(self) -> int:
-        """Have the broker close every connection of this vhost that it knows of; returns how many those were."""
+        """Have the broker close every connection of this vhost that it lists; returns how many those were."""
         found = self.connections()
         for connection in found:
             self.management.call("DELETE", f"connections/{quote(connection['name'], safe='')}")
@@ -180,7 +180,7 @@ class Broker:
     def depth(self, name: str) -> int:
         """Messages ready in a queue, exactly and now. Raises `LookupError` if there is no such queue.
 
-        Just after a restart a quorum queue without a leader says 0: wait for more with `wait_until`.
+        Just after a restart a quorum queue without a leader reports 0: wait for more with `wait_until`.
         """
         return self._declared(name)[0]
 
@@ -203,7 +203,7 @@ class Broker:
             channel.basic_publish("", name, body, pika.BasicProperties(**properties), mandatory=True)
 
     def get(self, name: str, count: int = 1) -> list[Message]:
-        """Look at up to `count` messages and leave them in the queue (which raises a quorum queue's delivery count)."""
+        """Read up to `count` messages and leave them in the queue (which raises a quorum queue's delivery count)."""
         return self._fetch(name, count, keep=True)
 
     def take(self, name: str, count: int = 1) -> list[Message]:
@@ -243,9 +243,10 @@ class Broker:
 
 
 async def wait_until(predicate: Callable[[], Any | Awaitable[Any]], seconds: float = PATIENCE) -> Any:
-    """Poll a predicate (plain or async) until it is true; returns its value, raises `TimeoutError` naming its last value.
+    """Poll a predicate (plain or async) until it is true and return its value.
 
-    A `LookupError` in it counts as "not yet": a queue that does not exist so far.
+    Raises `TimeoutError` naming its last value. A `LookupError` in it counts as "not yet": a queue that does not exist
+    so far.
     """
     deadline = Deadline(seconds)
     while True:

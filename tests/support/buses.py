@@ -1,6 +1,6 @@
-"""The memory bus and the real one in the same clothes, for the contract that both must keep (test_bus_contract.py).
+"""The memory bus and the real one behind one interface, for the contract that both must keep (test_bus_contract.py).
 
-Imports the bus, pika as a stranger's client, and the broker fixture's type. Each method waits until its effect is there.
+Each method waits until its effect is there.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CONFIRM_SECONDS = PATIENCE
 
 
 class Caller(Protocol):
-    """Somebody who waits on direct reply-to."""
+    """A requester that waits on direct reply-to."""
 
     address: str
 
@@ -68,7 +68,7 @@ class Bus(Protocol):
         ...
 
     async def delete(self, queue: str) -> None:
-        """Delete a queue, and wait until whoever consumed it has noticed and is back."""
+        """Delete a queue, and wait until its consumer has noticed and is back."""
         ...
 
     async def down(self) -> None:
@@ -204,7 +204,7 @@ class _RealBus:
 
     async def lose_connections(self) -> None:
         async def close_all() -> None:
-            # The management API learns of a connection about a second after it was made.
+            # The management API shows a connection about a second after it was made.
             await self.broker.wait_until(lambda: sum(map(_is_ours, self.broker.connections())) >= len(self._tasks))
             self.broker.close_connections()
 
@@ -246,7 +246,7 @@ def _is_ours(connection: dict[str, Any]) -> bool:
 
 
 class _RealCaller:
-    """A stranger's client: pika, which gets its address from the broker with its first request."""
+    """Another client: pika, which gets its address from the broker with its first request."""
 
     def __init__(self, broker: Broker) -> None:
         self.address = ""

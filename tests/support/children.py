@@ -1,7 +1,4 @@
-"""Which processes this one has started, read from /proc: for tests that promise to leave none behind.
-
-Imports the standard library only.
-"""
+"""Which processes this one has started, read from /proc: for tests of cleaning up."""
 
 from __future__ import annotations
 
@@ -27,5 +24,5 @@ def stat(pid: int) -> list[str]:
 
 
 def running(pid: int) -> bool:
-    """Whether a process runs; a zombie that nobody reaps does not."""
+    """Whether a process runs; a zombie does not."""
     return stat(pid)[:1] not in ([], ["Z"])

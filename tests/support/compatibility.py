@@ -1,6 +1,6 @@
-"""Whether a schema may follow another one: the rules of docs/contract.md, "Versions", as a comparison of two JSON Schemas.
+"""Whether a schema may follow another one: the rules of docs/contract.md, "Versions", for two JSON Schemas.
 
-Pure. Knows the keywords that our generated schemas use; an unknown one fails, so that no rule is passed over in silence.
+Pure. Covers the keywords of our generated schemas; an unknown one fails, so that no rule is passed over in silence.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal
 
 Side = Literal["taken", "sent"]
-"""`taken`: requests, which new daemons get from old callers. `sent`: replies, which old readers get from new daemons."""
+"""`taken`: requests, which new daemons get from old callers. `sent`: replies, which old readers get from new daemons.
+"""
 
 Schema = Mapping[str, Any]
 WORDS: Final = frozenset(
@@ -23,7 +24,7 @@ KNOWN: Final = WORDS | {*UPPER, *LOWER, *ALTERNATIVES, *STRUCTURE}
 
 
 def breaks(old: Schema, new: Schema, side: Side) -> list[str]:
-    """Every change that somebody who knows only `old` would not survive, as a sentence; empty when `new` may follow."""
+    """Every change that breaks a reader of `old`, as a sentence; empty when `new` may follow."""
     return sorted(set(_Comparison(old, new, side).of(old, new, "")))
 
 
@@ -99,7 +100,10 @@ def _followed(schema: Schema, document: Schema) -> Schema:
 
 
 def _needs(schema: Schema) -> list[set[str]]:
-    """The members that must be there; one set for each way, where the ways of an object say which members go together."""
+    """The members that must be there.
+
+    One set for each way, where an object lists which members go together.
+    """
     always = set(schema.get("required", ()))
     return [always | set(way.get("required", ())) for key in ALTERNATIVES for way in schema.get(key, ())] or [always]
 

@@ -1,6 +1,6 @@
 """docker-compose.yml as compose would see it: merged, with `${NAME:-default}` filled in from an environment.
 
-Knows the part of compose's syntax that our file uses; what it does not know fails.
+Covers the part of compose's syntax that our file uses; anything else fails.
 """
 
 from __future__ import annotations

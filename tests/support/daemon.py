@@ -1,7 +1,4 @@
-"""The daemon as a subprocess, as an operator runs it: started, asked over HTTP, signalled, its log read.
-
-Never looks inside the process.
-"""
+"""The daemon as a subprocess, as an operator runs it: started, asked over HTTP, signalled, its log read."""
 
 from __future__ import annotations
 
@@ -84,7 +81,7 @@ class DaemonProcess:
                 return error.code, error.read().decode()
 
     def ready(self) -> bool:
-        """Whether `/readyz` says 200."""
+        """Whether `/readyz` is 200."""
         return self.get("/readyz")[0] == 200
 
     def wait_ready(self) -> DaemonProcess:

@@ -1,6 +1,6 @@
-"""A daemon without a model: takes requests from a real RabbitMQ and answers with what the test scripts, by the contract's models.
+"""A daemon without a model: takes requests from a real RabbitMQ and sends scripted answers, by the contract's models.
 
-Imports aio_pika and schemas; shares no line with the daemon, so that a client's test proves the contract and not the daemon.
+Shares no line with the daemon, so that a client's test proves the contract and not the daemon.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ async def echo(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:
 
 
 class FakeDaemon:
-    """Consumes one request queue while the `async with` block runs; replies first, then acks, and reconnects by itself."""
+    """Consumes one request queue while the `async with` block runs; replies, then acks, and reconnects by itself."""
 
     def __init__(
         self,
@@ -76,7 +76,10 @@ class FakeDaemon:
         arguments: dict[str, Any] | None = None,
         confirmed: bool = False,
     ) -> None:
-        """Open nothing yet. `arguments` of the queue, for tests of its limits; `confirmed`: ack after the broker has the answer on disk."""
+        """Open nothing yet.
+
+        `arguments` of the queue, for tests of its limits; `confirmed`: ack after the broker has the answer on disk.
+        """
         self._url = url
         self._script = script
         self._queue = queue
@@ -112,7 +115,7 @@ class FakeDaemon:
                 raise
 
     async def reply(self, message: AbstractIncomingMessage, answer: Transcript | Failure | Progress | bytes) -> None:
-        """Publish one reply as the contract says it; bytes go as they are."""
+        """Publish one reply in the contract's form; bytes go as they are."""
         assert message.reply_to is not None
         body = answer if isinstance(answer, bytes) else answer.model_dump_json().encode()
         identity = reply_id(
@@ -130,7 +133,7 @@ class FakeDaemon:
 
 @asynccontextmanager
 async def control(url: str) -> AsyncIterator[list[str]]:
-    """What daemons hear on the control exchange: the ids of cancelled requests, in order."""
+    """What daemons get on the control exchange: the ids of cancelled requests, in order."""
     heard: list[str] = []
 
     async def take(message: AbstractIncomingMessage) -> None:

@@ -80,7 +80,7 @@ def running(hub: FakeHub) -> Iterator[FakeHub]:
 
 @contextmanager
 def mute() -> Iterator[str]:
-    """An address that takes connections and never says a word."""
+    """An address that takes connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
@@ -99,15 +99,15 @@ def swallowing() -> Iterator[str]:
 
 @contextmanager
 def refusing() -> Iterator[str]:
-    """An address where nobody listens."""
-    with socket.socket() as bound:  # bound and not listening: nobody else can take the port meanwhile
+    """An address where no server listens."""
+    with socket.socket() as bound:  # bound and not listening: no other process can take the port meanwhile
         bound.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
 
 
 @contextmanager
 def nameless() -> Iterator[str]:
-    """A host name that no name service knows."""
+    """A host name that no name service has."""
     yield "http://hub.invalid"
 
 
@@ -131,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=True)
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing: tests read `hub.requests` instead."""
+        """Log nothing: tests read `hub.requests` instead."""
 
     def _answer(self, *, body: bool) -> None:
         hub = self.hub

@@ -1,6 +1,6 @@
-"""Stand-ins at the handler's seams: a decoder and a transcriber that do as told, and somebody who watches the bus.
+"""Stand-ins at the handler's seams: a scripted decoder and transcriber, and an observer of the bus.
 
-Imports the seams only. Both can be held in the middle of the work, and remember what they saw and whether they were cancelled.
+Both can be held in the middle of the work, and record their input and whether they were cancelled.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ RULES = Rules(
 
 
 class _Fake(Generic[T]):
-    """Gives its outcomes one after the other, the last one for ever. `hold()` stops it until the returned event is set."""
+    """Gives its outcomes in order, the last one for ever. `hold()` stops it until the returned event is set."""
 
     def __init__(self, *outcomes: T | Exception) -> None:
         self.outcomes = list(outcomes)
@@ -92,7 +92,7 @@ class FakeDecoder(_Fake[DecodedAudio]):
     """A `Decoder`. `seen`: the files that it was given."""
 
     def __init__(self, *outcomes: DecodedAudio | Exception) -> None:
-        """Decode to one second of nothing unless told otherwise."""
+        """Decode to one second of silence unless scripted otherwise."""
         super().__init__(*(outcomes or (SOUND,)))
         self.seen: list[bytes] = []
 
@@ -106,7 +106,7 @@ class FakeTranscriber(_Fake[Transcription]):
     """A `Transcriber`. `jobs`: what it was asked; `progress`: what it reports on the way."""
 
     def __init__(self, *outcomes: Transcription | Exception, progress: tuple[tuple[float, str], ...] = ()) -> None:
-        """Hear one word unless told otherwise."""
+        """Return one word unless scripted otherwise."""
         super().__init__(*(outcomes or (HEARD,)))
         self.jobs: list[Job] = []
         self.progress = progress
@@ -175,10 +175,10 @@ class FakeIntake:
 
 
 class Watcher:
-    """A `BusObserver` that keeps everything it is told and lets a test wait for it."""
+    """A `BusObserver` that keeps every event and lets a test wait for it."""
 
     def __init__(self) -> None:
-        """Nothing told yet."""
+        """No event yet."""
         self.told: list[tuple[Any, ...]] = []
         self._news = asyncio.Condition()
         self._waking: set[asyncio.Task[None]] = set()
@@ -214,7 +214,7 @@ class Watcher:
         return [what[2] for what in self.told if what[:2] == ("lost", role)]
 
     async def until(self, true: Callable[[], bool], seconds: float = PATIENCE) -> None:
-        """Wait until a fact about what was told holds; raises `TimeoutError` with all that was told."""
+        """Wait until a fact about the events holds; raises `TimeoutError` with all of them."""
         try:
             async with asyncio.timeout(seconds), self._news:
                 await self._news.wait_for(true)
@@ -278,7 +278,10 @@ class Desk:
 
 
 class StuckPublisher:
-    """A `Publisher` that holds each publish until `release` is set; `entered` tells that one waits. `published`: the confirmed ones."""
+    """A `Publisher` that holds each publish until `release` is set.
+
+    `entered`: one waits; `published`: the confirmed ones.
+    """
 
     def __init__(self, inner: Publisher) -> None:
         """Hold back what goes to `inner`."""

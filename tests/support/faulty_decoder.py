@@ -19,7 +19,7 @@ SECOND = memoryview(bytes(32_000))
 
 
 def decode(audio: bytes, _tally: object, send: Callable[[memoryview], None]) -> dict[str, Any]:
-    """Do what the first word of the "file" says; by default, a second of silence."""
+    """Do what the first word of the "file" names; by default, a second of silence."""
     command = audio.decode()
     FAULTS.get(command, lambda: None)()
     if command == "lie":

@@ -1,4 +1,4 @@
-"""The gateway as a subprocess, as an operator runs it. Never looks inside the process."""
+"""The gateway as a subprocess, as an operator runs it."""
 
 from __future__ import annotations
 

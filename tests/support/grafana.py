@@ -1,6 +1,6 @@
 """The committed Grafana dashboard as data: its panels and their queries, with Grafana's variables filled in.
 
-Standard library only; no Grafana is needed.
+No Grafana is needed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Human recordings as notes, and how an engine's text is compared with what was said.
+"""Human recordings as notes, and how an engine's text is compared with the script.
 
-Imports tools.voices, tools.word_errors and the engine's seam; loads no model.
+Loads no model.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ AT_ZERO: Final = JobOptions("ru", "ru", temperatures=(0.0,))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Note:
-    """What one person says: `said` is the script, `pcm` float32 mono at 16 kHz, shape (samples,)."""
+    """One person's speech: `said` is the script, `pcm` float32 mono at 16 kHz, shape (samples,)."""
 
     name: str
     set: str
@@ -54,7 +54,7 @@ def usual(utterances: Sequence[Utterance], count: int) -> list[Note]:
 
 
 def consecutive(utterances: Iterable[Utterance], first: int, seconds: float) -> Note:
-    """One note of at least so many seconds: sentence after sentence from number `first` on, with a breath between two."""
+    """One note of at least so many seconds: the sentences from number `first` on, with a pause between two."""
     taken: list[Utterance] = []
     rest = islice(utterances, first, None)
     while _note(taken).seconds < seconds if taken else True:

@@ -1,7 +1,7 @@
 """KEDA's ScaledObject and TriggerAuthentication as its documentation describes them (version 2.18), as JSON Schema.
 
-Written by hand from three pages, "ScaledObject specification", "RabbitMQ Queue" and "Authentication": no registry carries KEDA's
-own schema for this Python. Strict: a field that the pages do not name is a typing mistake.
+Written by hand from three pages, "ScaledObject specification", "RabbitMQ Queue" and "Authentication": no registry
+carries KEDA's own schema for this Python. Strict: a field that the pages do not name is a typing mistake.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The books of a chaos run: every request, every reply, every dead letter and every fault, in SQLite, and the balance of them.
+"""The books of a chaos run in SQLite: every request, reply, dead letter and fault, and their balance.
 
-Standard library only; thread-safe. `check` is the promise "never nothing" in one place: a failure names what is missing.
+Thread-safe. `check` is the rule "never nothing" in one place: a failure names what is missing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ SLACK = 2.0  # s around a fault in which its consequences count as its own
 SHOWN = 8  # entries of one kind of fault in a failure's text
 
 TABLES = """
-CREATE TABLE asked (id TEXT PRIMARY KEY, body TEXT, expect TEXT, says TEXT, parkable INT, asked REAL, confirmed REAL, refused REAL);
+CREATE TABLE asked (
+    id TEXT PRIMARY KEY, body TEXT, expect TEXT, says TEXT, parkable INT, asked REAL, confirmed REAL, refused REAL
+);
 CREATE TABLE reply (id TEXT, queue TEXT, wire TEXT, reply_id TEXT, status TEXT, code TEXT, says TEXT, at REAL);
 CREATE TABLE dead (id TEXT, wire TEXT, reason TEXT, code TEXT, at REAL);
 CREATE TABLE fault (kind TEXT, crash INT, began REAL, ended REAL);
@@ -56,7 +58,7 @@ class Answered:
 
 @dataclass
 class Balance:
-    """Counts of one run; `wrong` holds a sentence for each broken promise."""
+    """Counts of one run; `wrong` holds a sentence for each broken rule."""
 
     asked: int = 0
     confirmed: int = 0
@@ -142,7 +144,7 @@ class Ledger:
 
     @contextmanager
     def fault(self, kind: str, *, crash: bool = False) -> Iterator[None]:
-        """Write down when a fault began, and when all was well again. `crash`: a daemon died with what it had in hand."""
+        """Record when a fault began, and when service was back. `crash`: a daemon died with what it had in hand."""
         began = time.time()
         try:
             yield
@@ -165,11 +167,17 @@ class Ledger:
 
     def waits(self, since: float, until: float) -> list[float]:
         """Seconds from asking to the first reply, of the requests asked between these two moments (epoch seconds)."""
-        statement = "SELECT MIN(r.at) - a.asked FROM asked a JOIN reply r USING (id) WHERE a.asked BETWEEN ? AND ? GROUP BY a.id"
+        statement = (
+            "SELECT MIN(r.at) - a.asked FROM asked a JOIN reply r USING (id) WHERE a.asked BETWEEN ? AND ? GROUP BY "
+            "a.id"
+        )
         return [float(str(row[0])) for row in self._rows(statement, since, until)]
 
     def check(self, queued: Collection[str]) -> Balance:
-        """Balance the books; `queued`: ids that a queue still holds. Raises `AssertionError` with what is wrong and where the books are."""
+        """Balance the books; `queued`: ids that a queue still holds.
+
+        Raises `AssertionError` with what is wrong and where the books are.
+        """
         balance = self._count(queued)
         balance.wrong += [f"lost: {found}" for found in self._lost(queued)]
         balance.lost = len(balance.wrong)
@@ -206,7 +214,7 @@ class Ledger:
         ]
 
     def _wrong_answers(self) -> list[str]:
-        """The right text for the right request; failures only where they are due; nobody else's correlation id."""
+        """The right text for the right request; failures only where they are due; no other caller's correlation id."""
         strangers = self._rows("SELECT id, queue FROM reply WHERE id NOT IN (SELECT id FROM asked)")
         rows = self._rows(
             "SELECT a.id, a.expect, a.says, r.status, r.code, r.says FROM reply r JOIN asked a USING (id)"
@@ -221,8 +229,8 @@ class Ledger:
 
     def _wrong_duplicates(self) -> list[str]:
         rows = self._rows(
-            "SELECT r.id, COUNT(*), COUNT(DISTINCT r.reply_id), MIN(a.asked), MAX(r.at) FROM reply r JOIN asked a USING (id) "
-            "GROUP BY r.id HAVING COUNT(*) > 1"
+            "SELECT r.id, COUNT(*), COUNT(DISTINCT r.reply_id), MIN(a.asked), MAX(r.at) FROM reply r JOIN asked a "
+            "USING (id) GROUP BY r.id HAVING COUNT(*) > 1"
         )
         different = [f"{row[1]} replies to {row[0]} with {row[2]} reply ids" for row in rows if row[2] != 1]
         return different + [

@@ -1,7 +1,7 @@
-"""Load that survives what the daemon must survive: a steady publisher with confirms, and a reader of everything that comes out.
+"""Load that survives what the daemon must survive: a steady publisher with confirms, and a reader of all output.
 
-Imports pika, no code of the daemon; both run in threads of their own and write to the ledger. A request whose confirm did not
-come is left as unknown: it may be answered or not.
+Uses pika, no code of the daemon; both run in threads of their own and write to the ledger. A request whose confirm did
+not come is left as unknown: it may be answered or not.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from sttd.samples import Sample, samples
 from tests.support.ledger import Answered, Expected, Ledger
 from tests.support.notes import note, short_notes
 
-REPLIES = "chaos.replies"  # where most requests want their answer: durable and quorum, as a careful caller's
+REPLIES = "chaos.replies"  # where most requests have their reply queue: durable and quorum, as for a careful caller
 NOWHERE = "chaos.nowhere"  # a reply queue that never exists
 READ = (REPLIES, "stt.replies", "stt.replies.dead", "stt.dead")
 MOST_OUTSTANDING = 24  # requests without an answer at which the publisher waits: a backlog would only repeat itself
 RETRY = 0.2  # s between two tries to connect
-LOOK = 0.05  # s between two looks at what there is to publish
+LOOK = 0.05  # s between two checks of what there is to publish
 LOST = (pika.exceptions.AMQPError, AMQPConnectorException, OSError)  # what pika raises when a fault is on
 
 
@@ -90,7 +90,7 @@ class Requests:
         return Request(name, "stt.requests", sample.path.read_bytes(), Expected("text", sample.text), properties)
 
     def _long(self, name: str, _sample: Sample) -> Request:
-        """Several seconds of work, so that a fault finds it in hand. The demo model knows its beginning word for word."""
+        """Several seconds of work, to be in hand at a fault. The demo model gives its beginning word for word."""
         sample = max(samples(), key=lambda sample: len(sample.text))
         found = self._plain(name, sample)
         return replace(found, expected=Expected("long", ". ".join(sample.text.split(". ")[:2])))
@@ -132,7 +132,7 @@ class Requests:
 
 
 class _Thread(ABC):
-    """A thread that works on one connection after the other until it is told to stop."""
+    """A thread that works on one connection after the other until it is stopped."""
 
     def __init__(self, url: str, name: str) -> None:
         self._parameters = pika.URLParameters(url)
@@ -165,7 +165,7 @@ class _Thread(ABC):
 
     @abstractmethod
     def _use(self, connection: pika.BlockingConnection) -> None:
-        """Work with it until told to stop."""
+        """Work with it until stopped."""
 
 
 def _close(connection: pika.BlockingConnection) -> None:
@@ -179,8 +179,8 @@ def _close(connection: pika.BlockingConnection) -> None:
 class Load(_Thread):
     """Publishes drawn requests at `rate` per second, each confirmed before the next. Added ones go first.
 
-    Whoever wants to count clears `flow` and waits until `resting` is true. Without that a bunch that had begun went on, and its requests
-    counted as lost a few milliseconds later (issue 11).
+    To count, clear `flow` and wait until `resting` is true. Without that a bunch that had begun went on, and its
+    requests counted as lost a few milliseconds later (issue 11).
     """
 
     def __init__(self, url: str, ledger: Ledger, requests: Requests, rate: float) -> None:
@@ -190,7 +190,7 @@ class Load(_Thread):
         self._requests = requests
         self.rate = rate
         self.flow = threading.Event()
-        self._turn = threading.Lock()  # held from the look at `flow` until the last confirm of what follows from it
+        self._turn = threading.Lock()  # held from reading `flow` until the last confirm of what follows from it
         self._extra: list[Request] = []
 
     def add(self, request: Request) -> None:
@@ -207,7 +207,7 @@ class Load(_Thread):
         """Whether nothing is being published, and nothing will be until `flow` is set or a request is added."""
         if self.flow.is_set() or self._extra or not self._turn.acquire(blocking=False):
             return False
-        self._turn.release()  # the next turn looks at `flow` anew
+        self._turn.release()  # the next turn reads `flow` again
         return True
 
     def _use(self, connection: pika.BlockingConnection) -> None:
@@ -219,7 +219,10 @@ class Load(_Thread):
             connection.process_data_events(time_limit=published / self.rate or LOOK)
 
     def _publish_some(self, channel: Any) -> int:
-        """The added requests, then a bunch of drawn ones; returns how many were drawn, which the rate has to make up for."""
+        """The added requests, then a bunch of drawn ones.
+
+        Returns how many were drawn, which the rate has to make up for.
+        """
         while self._extra:
             self._publish(channel, self._extra[0])
             del self._extra[0]
@@ -246,7 +249,7 @@ class Load(_Thread):
 
 
 class Reader(_Thread):
-    """Takes everything out of the reply queues and the dead-letter queue into the ledger; acks what it has written down."""
+    """Takes all out of the reply queues and the dead-letter queue into the ledger; acks what is written down."""
 
     def __init__(self, url: str, ledger: Ledger) -> None:
         """`queues` may grow while it runs, with `again`."""

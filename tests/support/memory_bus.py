@@ -1,7 +1,7 @@
 """A broker in memory behind the bus seam: queues, fanouts, confirms, nacks, redelivery counts, dead letters.
 
-Imports the seam, the topology and errors; the contract tests in tests/integration/test_bus_contract.py hold it to what RabbitMQ does.
-`steps` records what happened in its order: ("publish" | "confirm", target) and ("ack" | "reject", lane).
+The contract tests in tests/integration/test_bus_contract.py compare it with RabbitMQ. `steps` records the order of
+events: ("publish" | "confirm", target) and ("ack" | "reject", lane).
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ class Stored:
 
 @dataclass(slots=True)
 class MemoryQueue:
-    """One queue. `limit`: most messages, beyond which publishes are nacked; `dead_letters`: the exchange for rejected ones."""
+    """One queue.
+
+    `limit`: most messages, beyond which publishes are nacked; `dead_letters`: the exchange for rejected ones.
+    """
 
     limit: int | None = None
     dead_letters: str | None = None
@@ -154,7 +157,7 @@ class MemoryPublisher:
         try:
             async with asyncio.timeout(self._confirm_seconds):
                 await self._broker.up.wait()
-                for _ in range(3):  # a confirm never comes in the same breath
+                for _ in range(3):  # a confirm never comes in the same step
                     await asyncio.sleep(0)
                 fault = self._broker.next_fault(target)
                 if fault is Fault.HANG:
@@ -184,7 +187,7 @@ class MemoryIntake:
         self.wake()
 
     def wake(self) -> None:
-        """Look for work soon."""
+        """Check for work soon."""
         asyncio.get_running_loop().call_soon(self._pump)
 
     def _pump(self) -> None:
@@ -204,7 +207,10 @@ class MemoryIntake:
 
 
 class MemoryBroker:
-    """The broker. `queues` may be read by tests; `direct` holds what went to direct reply-to addresses, but for those that `left`."""
+    """The broker.
+
+    `queues` may be read by tests; `direct` holds what went to direct reply-to addresses, but for those that `left`.
+    """
 
     def __init__(self) -> None:
         """Empty and up."""
@@ -239,7 +245,7 @@ class MemoryBroker:
         return name
 
     def delete(self, name: str) -> None:
-        """Delete a queue: whoever consumes it loses its session."""
+        """Delete a queue: its consumer loses its session."""
         del self.queues[name]
         for intake in self.intakes:
             intake.lose()

@@ -1,4 +1,4 @@
-"""The sample voice notes that the bundled model reads, by what they are for, and texts compared as people compare them."""
+"""The sample voice notes that the bundled model reads, by their purpose, and texts compared as people compare them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def note(*, expect: str = "text", language: str | None = None, text: str | None 
 
 
 def short_notes() -> tuple[Sample, ...]:
-    """The notes with one to three sentences, whose text the demo model knows word for word."""
+    """The notes with one to three sentences, whose text the demo model gives word for word."""
     return tuple(sample for sample in _bundled() if sample.expect == "text" and len(spoken(sample.text)) <= 30)
 
 

@@ -1,6 +1,6 @@
-"""Object stores for tests: moto's S3 server as a process that checks signatures, a door before it that can misbehave, and a fake.
+"""Object stores for tests: moto's S3 server as a process that checks signatures, a faulty proxy, and a fake.
 
-The door passes bytes on as they are, so that signatures stay true, unless the key says otherwise: `rude/<how>`.
+The proxy passes bytes on as they are, so that signatures stay true, unless the key is `rude/<how>`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _POLICY = {
 
 @dataclass
 class S3Server:
-    """A running server with two buckets. `access_key`, `secret_key`: a user who may read objects and do nothing else."""
+    """A running server with two buckets. `access_key`, `secret_key`: a user who may only read objects."""
 
     port: int
     access_key: str
@@ -121,7 +121,10 @@ def _answers(url: str) -> bool:
 
 
 class Door:
-    """Listens on loopback before an S3 server. `asked`: request lines; `sent`: body bytes of rude answers that somebody took."""
+    """Listens on loopback before an S3 server.
+
+    `asked`: request lines; `sent`: body bytes of faulty answers that were read.
+    """
 
     def __init__(self, behind: int, elsewhere: str = "http://127.0.0.1:9/") -> None:
         """`behind`: the server's port. `elsewhere`: where redirects lead."""
@@ -231,7 +234,7 @@ class Door:
         await self._never()
 
     async def _short(self, writer: asyncio.StreamWriter) -> None:
-        """Less than was said, and the end of the connection."""
+        """Less than was announced, and the end of the connection."""
         writer.write(_HEAD.format(status="200 OK", more="Content-Length: 1000\r\n").encode() + b"RIFF")
         await writer.drain()
         raise ConnectionError
@@ -261,7 +264,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @contextmanager
 def listener() -> Iterator[socket.socket]:
-    """A port on which a connection would be seen: `accept` raises `BlockingIOError` as long as nobody came."""
+    """A port on which a connection would be seen: `accept` raises `BlockingIOError` as long as there was none."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         found.setblocking(False)
         yield found

@@ -33,7 +33,7 @@ def binary() -> str | None:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody has at the moment."""
+    """A port of loopback that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -111,7 +111,7 @@ class Prometheus:
         }
 
     def wait(self, look: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-        """Look again and again until there is something; fails after a while."""
+        """Poll until there is something; fails after a while."""
 
         def found() -> Any:
             assert self._process is not None

@@ -1,6 +1,6 @@
-"""Which metrics a PromQL expression asks for, and whether the daemon has them. By words: enough for our own rules and panels.
+"""Which metrics a PromQL expression asks for, and whether the daemon has them.
 
-Imports the daemon's registry and the standard library; talks to no server.
+By words: enough for our own rules and panels.
 """
 
 from __future__ import annotations

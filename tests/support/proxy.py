@@ -1,6 +1,6 @@
-"""A TCP proxy for the way between daemon and broker: cut it, let it stand still, swallow what it carries, slow it, slice it.
+"""A TCP proxy between daemon and broker: cut it, pause it, swallow what it carries, slow it, slice it.
 
-Standard library only. Runs its own event loop in a thread, so that plain tests can turn the knobs.
+Runs its own event loop in a thread, so that plain tests can control it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _Link:
 
 
 class Proxy:
-    """Listens on a free port of loopback and carries bytes to `target` (host, port), as well as it is told to."""
+    """Listens on a free port of loopback and carries bytes to `target` (host, port), with the faults that are set."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         """Nothing is open yet."""
@@ -62,7 +62,7 @@ class Proxy:
         return count
 
     def stall(self) -> None:
-        """Let everything stand still, new connections too, until `resume`: the bytes wait, as TCP would send them again."""
+        """Pause everything, new connections too, until `resume`: the bytes wait, as TCP would send them again."""
         self._loop.call_soon_threadsafe(self._flow.clear)
 
     def resume(self) -> None:
@@ -70,7 +70,7 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._flow.set)
 
     def swallow(self) -> None:
-        """Lose all further bytes of the present connections, both ways and for ever, without closing them; new ones work."""
+        """Lose all further bytes of the present connections, both ways, without closing them; new ones work."""
         for link in tuple(self._links):
             link.swallowed = True
 

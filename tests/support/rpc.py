@@ -1,6 +1,6 @@
-"""A stranger's client: pika, no code of ours, raw bytes in, parsed JSON out.
+"""Another client: pika, no code of ours, raw bytes in, parsed JSON out.
 
-Knows the contract from its documents only: queue names and property meanings are spelled out here on purpose.
+Made from the contract's documents only: queue names and property meanings are spelled out here on purpose.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Rpc:
         self.answers.append(Answer(properties, json.loads(body)))
 
     def send(self, body: bytes, *, queue: str = "stt.requests", **properties: Any) -> None:
-        """Publish one request that asks for its answer here, unless `reply_to` says otherwise."""
+        """Publish one request that asks for its answer here, unless `reply_to` is given."""
         wanted = {"reply_to": self.reply_to, "delivery_mode": 2} | properties
         self._channel.basic_publish("", queue, body, pika.BasicProperties(**wanted))
 

@@ -1,7 +1,7 @@
-"""Sounds without a word in them: silence, hum, noises, a tone, music, a keyboard. Made from fixed seeds, the same on every machine.
+"""Sounds without a word in them: silence, hum, noises, a tone, music, a keyboard.
 
-Imports numpy only. Every sound is mono at 16 kHz, float32 within [-1, 1], shape (samples,); a level is the whole sound's, in dB below
-full scale.
+Made from fixed seeds, the same on every machine. Every sound is mono at 16 kHz, float32 within [-1, 1], shape
+(samples,); a level is the whole sound's, in dB below full scale.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def music(seconds: float, level: float) -> Sound:
 
 
 def keyboard(seconds: float, level: float) -> Sound:
-    """Somebody types: a click for each key that goes down, a softer one when it comes up."""
+    """Typing: a click for each key that goes down, a softer one when it comes up."""
     random = _random(7)
     mix, start = 1e-4 * random.standard_normal(int(seconds * RATE)), 0.2
     while start < seconds - 0.3:

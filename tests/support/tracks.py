@@ -1,6 +1,6 @@
-"""Files of several tracks and pieces of sound with holes between them, headers that were never finished, and where PCM sounds.
+"""Files of several tracks, sound with holes, headers that were never finished, and where PCM has sound.
 
-Imports av, numpy and tools.audio.containers; pure.
+Pure.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BURST, PERIOD, FIRST_BURST = 0.35, 0.8, 0.15
 """Seconds: how long a burst sounds, how often one begins, when the first does."""
 _WINDOW, _PAUSE = 0.01, 0.1
 HEADERS: Final = ("first flush", "zero", "ones", "half", "two billion")
-"""What a header says of its sound that was never finished: what there was at first, and what writers leave who never come back."""
+"""The length in a header that was never finished: the first value, and the values of writers that cannot seek back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,10 @@ def muxed(
     options: Mapping[str, str] | None = None,
     video_seconds: float = 0.0,
 ) -> bytes:
-    """A file of these tracks, behind a picture that changes if that is to be there; FFmpeg's names of container and encoder."""
+    """A file of these tracks, behind a picture that changes if wanted.
+
+    `container` and codec by FFmpeg's names.
+    """
     out = io.BytesIO()
     with av.open(out, mode="w", format=container, options=dict(options or {})) as target:
         picture = _picture(target) if video_seconds else None
@@ -127,7 +130,7 @@ def _film(picture: Any, seconds: float) -> list[Any]:
 
 
 def without_codec(audio: bytes) -> bytes:
-    """An MP4 or Matroska file whose first audio track is in a codec that nobody knows."""
+    """An MP4 or Matroska file whose first audio track is in an unknown codec."""
     if audio.startswith(b"ftyp", 4):
         at = audio.index(b"stsd", audio.index(b"soun")) + 16
         named = c.patched(audio, at, b"apac")

@@ -1,8 +1,9 @@
 """An event loop whose clock stands still while anything can run, and jumps to the next timer when nothing can.
 
-For tests whose subject is a time limit: it passes after everything else has happened, however busy the machine is, and an hour costs
-nothing. The clock waits for `asyncio.to_thread`, but not for other processes, nor for threads of another making. The library `looptime`
-does the same, but its plugin makes an event loop for every plain test too, and never closes it.
+For tests whose subject is a time limit: it passes after everything else has happened, however busy the machine is, and
+an hour costs nothing. The clock waits for `asyncio.to_thread`, but not for other processes, nor for threads of another
+making. The library `looptime` does the same, but its plugin makes an event loop for every plain test too, and never
+closes it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""A visitor with Debian's Chromium: a page, what the browser complained about, every address it asked for, pictures.
-
-Imports playwright only; owns no expectation.
-"""
+"""A visitor with Debian's Chromium: a page, the browser's complaints, every address it asked for, pictures."""
 
 from __future__ import annotations
 
@@ -88,7 +85,8 @@ def visiting(
         visitor.page.on("console", lambda message: visitor.complaints.append(message.text))
         visitor.page.on("pageerror", lambda error: visitor.complaints.append(str(error)))
         visitor.page.on("request", lambda request: visitor.asked.append(request.url))
-        # From the start: switched on in the moment of a key press, it may come after the browser has opened its own dialog.
+        # From the start: switched on in the moment of a key press, it may come after the browser has opened its own
+        # dialog.
         visitor.page.on("filechooser", lambda _: None)
         visitor.page.goto(url)
         yield visitor

@@ -1,7 +1,7 @@
-"""Waiting for what another process or thread does, with a deadline: the one place of the tests that reads a clock to give up.
+"""Waiting for another process or thread, with a deadline: the one place of the tests that reads a clock to give up.
 
-A deadline ends a test that hangs; it measures nothing. It is at least ten times as long as a quiet machine needs, and only a failure
-pays for it.
+A deadline ends a test that hangs; it measures nothing. It is at least ten times as long as a quiet machine needs, and
+only a failure pays for it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ PATIENCE: Final = 120.0
 """Seconds for a step that takes a few at most; a start of a daemon among them."""
 
 BRIEFLY: Final = 2.0
-"""Seconds that a caller gives an answer that will never come: time for the request to be confirmed, of which it takes a hundredth."""
+"""Seconds that a caller gives an answer that will never come: time for the request to be confirmed, of which it takes a
+hundredth."""
 
 POLL: Final = 0.05
 
 
 class Deadline:
-    """A moment after which nobody waits any more."""
+    """A moment after which the wait ends."""
 
     def __init__(self, seconds: float = PATIENCE) -> None:
         """So many seconds from now."""
@@ -47,9 +48,10 @@ def wait_for(
     words: Callable[[], str] = lambda: "",
     poll: float = POLL,
 ) -> T:
-    """Look again and again until there is something, and return it.
+    """Poll until there is something, and return it.
 
-    `words`: what else a failure says. Raises `AssertionError` after `seconds`; one more look is taken after they are over.
+    `words`: what else a failure reports. Raises `AssertionError` after `seconds`; one more try is made after they are
+    over.
     """
     deadline = Deadline(seconds)
     while True:

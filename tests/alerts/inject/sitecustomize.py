@@ -1,6 +1,7 @@
-"""Faults within a process that nothing outside can cause; Python imports this at start where PYTHONPATH names its folder.
+"""Faults within a process that nothing outside can cause.
 
-SIGUSR1 takes 128 MiB more, SIGUSR2 gives all of it back, SIGHUP keeps the main thread, and so the event loop, from running.
+Python imports this at start where PYTHONPATH names its folder. SIGUSR1 takes 128 MiB more, SIGUSR2 gives all of it
+back, SIGHUP keeps the main thread, and so the event loop, from running.
 """
 
 from __future__ import annotations

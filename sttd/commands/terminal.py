@@ -34,11 +34,26 @@ def say(text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """One line to stdout. Once nobody reads it (`| head`) the rest is dropped; the exit code still tells."""
+    """One line to stdout. Once nobody reads it (`| head`) the rest is dropped; the exit code still tells.
+
+    Raises `typer.Exit` for a stdout that cannot be written.
+    """
     try:
         typer.echo(text)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence_stdout()
+    except OSError as error:
+        silence_stdout()
+        raise leave(Exit.FAILED, f"stdout cannot be written: {error.strerror}") from None
+    except UnicodeEncodeError:
+        raise leave(
+            Exit.FAILED, f"stdout's encoding {sys.stdout.encoding} cannot hold this: set PYTHONIOENCODING=utf-8"
+        ) from None
+
+
+def silence_stdout() -> None:
+    """What stdout still holds is dropped: written at the end of the process, it would fail a second time."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def leave(code: Exit, text: str) -> typer.Exit:

@@ -101,6 +101,54 @@ async def test_one_file_from_stdin_gives_its_text_alone(broker: Broker, tmp_path
     assert (code, out, err) == (0, ["from stdin"], [])
 
 
+async def shell(url: str, cwd: Path, command: str) -> tuple[int | None, str, str]:
+    """Exit code, stdout and stderr of a command line of bash, in which `sttd` is this one."""
+    environment = {**os.environ, "STTD_AMQP_URL": url}
+    whole = command.replace("sttd ", f"{sys.executable} -m sttd ")
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-c", whole, env=environment, cwd=cwd, stdout=PIPE, stderr=PIPE
+    )
+    out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_pipes_are_read_wherever_they_stand(broker: Broker, tmp_path: Path) -> None:
+    """`<(...)` of the shell, a named pipe, and stdin by its other name: each as a file."""
+    os.mkfifo(tmp_path / "pipe")
+    command = "printf three > pipe & printf two | sttd transcribe -f json <(printf one) /dev/stdin pipe"
+    async with FakeDaemon(broker.amqp_url, scripted):
+        code, out, err = await shell(broker.amqp_url, tmp_path, command)
+    assert code == 0, err
+    assert [json.loads(line)["text"] for line in out.splitlines()] == ["one", "two", "three"]
+
+
+async def test_a_file_name_that_is_no_utf8_comes_out_as_valid_json_and_text(broker: Broker, tmp_path: Path) -> None:
+    """Results, failures and names of results: all of it."""
+    (tmp_path / os.fsdecode(b"\xff.ogg")).write_text("heard")
+    (tmp_path / os.fsdecode(b"\xfe.ogg")).write_text("broken")
+    async with FakeDaemon(broker.amqp_url, scripted):
+        code, out, _ = await shell(broker.amqp_url, tmp_path, "sttd transcribe -f json *.ogg")
+        _, text, told = await shell(broker.amqp_url, tmp_path, "sttd transcribe *.ogg")
+        written, _, _ = await shell(broker.amqp_url, tmp_path, "sttd transcribe *.ogg -o texts")
+    assert (code, written) == (1, 1)
+    assert [json.loads(line)["file"] for line in out.splitlines()] == ["\\xfe.ogg", "\\xff.ogg"]
+    assert text == "\\xff.ogg: heard\n"
+    assert told.startswith("\\xfe.ogg: audio_unreadable: ")
+    assert [os.fsencode(path.name) for path in (tmp_path / "texts").iterdir()] == [b"\xff.txt"]
+
+
+async def test_a_stdout_that_fails_in_the_middle_loses_no_finished_result(broker: Broker, tmp_path: Path) -> None:
+    """As on a full disk, here by a limit: one line says why, the results are on stderr, the exit code is 1."""
+    for name in ("a.ogg", "b.ogg"):
+        (tmp_path / name).write_text(f"text of {name}")
+    async with FakeDaemon(broker.amqp_url, scripted):
+        code, out, err = await shell(broker.amqp_url, tmp_path, "ulimit -f 0; sttd transcribe a.ogg b.ogg > out.txt")
+    assert (code, out) == (1, "")
+    assert err.splitlines()[0].startswith("stdout cannot be written: File too large; what is finished follows here")
+    assert "a.ogg: text of a.ogg" in err.splitlines()
+    assert "Traceback" not in err
+
+
 async def test_a_queue_that_nobody_has_ever_served_ends_with_3_and_one_line(
     broker: Broker, tmp_path: Path, notes: list[str]
 ) -> None:

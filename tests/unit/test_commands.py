@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
 from sttd.commands import extras, main
 from sttd.commands.exit_codes import Exit
+from sttd.commands.transcribe import inputs
 from sttd.commands.transcribe.bars import Bars
 from sttd.commands.transcribe.output import FileOutcome, Format, targets, write
 from sttd.consumer.engine.files import hub
@@ -251,23 +255,132 @@ def test_json_is_one_line_per_file_with_the_reply_as_it_came() -> None:
     }
 
 
+def shell(command: str, port: int, environment: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
+    """Run a command line of the shell, with a broker that is away."""
+    env = os.environ | environment | {"STTD_AMQP_URL": f"amqp://guest:guest@127.0.0.1:{port}/"}
+    return subprocess.run(["bash", "-c", command], check=False, env=env, capture_output=True, timeout=120)
+
+
+def named(files: list[Path], directory: Path, form: Format = Format.TEXT) -> list[str]:
+    """The names of the results."""
+    return [path.name for path in targets(inputs.distinct(files), directory, form).values()]
+
+
 def test_results_are_named_after_their_files_and_never_after_one_another_or_an_input(tmp_path: Path) -> None:
     """Two notes of one name, a note called like its own result, stdin: nothing is overwritten."""
     files = [tmp_path / name for name in ("a.ogg", "b.ogg", "b.mp3", "x/a.wav", "c.txt")] + [
         Path("-"),
         tmp_path / "y" / "b.ogg",
     ]
-    named = targets(files, tmp_path, Format.TEXT)
-    assert [path.name for path in named.values()] == [
+    assert named(files, tmp_path) == [
         "a.ogg.txt",
-        "b.ogg.txt",
+        f"{tmp_path.name}-b.ogg.txt",
         "b.mp3.txt",
         "a.wav.txt",
         "c.txt.txt",
         "stdin.txt",
-        "b.ogg-2.txt",
+        "y-b.ogg.txt",
     ]
-    assert [path.name for path in targets(files[4:6], tmp_path / "out", Format.SRT).values()] == ["c.srt", "stdin.srt"]
+    assert named(files[4:6], tmp_path / "out", Format.SRT) == ["c.srt", "stdin.srt"]
+
+
+def test_equal_names_in_different_folders_tell_their_folder(tmp_path: Path) -> None:
+    """`a.ogg-2` would not say whose note it is; as many folders are named as it takes."""
+    files = [tmp_path / place / "note.ogg" for place in ("mon/anna", "mon/boris", "tue/anna")]
+    assert named(files[:2], tmp_path) == ["anna-note.ogg.txt", "boris-note.ogg.txt"]
+    assert named(files, tmp_path) == ["mon-anna-note.ogg.txt", "boris-note.ogg.txt", "tue-anna-note.ogg.txt"]
+    mixed = [Path("/a/b-c.ogg"), Path("/b/c.ogg"), Path("/d/c.ogg")]
+    assert len(set(named(mixed, tmp_path))) == len(mixed)
+
+
+def test_a_file_given_twice_has_one_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In whatever spelling, and at its first place; it used to lose the name that the user expects."""
+    monkeypatch.chdir(tmp_path)
+    files = [Path("a.ogg"), Path("b.ogg"), Path("./a.ogg"), tmp_path / "a.ogg", Path("x/../b.ogg")]
+    assert named(files, tmp_path / "out") == ["a.txt", "b.txt"]
+
+
+def test_a_file_name_that_is_no_utf8_fits_into_json(tmp_path: Path) -> None:
+    """Linux has names of any bytes; a lone surrogate in JSON stops strict readers."""
+    name = inputs.shown(Path(os.fsdecode(b"note-\xff-\xd0\xb6.ogg")))
+    assert name == "note-\\xff-ж.ogg"
+    for ascii_only in (False, True):
+        line = FileOutcome(name, canned()).as_json(ascii_only=ascii_only)
+        assert json.loads(line.encode())["file"] == name
+        assert line.isascii() is ascii_only
+
+
+@pytest.mark.parametrize(
+    ("redirected", "environment", "told"),
+    [
+        (">/dev/full", {}, "stdout cannot be written: No space left on device"),
+        (">&-", {}, "stdout is closed"),
+        ("1</dev/null", {}, "stdout cannot be written: Bad file descriptor"),
+        ("", {"PYTHONIOENCODING": "ascii"}, "encoding ascii cannot hold every text"),
+        ("", {"PYTHONIOENCODING": "cp1251"}, "encoding cp1251 cannot hold every text"),
+        (">/dev/full", {"FORMAT": "json"}, "stdout cannot be written"),
+    ],
+)
+def test_results_that_could_not_be_printed_are_told_before_the_work(
+    redirected: str, environment: dict[str, str], told: str, unused_tcp_port: int
+) -> None:
+    """Exit code 2, one line, nothing sent: not even the broker, which is away here, was asked."""
+    command = f"{sys.executable} -m sttd transcribe --format ${{FORMAT:-text}} {ROOT}/README.md {redirected}"
+    done = shell(command, unused_tcp_port, environment)
+    assert (done.returncode, done.stdout) == (Exit.USAGE, b"")
+    assert told in done.stderr.decode()
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        ("--format json", {"PYTHONIOENCODING": "ascii"}),
+        ("", {"PYTHONIOENCODING": "ascii:backslashreplace"}),
+        ("", {"PYTHONIOENCODING": "utf-16"}),
+        ("--output {folder} >/dev/full", {}),
+        ("--output {folder} >&-", {}),
+    ],
+)
+def test_what_can_be_written_is_not_refused(
+    arguments: str, environment: dict[str, str], unused_tcp_port: int, tmp_path: Path
+) -> None:
+    """JSON escapes its letters, the user may choose how errors are handled, --output needs no stdout."""
+    command = f"{sys.executable} -m sttd transcribe {ROOT}/README.md {arguments.format(folder=tmp_path)}"
+    done = shell(command, unused_tcp_port, environment)
+    assert done.returncode == Exit.BROKER
+
+
+def test_a_pipe_whose_reader_has_left_is_told_before_the_work() -> None:
+    """`sttd transcribe ... | head -0`."""
+    command = [sys.executable, "-m", "sttd", "transcribe", str(ROOT / "README.md")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+
+    assert (process.stderr.read(), process.wait(120)) == (
+        "nobody reads stdout: the program behind the pipe has ended\n",
+        Exit.USAGE,
+    )
+    process.stderr.close()
+
+
+def test_what_can_be_read_only_once_is_given_once(tmp_path: Path) -> None:
+    """Stdin by any of its names, and pipes; a file may come twice. A device or a folder is no note."""
+    pipe, note = tmp_path / "pipe", tmp_path / "note.ogg"
+    os.mkfifo(pipe)
+    note.touch()
+    assert inputs.readable([pipe, note, note, Path("/dev/stdin")]) == [pipe, note, note, inputs.STDIN]
+    for wrong, told in (
+        ([pipe, pipe], "only once"),
+        ([Path("-"), Path("/dev/stdin")], "only once"),
+        ([Path("/dev/zero")], "a device"),
+        ([tmp_path], "is a folder"),
+        ([tmp_path / os.fsdecode(b"\xff.ogg")], r"there is no file .*\\xff.ogg"),
+    ):
+        with pytest.raises(typer.BadParameter, match=told):
+            inputs.readable(wrong)
 
 
 def test_a_result_that_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
@@ -307,3 +420,22 @@ def test_a_reader_who_has_left_costs_no_traceback() -> None:
 
     assert (process.stderr.read(), process.wait(120)) == (b"", 3)
     process.stderr.close()
+
+
+@pytest.mark.parametrize(
+    ("redirected", "told"),
+    [
+        ("> /dev/full", "stdout cannot be written: No space left on device"),
+        ("| cat", "encoding cp1251 cannot hold this"),
+    ],
+)
+def test_lines_that_cannot_be_written_cost_one_line_and_no_traceback(redirected: str, told: str) -> None:
+    """For every command that prints."""
+    program = "from sttd.commands import main, terminal; import typer; app = typer.Typer();"
+    program += "app.command()(lambda: terminal.tell(chr(0x6F22))); app()"
+    command = f"set -o pipefail; PYTHONIOENCODING=${{ENCODING}} {sys.executable} -c {shlex.quote(program)} {redirected}"
+    done = shell(command, 1, {"ENCODING": "cp1251" if "cat" in redirected else "utf-8"})
+
+    assert (done.returncode, done.stdout) == (Exit.FAILED, b"")
+    assert told in done.stderr.decode()
+    assert done.stderr.count(b"\n") == 1

@@ -19,8 +19,11 @@ from sttd import errors
 from sttd.client import Client
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import leave, say
+from sttd.commands.transcribe import inputs, stdout
 from sttd.commands.transcribe.bars import Bars
-from sttd.commands.transcribe.output import DOCUMENTS, STDIN, FileOutcome, Format, targets, write
+from sttd.commands.transcribe.inputs import STDIN
+from sttd.commands.transcribe.output import DOCUMENTS, FileOutcome, Format, targets, write
+from sttd.commands.transcribe.stdout import Stdout
 from sttd.schemas.options import TranscriptionOptions
 from sttd.schemas.reply import Progress
 
@@ -28,20 +31,6 @@ IN_FLIGHT: Final = 32
 """Files at the broker at once: enough to keep any daemon busy, few enough that their bytes fit in memory."""
 
 Asking: TypeAlias = Callable[[Path], Awaitable[FileOutcome]]
-
-
-def _readable(files: list[Path]) -> list[Path]:
-    """Typing mistakes end the command before anything is sent; typer's own check does not know `-`."""
-    for file in files:
-        if file != STDIN and not file.is_file():
-            raise typer.BadParameter(
-                f"{file} is a folder: name the files in it" if file.is_dir() else f"there is no file {file}"
-            )
-        if file != STDIN and not os.access(file, os.R_OK):
-            raise typer.BadParameter(f"{file} may not be read by this user")
-    if files.count(STDIN) > 1:
-        raise typer.BadParameter("stdin can be read only once")
-    return files
 
 
 def _known_language(value: str | None) -> str | None:
@@ -57,6 +46,8 @@ def _directory(value: Path | None) -> Path | None:
             value.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise typer.BadParameter(f"{value}: {error.strerror}") from None
+        if not os.access(value, os.W_OK | os.X_OK):
+            raise typer.BadParameter(f"{value} may not be written by this user")
     return value
 
 
@@ -68,18 +59,21 @@ class _Order:
     form: Format
     output: Path | None
     options: dict[str, Any]
+    stdout: Stdout
 
     def show(self, outcome: FileOutcome) -> None:
         """One result to stdout, unless results go to files."""
-        shown = None if self.output else outcome.shown(self.form, named=len(self.files) > 1)
+        if self.output:
+            return
+        shown = outcome.shown(self.form, named=len(self.files) > 1, ascii_only=not stdout.holds_every_text())
         if shown is not None:
-            print(shown, flush=True)  # noqa: T201 - stdout is where results go
+            self.stdout.print(shown)
 
 
 def transcribe(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE", callback=_readable, help="Audio files; `-` reads one from stdin."),
+        typer.Argument(metavar="FILE", callback=inputs.readable, help="Audio files; `-` reads one from stdin."),
     ],
     language: Annotated[
         str | None,
@@ -130,8 +124,10 @@ def transcribe(
         raise typer.BadParameter(
             f"{form} is one document per file: add --output DIR for several files", param_hint="--format"
         )
+    if output is None and (trouble := stdout.trouble(any_encoding=form is Format.JSON)):
+        raise leave(Exit.USAGE, trouble)
     options: dict[str, Any] = {"language": language, "word_timestamps": words or None}
-    order = _Order(files, form, output, options)
+    order = _Order(inputs.distinct(files) if output else files, form, output, options, Stdout())
     try:
         raise typer.Exit(asyncio.run(_run(order, timeout, queue)))
     except KeyboardInterrupt:
@@ -182,7 +178,7 @@ def _asking(client: Client, order: _Order, bars: Bars) -> Asking:
     places = targets(order.files, order.output, order.form) if order.output else {}
 
     async def ask(file: Path) -> FileOutcome:
-        name = "stdin" if file == STDIN else str(file)
+        name = inputs.shown(file)
 
         def told(update: Progress) -> None:
             bars.report(name, update.fraction)

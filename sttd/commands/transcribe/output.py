@@ -10,15 +10,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain, count
 from pathlib import Path
 from typing import Final, cast
 from uuid import uuid4
 
 from sttd import subtitles
+from sttd.commands.transcribe.inputs import STDIN, whole
 from sttd.schemas.reply import Transcript
 from sttd.subtitles import render
-
-STDIN: Final = Path("-")
 
 
 class Format(StrEnum):
@@ -48,32 +48,41 @@ class FileOutcome:
     retryable: bool = False
     broker: bool = False
 
-    def shown(self, form: Format, *, named: bool) -> str | None:
-        """What goes to stdout; a failure has nothing there, but for JSON. Texts are named as grep does when there are several files."""
+    def shown(self, form: Format, *, named: bool, ascii_only: bool = False) -> str | None:
+        """What goes to stdout; of a failure only JSON. `named`: as grep names the lines of several files.
+
+        `ascii_only`: of JSON, whose letters can all be escaped.
+        """
         if form is Format.JSON:
-            return self.as_json()
+            return self.as_json(ascii_only=ascii_only)
         if self.transcript is None:
             return None
         text = render(self.transcript, cast("subtitles.Format", form.value))
         return f"{self.file}: {text}" if named else text
 
-    def as_json(self) -> str:
+    def as_json(self, *, ascii_only: bool = False) -> str:
         """One line of JSON: the reply as it came, and the file's name."""
         failure = {
             "status": "failed",
             "error": {"code": self.code, "message": self.message, "retryable": self.retryable},
         }
         said = self.transcript.model_dump(mode="json") if self.transcript else failure
-        return json.dumps({"file": self.file, **said}, ensure_ascii=False)
+        return json.dumps({"file": self.file, **said}, ensure_ascii=ascii_only)
 
 
 def targets(files: Sequence[Path], directory: Path, form: Format) -> dict[Path, Path]:
-    """Where each file's result goes: `note.ogg` -> `note.srt`, or `note.ogg.srt` where a name would be given twice."""
-    stems = Counter("stdin" if file == STDIN else file.stem for file in files)
+    """Where each file's result goes: `note.ogg` -> `note.srt`.
+
+    Where two would share a name it grows until it tells them apart: `note.ogg.srt`, then `folder-note.ogg.srt`.
+    `files`: each once.
+    """
+    labels = {file: list(dict.fromkeys(_labels(file))) for file in files}
+    uses = Counter(label for mine in labels.values() for label in mine)
     taken = {file.resolve() for file in files}
     chosen: dict[Path, Path] = {}
-    for file in files:
-        for name in _names(file, ambiguous=stems[file.stem] > 1):
+    for file, mine in labels.items():
+        numbered = (f"{mine[-1]}-{number}" for number in count(2))
+        for name in chain((label for label in mine if uses[label] == 1), numbered):
             target = directory / f"{name}{SUFFIX[form]}"
             if target.resolve() not in taken:
                 break
@@ -82,17 +91,18 @@ def targets(files: Sequence[Path], directory: Path, form: Format) -> dict[Path, 
     return chosen
 
 
-def _names(file: Path, *, ambiguous: bool) -> Iterator[str]:
+def _labels(file: Path) -> Iterator[str]:
+    """Names for a file's result, each longer than the one before."""
     if file == STDIN:
         yield "stdin"
-    elif not ambiguous:
-        yield file.stem
-    name = "stdin" if file == STDIN else file.name
+        return
+    yield file.stem
+    name = file.name
     yield name
-    number = 2
-    while True:
-        yield f"{name}-{number}"
-        number += 1
+    for parent in whole(file).parents:
+        if parent.name:
+            name = f"{parent.name}-{name}"
+            yield name
 
 
 def write(outcome: FileOutcome, form: Format, target: Path) -> None:

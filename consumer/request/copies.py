@@ -1,7 +1,7 @@
 """Builds everything that the daemon publishes about a request: replies, retry copies, dead copies, parked replies.
 
 Pure. Copies carry an allow-list of headers: a caller's `CC`, `BCC`, `user_id` or `x-death`, copied with our rights,
-would make RabbitMQ route, refuse or count for that caller (docs/reliability.md, rows 86-88).
+would make RabbitMQ route, refuse or count for that caller (tests/chaos/README.md, rows 86-88).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The unit tier's event loops: the usual one, or for tests marked `virtual_time` one whose clock nothing can overtake."""
+"""The unit tier's event loops: the usual one, or for tests marked `virtual_time` one with a clock of its own."""
 
 from __future__ import annotations
 

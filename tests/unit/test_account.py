@@ -131,7 +131,7 @@ async def test_a_note_that_the_model_fails_on_counts_none_of_its_work(desk: Desk
 
 
 async def test_a_note_that_is_stopped_counts_as_handed_back_and_as_nothing_else(desk: Desk) -> None:
-    """A drain must not look like work that was done."""
+    """A drain must not look like finished work."""
     desk.transcriber.hold()
     worker = take(desk)
     async with asyncio.timeout(5):

@@ -1,4 +1,4 @@
-"""How long the oldest message of a queue can have waited: never said too short, and no longer than what is known allows."""
+"""How long the oldest message of a queue can have waited: never too short, and no longer than the known facts allow."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_message_that_comes_again_does_not_age_the_queue() -> None:
 
 
 def test_a_publisher_whose_clock_is_ahead_makes_no_negative_age() -> None:
-    """A negative time would make a graph nobody understands."""
+    """A negative time would make a graph without meaning."""
     backlog = Backlog(now=0)
     backlog.counted(1, now=1)
     backlog.delivered(500)
@@ -54,7 +54,7 @@ def test_a_publisher_whose_clock_is_ahead_makes_no_negative_age() -> None:
 
 
 def test_of_what_was_there_before_it_a_daemon_knows_since_when_it_looks() -> None:
-    """Right after the start, with nothing delivered yet, it says no more than it knows."""
+    """Right after the start, with nothing delivered yet, it reports only the time since the start."""
     backlog = Backlog(now=50)
     backlog.counted(3, now=51)
 

@@ -1,4 +1,4 @@
-"""bench.accuracy without a model: which notes, what is resumed, and whether intervals say what they should."""
+"""bench.accuracy without a model: which notes, what is resumed, and whether intervals are right."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def answer(one: Note, text: str, key: str = "k", **more: Any) -> dict[str, Any]:
 
 
 def scored(texts: dict[str, str]) -> dict[results.Place, scores.Scored]:
-    """Script -> what was heard of it."""
+    """Script -> its transcript."""
     made = [note(number, text) for number, text in enumerate(texts)]
     known = {(one.set, one.name): one for one in made}
     found = {(one.set, one.name): answer(one, heard) for one, heard in zip(made, texts.values(), strict=True)}
@@ -108,7 +108,7 @@ def test_a_line_cut_off_by_a_kill_costs_only_its_own_note(tmp_path: Path) -> Non
 
 
 def test_of_a_note_that_was_answered_twice_the_later_answer_counts(tmp_path: Path) -> None:
-    """Whoever asks again wants the new one."""
+    """A second request replaces the first result."""
     kept = Results(tmp_path / "stock.jsonl")
     for text in ("раз", "два"):
         kept.add(answer(note(1), text))
@@ -145,7 +145,7 @@ def test_a_row_compares_the_same_notes() -> None:
 
 
 def test_the_page_says_what_is_not_run_and_never_mixes_sets() -> None:
-    """A mode without answers is named as not run, one with few has no line; a set without answers has an empty table."""
+    """A mode without answers is not run, one with few has no line; a set without answers has an empty table."""
     many = {f"раз слово{'а' * number}": "раз" for number in range(page.FEWEST)}
     by = {
         "stock": scored(many),

@@ -1,4 +1,7 @@
-"""The benchmark's arithmetic: percentiles, spreads, rates, model-call times, pages. A wrong one would lie in every table."""
+"""The benchmark's arithmetic: percentiles, spreads, rates, model-call times, pages.
+
+An error there would be in every table.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +81,7 @@ def test_a_peer_too_slow_for_that_is_counted_over_the_whole_time() -> None:
     ],
 )
 def test_texts_must_be_what_the_script_says(seconds: float, text: str, right: bool) -> None:
-    """A peer that is fast because it says something else is not fast."""
+    """A peer that is fast because its text is wrong is not fast."""
     assert right_text(note(seconds), text, SAID) is right
 
 
@@ -130,7 +133,10 @@ async def test_failures_of_a_peer_are_counted_and_not_hidden() -> None:
 
 
 def test_core_time_and_memory_cover_the_whole_tree_of_processes() -> None:
-    """Decoder children are part of what a peer costs: with a child the tree has used and holds more than the child alone."""
+    """Decoder children are part of what a peer costs.
+
+    With a child the tree has used and holds more than the child alone.
+    """
     busy = "x = bytes(10**7)\nfor _ in range(10**6): pass\nprint(flush=True); input()"
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}])"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
@@ -221,6 +227,6 @@ def test_a_window_time_is_what_follows_an_encode_in_its_own_thread(tmp_path: Pat
 def test_a_load_that_takes_a_slow_peer_too_long_is_left_out(
     seconds: float, clients: int, capacity: float, out: bool
 ) -> None:
-    """A peer at one note in ten seconds does not hold up the others for an hour; before anything is known it is tried."""
+    """A peer at one note in ten seconds does not hold up the others; before anything is known it is tried."""
     reason = run._too_long(f"closed:{clients}", run.Plan(1, seconds), capacity)
     assert (reason is not None) is out

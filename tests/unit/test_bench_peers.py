@@ -38,7 +38,7 @@ async def test_an_engine_behind_the_socket_answers_each_note_with_its_own_text(t
     serving = asyncio.create_task(host.serve_async(socket, transcribe, 2))
     client = SocketClient(socket)
     async with asyncio.timeout(120):
-        while not socket.exists():  # noqa: ASYNC110 - the server tells nobody in this process when it listens
+        while not socket.exists():  # noqa: ASYNC110 - the server reports to no task in this process when it listens
             await asyncio.sleep(0)
         await client.open()
         long = Note("l", "ru", "", 2.0, opus(np.tile(SOUND, 2)))
@@ -94,7 +94,10 @@ async def test_a_wyoming_server_that_hangs_up_has_failed() -> None:
 
 
 def test_the_instruments_fit_the_daemon() -> None:
-    """The traced daemon wraps two of the daemon's own names; renamed there, they would be missed here only hours into a run."""
+    """The traced daemon wraps two of the daemon's own names.
+
+    A rename would otherwise be found only hours into a run.
+    """
     assert next(iter(inspect.signature(model.LoadedModel).parameters)) == "whisper"
     assert "watch_loop_lag" in vars(app)
 
@@ -119,7 +122,7 @@ def test_model_calls_are_written_down_and_answered_by_the_model(tmp_path: Path) 
 
 
 def test_all_peers_of_the_documents_are_in_the_table() -> None:
-    """Whoever looks for a peer finds what it is."""
+    """The name of each peer leads to its description."""
     page = (Path(__file__).parents[2] / "docs" / "benchmarks" / "README.md").read_text(encoding="utf-8")
     assert [name for name in PEERS if f"| `{name}` |" not in page] == []
     assert len(LADDER) == 6

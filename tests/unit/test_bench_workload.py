@@ -1,4 +1,4 @@
-"""The same model for every engine: names, shapes and numbers of what bench/exports.py writes, and the notes that are spoken."""
+"""The same model for every engine: names, shapes and numbers of bench/exports.py's files, and the spoken notes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_every_tensor_has_openais_name_and_shape(tensors: dict[str, np.ndarray])
 
 
 def test_mel_filters_are_whispers() -> None:
-    """whisper.cpp reads the filters from the file; others have their own, and all must hear the same."""
+    """whisper.cpp reads the filters from the file; others have their own, and all must get the same."""
     for bands in (80, 128):
         theirs = FeatureExtractor(feature_size=bands).mel_filters
         assert np.abs(exports.mel_filters(bands) - theirs).max() < 1e-6
@@ -53,7 +53,7 @@ def test_int8_blocks_hold_the_weights_within_their_rounding(tensors: dict[str, n
 
 
 def test_a_ggml_file_is_as_long_as_its_head_says(tmp_path: Path) -> None:
-    """Every tensor is where a reader looks for it, up to the last byte."""
+    """Every tensor is where a reader expects it, up to the last byte."""
     path = tmp_path / "model.ggml"
     exports.ggml(SMALL, path)
     body = path.read_bytes()

@@ -1,4 +1,4 @@
-"""deploy/rabbitmq/users.py: passwords are drawn once and kept, each address is where its service looks, hashes are RabbitMQ's."""
+"""deploy/rabbitmq/users.py: passwords are drawn once and kept, addresses are in place, hashes are RabbitMQ's."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def written(folder: Path, **environment: str) -> dict[str, Any]:
 
 
 def test_a_password_is_drawn_once_and_kept(tmp_path: Path) -> None:
-    """A second start must not lock out bots that were told the first password."""
+    """A second start must not lock out bots that have the first password."""
     written(tmp_path)
     first = {path.name: path.read_text() for path in (tmp_path / "users").iterdir()}
     written(tmp_path)
@@ -74,7 +74,10 @@ def test_the_operators_own_password_wins(tmp_path: Path) -> None:
 
 
 def test_the_broker_gets_hashes_and_no_password(tmp_path: Path) -> None:
-    """Salt and SHA-256, as RabbitMQ documents them; the file may be read by the broker's user, the others by their own only."""
+    """Salt and SHA-256, as RabbitMQ documents them.
+
+    The broker's user may read the file, the others only their own.
+    """
     definitions = written(tmp_path, STTD_RABBITMQ_BOT_PASSWORD="hush")
     (bot,) = (user for user in definitions["users"] if user["name"] == "bot")
     raw = base64.b64decode(bot["password_hash"])
@@ -89,7 +92,7 @@ def test_the_broker_gets_hashes_and_no_password(tmp_path: Path) -> None:
 def test_daemon_and_client_read_the_address_from_the_credentials_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By file, so that no environment holds the password; what the environment says wins."""
+    """By file, so that no environment holds the password; the environment wins over the file."""
     written(tmp_path, STTD_RABBITMQ_DAEMON_PASSWORD="hush")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "daemon"))
@@ -114,7 +117,7 @@ def test_a_credentials_directory_that_is_not_there_is_no_error(tmp_path: Path, m
 
 
 def test_show_names_the_users_there_are(tmp_path: Path) -> None:
-    """A misspelt name is told with the right ones."""
+    """A misspelt name is reported with the right ones."""
     written(tmp_path)
     done = run(tmp_path, "show", "bott")
 

@@ -129,7 +129,7 @@ def test_a_reply_without_a_message_id_is_matched_by_correlation_id_unless_that_i
 
 
 def test_a_failure_raises_the_exception_of_its_code(loop: asyncio.AbstractEventLoop) -> None:
-    """What the daemon says is what the caller catches."""
+    """The daemon's code is the class that the caller catches."""
     replies, request = Replies(), pending(loop, "a")
     replies.add(request)
     replies.take(failed("a", "audio_too_long"), correlation_id="1", reply_id="r")
@@ -142,7 +142,7 @@ def test_a_failure_raises_the_exception_of_its_code(loop: asyncio.AbstractEventL
 def test_a_reply_that_cannot_be_read_ends_the_wait_with_a_clear_error(
     loop: asyncio.AbstractEventLoop, body: bytes
 ) -> None:
-    """Whoever answers in another language must not leave the caller waiting for its timeout."""
+    """A reply in an unknown form must not leave the caller waiting for its timeout."""
     replies, request = Replies(), pending(loop, "a")
     replies.add(request)
     replies.take(body, correlation_id="1", reply_id=None)
@@ -152,7 +152,7 @@ def test_a_reply_that_cannot_be_read_ends_the_wait_with_a_clear_error(
 
 
 def test_progress_goes_to_the_callback_and_ends_nothing(loop: asyncio.AbstractEventLoop) -> None:
-    """Progress is never the last message, and nobody has to listen to it."""
+    """Progress is never the last message, and a listener is optional."""
     heard: list[float] = []
     replies = Replies()
     listening = Pending("a", "1", loop.create_future(), lambda progress: heard.append(progress.fraction))
@@ -176,7 +176,7 @@ def test_an_error_in_the_callers_callback_is_told_to_the_caller(loop: asyncio.Ab
 
 
 def test_closing_fails_everyone_who_waits(loop: asyncio.AbstractEventLoop) -> None:
-    """Nobody hangs on a closed client."""
+    """No call hangs on a closed client."""
     replies, requests = Replies(), [pending(loop, str(number)) for number in range(3)]
     for request in requests:
         replies.add(request)

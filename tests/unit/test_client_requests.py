@@ -57,7 +57,7 @@ def test_the_keyword_arguments_are_the_options_of_the_contract() -> None:
     ],
 )
 def test_a_bad_option_is_refused_at_once_and_by_name(options: dict[str, Any], field: str) -> None:
-    """A typo costs no round trip, and the message says which option it was."""
+    """A typo costs no round trip, and the message names the option."""
     with pytest.raises(errors.BadRequest, match=f"^bad_request: {field}: ") as caught:
         _asked(options, 60, progress=False)  # type: ignore[arg-type] # that is the point
     assert caught.value.details["problems"][0]["field"] == field
@@ -253,7 +253,7 @@ async def test_a_path_that_leads_to_no_file_says_what_is_expected(tmp_path: Path
 
 
 async def test_empty_audio_says_where_it_was_lost(tmp_path: Path) -> None:
-    """Nobody can send an empty voice note: a download failed, or a file was read before."""
+    """An empty voice note cannot be sent: a download failed, or a file was read before."""
     read_before, note = io.BytesIO(b"OggS"), tmp_path / "note.ogg"
     read_before.read()
     note.touch()

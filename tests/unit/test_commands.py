@@ -103,7 +103,7 @@ def test_the_version_is_the_packages() -> None:
     ],
 )
 def test_a_wrong_call_ends_with_2_before_anything_is_sent(args: list[str], said: str) -> None:
-    """Usage errors are told apart from failed work."""
+    """Usage errors and failed work have different codes."""
     code, out, err = run(*args)
     assert (code, out) == (Exit.USAGE, "")
     assert said in err
@@ -122,7 +122,7 @@ def test_a_wrong_setting_ends_with_2_and_never_shows_the_password(monkeypatch: p
 def test_a_broker_that_is_away_ends_with_3_and_one_line(
     monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int, command: list[str]
 ) -> None:
-    """A script can tell "try later" from "bad file"."""
+    """A script can distinguish "try later" from "bad file"."""
     monkeypatch.setenv("STTD_AMQP_URL", f"amqp://bot:s3cret@127.0.0.1:{unused_tcp_port}/")
     code, out, err = run(*command)
     assert (code, out) == (Exit.BROKER, "")
@@ -133,7 +133,7 @@ def test_a_broker_that_is_away_ends_with_3_and_one_line(
 
 @pytest.mark.parametrize("command", [["serve"], ["demo"], ["model", "info"], ["model", "fetch", "base"]])
 def test_a_command_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
-    """`pip install sttd` alone has no daemon; one line says how to get it."""
+    """`pip install sttd` alone has no daemon; one line shows how to get it."""
     monkeypatch.setattr(extras, "CONSUMER", ("a_library_that_is_not_there",))
     code, out, err = run(*command)
     assert (code, out) == (Exit.USAGE, "")
@@ -142,7 +142,7 @@ def test_a_command_without_its_extra_says_what_to_install(monkeypatch: pytest.Mo
 
 
 def test_the_gateway_without_its_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The base install has no HTTP server; one line says how to get it."""
+    """The base install has no HTTP server; one line shows how to get it."""
     monkeypatch.setattr(extras, "GATEWAY", ("a_library_that_is_not_there",))
     code, _, err = run("gateway")
     assert code == Exit.USAGE
@@ -160,8 +160,8 @@ def test_the_lists_of_needed_libraries_are_the_extras(extra: str, looked_for: tu
 def test_importing_the_client_and_the_command_line_loads_no_daemon_and_no_ml() -> None:
     """The base install has neither, and `sttd --help` must be quick."""
     program = (
-        "import sys, sttd.commands.main; unwanted = {'consumer', 'av', 'ctranslate2', 'faster_whisper', 'numpy', 'huggingface_hub'};"
-        "print(sorted((unwanted | {'gateway', 'uvicorn', 'starlette'}) & set(sys.modules)))"
+        "import sys, sttd.commands.main; unwanted = {'consumer', 'av', 'ctranslate2', 'faster_whisper', 'numpy', "
+        "'huggingface_hub'};print(sorted((unwanted | {'gateway', 'uvicorn', 'starlette'}) & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "[]"
@@ -188,7 +188,7 @@ def test_model_info_tells_an_english_only_model_by_its_vocabulary(tmp_path: Path
 
 
 def test_model_commands_fail_with_the_next_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A name that nobody knows, and a size that was never fetched."""
+    """An unknown name, and a size that was never fetched."""
     code, out, err = run("model", "fetch", "gigantic")
     assert (code, out) == (Exit.FAILED, "")
     assert "base" in err
@@ -411,7 +411,7 @@ def test_the_bars_tell_how_many_how_fast_and_how_far_each_is() -> None:
 
 
 def test_a_reader_who_has_left_costs_no_traceback() -> None:
-    """`sttd check | head -3` is what an operator types; what nobody reads is dropped, and the exit code stays."""
+    """`sttd check | head -3` is a usual command; unread output is dropped, and the exit code stays."""
     program = "from sttd.commands.terminal import tell\nfor _ in range(9): tell('x' * 100_000)\nraise SystemExit(3)"
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None

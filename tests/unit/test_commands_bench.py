@@ -1,4 +1,4 @@
-"""`sttd bench` without a model: how texts are compared, what the table says, what is refused."""
+"""`sttd bench` without a model: how texts are compared, the content of the table, what is refused."""
 
 from __future__ import annotations
 

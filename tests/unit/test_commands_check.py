@@ -51,7 +51,7 @@ def test_rabbitmq_from_3_10_on_is_enough(version: tuple[int, ...], status: Statu
 def test_notes_that_the_broker_would_not_take_are_warned_of(
     version: tuple[int, ...], largest: int, status: Status
 ) -> None:
-    """RabbitMQ 4 takes 16 MiB by default where 3.13 took 128, and the callers would learn of it first."""
+    """RabbitMQ 4 takes 16 MiB by default where 3.13 took 128, and callers would meet that first."""
     line = check_broker.message_size_line(version, largest)
     assert line.status is status
     assert (f"max_message_size = {largest}" in line.step) is (status is Status.WARNING)
@@ -98,7 +98,10 @@ def test_what_the_queues_are_like_decides_by_who_may_create_them(
     ],
 )
 def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(names: list[str], status: Status, said: str) -> None:
-    """It is ignored at the start like any variable of another program; the operator would look for the fault elsewhere."""
+    """It is ignored at the start like any variable of another program.
+
+    The operator would search for the fault elsewhere.
+    """
     line = check_settings.settings_line(names)
     assert line.status is status
     assert said in f"{line.detail} {line.step}"
@@ -115,7 +118,7 @@ def test_settings_are_looked_for_in_the_env_file_as_well(tmp_path: Path, monkeyp
 
 
 def test_the_exit_code_is_the_first_failures() -> None:
-    """What comes after it often follows from it; warnings keep nobody from serving."""
+    """What comes after it often follows from it; warnings do not stop the service."""
     lines = [ok("a", ""), warning("b", "", "c"), failed("c", "", "", Exit.TOPOLOGY), failed("d", "", "", Exit.FAILED)]
     assert verdict(lines) is Exit.TOPOLOGY
     assert verdict(lines[:2]) is Exit.OK
@@ -130,18 +133,18 @@ def test_the_exit_code_is_the_first_failures() -> None:
     ],
 )
 def test_a_cpu_without_avx2_is_warned_of(features: set[str], status: Status, said: str) -> None:
-    """Virtual machines often hide it. A system that tells nothing (ARM) is not blamed."""
+    """Virtual machines often hide it. A system without the figures (ARM) gets no warning."""
     line = check_host.cpu_line(frozenset(features), ["int8"])
     assert (line.status, said in line.detail) == (status, True)
 
 
 def test_memory_that_is_not_known_is_no_failure() -> None:
-    """Not every system has the files that tell it."""
+    """Not every system has these files."""
     assert check_host.memory_line(Settings(model="demo"), None).status is Status.OK
 
 
 def test_too_little_memory_and_too_many_slots_are_warned_of() -> None:
-    """Both make a host slow or dead later, when nobody watches."""
+    """Both make a host slow or dead later, without an operator at hand."""
     settings = Settings(model="demo", slots=250)
     assert check_host.memory_line(settings, 1024 * MIB).status is Status.WARNING
     assert check_host.memory_line(Settings(model="demo", slots=1), 1024 * MIB).status is Status.OK
@@ -169,17 +172,17 @@ class _Health(http.server.BaseHTTPRequestHandler):
     """Answers as a daemon's side port does."""
 
     def do_GET(self) -> None:
-        """Say that all is well."""
+        """Report that all is well."""
         self.send_response(503)
         self.end_headers()
         self.wfile.write(b'{"status": "starting", "model": "whisper-base"}')
 
     def log_message(self, *_args: object) -> None:
-        """Say nothing."""
+        """Report nothing."""
 
 
 def test_a_side_port_is_free_a_daemons_or_a_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beside a daemon at work its port is taken, and that is in order: so it is in every container that it is run in."""
+    """Beside a daemon at work its port is taken, which is correct: so it is in every container."""
     monkeypatch.setattr(check_host, "ANSWER_SECONDS", 0.3)
     assert check_host.port_line("127.0.0.1", 0).status is Status.OK
     with http.server.HTTPServer(("127.0.0.1", 0), _Health) as server:

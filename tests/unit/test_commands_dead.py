@@ -105,7 +105,7 @@ def test_when_it_was_first_seen(headers: dict[str, Any], properties: dict[str, A
 
 
 def test_the_same_message_is_known_again_although_it_was_looked_at() -> None:
-    """Only RabbitMQ's counts change from look to look."""
+    """Only RabbitMQ's counts change from read to read."""
     once, again = (
         letter({"sttd-reason": "poison", "x-delivery-count": 1}),
         letter({"sttd-reason": "poison", "x-delivery-count": 2}),
@@ -189,12 +189,12 @@ def test_a_deadline_is_read_in_every_form_of_the_contract(deadline: Any) -> None
 
 @pytest.mark.parametrize("deadline", ["", "soon", "9" * 40, 4_102_444_800_000, b"x"])
 def test_a_deadline_to_come_or_no_deadline_is_no_doubt(deadline: Any) -> None:
-    """Whether it is well-formed is the daemon's to say."""
+    """Whether it is well-formed is for the daemon to decide."""
     assert requeued(letter({"stt-deadline": deadline})).warnings == ()
 
 
 def test_what_cannot_be_requeued_says_what_to_do() -> None:
-    """Malformed properties stay malformed; a stranger's lane is not guessed."""
+    """Malformed properties stay malformed; another program's lane is not guessed."""
     with pytest.raises(NotPossible, match="--save"):
         requeued(Letter("stt.requests", 3, {}, {}, malformed="ValueError"))
     with pytest.raises(NotPossible, match="--to"):
@@ -211,7 +211,7 @@ def test_what_cannot_be_requeued_says_what_to_do() -> None:
     )
 )
 def test_every_header_value_can_be_shown(value: Any) -> None:
-    """AMQP tables hold what JSON does not know; whatever it is, it is shown, and without control characters."""
+    """AMQP tables hold more than JSON does; any value is shown, and without control characters."""
     text = dead_report.as_json(dead_report.plain({"x": value}))
     assert "x" in json.loads(text)
     assert all(char.isprintable() for char in dead_report.harmless(str(value)))

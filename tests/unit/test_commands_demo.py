@@ -1,4 +1,4 @@
-"""How the demo judges what came back: its exit code 0 must mean that every note is as the manifest says."""
+"""How the demo judges results: its exit code 0 must mean that every note is as the manifest has it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,10 @@ BROKEN = errors.RejectedAudio("audio_unreadable", "broken")
 def test_a_note_is_judged_by_its_manifest(
     wanted: Sample, answer: Transcript | errors.SttdClientError, fine: bool
 ) -> None:
-    """Of the bundled model word for word for short notes, some text for the long one; the very code for the damaged one."""
+    """Of the bundled model word for word for short notes, some text for the long one.
+
+    And the exact code for the damaged one.
+    """
     assert (complaint(SampleResult(wanted, answer, 0.1), "demo") is None) is fine
 
 
@@ -87,7 +90,7 @@ def test_of_a_real_model_every_key_must_be_there_in_one_of_its_spellings(text: s
 
 
 def test_a_note_that_is_for_the_other_model_is_shown_and_not_judged() -> None:
-    """The two models are good at different sentences; the table says which a note is for."""
+    """The two models are good at different sentences; the table names the model of each note."""
     bundled, real = sample(keys=KEYS, only="demo"), sample(keys=KEYS, only="base")
     wrong = transcript("что-то другое")
     judged = {
@@ -106,7 +109,7 @@ def test_a_note_that_is_for_the_other_model_is_shown_and_not_judged() -> None:
 
 
 def test_every_key_is_spoken_in_its_sample() -> None:
-    """In its first spelling; else the demo would wait for words that nobody said."""
+    """In its first spelling; else the demo would wait for words that are not in the note."""
     for note in samples():
         told = complaint(SampleResult(note, transcript(note.text), 0.1), "base")
         assert note.expect != "text" or told is None

@@ -65,7 +65,7 @@ def test_without_it_the_bundled_model_is_taken_with_one_line(
 
 
 def test_a_model_that_is_asked_for_by_name_is_never_replaced(index: FakePip, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even `base`: who names a model wants that one, or to hear that it cannot be had."""
+    """Not even `base`: a named model is used, or it is an error."""
     index.says("ERROR: No matching distribution found")
     monkeypatch.setenv("STTD_MODEL", "base")
     with pytest.raises(ModelUnavailable, match="does not offer"):

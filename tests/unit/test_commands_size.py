@@ -21,7 +21,7 @@ def run(*arguments: str) -> Result:
 
 
 def plan(*arguments: str) -> dict[str, Any]:
-    """What `--json` says."""
+    """The output of `--json`."""
     result = run("--json", *arguments)
     assert result.exit_code == 0, result.stderr
     found: dict[str, Any] = json.loads(result.stdout)
@@ -29,7 +29,7 @@ def plan(*arguments: str) -> dict[str, Any]:
 
 
 def test_more_notes_or_less_time_need_more_cores() -> None:
-    """The plan keeps its target, and neighbours are ordered as reason says."""
+    """The plan keeps its target, and neighbours are in order."""
     found = plan("-n", "100000", "--p95", "8")
     assert found["plan"]["p95"] <= 8
     cores = {(row["notes"], row["p95_target"]): row["cores"] for row in found["table"]}
@@ -54,7 +54,7 @@ def test_people_read_a_table_and_what_was_assumed() -> None:
 
 
 def test_a_profile_of_another_machine_is_used(tmp_path: Path) -> None:
-    """A quarter of the cost, and the plan knows it."""
+    """A quarter of the cost, and the plan shows it."""
     here = built_in()
     rows = tuple(row.model_copy(update={"engine": row.engine / 4, "decode": row.decode / 4}) for row in here.rows)
     here.model_copy(update={"name": "fast", "rows": rows}).save(tmp_path / "fast.json")

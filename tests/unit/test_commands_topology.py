@@ -32,7 +32,10 @@ SENTENCE = "PRECONDITION_FAILED - inequivalent arg '{}' for queue 'stt.dead' in 
     ],
 )
 def test_a_difference_is_said_in_few_words(told: str, said: str) -> None:
-    """RabbitMQ's sentence names ours first and the queue's own last; a sentence that we do not know is shown as it is."""
+    """RabbitMQ's sentence names ours first and the queue's own last.
+
+    An unknown sentence is shown as it is.
+    """
     assert _difference(RuntimeError(told)) == said
 
 

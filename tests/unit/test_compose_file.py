@@ -19,7 +19,8 @@ from sttd.consumer.settings import Settings
 from tests.support import compose
 
 LOADED = 700 * MIB
-"""What the process holds with the model base, with room: 476 MiB were measured at the peak of a load without OpenVINO, 592 MiB with it."""
+"""What the process holds with the model base, with room: 476 MiB were measured at the peak of a load without OpenVINO,
+592 MiB with it."""
 OURS = ("consumer", "consumer-gpu", "gateway", "users")
 
 
@@ -34,7 +35,7 @@ def daemon_settings(environment: dict[str, Any]) -> Settings:
 
 
 def test_the_file_keeps_the_official_schema() -> None:
-    """What the Compose specification does not know, compose refuses."""
+    """Compose refuses what the Compose specification does not have."""
     schema = json.loads(
         resources.files("check_jsonschema")
         .joinpath("builtin_schemas/vendor/compose-spec.json")
@@ -55,7 +56,7 @@ def test_a_plain_up_starts_everything_but_the_gpu() -> None:
 
 @pytest.mark.parametrize("name", compose.services())
 def test_every_service_has_as_few_rights_as_it_needs(name: str) -> None:
-    """The daemon parses files of strangers, and its neighbours are reachable from it: nobody is root, nobody writes but to volumes."""
+    """The daemon parses untrusted files, and can reach its neighbours: none runs as root or writes but to volumes."""
     service = compose.services()[name]
 
     assert service["read_only"] is True
@@ -63,7 +64,7 @@ def test_every_service_has_as_few_rights_as_it_needs(name: str) -> None:
     assert "no-new-privileges:true" in service["security_opt"]
     assert compose.size(service["mem_limit"]) > 0
     assert not {"privileged", "cap_add", "pid", "ipc", "container_name"} & service.keys()
-    if name not in OURS:  # the image of ours says USER itself
+    if name not in OURS:  # our own image sets USER itself
         assert not service["user"].startswith("0")
 
 
@@ -103,7 +104,10 @@ def test_no_two_services_want_one_host_port_and_consumers_have_many() -> None:
     ids=["as it is", "small machine", "four cores"],
 )
 def test_the_memory_limit_fits_the_bound_that_the_daemon_prints(given: dict[str, str]) -> None:
-    """Below it, the kernel kills what is in order; far above it, it protects nobody. The other two lines are those of the docs."""
+    """Below it, the kernel kills what is in order; far above it, it protects nothing.
+
+    The other two lines are those of the docs.
+    """
     service = compose.services(given)["consumer"]
     bound, limit = (
         memory.bound(daemon_settings(service["environment"]), LOADED).total,
@@ -147,7 +151,7 @@ def test_no_secret_is_written_down() -> None:
 
 
 def test_each_service_sees_its_own_password_only() -> None:
-    """The gateway, which the world talks to, cannot read the daemon's; nobody but `users` sees all."""
+    """The gateway, which is open to the network, cannot read the daemon's; only `users` sees all."""
     seen = {
         name: {mount.split(":")[0] for mount in service["volumes"]}
         & {"users", "definitions", "daemon-credentials", "gateway-credentials"}
@@ -190,7 +194,10 @@ def test_services_start_in_order() -> None:
 
 
 def test_data_is_on_named_volumes_and_mounted_files_are_there() -> None:
-    """Queues, models and passwords survive a new container; a mount of a file that is missing would make an empty directory of it."""
+    """Queues, models and passwords survive a new container.
+
+    A mount of a missing file would make an empty directory of it.
+    """
     mounts = [mount for service in compose.services().values() for mount in service.get("volumes", [])]
     named = {mount.split(":")[0] for mount in mounts if not mount.startswith(".")}
 

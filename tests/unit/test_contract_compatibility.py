@@ -1,4 +1,4 @@
-"""Two versions on one queue understand each other: the contract only grows, held against every released version's schemas."""
+"""Two versions on one queue understand each other: the contract only grows, compared with every released schema."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_there_is_a_release_to_compare_with() -> None:
 
 
 def changed(name: str, change: Callable[[dict[str, Any]], Any]) -> list[str]:
-    """What the rules say of one change to today's schema."""
+    """The verdict of the rules on one change to today's schema."""
     old = load(CONTRACT, name)
     new = copy.deepcopy(old)
     change(new)

@@ -1,4 +1,4 @@
-"""What is published under docs/ is what the code does: generated files are fresh, schemas and AsyncAPI hold together."""
+"""The files under docs/contract are those of the code: generated files are fresh, schemas and AsyncAPI agree."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def resolve(document: dict[str, Any], reference: str) -> Any:
 
 
 def test_the_committed_files_are_what_the_code_says() -> None:
-    """Nobody reads a contract that the daemon no longer keeps."""
+    """The published contract is the daemon's present one."""
     assert contract.stale() == [], "generated files are stale: run `make contract`"
 
 
@@ -80,7 +80,7 @@ def test_the_command_refuses_what_it_does_not_know(capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_every_schema_is_valid_and_has_a_name_of_its_own(name: str) -> None:
-    """Any JSON Schema library can load it, and `$id` tells which document it is."""
+    """Any JSON Schema library can load it, and `$id` names the document."""
     schema = load(name)
 
     Draft202012Validator.check_schema(schema)
@@ -91,7 +91,7 @@ def test_every_schema_is_valid_and_has_a_name_of_its_own(name: str) -> None:
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_the_examples_of_a_schema_keep_it(name: str) -> None:
-    """Whoever copies an example starts from something that works."""
+    """A copied example works."""
     schema = load(name)
 
     assert schema["examples"]
@@ -164,7 +164,10 @@ def test_every_setting_is_documented_without_this_machines_values() -> None:
 
 @pytest.fixture
 def asyncapi() -> dict[str, Any]:
-    """The committed AsyncAPI document; the tests below hold it against the rules of AsyncAPI 3.0.0 that matter to readers."""
+    """The committed AsyncAPI document.
+
+    The tests below check the rules of AsyncAPI 3.0.0 that matter to readers.
+    """
     return load("asyncapi.json")
 
 
@@ -177,7 +180,7 @@ def test_every_reference_resolves(asyncapi: dict[str, Any]) -> None:
 
 
 def test_operations_use_only_messages_of_their_channel(asyncapi: dict[str, Any]) -> None:
-    """AsyncAPI 3 wants an operation's messages to be a subset of its channel's, by reference through the channel."""
+    """AsyncAPI 3 requires an operation's messages to be a subset of its channel's, by reference through the channel."""
     for operation in asyncapi["operations"].values():
         channel = operation["channel"]["$ref"]
         assert operation["action"] in {"send", "receive"}
@@ -210,14 +213,14 @@ def test_channels_are_the_queues_that_the_daemon_uses(asyncapi: dict[str, Any]) 
 
 
 def test_every_option_is_a_header_of_the_raw_form(asyncapi: dict[str, Any]) -> None:
-    """What the JSON form can say, a raw body's headers can say too."""
+    """Every option of the JSON form has a header for raw bodies."""
     headers = asyncapi["components"]["messages"]["audio"]["headers"]
 
     assert set(headers["properties"]) == {header_name(option) for option in TranscriptionOptions.model_fields}
 
 
 def test_header_schemas_take_what_the_client_sends_and_refuse_unknown_options(asyncapi: dict[str, Any]) -> None:
-    """An unknown `stt-*` is a mistake; a caller's own header is his business."""
+    """An unknown `stt-*` is a mistake; a caller's own header is ignored."""
     validator = Draft202012Validator(asyncapi["components"]["messages"]["audio"]["headers"])
 
     validator.validate(to_headers(examples.OPTIONS))

@@ -39,7 +39,7 @@ def in_hand(body: bytes = b"audio", **properties: Any) -> Delivery:
 
 
 def test_a_reply_has_a_message_id_of_its_own_each_time() -> None:
-    """Aiormq finds the publish that a return belongs to by message id: the caller's would cross two answers (row 20)."""
+    """Aiormq finds the publish of a return by message id: the caller's id would cross two answers."""
     held = in_hand(message_id="m-1", reply_to="bot")
     progress = Progress(correlation_id=None, message_id="m-1", fraction=0.5, text="")
     first, second = copies.reply(held, progress), copies.reply(held, progress)
@@ -49,7 +49,7 @@ def test_a_reply_has_a_message_id_of_its_own_each_time() -> None:
 
 
 def test_a_reply_carries_nothing_that_could_be_answered_again() -> None:
-    """No `reply_to`: two daemons would answer each other for ever (row 85)."""
+    """No `reply_to`: two daemons would answer each other for ever."""
     held = in_hand(message_id="m-1", reply_to="bot", correlation_id="c-1", headers=HOSTILE)
     answer = copies.reply(held, copies.failure(held, ErrorCode.EXPIRED, "late", {}))
 
@@ -70,7 +70,7 @@ def test_progress_may_be_lost_and_an_answer_may_not() -> None:
 
 @pytest.mark.parametrize("kind", ["retry", "dead"])
 def test_copies_carry_only_options_and_our_own_fresh_marks(kind: str) -> None:
-    """With our rights a copied CC or BCC would be routed, a copied user id refused, a copied x-death counted (rows 86-88)."""
+    """With our rights a copied CC or BCC would be routed, a copied user id refused, a copied x-death counted."""
     held = in_hand(headers=HOSTILE | {"stt-language": "ru"}, message_id="m-1")
     copy = (
         copies.retry(held, ErrorCode.MODEL_ERROR)
@@ -101,7 +101,7 @@ def test_a_copy_keeps_what_the_request_said() -> None:
 
 
 def test_the_expiry_goes_with_every_copy() -> None:
-    """A request with one minute to live must not be answered eleven minutes later, after its retries (row 41)."""
+    """A request with one minute to live must not be answered eleven minutes later, after its retries."""
     copy = copies.retry(in_hand(expiration=60.0), ErrorCode.MODEL_ERROR)
 
     assert copy.headers[names.EXPIRES_HEADER] == int((NOW + timedelta(seconds=60)).timestamp() * 1000)
@@ -109,7 +109,7 @@ def test_the_expiry_goes_with_every_copy() -> None:
 
 
 def test_a_copy_of_an_unnamed_request_says_that_its_id_is_made_up() -> None:
-    """Else the next try would tell the caller a message id that he never sent."""
+    """Else the next try would answer with a message id that the caller never sent."""
     unnamed = copies.retry(in_hand(), ErrorCode.MODEL_ERROR)
     again = copies.retry(in_hand(message_id=unnamed.message_id, headers=dict(unnamed.headers)), ErrorCode.MODEL_ERROR)
 
@@ -155,7 +155,7 @@ def test_option_headers_of_any_value_leave_a_copy_that_can_be_written(value: Any
 
 
 def test_a_parked_reply_says_where_it_should_have_gone() -> None:
-    """Whoever finds it in the queue of dead replies must be able to hand it over."""
+    """A reply in the queue of dead replies holds all that is needed to deliver it."""
     held = in_hand(reply_to="gone", correlation_id="c-1", message_id="m-1")
     answer = copies.reply(held, copies.failure(held, ErrorCode.EXPIRED, "late", {}))
     parked = copies.parked(answer, held)

@@ -1,4 +1,4 @@
-"""Long files share the room for decoded sound; short notes never wait for it; nobody starves and nothing leaks."""
+"""Long files share the room for decoded sound; short notes never wait for it; no file starves and nothing leaks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tools.audio import files
 
 LIMITS = DecodeLimits(max_audio_seconds=200, decode_seconds=20)
 LONG = files.wav(bytes(120 * 8_000), rate=8_000, bits=8)
-"""Two minutes that say so."""
+"""Two minutes by their own header."""
 SHORT = files.encoded("ogg-opus")
 
 
@@ -67,7 +67,7 @@ async def test_a_file_beyond_all_room_is_served_alone() -> None:
 
 @pytest.mark.parametrize("called_first", [False, True], ids=["while waiting", "in the moment of its turn"])
 async def test_whoever_gives_up_leaves_the_line_and_takes_no_room(called_first: bool) -> None:
-    """A cancelled request holds nobody up, whenever that happens."""
+    """A cancelled request holds up no other, whenever that happens."""
     room = Room(100)
     held = await room.take(100)
     gone = asyncio.create_task(room.take(80))
@@ -95,7 +95,7 @@ async def pool() -> AsyncIterator[DecoderPool]:
 
 
 async def test_long_files_wait_for_each_other_and_short_notes_pass_them(pool: DecoderPool) -> None:
-    """Two files of two minutes do not sit in memory together where there is room for one, and no child waits with them."""
+    """Two files of two minutes are not in memory together where there is room for one, and no child waits."""
     first = await pool.decode(LONG)
     second = asyncio.create_task(pool.decode(LONG))
     for _ in range(3):
@@ -116,7 +116,7 @@ async def test_a_file_that_hides_its_length_is_decoded_all_the_same(pool: Decode
 
 
 async def test_a_header_that_lies_about_a_long_time_does_not_refuse_a_good_note(pool: DecoderPool) -> None:
-    """A declared length beyond the limit is checked against the packets; the note is heard and the lie told."""
+    """A declared length beyond the limit is checked by the packets; the note is decoded, the wrong length reported."""
     flac = bytearray(files.encoded("flac", 2))
     flac[21] = flac[21] & 0xF0 | 0x0F  # the highest bits of the 36 that count samples
     info = (await pool.decode(bytes(flac))).info

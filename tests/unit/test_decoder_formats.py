@@ -1,4 +1,4 @@
-"""Every kind of file that is taken comes out as stock faster-whisper decodes it; damage is said, refusals have their code."""
+"""Every accepted kind of file is decoded as by stock faster-whisper; damage is reported, refusals have their code."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ async def test_a_video_note_gives_its_sound(pool: DecoderPool) -> None:
     ("container", "encoder"), [("avi", "libmp3lame"), ("wv", "wavpack"), ("mpegts", "aac"), ("ac3", "ac3")]
 )
 async def test_containers_outside_the_list_are_refused_by_name(pool: DecoderPool, container: str, encoder: str) -> None:
-    """AVI, MPEG-TS and others: each demuxer less is code less that strangers' bytes reach."""
+    """AVI, MPEG-TS and others: each demuxer less is less code that untrusted bytes reach."""
     audio = files.encode(container, encoder, 44_100, "stereo", files.tone(1, 44_100))
     assert await refusal(pool, audio) == ErrorCode.UNSUPPORTED_MEDIA
 
@@ -129,7 +129,7 @@ async def test_a_long_file_decodes_in_pieces_to_the_same_samples(pool: DecoderPo
 
 
 async def test_what_was_found_in_the_file_is_reported(pool: DecoderPool) -> None:
-    """The caller learns container, codec, rate and channels of the source, not of the PCM."""
+    """The reply holds container, codec, rate and channels of the source, not of the PCM."""
     info = (await pool.decode(files.encoded("m4a-aac"))).info
     assert (info.format, info.codec, info.sample_rate, info.channels) == ("mov", "aac", 44_100, 2)
     info = (await pool.decode(files.encoded("ogg-opus"))).info
@@ -138,7 +138,7 @@ async def test_what_was_found_in_the_file_is_reported(pool: DecoderPool) -> None
 
 @pytest.mark.parametrize("sample", samples(), ids=lambda sample: sample.file)
 async def test_the_sample_notes_decode_as_their_manifest_says(pool: DecoderPool, sample: Sample) -> None:
-    """The demo's promise for each note holds as far as the decoder goes: sound, or the code named there."""
+    """The expected result of each demo note, as far as the decoder goes: sound, or the code named there."""
     audio = sample.path.read_bytes()
     if sample.expect in {"text", "no_speech"}:
         info = (await pool.decode(audio)).info
@@ -191,7 +191,7 @@ async def test_a_file_that_hides_its_length_is_stopped_while_decoding(pool: Deco
 
 @pytest.mark.parametrize("name", ["ogg-opus", "webm-opus", "mp3", "m4a-aac", "adts-aac"])
 async def test_damage_in_the_middle_loses_the_damage_only_and_is_said(pool: DecoderPool, name: str) -> None:
-    """Stock faster-whisper ends at the first bad packet and reports success; here the rest is heard and the loss told."""
+    """Stock faster-whisper ends at the first bad packet with success; here the rest is decoded, the loss reported."""
     audio = bytearray(files.encoded(name, 8))
     third = len(audio) // 3
     audio[third : third + 1000] = random.Random(5).randbytes(1000)
@@ -217,7 +217,7 @@ async def test_a_wav_whose_writer_could_not_know_its_size_is_whole(pool: Decoder
 
 
 async def test_a_change_of_shape_inside_one_stream_is_decoded_through(pool: DecoderPool) -> None:
-    """Raw AAC that goes from two channels to one and changes its rate: everything is heard, nothing is read out of bounds."""
+    """Raw AAC that goes from two channels to one and changes its rate: all is decoded, nothing read out of bounds."""
     stereo = files.encode("adts", "aac", 44_100, "stereo", files.tone(2, 44_100))
     mono = files.encode("adts", "aac", 16_000, "mono", files.tone(2, 16_000))
     info = (await pool.decode(stereo + mono)).info

@@ -10,7 +10,7 @@ from tools.audio import files
 
 @pytest.mark.parametrize("name", files.TAKEN)
 def test_every_kind_that_is_taken_is_recognised_by_its_first_bytes(name: str) -> None:
-    """A broken file of a known kind is told "damaged", not "unknown format"."""
+    """A broken file of a known kind is "damaged", not "unknown format"."""
     assert headers.looks_like_audio(files.encoded(name, 0.2))
 
 

@@ -32,7 +32,7 @@ Make = Callable[..., Awaitable[DecoderPool]]
 
 @pytest.fixture
 def losses() -> list[str]:
-    """What the pools of this test told `on_restart`."""
+    """What the pools of this test gave to `on_restart`."""
     return []
 
 
@@ -144,7 +144,7 @@ async def test_a_child_killed_between_two_files_costs_nobody_anything(make: Make
 async def test_a_file_that_breaks_two_children_is_the_callers_fault(
     make: Make, losses: list[str], file: bytes, loss: str
 ) -> None:
-    """A crash, an exit, bytes that are no frame, an answer that is none: tried twice, then refused; the pool goes on."""
+    """A crash, an exit, bytes that are no frame, a wrong answer: tried twice, then refused; the pool goes on."""
     pool = await make(faulty=True)
     with pytest.raises(AudioRejected) as caught:
         await pool.decode(file)
@@ -157,7 +157,7 @@ async def test_a_file_that_breaks_two_children_is_the_callers_fault(
 async def test_a_file_that_always_wants_more_room_is_refused_and_gives_its_room_back(
     make: Make, losses: list[str]
 ) -> None:
-    """Asked for three times: as a short note, with what it said, with all that may be; then it is enough."""
+    """Tried three times: as a short note, with its announced length, with the largest room; then it is enough."""
     pool = await make(faulty=True)
     with pytest.raises(AudioRejected) as caught:
         await pool.decode(b"longer")
@@ -200,7 +200,7 @@ async def test_memory_that_runs_out_costs_the_child(make: Make, losses: list[str
 
 
 async def test_cancelling_kills_the_busy_child_and_frees_its_place(make: Make, losses: list[str]) -> None:
-    """A caller that gave up leaves no child at work for nobody, and no place taken."""
+    """A cancelled call leaves no child at work, and no place taken."""
     pool = await make(faulty=True)
     job = asyncio.create_task(pool.decode(b"hang"))
     await until(lambda: "busy=1" in repr(pool))
@@ -258,7 +258,7 @@ async def test_a_program_that_is_not_there_is_one_clear_error() -> None:
 
 
 async def test_a_child_has_given_up_what_decoding_does_not_need(make: Make) -> None:
-    """No new privileges, no files to write, no core dumps, little memory, no environment, an empty directory that is gone."""
+    """No new privileges, no files to write, no core dumps, little memory, no environment, an empty directory."""
     (pid,) = pids(await make())
     proc = Path(f"/proc/{pid}")
     limits = {line[:26].strip(): line[26:].split()[:2] for line in (proc / "limits").read_text().splitlines()[1:]}

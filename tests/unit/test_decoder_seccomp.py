@@ -52,7 +52,7 @@ def test_what_decoding_needs_is_allowed(x86: bytes, number: int) -> None:
     ids="open openat socket connect clone fork execve kill ptrace mount bpf io_uring clone3 x32".split(),
 )
 def test_everything_else_is_refused(x86: bytes, number: int) -> None:
-    """Files, sockets, processes, threads, and what nobody thought of."""
+    """Files, sockets, processes, threads, and calls that are in no list."""
     assert judged(x86, X86_64, number) == REFUSE
 
 
@@ -69,13 +69,13 @@ def test_memory_never_becomes_executable(x86: bytes) -> None:
 
 
 def test_signals_and_limits_are_for_the_process_itself(x86: bytes) -> None:
-    """`abort` works; nobody else can be signalled or limited."""
+    """`abort` works; no other process can be signalled or limited."""
     assert (judged(x86, X86_64, 234, PID), judged(x86, X86_64, 234, 1)) == (ALLOW, REFUSE)
     assert (judged(x86, X86_64, 302, 0), judged(x86, X86_64, 302, 1)) == (ALLOW, REFUSE)
 
 
 def test_there_is_a_filter_for_arm_and_none_for_what_is_not_known() -> None:
-    """No filter is better than one with another machine's numbers: its absence is told."""
+    """No filter is better than one with another machine's numbers: its absence is reported."""
     arm = program("aarch64", PID)
     assert arm is not None
     assert (judged(arm, AARCH64, 63), judged(arm, AARCH64, 56), judged(arm, AARCH64, 221)) == (ALLOW, REFUSE, REFUSE)

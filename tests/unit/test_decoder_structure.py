@@ -1,4 +1,4 @@
-"""What a file's own lengths say: where it ends, what is missing, and what nobody has read, for files as their writers leave them."""
+"""A file's own lengths, as its writers leave them: where it ends, what is missing, what is unread."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ LOUD = bytes(range(1, 256)) * 300
 
 
 def length(audio: bytes) -> Length:
-    """What the first file among the bytes says of itself."""
+    """The verdict of the first file among the bytes."""
     return structure.of(audio).parts[0].length
 
 
 @pytest.mark.parametrize("name", files.TAKEN)
 def test_a_file_as_its_writer_left_it_is_one_file_and_whole(name: str) -> None:
-    """Where the container's lengths prove it, else where a duration must tell; nothing is unread, and the bytes are not copied."""
+    """Where the container's lengths prove it, else where a duration must decide.
+
+    Nothing is unread, and the bytes are not copied.
+    """
     audio = files.encoded(name, 0.2)
     found = structure.of(audio)
     (part,) = found.parts
@@ -48,7 +51,7 @@ def test_two_files_joined_are_two(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(PROVEN | {"m4a-aac", "3gp-amr"}))
 @pytest.mark.parametrize("behind", [b"\r\n", TAG, bytes(5000), b'{"a log": "line"}\n' * 100])
 def test_tags_padding_and_text_behind_a_file_are_no_sound(name: str, behind: bytes) -> None:
-    """They are neither read as sound nor told as a loss."""
+    """They are neither read as sound nor reported as a loss."""
     audio = files.encoded(name, 0.2)
     found = structure.of(audio + behind)
     assert len(found.parts) == 1
@@ -66,7 +69,7 @@ def test_other_bytes_behind_a_file_are_told_as_unread(name: str) -> None:
 @pytest.mark.parametrize("container", ["wav", "w64", "aiff", "caf"])
 @pytest.mark.parametrize("header", tracks.HEADERS)
 def test_a_size_that_was_never_filled_in_is_no_length(container: str, header: str) -> None:
-    """All that is there is sound, and nobody can know whether it is all that was."""
+    """All that is there is sound, and whether it is all that was is unknown."""
     encoder = "pcm_s16be" if container == "aiff" else "pcm_s16le"
     whole = files.encode(container, encoder, 16_000, "mono", tracks.signal(2, 16_000))
     audio = tracks.unfinished(container, whole, header)
@@ -147,7 +150,7 @@ def stream(blocks: int, *, duration: bool = False) -> bytes:
 
 
 def test_a_stream_of_webm_is_cut_where_it_ends_inside_a_block() -> None:
-    """Between two blocks nobody can know; inside one its own size tells."""
+    """Between two blocks it is unknown; inside one its own size shows it."""
     assert length(stream(3)) is Length.UNTOLD
     assert length(stream(3)[:-10]) is Length.CUT
     assert length(stream(3, duration=True)) is Length.ELSEWHERE
@@ -155,7 +158,7 @@ def test_a_stream_of_webm_is_cut_where_it_ends_inside_a_block() -> None:
 
 
 def test_damage_in_webm_is_found_where_elements_no_longer_follow_each_other() -> None:
-    """FFmpeg looks for the next cluster and says nothing: the hole in the times is not a pause of the speaker."""
+    """FFmpeg searches for the next cluster and reports nothing: the hole in the times is not a pause of the speaker."""
     audio = stream(6)
     assert length(audio[:200] + LOUD[:700] + audio[200:]) is Length.CUT
 
@@ -172,7 +175,7 @@ def test_a_webm_that_grew_behind_its_size_is_opened() -> None:
 
 
 def test_a_stream_of_mp4_is_cut_where_it_ends_inside_a_fragment() -> None:
-    """Each fragment has an index of its own; FFmpeg leaves the last one out and says nothing."""
+    """Each fragment has an index of its own; FFmpeg leaves the last one out and reports nothing."""
     options = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "frag_duration": "500000"}
     sound = [tracks.Track("mono", [tracks.Piece(0.0, tracks.signal(3, 16_000)[None])])]
     audio = tracks.muxed("mp4", "aac", 16_000, sound, options=options)

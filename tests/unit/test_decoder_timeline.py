@@ -1,4 +1,4 @@
-"""Holes in a file's packet times keep their place; clocks that shake, drift, begin anew or say nothing make none."""
+"""Holes in a file's packet times keep their place; clocks that shake, drift, begin anew or are absent make none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FRAME = 0.02
 
 
 def holes(clocks: Sequence[int | None], *, origin: float = 0.0, tick: float = MS) -> list[float]:
-    """The silence before each frame of 20 ms whose clock says so many ticks."""
+    """The silence before each frame of 20 ms at these ticks of the clock."""
     axis, position, found = SoundTimeline(tick, origin), 0.0, list[float]()
     for clock in clocks:
         found.append(round(axis.hole_before(clock, FRAME, position), 3))

@@ -1,4 +1,4 @@
-"""All the sound of a file is decoded, at its place, and only what is missing is told as missing. Each file is made here."""
+"""All the sound of a file is decoded, at its place, and only what is missing is reported. Each file is made here."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def mono(seconds: float, rate: int, at: float = 0.0) -> Piece:
 @pytest.mark.parametrize("container", ["wav", "w64", "aiff", "caf"])
 @pytest.mark.parametrize("header", ["first flush", "two billion"])
 async def test_sound_behind_an_unfinished_header_is_heard(pool: DecoderPool, container: str, header: str) -> None:
-    """A recorder wrote its header first and never came back: all sound is there, and nothing says how much there was."""
+    """A recorder wrote its header first and never updated it: all sound is there, and no length."""
     encoder = "pcm_s16be" if container == "aiff" else "pcm_s16le"
     whole = files.encode(container, encoder, 16_000, "mono", signal(4, 16_000))
     decoded = await pool.decode(unfinished(container, whole, header))
@@ -69,7 +69,7 @@ async def test_files_joined_to_one_are_all_heard(pool: DecoderPool, name: str) -
 
 
 async def test_a_joined_file_that_cannot_be_read_is_told(pool: DecoderPool) -> None:
-    """The first is heard; that the second is not is no plain success."""
+    """The first is decoded; that the second is not is no plain success."""
     audio = files.encoded("m4a-aac", 2)
     decoded = await pool.decode(audio + audio[: len(audio) // 2])
     assert decoded.info.duration == pytest.approx(2, abs=0.1)
@@ -97,7 +97,7 @@ COUNTS = {"stereo": 2, "2.1": 3, "quad": 4, "5.1": 6, "6.1": 7, "7.1": 8}
 
 @pytest.mark.parametrize(("layout", "channel"), [(name, at) for name, count in COUNTS.items() for at in range(count)])
 async def test_sound_in_one_channel_only_is_heard_whichever_it_is(pool: DecoderPool, layout: str, channel: int) -> None:
-    """A recorder with six microphones says 5.1: FFmpeg's mix leaves the fourth one out."""
+    """A recorder with six microphones writes 5.1: FFmpeg's mix leaves the fourth one out."""
     one = signal(2, 16_000)
     each = np.zeros((COUNTS[layout], one.size), dtype=np.float32)
     each[channel] = one
@@ -157,7 +157,7 @@ CLOCKED = [
 async def test_a_hole_and_a_late_beginning_keep_their_place(
     pool: DecoderPool, container: str, encoder: str, rate: int
 ) -> None:
-    """The sound of a recorder that was paused, and of a track that an edit list delays: silence, not a shift, and no loss."""
+    """The sound of a paused recorder, and of a track that an edit list delays: silence, not a shift, no loss."""
     first = round(2 * rate / 4096) * 4096 / rate if encoder == "alac" else 2.048 if encoder == "aac" else 2.0
     pieces = [mono(first, rate, 5.0), mono(2, rate, 5.0 + first + 6)]
     decoded = await pool.decode(muxed(container, encoder, rate, [Track("mono", pieces)]))
@@ -197,7 +197,7 @@ async def test_a_clock_that_jumps_by_hours_makes_no_note_too_long(pool: DecoderP
 async def test_a_container_that_counts_packets_is_whole_whatever_its_last_packet_holds(
     pool: DecoderPool, seconds: float
 ) -> None:
-    """ALAC in CAF says its length to 93 ms; less than a packet too little is padding, not damage."""
+    """ALAC in CAF has its length to 93 ms; less than a packet too little is padding, not damage."""
     info = (await pool.decode(files.encode("caf", "alac", 44_100, "mono", files.tone(seconds, 44_100)))).info
     assert info.duration == pytest.approx(seconds, abs=0.001)
     assert not info.truncated
@@ -212,7 +212,10 @@ async def test_what_is_no_sound_behind_a_file_is_no_loss(pool: DecoderPool, name
 
 
 async def test_a_picture_that_ends_later_than_the_sound_does_not_tell_its_length(pool: DecoderPool) -> None:
-    """Matroska says one length for all tracks; the sound's own is what counts, also where the end of the picture is missing."""
+    """Matroska has one length for all tracks.
+
+    The sound's own is what counts, also where the end of the picture is missing.
+    """
     audio = muxed("matroska", "aac", 44_100, [Track("mono", [mono(2, 44_100)])], video_seconds=6)
     for whole_or_cut in (audio, audio[:-400]):
         decoded = await pool.decode(whole_or_cut)

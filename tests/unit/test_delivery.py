@@ -1,4 +1,4 @@
-"""One message in hand: what it says about itself, and that hostile marks and targets change nothing they should not."""
+"""One message in hand: its properties, and that hostile marks and targets change nothing they should not."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def marked(value: Any) -> Delivery:
     ],
 )
 def test_the_attempt_is_clamped_whatever_the_mark_says(mark: Any, attempt: int) -> None:
-    """Anybody can write the mark: it must neither skip the retries nor go round for ever (reliability row 88)."""
+    """Anybody can write the mark: it must neither skip the retries nor make endless ones."""
     assert marked(mark).attempt == attempt
 
 
@@ -66,7 +66,7 @@ def test_no_mark_at_all_breaks_a_delivery(mark: Any) -> None:
 
 
 def test_expiration_counts_from_the_timestamp_else_from_the_delivery() -> None:
-    """A caller who says when he sent it gets his own clock; all others get the daemon's."""
+    """A caller that gives the time of sending gets its own clock; all others get the daemon's."""
     sent = NOW - timedelta(seconds=40)
 
     assert in_hand(expiration=60.0, timestamp=sent).expires == sent + timedelta(seconds=60)
@@ -75,7 +75,7 @@ def test_expiration_counts_from_the_timestamp_else_from_the_delivery() -> None:
 
 
 def test_the_mark_of_an_earlier_try_keeps_the_expiry_and_the_earlier_moment_wins() -> None:
-    """The broker drops `expiration` from what it dead-letters: without the mark a retried request would never expire."""
+    """The broker drops `expiration` when it dead-letters: without the mark a retry would never expire."""
     mark = {names.EXPIRES_HEADER: int((NOW + timedelta(seconds=5)).timestamp() * 1000)}
 
     assert in_hand(headers=mark).expires == NOW + timedelta(seconds=5)
@@ -155,7 +155,7 @@ def test_a_retried_request_without_a_message_id_keeps_its_reply_id() -> None:
     ],
 )
 def test_targets_that_would_loop_or_reach_into_the_broker_are_forbidden(target: str) -> None:
-    """A reply there would be consumed as a request, hide a dead letter, or go where the daemon's rights reach (rows 84, 85)."""
+    """A reply there would be consumed as a request, hide a dead letter, or go where the daemon's rights reach."""
     assert in_hand(reply_to=target).target_forbidden
 
 
@@ -176,7 +176,7 @@ def test_a_direct_reply_is_told_by_its_address() -> None:
 
 
 def test_an_oversized_body_is_refused_before_anything_is_parsed() -> None:
-    """JSON of any depth, or base64, is never looked at when it is too large to begin with (row 93)."""
+    """JSON of any depth, or base64, is never looked at when it is too large to begin with."""
     with pytest.raises(RequestFailed) as refused:
         in_hand(b"{" * 1001, content_type="application/json").open()
 

@@ -1,4 +1,4 @@
-"""Which direct reply-to addresses a broker can have given: each refused one here closed a real broker's connection, or could."""
+"""Which direct reply-to addresses a broker can have given: each refused one could close a broker's connection."""
 
 from __future__ import annotations
 
@@ -56,5 +56,5 @@ def test_what_brokers_give_is_genuine(given: str) -> None:
     ],
 )
 def test_what_no_broker_can_decode_is_not(made_up: str) -> None:
-    """A look at it, and on some versions a publish, would cost the connection."""
+    """A check of it, and on some versions a publish, would cost the connection."""
     assert not genuine(made_up)

@@ -1,4 +1,4 @@
-"""The documents say what is there: commands exist, links lead somewhere, tables match the code, examples hold."""
+"""The documents are true: commands exist, links lead somewhere, tables match the code, examples hold."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ COMPOSE = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 
 
 def names_of(pages: list[Path]) -> list[str]:
-    """Paths as a person knows them, for the names of tests."""
+    """Paths as a person writes them, for the names of tests."""
     return [str(page.relative_to(ROOT)) for page in pages]
 
 
@@ -79,7 +79,7 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 
 def make_targets() -> set[str]:
-    """What `make` knows."""
+    """The targets of `make`."""
     return set(
         re.findall(r"^([a-z][a-z-]*):(?!=)", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
     )
@@ -106,7 +106,7 @@ def headings(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=names_of(PAGES))
 def test_every_command_in_a_page_is_one_that_exists(page: Path) -> None:
-    """Nobody copies a command that was renamed."""
+    """A renamed command is renamed in the docs."""
     for words in commands(page):
         program = words[0].removeprefix(".venv/bin/").removeprefix("/opt/sttd/bin/")
         assert program in KNOWN_PROGRAMS, words
@@ -128,7 +128,7 @@ def test_no_line_of_prose_is_wider_than_the_code(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=names_of(PAGES))
 def test_every_command_within_a_sentence_exists_too(page: Path) -> None:
-    """The same for `make x` and `sttd x` in running text, but for what a page says is not there yet."""
+    """The same for `make x` and `sttd x` in running text, but for what a page marks as not there yet."""
     text = page.read_text(encoding="utf-8").partition("## Not there yet")[0]
     for target in re.findall(r"`(?:STTD_\w+=\S+ )?make ([a-z][a-z-]*)", text):
         assert target in make_targets(), f"make {target}"
@@ -166,7 +166,7 @@ def test_every_setting_and_metric_that_is_named_exists(page: Path) -> None:
 
 
 def test_the_readme_begins_with_the_two_commands() -> None:
-    """Whoever comes here first sees at once how to see it work and how to test it."""
+    """The README shows at once how to see it work and how to test it."""
     first = blocks(ROOT / "README.md", "sh")[0]
 
     assert [line.split("#")[0].strip() for line in first.splitlines()] == ["make demo", "make test"]

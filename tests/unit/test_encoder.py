@@ -1,4 +1,4 @@
-"""Who encodes: the race between the two encoders, what each setting makes of its outcome, and both encoders on real weights."""
+"""The choice of the encoder: the comparison, what each setting makes of its outcome, both encoders on real weights."""
 
 from __future__ import annotations
 
@@ -108,11 +108,12 @@ def test_without_the_library_ctranslate2_encodes(tmp_path: Path, monkeypatch: py
 
 @needs_openvino
 def test_importing_the_library_tells_nobody(tmp_path: Path) -> None:
-    """Left alone it reports its import to its makers; our daemon opens no connection but those that it was told to."""
+    """By default it reports its import to its makers; our daemon opens only the connections that are configured."""
     script = (
         "import sys\n"
         "seen = []\n"
-        "sys.addaudithook(lambda name, _: seen.append(name) if name.startswith(('socket.', 'subprocess.', 'urllib.')) else None)\n"
+        "sys.addaudithook(lambda name, _: seen.append(name) if name.startswith(('socket.', 'subprocess.', "
+        "'urllib.')) else None)\n"
         "from sttd.consumer.engine.model import graph\n"
         "graph.library()\n"
         "import openvino.tools.ovc\n"
@@ -132,7 +133,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def as_ctranslate2(directory: Path, mel: Floats, compute_type: str = "float32") -> Floats:
-    """What ctranslate2 encodes, in float32 if nothing else is said."""
+    """What ctranslate2 encodes, in float32 by default."""
     found = ctranslate2.models.Whisper(str(directory), device="cpu", compute_type=compute_type)
     return np.asarray(found.encode(ctranslate2.StorageView.from_array(mel)))
 
@@ -189,7 +190,7 @@ def test_calls_of_many_threads_keep_their_results_apart(compiled: CompiledEncode
 
 @needs_openvino
 def test_several_windows_in_one_call_are_encoded_one_by_one(compiled: CompiledEncoder) -> None:
-    """Nobody sends such a call on a CPU today; who does gets what each window alone gives."""
+    """No caller on a CPU does so today; the result must be what each window alone gives."""
     mel = np.random.default_rng(0).standard_normal((2, 80, 3000)).astype(np.float32)
     both = compiled.encode(mel)
     assert both.shape == (2, 1500, 192)
@@ -215,7 +216,10 @@ print("told" if told else "not told")
 
 @needs_openvino
 def test_a_signal_after_the_encoder_is_gone_reaches_its_handler() -> None:
-    """OpenVINO leaves an alternate signal stack in the thread that compiles and frees it later: the signal was then a SIGSEGV."""
+    """OpenVINO leaves an alternate signal stack in the compiling thread and frees it later.
+
+    The signal was then a SIGSEGV.
+    """
     done = subprocess.run([sys.executable, "-c", SIGNALLED], capture_output=True, text=True, timeout=50, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "told"), done.stderr
 
@@ -251,7 +255,7 @@ def test_windows_of_any_length_are_encoded(frames: int, compiled: CompiledEncode
 
 
 def test_a_window_that_openvino_fails_on_is_encoded_by_ctranslate2() -> None:
-    """The note is answered, and the log tells."""
+    """The note is answered, and the log shows it."""
     hybrid, plain = views(Failing())
     features = ctranslate2.StorageView.from_array(MEL)
     with capture_logs() as lines:
@@ -260,8 +264,8 @@ def test_a_window_that_openvino_fails_on_is_encoded_by_ctranslate2() -> None:
     assert [(line["action"], line["log_level"]) for line in lines] == [("encoder_failed", "warning")]
 
 
-RU = JobOptions("ru", "ru", None, "transcribe", 5, (0.0,), vad=False, word_timestamps=False, condition_on_previous_text=False,
-                initial_prompt=None, hotwords=None)  # fmt: skip
+RU = JobOptions("ru", "ru", None, "transcribe", 5, (0.0,), vad=False, word_timestamps=False,
+                condition_on_previous_text=False, initial_prompt=None, hotwords=None)  # fmt: skip
 
 
 class CountingGate(SlotGate):

@@ -78,7 +78,7 @@ def test_the_three_sounds_differ() -> None:
 
 
 def test_a_finding_is_recalled_by_its_key_alone(tmp_path: Path) -> None:
-    """What was found for another model or CPU says nothing here."""
+    """A result for another model or CPU has no meaning here."""
     findings = Findings(tmp_path / "new")
     findings.keep("one", FINDING)
     assert findings.recall("one") == FINDING
@@ -205,7 +205,10 @@ def test_a_second_start_compares_nothing(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_second_start_does_not_try_again_what_gained_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine where ctranslate2 is clearly faster pays once, too; the log line still gives the reason and the figures."""
+    """A machine where ctranslate2 is clearly faster pays once, too.
+
+    The log line still gives the reason and the figures.
+    """
     stage = Stage(monkeypatch, gain=0.5)
     assert stage.choose(tmp_path) is None
     with capture_logs() as lines:
@@ -218,7 +221,7 @@ def test_a_second_start_does_not_try_again_what_gained_nothing(tmp_path: Path, m
 def test_a_near_race_that_was_lost_is_run_again_at_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a busy machine the gain came out as 1.00 instead of 1.13: one such start must not keep OpenVINO off for good."""
+    """On a busy machine the gain was 1.00 instead of 1.13: one such start must not keep OpenVINO off for good."""
     assert Stage(monkeypatch, gain=1.0).choose(tmp_path) is None
     assert Stage(monkeypatch, gain=1.13).choose(tmp_path).precision == "int8"
 
@@ -250,7 +253,10 @@ def test_a_rough_int8_of_ctranslate2_does_not_shut_out_an_exact_float32(
 
 
 def test_a_small_error_in_the_graph_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """1 % of noise in base's weights is at 0.99974 of float32; a comparison with int8 could not tell it from rounding."""
+    """1 % of noise in base's weights is at 0.99974 of float32.
+
+    A comparison with int8 could not distinguish it from rounding.
+    """
     monkeypatch.setattr(encoder, "precisions", lambda *_: ("f32",))
     assert Stage(monkeypatch, ours=apart(0.99974)).choose(tmp_path, theirs=apart(0.990)) is None
 
@@ -259,7 +265,10 @@ def test_a_small_error_in_the_graph_is_seen(tmp_path: Path, monkeypatch: pytest.
 def test_without_room_for_a_float32_copy_the_loaded_type_is_the_reference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theirs: float, taken: str | None
 ) -> None:
-    """A large model must not end a small machine; the bound is wider then, and the finding says what it was compared with."""
+    """A large model must not end a small machine.
+
+    The bound is wider then, and the finding names what it was compared with.
+    """
     stage = Stage(monkeypatch)
     with capture_logs() as lines:
         found = stage.choose(tmp_path, theirs=apart(theirs), spare_bytes=1000)
@@ -275,13 +284,16 @@ def test_what_failed_is_tried_again_at_the_next_start(tmp_path: Path, monkeypatc
 
 
 def test_openvino_by_name_is_taken_though_it_is_slower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who asks by name wants it; `auto` on the same machine decides for itself."""
+    """A named encoder is used; `auto` on the same machine decides by the comparison."""
     stage = Stage(monkeypatch, gain=0.5)
     assert stage.choose(tmp_path, wanted="openvino").precision == "int8"
     assert stage.choose(tmp_path) is None
 
 
 def test_the_size_in_float32_counts_the_whole_model() -> None:
-    """The bundled model: its decoder and its embedding are the larger part; stored as int8, so four times the file and less."""
+    """The bundled model: its decoder and its embedding are the larger part.
+
+    Stored as int8, so four times the file and less.
+    """
     file = demo_directory() / "model.bin"
     assert 2 * file.stat().st_size < EncoderFile(file).float32_bytes <= 4 * file.stat().st_size

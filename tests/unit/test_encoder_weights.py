@@ -1,4 +1,4 @@
-"""The reader of ctranslate2's model files: what it takes from a good one, and that a bad one is a reason, never a crash."""
+"""The reader of ctranslate2's model files: it reads good ones, and a bad one is a reason, never a crash."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def read(content: bytes, folder: Path) -> EncoderFile:
 
 
 def test_the_shape_is_told_from_the_tensors(tmp_path: Path) -> None:
-    """Nothing else says which size a model is: config.json does not."""
+    """Nothing else has the size of a model: config.json does not."""
     file = read(binary(tensors()), tmp_path)
     assert (file.width, file.mels, file.positions, file.layers, file.heads) == (WIDTH, MELS, POSITIONS, 1, 2)
     demo = EncoderFile(demo_directory() / "model.bin")
@@ -169,7 +169,10 @@ def having(name: str, array: npt.NDArray[Any]) -> Stored:
 def test_a_file_that_is_not_a_whisper_encoder_is_refused_with_its_reason(
     content: bytes, reason: str, tmp_path: Path
 ) -> None:
-    """Another computation under the same names would pass for the encoder until the self-test; better to say what is wrong."""
+    """Another computation under the same names would pass for the encoder until the self-test.
+
+    A reason is better.
+    """
     with pytest.raises(EncoderUnavailable, match=reason):
         read(content, tmp_path)
 

@@ -1,4 +1,4 @@
-"""Short contexts: what is cut, what is doubted, and that a doubtful result is computed again from all that can be read."""
+"""Short contexts: what is cut, what is doubtful, and that a doubtful result is computed again with all 30 s."""
 
 from __future__ import annotations
 
@@ -74,14 +74,14 @@ def said(*tokens: int, seconds: float = 1.0, score: float = -0.2) -> Any:
     ],
 )
 def test_a_result_is_doubted_for_what_it_shows(result: Any, reason: str | None) -> None:
-    """A decoder that reads less than it was trained on loops, falls silent, goes on for ever or past the end: each must be noticed."""
+    """A decoder with a shorter input than in training loops, falls silent or does not stop: each is detected."""
     long_words = "непосредственно государственный предпринимательство здравоохранение коммуникация".split()
     doubts = Doubts(Words("купил", "хлеб", "вчера", *long_words, *(str(number) for number in range(300))))
     assert doubts.of(result, 3, 200, OPTIONS) == reason
 
 
 def test_the_padding_of_a_window_is_found_by_its_zeros() -> None:
-    """faster-whisper pads before it encodes; no argument says how much."""
+    """faster-whisper pads before it encodes; no argument has the length."""
     mel = np.zeros((1, 80, 3000), np.float32)
     assert audio_frames(mel) == 0
     mel[0, 40, 311] = -0.3
@@ -89,7 +89,7 @@ def test_the_padding_of_a_window_is_found_by_its_zeros() -> None:
 
 
 class Counted:
-    """A ctranslate2 model whose calls are noted with the length that each was given; the first answers are as told."""
+    """A ctranslate2 model that records its calls with their lengths; the first answers are scripted."""
 
     def __init__(self, *answers: Any) -> None:
         """`answers`: of `generate`, the last one again and again."""
@@ -151,7 +151,10 @@ def test_a_window_with_more_audio_is_read_whole(contexts: Contexts, seconds: flo
 
 
 def test_a_doubtful_result_is_computed_again_in_full_and_the_window_stays_full() -> None:
-    """Higher temperatures and word times then see what stock faster-whisper sees; each time is counted and logged, without its text."""
+    """Higher temperatures and word times then get what stock faster-whisper gets.
+
+    Each time is counted and logged, without its text.
+    """
     full = said(0, 1)
     inner = Counted(said(0, 1, score=-3.0), full)
     model, reruns = short(inner, DYNAMIC)
@@ -176,7 +179,7 @@ def test_a_language_that_is_not_sure_is_looked_for_in_the_full_context() -> None
 
 @pytest.mark.parametrize("contexts", [DYNAMIC, BELOW_8_S])
 async def test_the_samples_say_the_same_with_short_contexts(contexts: Contexts) -> None:
-    """On the model at hand; for any other, the user's own audio tells (docs/engine.md)."""
+    """On the model at hand; for any other, test with the user's own audio (docs/engine.md)."""
     loaded = models.load(
         demo_directory(), name="demo", device="cpu", compute_type="auto", slots=2, gate=SlotGate(2), contexts=contexts
     )
@@ -191,11 +194,11 @@ async def test_the_samples_say_the_same_with_short_contexts(contexts: Contexts) 
 
 
 def test_what_cannot_be_cut_is_said_at_the_start() -> None:
-    """A setting that did nothing would be found out by nobody."""
+    """A setting without effect would not be noticed."""
     with pytest.raises(ModelUnavailable, match="STTD_ENCODER_CONTEXT=full"):
         models._refuse_short_contexts(SimpleNamespace(device="cuda", compute_type="float16"), DYNAMIC)
     models._refuse_short_contexts(SimpleNamespace(device="cuda", compute_type="float16"), FULL)
 
 
-RU = JobOptions("ru", "ru", None, "transcribe", 5, TEMPERATURE_LADDER, vad=True, word_timestamps=True, condition_on_previous_text=False,
-                initial_prompt=None, hotwords=None)  # fmt: skip
+RU = JobOptions("ru", "ru", None, "transcribe", 5, TEMPERATURE_LADDER, vad=True, word_timestamps=True,
+                condition_on_previous_text=False, initial_prompt=None, hotwords=None)  # fmt: skip

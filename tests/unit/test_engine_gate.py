@@ -1,4 +1,4 @@
-"""What every gate promises: the plain one and the scheduler."""
+"""The rules of every gate: the plain one and the scheduler."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from sttd.consumer.engine.transcriber import Job, JobOptions
 from sttd.consumer.errors import JobStopped
 from tests.support.waiting import PATIENCE, wait_for
 
-OPTIONS = JobOptions("ru", "ru", None, "transcribe", 5, (0.0,), vad=True, word_timestamps=False, condition_on_previous_text=False,
-                     initial_prompt=None, hotwords=None)  # fmt: skip
+OPTIONS = JobOptions("ru", "ru", None, "transcribe", 5, (0.0,), vad=True, word_timestamps=False,
+                     condition_on_previous_text=False, initial_prompt=None, hotwords=None)  # fmt: skip
 
 
 def job() -> Job:
-    """A job whose audio nobody hears."""
+    """A job whose audio is not used."""
     return Job(np.zeros(0, np.float32), OPTIONS)
 
 
@@ -59,7 +59,7 @@ def wait_until_waiting(gate: Gate, number: int) -> None:
 
 
 def test_no_more_calls_run_than_there_are_slots(gate_of: Callable[[int], Gate], pool: ThreadPoolExecutor) -> None:
-    """Two slots, three calls: the third begins when one of the first ends, and the counts say so."""
+    """Two slots, three calls: the third begins when one of the first ends, and the counts show it."""
     gate, held = gate_of(2), [Held(), Held(), Held()]
     running = [pool.submit(gate.run, call) for call in held[:2]]
     assert all(call.begun.wait(PATIENCE) for call in held[:2])
@@ -76,7 +76,7 @@ def test_no_more_calls_run_than_there_are_slots(gate_of: Callable[[int], Gate], 
 
 
 def test_waiting_calls_go_first_come_first_served(gate_of: Callable[[int], Gate], pool: ThreadPoolExecutor) -> None:
-    """Nobody starves: the slot is handed on, not thrown up for grabs."""
+    """No call starves: the slot is handed on in order."""
     gate, first, order = gate_of(1), Held(), list[int]()
     futures: list[Future[object]] = [pool.submit(gate.run, first)]
     assert first.begun.wait(PATIENCE)
@@ -109,7 +109,7 @@ def test_a_stopped_job_never_reaches_the_model(gate_of: Callable[[int], Gate]) -
 def test_a_job_that_is_stopped_while_it_waits_gives_its_turn_to_the_next(
     gate_of: Callable[[int], Gate], pool: ThreadPoolExecutor
 ) -> None:
-    """A cancelled note in the queue costs nobody time, and its slot is not lost."""
+    """A cancelled note in the queue costs no time, and its slot is not lost."""
     gate, holder, waiting = gate_of(1), Held(), job()
 
     def work() -> None:

@@ -17,7 +17,7 @@ def segment(
     no_speech_prob: float = 0.1,
     avg_logprob: float = -0.3,
 ) -> Segment:
-    """A segment that is unremarkable but for what the test says."""
+    """A segment that is unremarkable but for the given fields."""
     return Segment(
         id=number,
         start=0,
@@ -94,21 +94,21 @@ def test_text_that_compresses_too_well_is_a_loop() -> None:
 
 
 def test_the_same_segment_three_times_is_a_loop_in_each() -> None:
-    """A loop over windows: every window by itself looks innocent."""
+    """A loop over windows: every window by itself looks right."""
     texts = [" Привет.", " Я иду домой.", " я иду домой", " Я иду домой!", " Пока."]
     flags = [guarded.flags for guarded in marked([segment(text, number=at) for at, text in enumerate(texts)])]
     assert flags == [[], ["repetition"], ["repetition"], ["repetition"], []]
 
 
 def test_silence_by_the_models_own_word_and_text_too_dense_for_its_time_are_marked() -> None:
-    """Nobody says forty characters in half a second."""
+    """Nobody speaks forty characters in half a second."""
     assert marked([segment(" Тихо, тихо, тихо!", no_speech_prob=0.53)])[0].flags == ["no_speech"]
     assert marked([segment(" Skinny", no_speech_prob=0.49)])[0].flags == []
     assert marked([segment(" сорок букв за полсекунды не скажет никто", seconds=0.5)])[0].flags == ["too_dense"]
 
 
 def test_text_that_no_temperature_made_probable_is_marked() -> None:
-    """Under the clatter of a keyboard the real `base` wrote Romanian, at -3.2, and nothing said so (issue 11)."""
+    """Under the noise of a keyboard the real `base` wrote Romanian, at -3.2, and nothing marked it (issue 11)."""
     assert marked([segment(" Sărtă, în acest reclet", avg_logprob=-1.01)])[0].flags == ["improbable"]
     assert marked([segment(" что-то", avg_logprob=-0.99)])[0].flags == []
 

@@ -9,20 +9,20 @@ import pytest
 from sttd.consumer.engine.model import language
 from sttd.consumer.engine.transcriber import JobOptions
 
-AUTO = JobOptions("auto", "ru", None, "transcribe", 5, (0.0,), vad=True, word_timestamps=False, condition_on_previous_text=False,
-                  initial_prompt=None, hotwords=None)  # fmt: skip
+AUTO = JobOptions("auto", "ru", None, "transcribe", 5, (0.0,), vad=True, word_timestamps=False,
+                  condition_on_previous_text=False, initial_prompt=None, hotwords=None)  # fmt: skip
 HEARD = {"uk": 0.6, "ru": 0.3, "en": 0.1}
 
 
 @pytest.mark.parametrize(
     ("allowed", "default", "chosen"),
     [
-        (None, "ru", "uk"),  # no set: what the model thinks
+        (None, "ru", "uk"),  # no set: the model's own order
         (("uk", "en"), "ru", "uk"),  # sure enough
         (("en", "ru"), "en", "en"),  # unsure: the default, being in the set
         (("en", "ru"), "de", "ru"),  # unsure, but the default is not allowed
         (("en", "ru"), "auto", "ru"),  # a daemon without a default
-        (("yue", "en"), "ru", "en"),  # a code that this model does not know cannot win
+        (("yue", "en"), "ru", "en"),  # a code that this model does not have cannot win
     ],
 )
 def test_auto_chooses_within_the_set(allowed: tuple[str, ...] | None, default: str, chosen: str) -> None:
@@ -43,5 +43,5 @@ def test_auto_chooses_within_the_set(allowed: tuple[str, ...] | None, default: s
 def test_silence_is_in_the_language_that_was_expected(
     asked: str, allowed: tuple[str, ...] | None, default: str, answer: tuple[str, float]
 ) -> None:
-    """Silence is a success and its reply has a language; the probability tells a guess from a wish."""
+    """Silence is a success and its reply has a language; the probability separates a guess from a choice."""
     assert language.of_silence(replace(AUTO, language=asked, languages=allowed, default_language=default)) == answer

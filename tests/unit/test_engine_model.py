@@ -30,7 +30,7 @@ def damaged(directory: Path, name: str, content: bytes) -> Path:
 
 
 def test_the_effective_device_and_type_are_told() -> None:
-    """What `auto` became is what replies and metrics say, not what was asked."""
+    """Replies and metrics hold what `auto` became, not what was asked."""
     info = load(demo_directory()).info
     assert (info.name, info.device, info.compute_type) == ("demo", "cpu", "int8_float32")
     assert info.engine.startswith("faster-whisper 1.")

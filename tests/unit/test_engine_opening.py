@@ -44,7 +44,7 @@ class WouldOpenError(Exception):
 
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Settings:
-    """Settings of which none is a default; whoever opens an engine raises."""
+    """Settings of which none is a default; opening an engine raises."""
     for name, value in (GIVEN | {"model_cache": str(tmp_path)}).items():
         monkeypatch.setenv(f"STTD_{name.upper()}", value)
 
@@ -58,7 +58,7 @@ def given(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Settings:
 
 
 def test_every_setting_of_the_engine_reaches_it(given: Settings) -> None:
-    """A setting that is read and not passed on does nothing, and nobody sees it."""
+    """A setting that is read and not passed on has no effect, and no error shows it."""
     assert EngineOptions.from_settings(given) == EngineOptions(
         model="demo",
         slots=3,

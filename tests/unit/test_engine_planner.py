@@ -149,7 +149,7 @@ def test_an_idle_gpu_starts_at_once_with_what_is_there() -> None:
 
 
 def test_while_the_gpu_is_at_work_calls_wait_for_company_but_not_for_long() -> None:
-    """Until the batch is full, the time is over, or the GPU is idle; `wait` says when to look again."""
+    """Until the batch is full, the time is over, or the GPU is idle; `wait` gives the time of the next check."""
     planner = Planner[Call](2, batch=3, hold=0.02)
     call(planner, 0, kind="encode")
     (first,) = planner.take(0)

@@ -20,8 +20,8 @@ from sttd.consumer.errors import JobStopped
 from sttd.consumer.pcm import SAMPLE_RATE
 from tests.support.waiting import PATIENCE, wait_for
 
-OPTIONS = JobOptions("ru", "ru", None, "transcribe", 5, (0.0,), vad=True, word_timestamps=False, condition_on_previous_text=False,
-                     initial_prompt=None, hotwords=None)  # fmt: skip
+OPTIONS = JobOptions("ru", "ru", None, "transcribe", 5, (0.0,), vad=True, word_timestamps=False,
+                     condition_on_previous_text=False, initial_prompt=None, hotwords=None)  # fmt: skip
 
 
 def job(seconds: float = 0.0, lane: Lane = "interactive") -> Job:
@@ -86,7 +86,7 @@ class Desk:
         return held
 
     def noted(self, name: str) -> Callable[[], str]:
-        """A call that says when it ran."""
+        """A call that records when it ran."""
 
         def call() -> str:
             self.order.append(name)
@@ -95,7 +95,7 @@ class Desk:
         return call
 
     def until(self, true: Callable[[], bool]) -> None:
-        """Look again until it is so."""
+        """Poll until it is so."""
         wait_for(true, "change", words=lambda: f": {self.gate!r}", poll=0.002)
 
 
@@ -127,7 +127,7 @@ def test_the_note_with_least_audio_left_is_next(desk: Desk) -> None:
 
 
 def test_the_calls_of_one_window_share_its_age(desk: Desk) -> None:
-    """A note whose encoder has run goes on before an equal one that came meanwhile, although its next call came later."""
+    """A note whose encoder has run goes on before an equal one that came meanwhile, although its call is later."""
     first, second = job(3), job(3)
     encoded = threading.Event()
 
@@ -292,7 +292,7 @@ def test_without_coalescing_a_batchable_call_runs_alone(desk: Desk, engine: Engi
 def test_a_job_that_is_stopped_while_its_batch_runs_ends_at_once_and_the_others_get_their_results(
     gpu: Desk, engine: Engine
 ) -> None:
-    """Its place in the batch is computed for nobody."""
+    """Its place in the batch is computed without use."""
     held, stopped = gpu.occupy(), job(30)  # longer than the other: not the one whose thread computes
     engine.go_on.clear()
     stays, leaves = engine.submit(gpu, "a"), engine.submit(gpu, "b", stopped)
@@ -330,7 +330,10 @@ def test_calls_that_are_held_for_company_run_when_the_time_is_over(pool: ThreadP
 
 
 def test_a_finished_call_leaves_nothing_to_the_collector() -> None:
-    """Each call holds megabytes of features and encodings: in a cycle, notes in hand took 170 MiB more until the collector came by."""
+    """Each call holds megabytes of features and encodings.
+
+    In a cycle, notes in hand took 170 MiB more until the next collection.
+    """
 
     class Encoding:
         """Stands for a window's encoding."""

@@ -53,7 +53,7 @@ def test_times_lie_inside_the_audio_and_in_order(start: float, end: float, durat
 @pytest.mark.parametrize("field", ["start", "avg_logprob", "no_speech_prob", "compression_ratio"])
 @pytest.mark.parametrize("value", [float("nan"), float("-inf")])
 def test_a_number_that_is_none_fails_the_job(field: str, value: float) -> None:
-    """NaN is no JSON, and the text beside it is noise: better a retry than a reply that nobody can parse."""
+    """NaN is no JSON, and the text beside it is noise: better a retry than a reply that cannot be parsed."""
     raw = Segment()
     setattr(raw, field, value)
     with pytest.raises(ModelFailed):
@@ -61,7 +61,7 @@ def test_a_number_that_is_none_fails_the_job(field: str, value: float) -> None:
 
 
 def test_words_are_null_unless_there_are_some_to_give() -> None:
-    """`words` is null when nobody asked, and plain JSON numbers when somebody did."""
+    """`words` is null when not requested, else plain JSON numbers."""
     assert to_segment(Segment(), number=0, duration=1.0).words is None
     raw = Segment(words=[Word(np.float64(0.1), np.float64(0.2), " w", np.float32(0.5))])  # type: ignore[arg-type] # as numpy gives them
     [word] = to_segment(raw, number=0, duration=1.0).words or []

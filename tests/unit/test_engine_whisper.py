@@ -39,8 +39,8 @@ from tests.support.notes import short_notes
 from tests.support.waiting import PATIENCE
 
 T = TypeVar("T")
-RU = JobOptions("ru", "ru", None, "transcribe", 5, TEMPERATURE_LADDER, vad=True, word_timestamps=False, condition_on_previous_text=False,
-                initial_prompt=None, hotwords=None)  # fmt: skip
+RU = JobOptions("ru", "ru", None, "transcribe", 5, TEMPERATURE_LADDER, vad=True, word_timestamps=False,
+                condition_on_previous_text=False, initial_prompt=None, hotwords=None)  # fmt: skip
 AUTO = replace(RU, language="auto")
 NOTES = short_notes()
 LONG = next(sample for sample in samples() if sample.path.stat().st_size > 50_000)
@@ -116,7 +116,7 @@ def words(text: str) -> list[str]:
 
 @pytest.mark.parametrize("sample", NOTES, ids=lambda sample: sample.file)
 async def test_the_samples_come_back_word_for_word(engine: WhisperTranscriber, sample: Sample) -> None:
-    """The demo shows what it promises, with the language given and with it detected."""
+    """The demo works as its manifest has it, with the language given and with it detected."""
     for options in (replace(RU, language=sample.language), AUTO):
         heard = await engine.transcribe(Job(pcm(sample), options))
         assert words(heard.text) == words(sample.text)
@@ -133,7 +133,7 @@ async def test_many_at_once_say_what_each_says_alone(engine: WhisperTranscriber)
 
 
 async def test_it_hears_what_stock_faster_whisper_hears(loaded: LoadedModel, engine: WhisperTranscriber) -> None:
-    """The gate and the threads change who waits, never what is said."""
+    """The gate and the threads change who waits, never the text."""
     for sample, vad in ((NOTES[0], True), (NOTES[1], False)):
         stock, _ = loaded._whisper.transcribe(
             pcm(sample), language="ru", vad_filter=vad, condition_on_previous_text=False, temperature=0.0
@@ -181,7 +181,7 @@ async def test_what_is_left_of_the_audio_shrinks_with_each_segment(engine: Whisp
 async def test_long_audio_is_heard_in_windows_by_two_threads_and_joined_in_order(
     engine: WhisperTranscriber, cutting: WhisperTranscriber, gate: WatchedGate
 ) -> None:
-    """Cut differently, this little model hears words differently, but nothing is missing; the times are those of the whole file."""
+    """Cut differently, this little model writes other words, but nothing is missing; times are of the whole file."""
     options = replace(RU, temperatures=(0.0,), word_timestamps=True)
     whole = await engine.transcribe(Job(pcm(LONG), options))
     gate.threads.clear()
@@ -194,7 +194,8 @@ async def test_long_audio_is_heard_in_windows_by_two_threads_and_joined_in_order
     assert [segment.id for segment in cut.segments] == list(range(len(cut.segments)))
     times = [time for segment in cut.segments for time in (segment.start, segment.end)]
     assert times == sorted(times)
-    # What the model makes of the last sentence differs with the CPU's arithmetic; that its times are the file's does not.
+    # What the model makes of the last sentence differs with the CPU's arithmetic; that its times are the file's does
+    # not.
     file_seconds = pcm(LONG).size / SAMPLE_RATE
     assert all(file_seconds - 5 < heard.segments[-1].end < file_seconds + 1 for heard in (whole, cut))
     heard = [word for segment in cut.segments for word in segment.words or []]
@@ -239,7 +240,10 @@ async def test_stopping_long_audio_stops_all_its_windows(cutting: WhisperTranscr
 async def test_what_cannot_be_cut_is_heard_in_one_go(
     cutting: WhisperTranscriber, gate: WatchedGate, options: JobOptions
 ) -> None:
-    """Without voice detection nobody knows the silences; conditioned on the text before, windows cannot run side by side."""
+    """Without voice detection the silences are unknown.
+
+    Conditioned on the text before, windows cannot run side by side.
+    """
     heard = await cutting.transcribe(Job(pcm(LONG), replace(options, temperatures=(0.0,))))
     assert heard.segments
     assert len(gate.threads) == 1
@@ -267,7 +271,7 @@ async def test_coalesced_calls_say_what_single_ones_say() -> None:
     single, raw = loaded._whisper.model, _Counting(loaded._whisper.model._model, batches)
     loaded._whisper.model = CoalescedModel(raw, scheduler, single)
     scheduler.coalesce(1, batch=4, hold=0.2)
-    for _ in range(20):  # who meets whom is the threads' business: an idle engine waits for nobody
+    for _ in range(20):  # the threads decide which calls meet: an idle engine waits for none
         together = await asyncio.gather(*(engine.transcribe(job) for job in jobs))
         assert [(heard.text, heard.language) for heard in together] == [(heard.text, heard.language) for heard in alone]
         if {name for name, size in batches if size > 1} == {"encode", "generate", "detect_language"}:
@@ -330,7 +334,7 @@ async def test_a_job_that_is_stopped_inside_a_window_makes_no_further_call(
 async def test_cancelling_returns_at_once_and_drops_the_result(
     engine: WhisperTranscriber, gate: WatchedGate, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The caller does not wait for the thread; the thread ends at its next call and nobody complains of its exception."""
+    """The caller does not wait for the thread; the thread ends at its next call and its exception is not logged."""
     inside, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -346,7 +350,7 @@ async def test_cancelling_returns_at_once_and_drops_the_result(
         with pytest.raises(asyncio.CancelledError):
             await waiting  # the thread is still held
         assert job.stop.is_set()
-        assert not await engine.close(0.05)  # and says so
+        assert not await engine.close(0.05)  # and reports it
         go_on.set()
         assert await engine.close(PATIENCE)
     assert gate.calls == 1
@@ -382,7 +386,10 @@ async def test_a_language_that_the_model_does_not_know_is_a_bad_request(
 async def test_silence_is_no_speech_and_costs_no_model_call(
     engine: WhisperTranscriber, gate: WatchedGate, options: JobOptions
 ) -> None:
-    """The language is then the one that was asked for, or the default; big models invent text when they must listen to nothing."""
+    """The language is the requested one, or the default.
+
+    Large models invent text for silence.
+    """
     heard = await engine.transcribe(Job(pcm(SILENCE), options))
     assert (heard.segments, heard.text, heard.language) == ([], "", "ru")
     assert gate.calls == 0
@@ -391,7 +398,7 @@ async def test_silence_is_no_speech_and_costs_no_model_call(
 @pytest.mark.parametrize("length", [0, 1, 160, 1599])
 @pytest.mark.parametrize("vad", [True, False])
 async def test_clips_of_next_to_nothing_harm_nobody(engine: WhisperTranscriber, length: int, vad: bool) -> None:
-    """Aligning words in a window of no frame killed the process in older ctranslate2, and raises in faster-whisper 1.2.1."""
+    """Aligning words in an empty window killed the process in older ctranslate2, and raises in faster-whisper 1.2.1."""
     sound = pcm(NOTES[0])[8000 : 8000 + length]
     for options in (RU, AUTO):
         heard = await engine.transcribe(Job(sound, replace(options, vad=vad, word_timestamps=True)))
@@ -447,10 +454,10 @@ async def test_a_model_that_fails_its_self_test_is_not_available(engine: Whisper
 
 
 async def test_an_english_only_model_hears_english_in_everything(tmp_path: Path) -> None:
-    """`base.en` with the default language `ru`: it works as in faster-whisper, and the reply tells the truth."""
+    """`base.en` with the default language `ru`: it works as in faster-whisper, and the reply is true."""
     directory = Path(shutil.copytree(demo_directory(), tmp_path / "english"))
     vocabulary = json.loads((directory / "vocabulary.json").read_text())
-    vocabulary[vocabulary.index("")] = "<|no longer multilingual|>"  # ctranslate2 tells by the empty token
+    vocabulary[vocabulary.index("")] = "<|no longer multilingual|>"  # ctranslate2 decides by the empty token
     (directory / "vocabulary.json").write_text(json.dumps(vocabulary))
     english = models.load(directory, name="tiny.en", device="cpu", compute_type="auto", slots=1, gate=SlotGate(1))
     assert not english.multilingual

@@ -37,7 +37,7 @@ def segment(start: float, end: float, text: str = " x", words: list[Word] | None
 
 @given(SPANS, st.integers(10, 60))
 def test_windows_hold_all_speech_once_in_order_and_none_is_too_long(spans: list[Span], longest: int) -> None:
-    """Nothing is lost between two windows and nothing is heard twice."""
+    """Nothing is lost between two windows and nothing is transcribed twice."""
     packed = pack(spans, longest)
     assert [sample for window in packed for start, end in window for sample in range(start, end)] == [
         sample for start, end in spans for sample in range(start, end)
@@ -77,7 +77,7 @@ def test_segments_are_joined_in_order_as_far_as_no_window_is_missing() -> None:
 
 
 def test_times_in_the_padding_after_a_window_are_its_end() -> None:
-    """Whisper's last timestamp may lie behind the sound: over the next window's words."""
+    """Whisper's last timestamp may be after the sound: over the next window's words."""
     late = segment(
         29.0,
         31.2,

@@ -1,4 +1,4 @@
-"""The points at which the chaos tests kill the daemon are where their names say."""
+"""The points at which the chaos tests kill the daemon are where their names claim."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pure parts of the gateway: what forms ask for, what errors become, what streams tell, what the document says."""
+"""The pure parts of the gateway: forms, errors, streams, and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_openais_fields_become_the_daemons_options() -> None:
     ],
 )
 def test_a_wrong_field_is_named(fields: dict[str, str], param: str) -> None:
-    """The caller learns which of his fields it was."""
+    """The error names the field."""
     with pytest.raises(Problem) as error:
         wish(**fields)
     assert (error.value.status, error.value.param) == (400, param)
@@ -109,7 +109,7 @@ def test_every_failure_code_has_a_status(code: ErrorCode) -> None:
     ],
 )
 def test_every_way_in_which_an_answer_stays_away_has_a_status(error: errors.SttdClientError, status: int) -> None:
-    """Callers who may come back are told when; no answer names the broker."""
+    """A retryable error has Retry-After; no answer names the broker."""
     problem = from_client(error, bad_audio=500)
     assert problem.status == status
     assert (problem.retry_after is not None) == (status in {429, 503})
@@ -137,7 +137,7 @@ def test_deltas_add_up_to_the_text() -> None:
 
 
 def test_a_daemon_that_changed_its_mind_is_right_in_the_end() -> None:
-    """Deltas can only add; nothing that was told is told twice, and the last event has the truth."""
+    """Deltas can only add; nothing is sent twice, and the last event has the final text."""
     events = told(
         Story(wish(stream="true", response_format="verbose_json")), progress(0.5, "something else"), examples.TRANSCRIPT
     )
@@ -147,7 +147,7 @@ def test_a_daemon_that_changed_its_mind_is_right_in_the_end() -> None:
 
 
 async def test_a_caller_who_hangs_up_ends_the_work_and_leaves_no_task() -> None:
-    """Neither the work nor the watch over the caller outlives the request, whoever ends first."""
+    """Neither the work nor the watch over the caller outlives the request, whichever ends first."""
     before = asyncio.all_tasks()
     cancelled = asyncio.Event()
 
@@ -247,7 +247,7 @@ def test_health_and_the_document_need_no_token() -> None:
 
 
 def test_errors_have_the_shape_of_their_api() -> None:
-    """A program of either kind finds what it looks for, at pages that do not exist too."""
+    """A program of either kind finds the error fields it reads, at pages that do not exist too."""
     assert set(ask((), "GET", "/nothing").json()) == {"error"}
     told = ask((), "DELETE", "/v1/models").json()["error"]
     assert set(told) == set(shapes.OpenAIProblem.model_fields)

@@ -78,7 +78,7 @@ def call(
 
 @pytest.mark.parametrize("path", CALLS)
 def test_what_was_ignored_is_named_and_never_refused(path: str) -> None:
-    """A misspelt field, an option in the query or in a header, a second file: the call goes well, and says so."""
+    """A misspelt field, an option in the query or in a header, a second file: the call succeeds, and names them."""
     found = call(
         "POST",
         f"{path}?language=en&langauge=en",
@@ -123,7 +123,7 @@ def test_names_of_strangers_do_no_harm_in_a_header() -> None:
 
 
 def test_a_form_whose_file_has_another_name_is_told_which() -> None:
-    """The old words, and beside them what to look at."""
+    """The old message, and beside it the next step."""
     found = call("POST", "/transcribe", files={"audio": ("voice.ogg", b"audio")})
 
     assert (found.status_code, found.json()) == (400, {"error": "No file provided"})
@@ -182,7 +182,7 @@ def test_a_page_of_another_origin_learns_nothing(path: str, origins: str, origin
     "wrong", ["bot.example", "https://bot.example/page", "null", "https://", "https://бот.рф", "https://a b"]
 )
 def test_an_origin_that_no_browser_sends_is_refused_at_the_start(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would match nothing, and the operator would look for the fault in the page."""
+    """It would match nothing, and the operator would search for the fault in the page."""
     monkeypatch.setenv("STTD_GATEWAY_ORIGINS", f"{PAGE},{wrong}")
     with pytest.raises(SettingsWrong, match=r"STTD_GATEWAY_ORIGINS.*each origin is"):
         load()

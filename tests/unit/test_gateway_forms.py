@@ -1,4 +1,4 @@
-"""Forms are read chunk by chunk, whatever the cuts, and every limit holds while reading; room for audio is given back."""
+"""Forms are read chunk by chunk, wherever cut, every limit holds while reading, and room is given back."""
 
 from __future__ import annotations
 
@@ -62,7 +62,10 @@ async def refused(*chunks: bytes, **given: Any) -> Problem:
 
 
 async def test_a_form_is_its_fields_and_its_file() -> None:
-    """Boundaries that only look like one are part of the audio; a field may come several times, with or without brackets."""
+    """Boundaries that only look like one are part of the audio.
+
+    A field may come several times, with or without brackets.
+    """
     form = await read(WHOLE)
     assert form.audio == b"OggS\r\n--bogus\r\nrest"
     assert form.one("language") == "ру"
@@ -109,7 +112,7 @@ async def test_the_first_file_of_that_name_wins_and_others_are_dropped() -> None
     ],
 )
 async def test_a_file_name_in_any_form_makes_a_file(named: str) -> None:
-    """The old service's library read them all; older urllib3 sends a Cyrillic name as `filename*` only (psf/requests#3446)."""
+    """The old service read them all; older urllib3 sends Cyrillic names as `filename*` (psf/requests#3446)."""
     assert (await read(part(named, b"OggS"), b"--b--\r\n")).audio == b"OggS"
 
 
@@ -136,7 +139,7 @@ async def test_a_charset_that_reads_nothing_breaks_the_form_only() -> None:
     ],
 )
 async def test_what_the_head_gives_away_is_refused_before_the_body(headers: dict[str, str], status: int) -> None:
-    """Nobody uploads 2 GB to be told at the end."""
+    """A file of 2 GB is refused at the start of its upload, not at the end."""
 
     async def never() -> dict[str, Any]:
         raise AssertionError("the body was read")
@@ -179,7 +182,7 @@ async def test_audio_that_was_refused_is_let_go_of_at_once() -> None:
 
 
 async def test_a_caller_who_hangs_up_in_his_upload_is_no_error() -> None:
-    """It happens all day long; the log says 499."""
+    """It happens all the time; the log has 499."""
     asked = request([FILE], FORM)
 
     async def gone() -> dict[str, Any]:
@@ -209,7 +212,7 @@ async def test_an_upload_that_dawdles_ends() -> None:
 
 
 async def test_room_is_given_back_and_a_full_one_refuses() -> None:
-    """What is held is what the counter says, and one request too many learns it at once."""
+    """The audio in memory is what the counter shows, and one request too many is refused at once."""
     now = 0.0
     room = UploadRoom(100, lambda: now)
     with room.hold() as first:
@@ -222,7 +225,7 @@ async def test_room_is_given_back_and_a_full_one_refuses() -> None:
 
 
 async def test_an_upload_that_stands_still_makes_way_but_one_that_waits_for_its_text_does_not() -> None:
-    """Holding connections open must hold nobody up; finished uploads are never given up."""
+    """Open connections must hold up no other call; finished uploads are never given up."""
     loop = asyncio.get_running_loop()
     now = loop.time()
     room = UploadRoom(100, lambda: now)

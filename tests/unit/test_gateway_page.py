@@ -1,4 +1,4 @@
-"""The page's files as they are served: what may be kept, what the browser is told to allow, and that nothing points elsewhere."""
+"""The page's files as they are served: their caching, their policy, and that nothing points elsewhere."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_nothing_runs_but_the_files_here() -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_no_file_names_another_host(name: str) -> None:
-    """It works in a network without the Internet, and tells nobody that it is used."""
+    """It works in a network without the Internet, and sends no request elsewhere."""
     assert (
         re.findall(
             r"(?:https?:)?//[a-z0-9]", (FOLDER / name).read_text().replace('xmlns="http://www.w3.org/2000/svg"', "")
@@ -88,7 +88,7 @@ def test_the_page_is_told_what_this_gateway_wants() -> None:
 
 
 def test_both_languages_have_every_sentence() -> None:
-    """A sentence that is missing in one language would be `undefined` on the page; so would one that nobody wrote."""
+    """A sentence that is missing in one language would be `undefined` on the page; so would an unused one."""
     source = (FOLDER / "words.js").read_text()
     english, russian = re.split(r"\n  ru: \{", source)
     keys = [re.findall(r"^    (\w+): \"", half, re.MULTILINE) for half in (english, russian)]

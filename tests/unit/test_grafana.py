@@ -22,9 +22,10 @@ RULES = [
 ]
 RECORDED = {rule["record"]: rule["expr"] for rule in RULES if "record" in rule}
 UNUSED = {
-    "sttd_process_virtual_memory_bytes": "address space of models that are mapped, not memory: it frightens and says nothing"
+    "sttd_process_virtual_memory_bytes": "address space of models that are mapped, not memory: it frightens and says "
+    "nothing"
 }
-"""Metrics that nobody looks at by default, and why."""
+"""Metrics that no panel shows by default, and why."""
 
 
 @pytest.mark.parametrize("query", list(queries()), ids=lambda query: query.panel)
@@ -35,7 +36,7 @@ def test_every_query_is_about_metrics_and_records_that_exist(query: Query) -> No
 
 
 def test_every_metric_is_used_or_has_a_reason_not_to_be() -> None:
-    """What nobody looks at is not worth its series."""
+    """A metric without a panel is not worth its series."""
     asked = {name for query in queries() for name in metrics_of(query.expr)} | {
         n for rule in RULES for n in metrics_of(rule["expr"])
     }
@@ -45,7 +46,7 @@ def test_every_metric_is_used_or_has_a_reason_not_to_be() -> None:
 
 
 def test_every_recording_rule_is_used() -> None:
-    """A record that nobody reads is work for nothing."""
+    """A record that no panel reads is work for nothing."""
     asked = {name for query in queries() for name in metrics_of(query.expr)} | {
         n for rule in RULES for n in metrics_of(rule["expr"])
     }
@@ -54,7 +55,7 @@ def test_every_recording_rule_is_used() -> None:
 
 
 def test_promtool_parses_every_query(tmp_path: Path) -> None:
-    """Grafana shows a syntax error only to whoever opens the panel."""
+    """Grafana shows a syntax error only in the opened panel."""
     tool = shutil.which("promtool")
     if tool is None:
         pytest.skip("promtool (Debian package prometheus) is not installed")

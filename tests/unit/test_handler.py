@@ -74,7 +74,7 @@ def failure(stored: Stored) -> Failure:
 
 
 async def test_a_transcribed_note_is_answered_and_then_acked(desk: Desk) -> None:
-    """Promise 2, and the three fields of the old service at the top of the answer."""
+    """A reply for each request, and the three fields of the old service at the top of the answer."""
     ask(desk)
 
     verdict = await desk.handle()
@@ -109,7 +109,7 @@ async def test_silence_is_an_answer_not_an_error(desk: Desk) -> None:
 
 
 async def test_options_and_defaults_reach_the_engine(desk: Desk) -> None:
-    """What the request does not say, the settings do."""
+    """The settings give the defaults of a request."""
     ask(desk, headers={"stt-language": "en", "stt-temperature": "0.4", "stt-word-timestamps": "true"})
     ask(desk)
 
@@ -144,7 +144,7 @@ async def test_options_and_defaults_reach_the_engine(desk: Desk) -> None:
 async def test_what_breaks_the_contract_is_answered_at_once(
     desk: Desk, body: bytes, properties: dict[str, Any], code: str
 ) -> None:
-    """A permanent failure: the caller is told, nothing is copied, the decoder never sees it."""
+    """A permanent failure: the caller is answered, nothing is copied, the decoder never sees it."""
     ask(desk, body, **properties)
 
     verdict = await desk.handle()
@@ -188,7 +188,7 @@ async def test_audio_that_is_at_fault_is_answered_at_once(desk: Desk, code: Erro
 async def test_transient_failures_go_through_three_tiers_and_end_with_an_answer_and_a_dead_copy(
     desk: Desk, error: Exception
 ) -> None:
-    """10 s, 60 s, 600 s, then `stt.dead`: bounded, and the caller hears of it exactly once, at the end. Bugs of ours included."""
+    """10 s, 60 s, 600 s, then `stt.dead`: bounded, and one answer, at the end. Bugs of ours included."""
     desk.transcriber = FakeTranscriber(error)
     ask(desk)
 
@@ -222,7 +222,7 @@ async def test_a_success_on_a_later_try_says_which_it_was(desk: Desk) -> None:
 
 
 async def test_the_daemons_own_limit_answers_timed_out_and_keeps_a_dead_copy(desk: Desk) -> None:
-    """Not retried: the next try would take as long. The limit counts from the delivery, not from the start of the work."""
+    """Not retried: the next try would take as long. The limit counts from the delivery."""
     desk.decoder.hold()
     ask(desk)
     desk.rules = replace(desk.rules, job_seconds=30)
@@ -236,7 +236,7 @@ async def test_the_daemons_own_limit_answers_timed_out_and_keeps_a_dead_copy(des
 
 
 async def test_an_expiration_that_passed_in_the_queue_is_answered_without_any_work(desk: Desk) -> None:
-    """The broker may deliver an expired message (a documented race); no engine time is spent on it (row 40)."""
+    """The broker may deliver an expired message (a documented race); no engine time is spent on it."""
     ask(desk, expiration=1.0, timestamp=datetime.now(UTC) - timedelta(seconds=5))
 
     await desk.handle()
@@ -257,7 +257,7 @@ async def test_a_deadline_that_passes_during_the_work_stops_it(desk: Desk, stage
 
 
 async def test_the_expiry_outlives_a_retry(desk: Desk) -> None:
-    """The copy carries it, and the next try refuses what is too late by then (row 41)."""
+    """The copy carries it, and the next try refuses what is too late by then."""
     desk.transcriber = FakeTranscriber(ModelFailed("x"), HEARD)
     sent = datetime.now(UTC)
     ask(desk, expiration=60.0, timestamp=sent)
@@ -278,7 +278,7 @@ async def test_the_expiry_outlives_a_retry(desk: Desk) -> None:
     "target", ["stt.requests", "stt.dead", "stt.control", "amq.rabbitmq.log", "amq.rabbitmq.reply-to"]
 )
 async def test_a_forbidden_target_gets_nothing_and_the_request_a_dead_copy(desk: Desk, target: str) -> None:
-    """Nothing at all is published there, not even the refusal; and no engine time is spent (rows 84, 85)."""
+    """Nothing at all is published there, not even the refusal; and no engine time is spent."""
     ask(desk, reply_to=target)
 
     verdict = await desk.handle()
@@ -299,7 +299,7 @@ async def test_a_target_that_the_broker_refuses_us_ends_in_a_dead_copy(desk: Des
 
 
 async def test_malformed_properties_end_in_a_dead_copy_with_the_raw_body(desk: Desk) -> None:
-    """Nobody can be told; the operator finds the bytes and the reason."""
+    """There is no address for an answer; the operator finds the bytes and the reason."""
     desk.broker.send("stt.requests", b"audio", Properties(), malformed="ValueError: year 57862 is out of range")
 
     verdict = await desk.handle()
@@ -328,7 +328,7 @@ async def test_an_unroutable_reply_is_parked_before_the_ack(desk: Desk) -> None:
 
 
 async def test_a_direct_reply_is_published_once(desk: Desk) -> None:
-    """It is not parked as well: the caller's answer would lie in two places (row 49)."""
+    """It is not parked as well: the caller's answer would be in two places."""
     ask(desk, reply_to=DIRECT_ADDRESS)
 
     await desk.handle()
@@ -338,7 +338,7 @@ async def test_a_direct_reply_is_published_once(desk: Desk) -> None:
 
 
 async def test_a_direct_reply_to_a_requester_who_has_gone_is_parked(desk: Desk) -> None:
-    """Who left while the work went on can still be given the answer by an operator (row 49)."""
+    """Who left while the work went on can still be given the answer by an operator."""
     desk.broker.left.add(DIRECT_ADDRESS)
     ask(desk, reply_to=DIRECT_ADDRESS)
 
@@ -361,7 +361,7 @@ async def test_an_unconfirmed_reply_is_published_again_until_it_is_confirmed(des
 
 
 async def test_a_reply_that_stays_unconfirmed_sends_the_request_into_retry(desk: Desk) -> None:
-    """After a minute of trying (a full reply queue, say) somebody else gets the slot."""
+    """After a minute of trying (a full reply queue, for example) another request gets the slot."""
     desk.broker.fail("bot", Fault.NACK)
     ask(desk)
 
@@ -396,7 +396,10 @@ async def test_a_copy_is_insisted_on_for_as_long_as_it_takes(desk: Desk) -> None
 
 @pytest.mark.parametrize("cause", ["exchange unbound", "forbidden"])
 async def test_without_a_retry_queue_the_caller_is_told_and_a_dead_copy_kept(desk: Desk, cause: str) -> None:
-    """An operator has deleted the retry queue, or taken our right to it: no try can follow, so this failure is the answer."""
+    """An operator has deleted the retry queue, or taken our right to it.
+
+    No try can follow, so this failure is the answer.
+    """
     if cause == "forbidden":
         desk.broker.fail("stt.retry.10s", Fault.FORBIDDEN)
     else:
@@ -413,7 +416,7 @@ async def test_without_a_retry_queue_the_caller_is_told_and_a_dead_copy_kept(des
 
 
 async def test_without_a_retry_queue_and_without_a_confirm_the_request_ends_in_the_dead_letters(desk: Desk) -> None:
-    """The answer that says there is no other try must not itself lead to another try: that went round for ever."""
+    """The answer that there is no other try must not itself lead to another try: that was endless."""
     desk.broker._bindings["stt.retry.10s"].clear()
     desk.broker.fail("bot", Fault.NACK)
     desk.transcriber = FakeTranscriber(ModelFailed("x"))
@@ -452,7 +455,7 @@ async def test_a_reply_that_can_be_neither_delivered_nor_parked_ends_in_the_dead
 
 
 async def test_all_answers_to_one_request_carry_one_reply_id_and_ids_of_their_own(desk: Desk) -> None:
-    """Promise 3; and aiormq must never see one message id twice (row 20)."""
+    """No second answer; and aiormq must never see one message id twice."""
     said: list[Outgoing] = []
     desk.publisher = _Listening(desk.broker.publisher().publish, said)
     for _ in range(2):  # delivered twice, after a fault
@@ -486,7 +489,10 @@ def _last(desk: Desk) -> str:
     ids=lambda o: type(o).__name__,
 )
 async def test_the_room_that_a_long_note_held_is_free_before_its_answer_goes_out(desk: Desk, outcome: Any) -> None:
-    """Whatever becomes of it: held for ever, no long note would be decoded again; held while a reply waits, they would wait with it."""
+    """The room is released, whatever becomes of the note.
+
+    Held for ever, no long note would be decoded again; held while a reply waits, they would wait with it.
+    """
     released: list[list[Any]] = []
     desk.decoder = FakeDecoder(replace(SOUND, release=lambda: released.append(list(desk.broker.steps))))
     desk.transcriber = FakeTranscriber(outcome)
@@ -579,7 +585,10 @@ async def test_a_fraction_beyond_its_bounds_is_clamped(desk: Desk) -> None:
 
 
 async def test_a_cancel_that_comes_again_and_again_is_one_cancel(desk: Desk) -> None:
-    """Callers repeat themselves, and the exchange is a fanout: the second one may come while the first is still ending the work."""
+    """Callers repeat themselves, and the exchange is a fanout.
+
+    The second one may come while the first is still ending the work.
+    """
     desk.decoder.hold()
     ask(desk)
     task = asyncio.create_task(desk.handle())
@@ -594,7 +603,7 @@ async def test_a_cancel_that_comes_again_and_again_is_one_cancel(desk: Desk) -> 
 
 @pytest.mark.parametrize("stage", ["decoder", "transcriber"])
 async def test_cancelling_before_the_settling_leaves_the_message_alone(desk: Desk, stage: str) -> None:
-    """A drain that runs out of time settles nothing: the broker delivers it again (row 18)."""
+    """A drain that runs out of time settles nothing: the broker delivers it again."""
     fake = getattr(desk, stage)
     fake.hold()
     ask(desk)
@@ -657,7 +666,7 @@ async def test_a_lost_connection_ends_the_insisting(desk: Desk) -> None:
 
 
 async def test_an_ack_on_a_dead_channel_is_not_tried_elsewhere(desk: Desk) -> None:
-    """Another channel would answer 406 and close, with all that is in hand on it (row 15)."""
+    """Another channel would answer 406 and close, with all that is in hand on it."""
     ask(desk)
     stuck = StuckPublisher(desk.broker.publisher())
     desk.publisher = stuck
@@ -702,7 +711,7 @@ async def test_a_denied_reference_is_answered_at_once(desk: Desk) -> None:
 
 
 async def test_a_store_that_is_away_goes_through_the_tiers_and_ends_in_an_answer(desk: Desk) -> None:
-    """As `model_error` does: nothing is told while there are tries left, then a failure that may be sent again, and a dead copy."""
+    """As `model_error`: no answer while there are tries left, then a retryable failure and a dead copy."""
     desk.references = References(FakeStore(down=True), (Allowed("voice"),), Fetching(1000, 5))
     ask(desk, BODY, **CLAIM)
     assert (await desk.handle()).outcome == "retried"

@@ -66,7 +66,7 @@ def delivery(consumer_tag: bytes, exchange: bytes, routing_key: bytes) -> bytes:
 
 @pytest.mark.parametrize("case", [*POISON_PROPERTIES, *REFUSED_PROPERTIES])
 def test_every_known_poison_becomes_an_empty_header_with_a_mark(case: str) -> None:
-    """The message arrives, its size is known, and its reason can be told; no exception ends the reader (reliability row 29)."""
+    """The message arrives, its size is known, and its reason can be read; no exception ends the reader."""
     flags, properties = (POISON_PROPERTIES | REFUSED_PROPERTIES)[case]
     with header_guard.installed():
         header = read_header(flags, properties)
@@ -92,7 +92,7 @@ def test_without_the_guard_the_parser_raises(case: str) -> None:
 
 @given(st.integers(0, 0xFFFF), st.binary(max_size=400))
 def test_no_bytes_at_all_get_past_the_guard_as_an_exception(flags: int, properties: bytes) -> None:
-    """What aio-pika makes of the header afterwards, in a task where nobody would catch it, works as well."""
+    """aio-pika's later reading of the header, in a task where no handler would catch an error, works as well."""
     with header_guard.installed():
         header = read_header(flags, properties)
         message = incoming(header)
@@ -139,7 +139,7 @@ def test_good_properties_pass_untouched() -> None:
 
 
 def test_the_mark_cannot_be_forged_from_the_wire() -> None:
-    """A caller who writes the mark himself must not have his request dead-lettered as somebody else's fault, or hidden."""
+    """A caller that writes the mark must not have the request dead-lettered as another's fault, or hidden."""
     with header_guard.installed():
         header = read_header(HEADERS, table({header_guard.MARK.encode(): b"S" + struct.pack(">I", 4) + b"true"}))
 
@@ -150,7 +150,7 @@ def test_the_mark_cannot_be_forged_from_the_wire() -> None:
     ("exchange", "routing_key"), [(b"fan", b"\xff"), (b"\xff\xfe", b"stt.requests"), (b"\xff" * 255, b"\xff" * 255)]
 )
 def test_a_delivery_with_names_that_are_not_utf8_arrives(exchange: bytes, routing_key: bytes) -> None:
-    """Whoever may bind our queue to an exchange of his own chooses the routing key (seen to kill the connection on 3.10.8)."""
+    """A binding of our queue to an exchange chooses the routing key (seen to kill the connection on 3.10.8)."""
     data = delivery(b"ctag1.x", exchange, routing_key)
     with pytest.raises(UnmarshalingException):
         frame.unmarshal(data)
@@ -164,13 +164,13 @@ def test_a_delivery_with_names_that_are_not_utf8_arrives(exchange: bytes, routin
 
 
 def test_other_broken_methods_are_still_errors() -> None:
-    """The guard forgives what callers can write, not a broker that talks nonsense."""
+    """The guard forgives what callers can write, not a broker that sends nonsense."""
     with header_guard.installed(), pytest.raises(UnmarshalingException):
         frame.unmarshal(framed(METHOD, struct.pack(">HH", 20, 40) + b"\x00"))
 
 
 def test_the_guard_leaves_pamqp_as_it_found_it() -> None:
-    """A library in the same process, a client in a test say, must not notice."""
+    """A library in the same process, a client in a test for example, must not notice."""
     before = (frame._unmarshal_header_frame, frame._unmarshal_method_frame)
     with header_guard.installed():
         assert frame._unmarshal_header_frame is not before[0]

@@ -8,7 +8,7 @@ from sttd.consumer.side_port.health import LONGEST_REASON, DaemonHealth
 
 
 def test_everything_starts_as_not_ok() -> None:
-    """Nothing is believed to work before somebody has said so."""
+    """No check is ok before it was set so."""
     health = DaemonHealth(["model", "consumer"])
 
     assert not health.ready
@@ -41,7 +41,7 @@ def test_an_undeclared_check_is_a_mistake_of_ours() -> None:
 
 
 def test_a_change_is_told_once_when_it_turns_and_not_with_each_reason() -> None:
-    """A download tells its percentage a hundred times; the log gets one line when the model is there."""
+    """A download reports its percentage a hundred times; the log gets one line when the model is there."""
     told: list[tuple[str, bool, str]] = []
     health = DaemonHealth(["model"], lambda check, ok, reason: told.append((check, ok, reason)))
 
@@ -66,7 +66,7 @@ def test_a_reason_is_clamped_and_goes_away_when_the_check_is_ok() -> None:
 
 
 def test_uptime_follows_the_clock() -> None:
-    """`/healthz` tells for how long the process has been up."""
+    """`/healthz` shows for how long the process has been up."""
     now = 100.0
     health = DaemonHealth([], clock=lambda: now)
 
@@ -76,7 +76,7 @@ def test_uptime_follows_the_clock() -> None:
 
 
 def test_repr_names_what_is_missing() -> None:
-    """A log line or a debugger shows the state without a look inside."""
+    """A log line or a debugger shows the state."""
     health = DaemonHealth(["model", "consumer"])
     health.set("model", ok=True)
 

@@ -1,4 +1,4 @@
-"""The Kubernetes manifests against Kubernetes' own schemas, KEDA's documentation, our settings, and the rules of hardening."""
+"""The Kubernetes manifests against Kubernetes' own schemas, KEDA's documentation, our settings, and hardening rules."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def found(kind: str, name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("manifest", MANIFESTS)
 def test_every_manifest_keeps_the_schema(manifest: dict[str, Any], version: str) -> None:
-    """Strictly: a field that Kubernetes does not know is a typing mistake that it would drop in silence."""
+    """Strictly: a field that Kubernetes does not have is a typing mistake that it would drop in silence."""
     if manifest["apiVersion"].startswith("keda.sh/"):
         Draft202012Validator(keda.SCHEMAS[manifest["kind"]]).validate(manifest)
     else:
@@ -104,7 +104,7 @@ def test_every_pod_has_as_few_rights_as_it_needs(manifest: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("manifest", DEPLOYMENTS)
 def test_selectors_and_budgets_meet_their_pods(manifest: dict[str, Any]) -> None:
-    """A budget for nobody protects nobody; minAvailable would forbid for ever to drain the node of a single replica."""
+    """A budget for no pod protects none; minAvailable would forbid for ever to drain the node of a single replica."""
     name, labels = manifest["metadata"]["name"], manifest["spec"]["template"]["metadata"]["labels"]
     budget = found("PodDisruptionBudget", name)
 
@@ -161,7 +161,7 @@ def test_keda_watches_the_two_lanes_and_scales_what_is_there() -> None:
 
 
 def test_no_secret_is_written_down() -> None:
-    """Secrets are made by the operator; the comments tell how."""
+    """Secrets are made by the operator; the comments show how."""
     assert not [
         path for path in FOLDER.glob("*/*.yaml") for document in documents(path) if document["kind"] == "Secret"
     ]

@@ -1,4 +1,4 @@
-"""The direction of imports (design section 2), held by parsing the tree: upwards, sideways and in circles is forbidden.
+"""The direction of imports, held by parsing the tree: upwards, sideways and in circles is forbidden.
 
 Pure functions over `{module name: source}`, so that made-up trees can show that each rule is able to fail.
 """
@@ -17,7 +17,8 @@ import pytest
 ROOT: Final = Path(__file__).resolve().parents[2]
 OURS: Final = ("schemas", "consumer", "sttd", "gateway", "tools", "bench")
 INSTALLED: Final = frozenset({"schemas", "consumer", "gateway"})
-"""Folders at the top of the repository that are installed, and imported, below `sttd` only (issue 12): a bot may have its own `schemas`."""
+"""Folders at the top of the repository that are installed, and imported, below `sttd` only (issue 12): a bot may have
+its own `schemas`."""
 MOST_LINES: Final = 350
 
 MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
@@ -65,7 +66,7 @@ LEVELS: Final[dict[str, tuple[frozenset[str], ...]]] = {
         frozenset(level.split()) for level in ("environment transcriber files", "windows schedule", "model", "opening")
     ),
 }
-"""Packages from the ground up. A part imports from lower levels only; parts on one level do not know each other.
+"""Packages from the ground up. A part imports from lower levels only; parts on one level do not import each other.
 
 The package's own `__init__` is below all.
 """
@@ -82,7 +83,7 @@ LIBRARIES: Final[dict[str, str]] = {
     "botocore": "sttd.consumer.refs.s3",
     "httpx2": "sttd.consumer.refs.s3",
 }
-"""Libraries of the daemon that only one place in it may know."""
+"""Libraries of the daemon that only one place in it may import."""
 
 AMQP: Final = frozenset({"aio_pika", "aiormq", "pamqp", "pika"})
 HTTP: Final = frozenset({"starlette", "uvicorn", "h11", "python_multipart"})
@@ -139,7 +140,7 @@ def _within(module: str, package: str) -> bool:
 
 
 def level_of(package: str, module: str) -> tuple[int, str]:
-    """Level and part of a module of a package in LEVELS. Raises `LookupError` for a part that the table does not place."""
+    """Level and part of a module of a package in LEVELS. Raises `LookupError` for a part that is not in the table."""
     if module == package:
         return -1, ""
     part = module.removeprefix(f"{package}.").split(".")[0]
@@ -204,7 +205,7 @@ def _against_edges(found: list[Import]) -> Iterator[str]:
 
 
 def _circles(found: list[Import]) -> Iterator[str]:
-    """Circles of imports that run when modules are loaded, each told once, from its first name on."""
+    """Circles of imports that run when modules are loaded, each listed once, from its first name on."""
     graph: dict[str, set[str]] = {}
     for edge in found:
         if not edge.lazy and edge.imported != edge.importer:
@@ -230,7 +231,7 @@ def _way_back(graph: Mapping[str, set[str]], start: str) -> list[str]:
 
 
 def _processing(tree: Mapping[str, str]) -> Iterator[str]:
-    """`message.process()` rejects without requeue when it is cancelled: a drain would lose messages (reliability row 18).
+    """`message.process()` rejects without requeue when it is cancelled: a drain would lose messages.
 
     The peers of the benchmark are what others write, and may.
     """
@@ -252,7 +253,7 @@ def _name(path: Path) -> str:
 
 
 def test_imports_of_the_whole_tree_follow_the_arrows() -> None:
-    """The layout of design section 2 is what the code does, not only what a picture says."""
+    """The documented layout is that of the code."""
     assert violations(real_tree()) == []
 
 
@@ -347,7 +348,8 @@ def test_each_rule_can_fail(tree: dict[str, str], told: str) -> None:
         },
         {"sttd.client": "import aio_pika"},
         {
-            "sttd.consumer.request.handler": "from sttd.consumer.bus.seam import Incoming\nfrom sttd.schemas import names"
+            "sttd.consumer.request.handler": "from sttd.consumer.bus.seam import Incoming\nfrom "
+            "sttd.schemas import names"
         },
     ],
 )
@@ -357,13 +359,13 @@ def test_what_the_arrows_allow_is_left_alone(tree: dict[str, str]) -> None:
 
 
 def test_a_part_of_the_daemon_without_a_level_is_an_error() -> None:
-    """A new part has to be placed by somebody; it is not free to import anything meanwhile."""
+    """A new part has to be placed in the table; until then it must not import anything."""
     with pytest.raises(LookupError, match="place 'novelty' in LEVELS"):
         violations({"sttd.consumer.novelty": "import sttd.consumer.errors"})
 
 
 def test_every_module_opens_with_a_docstring_and_has_at_most_350_lines() -> None:
-    """A reader learns from the first lines what a module owns, and never has to scroll for an afternoon."""
+    """The first lines of a module describe what it owns, and it has a bounded length."""
     tree = real_tree()
     silent = [module for module, source in tree.items() if not ast.get_docstring(ast.parse(source))]
     long = [module for module, source in tree.items() if len(source.splitlines()) > MOST_LINES]
@@ -381,6 +383,6 @@ def shared_names(tree: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def test_no_two_classes_that_are_installed_have_one_name() -> None:
-    """One name, one thing: whoever searches for it finds it (issue 12)."""
+    """One name, one thing: a search finds it (issue 12)."""
     assert shared_names({"a": "class Link: ...", "b": "class Link: ...\nclass _Own: ..."}) == {"Link": ["a", "b"]}
     assert shared_names({name: source for name, source in real_tree().items() if _within(name, "sttd")}) == {}

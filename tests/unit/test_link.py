@@ -1,4 +1,7 @@
-"""One connection, kept up: what counts as a loss, how long it waits, when it gives up. With real sockets that are no broker."""
+"""One connection, kept up: what counts as a loss, how long it waits, when it gives up.
+
+With real sockets that are no broker.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ SECRET = "hunter2"
 
 @asynccontextmanager
 async def deaf_server() -> AsyncIterator[int]:
-    """A port where somebody listens and never answers."""
+    """A port where a server listens and never answers."""
     writers: list[asyncio.StreamWriter] = []
     server = await asyncio.start_server(lambda _reader, writer: writers.append(writer), "127.0.0.1", 0)
     try:
@@ -35,7 +38,7 @@ async def deaf_server() -> AsyncIterator[int]:
 
 
 async def free_port() -> int:
-    """A port where nobody listens."""
+    """A port where no server listens."""
     server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
     port: int = server.sockets[0].getsockname()[1]
     server.close()
@@ -54,7 +57,7 @@ async def never(_connection: AbstractConnection, _loss: Loss) -> None:
 
 
 async def told_of(port: int, times: int) -> Watcher:
-    """Run a link until it has told of so many losses."""
+    """Run a link until it has reported so many losses."""
     watcher, ended = Watcher(), asyncio.Event()
     running = asyncio.create_task(link_to(port, watcher).run(never, ended.set))
     await watcher.until(lambda: len(watcher.losses("consume")) >= times)
@@ -66,7 +69,7 @@ async def told_of(port: int, times: int) -> Watcher:
 
 
 async def test_a_broker_that_is_not_there_is_tried_again_and_again() -> None:
-    """The daemon may start before the broker (reliability row 12), and never gives up by itself."""
+    """The daemon may start before the broker, and never gives up by itself."""
     watcher = await told_of(await free_port(), times=3)
 
     assert all("Connect" in reason for reason in watcher.losses("consume"))
@@ -74,7 +77,7 @@ async def test_a_broker_that_is_not_there_is_tried_again_and_again() -> None:
 
 
 async def test_a_port_that_never_answers_is_given_up_in_time() -> None:
-    """A frozen broker accepts connections and says nothing (row 5)."""
+    """A frozen broker accepts connections and never answers."""
     async with deaf_server() as port:
         watcher = await told_of(port, times=2)
 
@@ -112,7 +115,7 @@ def connection(monkeypatch: pytest.MonkeyPatch) -> Connection:
 async def test_a_connection_lost_while_its_session_begins_is_tried_again(
     error: BaseException, connection: Connection
 ) -> None:
-    """The library fails what is in flight with the oddest things: none of them may end the daemon (seen with aiormq 7.2)."""
+    """The library fails what is in flight with many kinds of exceptions: none may end the daemon (aiormq 7.2)."""
     watcher = Watcher()
     ended: list[int] = []
 
@@ -132,7 +135,7 @@ async def test_a_connection_lost_while_its_session_begins_is_tried_again(
 
 
 async def test_what_a_person_has_to_change_ends_the_link(connection: Connection) -> None:
-    """Other arguments of a queue stay other arguments: an error that names them, never a reconnect loop (row 11)."""
+    """Other arguments of a queue stay other arguments: an error that names them, never a reconnect loop."""
 
     async def session(_connection: AbstractConnection, _loss: Loss) -> None:
         raise TopologyMismatch("queue x exists with other arguments")
@@ -171,7 +174,7 @@ async def test_waiting_for_a_loss_may_be_cancelled() -> None:
 
 @given(st.integers(0, 10_000))
 def test_the_back_off_grows_has_jitter_and_a_cap(failures: int) -> None:
-    """Twenty daemons that lost one broker must not come back in the same instant (row 13), nor much later than it."""
+    """Twenty daemons that lost one broker must not come back in the same instant, nor much later than it."""
     ceiling = min(BACKOFF_CAP, BACKOFF_FIRST * 2.0 ** min(failures, 100))
 
     assert 0 < ceiling / 2 <= backoff(failures) <= ceiling <= 5.0

@@ -1,4 +1,4 @@
-"""What a log line looks like, and that no caller can forge one."""
+"""The form of a log line, and that no caller can forge one."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_json_line_has_the_sentence_and_its_facts(capsys: pytest.CaptureFixtur
 
 @pytest.mark.parametrize("style", ["console", "json"])
 def test_an_id_with_control_characters_stays_on_its_line(style: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A line feed, an escape sequence or a right-to-left mark of a caller must not look like our own words (row 89)."""
+    """A line feed, an escape sequence or a right-to-left mark of a caller must not look like our own text."""
     log.configure(style, "info")
     structlog.get_logger("x").info("about %s", FORGED, correlation_id=FORGED)
 
@@ -108,7 +108,7 @@ def test_other_libraries_speak_in_the_same_form(capsys: pytest.CaptureFixture[st
 
 
 def test_levels_and_noisy_libraries_are_held_back(capsys: pytest.CaptureFixture[str]) -> None:
-    """What aiormq says about a lost connection, with a traceback, our own line says better."""
+    """The message of aiormq about a lost connection, with a traceback, repeats our own line."""
     log.configure("json", "warning")
     structlog.get_logger("x").info("not this")
     logging.getLogger("aiormq.connection").error("nor this")

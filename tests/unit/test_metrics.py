@@ -23,7 +23,7 @@ OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
 
 @dataclass
 class Busy:
-    """An engine at work, for whoever only reads its counts."""
+    """An engine at work, for code that only reads its counts."""
 
     busy: int = 2
     waiting: int = 5
@@ -142,7 +142,7 @@ def test_a_queues_name_becomes_its_lane(metrics: Metrics, queue: str, lane: str)
 
 
 def test_engine_gauges_are_read_at_each_scrape(metrics: Metrics) -> None:
-    """Nobody has to remember to report a slot that became free."""
+    """A freed slot needs no report."""
     engine = Busy()
     metrics.engine(engine, slots=3)
     assert value(metrics, "sttd_engine_slots_busy") == 2
@@ -155,7 +155,7 @@ def test_engine_gauges_are_read_at_each_scrape(metrics: Metrics) -> None:
 
 
 def test_every_reason_of_a_rerun_is_a_series() -> None:
-    """A reason that the engine learns and the metric does not would be missing without a word."""
+    """A reason that the engine has and the metric lacks would be missing without an error."""
     assert get_args(contexts.Reason) == RERUNS
 
 

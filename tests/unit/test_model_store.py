@@ -98,7 +98,7 @@ def test_a_wrong_name_is_refused_in_one_line_that_says_what_to_set(name: str) ->
 
 
 def test_an_unknown_size_lists_the_known_ones() -> None:
-    """The reader need not look them up."""
+    """The reader need not search for them."""
     with pytest.raises(ModelUnavailable, match=r"base, .*large-v3, .*turbo"):
         store.resolve("huge", None)
 

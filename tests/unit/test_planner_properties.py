@@ -146,7 +146,10 @@ def test_no_slot_idles_while_a_call_waits(load: Load) -> None:
 @settings(deadline=None, max_examples=60)
 @given(gpu)
 def test_a_gpu_never_idles_and_holds_no_call_longer_than_it_says(load: Load) -> None:
-    """Company is waited for only while something runs, and only so long; after that only a full machine keeps a call back."""
+    """A call waits for others only while something runs, and only so long.
+
+    After that only a full machine keeps it back.
+    """
     simulation = Simulation(load)
     for _ in simulation.steps():
         waiting, planner = simulation.planner.waiting, simulation.planner
@@ -158,7 +161,7 @@ def test_a_gpu_never_idles_and_holds_no_call_longer_than_it_says(load: Load) -> 
 @settings(deadline=None, max_examples=60)
 @given(cpu)
 def test_no_call_is_passed_by_one_of_its_lane_that_came_too_late(load: Load) -> None:
-    """The bound that makes starving impossible: whoever comes `PATIENCE` later goes later."""
+    """The bound that makes starving impossible: a call that comes `PATIENCE` later goes later."""
     simulation = Simulation(load)
     for _ in simulation.steps():
         pass
@@ -172,7 +175,7 @@ def test_no_call_is_passed_by_one_of_its_lane_that_came_too_late(load: Load) -> 
 @settings(deadline=None, max_examples=60)
 @given(cpu)
 def test_bulk_waits_for_the_interactive_lane_but_gets_every_tenth_start(load: Load) -> None:
-    """Both halves of the promise, at every single start."""
+    """Both halves of the rule, at every single start."""
     simulation = Simulation(load)
     run = 0  # interactive starts in a row that passed waiting bulk
     for starts in simulation.steps():

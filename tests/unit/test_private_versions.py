@@ -46,12 +46,15 @@ def debootstrap(calls: list[list[str]], then: Callable[[], None] = lambda: None)
 
 
 def interrupted() -> None:
-    """The mirror goes away, say."""
+    """For example, the mirror is gone."""
     raise NodeError("debootstrap failed")
 
 
 def test_another_version_is_made_once_for_all_clones(monkeypatch: pytest.MonkeyPatch, machine: Path) -> None:
-    """From this machine's own mirror, in a mount namespace; the version that was got is told, for other Debians move on."""
+    """From this machine's own mirror, in a mount namespace.
+
+    The version is printed, for other Debians have another.
+    """
     calls: list[list[str]] = []
     monkeypatch.setattr(apt, "checked", debootstrap(calls))
 

@@ -61,7 +61,7 @@ def test_no_alert_is_without_such_a_test() -> None:
 
 @pytest.mark.parametrize("rule", rules("alert"), ids=lambda rule: str(rule["alert"]))
 def test_every_alert_says_how_bad_it_is_and_leads_to_its_runbook(rule: dict[str, Any]) -> None:
-    """Whoever is woken up finds what to do in one click."""
+    """Every alert has a link to what to do."""
     page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
     headings = re.findall(r"^#+ (.+)$", (ROOT / page).read_text(encoding="utf-8"), flags=re.MULTILINE)
 

@@ -1,4 +1,7 @@
-"""The publisher's own part: deadlines, turns by message id, and whose fault a closed channel was. The rest is in the bus contract."""
+"""The publisher's own part: deadlines, turns by message id, and whose fault a closed channel was.
+
+The rest is in the bus contract.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ MISSING = "NOT_FOUND - no exchange '{}' in vhost 'v'"
 
 
 class Wire:
-    """Stands where aio-pika's channel and exchange would: writes the header as the library does, then answers as told."""
+    """Replaces aio-pika's channel and exchange: writes the header as the library does, then a scripted answer."""
 
     def __init__(self, outcome: Any = None) -> None:
         """Answer with an ack, another frame, or an exception."""
@@ -77,7 +80,7 @@ async def refused(outcome: Any, **fields: Any) -> BusError:
 
 
 async def test_without_a_connection_a_publish_ends_in_time() -> None:
-    """The library itself would wait for ever (reliability row 24)."""
+    """The library itself would wait for ever."""
     async with asyncio.timeout(20):
         with pytest.raises(Unconfirmed, match=r"no confirm within 10 s"):
             await publisher(None, 10).publish(note())
@@ -98,7 +101,7 @@ async def test_without_a_confirm_a_publish_ends_in_time_and_leaves_nothing_behin
 
 
 async def test_publishes_under_one_message_id_take_turns_and_others_do_not_wait() -> None:
-    """Aiormq finds the publish that a return belongs to by message id; copies carry the caller's (row 20)."""
+    """Aiormq finds the publish that a return belongs to by message id; copies carry the caller's."""
     wire = Wire()
     wire.release.clear()
     busy = publisher(wire)
@@ -114,7 +117,7 @@ async def test_publishes_under_one_message_id_take_turns_and_others_do_not_wait(
 
 
 async def test_what_the_broker_says_becomes_one_of_three_errors() -> None:
-    """The handler knows three: nobody takes it, not allowed, not known."""
+    """The handler has three cases: no queue, not allowed, not known."""
     channel: Any = None
     back = Basic.Return(312, "NO_ROUTE", "", "bot")
     returned = DeliveredMessage(delivery=back, header=ContentHeader(), body=b"", channel=channel)
@@ -127,7 +130,7 @@ async def test_what_the_broker_says_becomes_one_of_three_errors() -> None:
 
 @pytest.mark.parametrize("error", [Exception(), asyncio.CancelledError()])
 async def test_what_the_library_rejects_a_publish_with_when_it_closes_is_unconfirmed(error: BaseException) -> None:
-    """A bare Exception, or a cancellation that nobody asked for: let through, it would strand an unacked request (seen with aiormq 7.2)."""
+    """A bare Exception, or a cancellation without a request, would strand an unacked request (seen with aiormq 7.2)."""
     assert isinstance(await refused(error), Unconfirmed)
 
 
@@ -145,7 +148,7 @@ async def test_a_refused_exchange_is_forbidden_to_who_asked_for_it(exchange: str
     [ChannelAccessRefused(403, REFUSED.format("stt.dlx")), ChannelNotFoundEntity(404, MISSING.format("stt.dlx"))],
 )
 async def test_a_neighbour_whose_channel_was_closed_by_somebody_else_is_only_unconfirmed(error: Exception) -> None:
-    """The broker closes the channel with all publishes on it: a finished answer must not be thrown away for it (promise 5)."""
+    """The broker closes the channel with all publishes on it: a finished answer must not be thrown away for it."""
     assert isinstance(await refused(error), Unconfirmed)
     assert isinstance(await refused(error, exchange="stt.retry.10s"), Unconfirmed)
 

@@ -45,7 +45,7 @@ async def refused(found: References, reference: Reference = NOTE) -> RequestFail
 
 
 async def test_what_is_on_the_list_is_read() -> None:
-    """The bytes as they were put, also where the store does not tell their number."""
+    """The bytes as they were put, also where the store does not give their number."""
     for says_size in (True, False):
         assert await fetch(references(FakeStore({NOTE: b"x" * 1000}, says_size=says_size))) == b"x" * 1000
 
@@ -69,7 +69,7 @@ async def test_without_a_store_every_reference_is_denied_with_the_next_step() ->
     ],
 )
 async def test_the_list_is_of_whole_names(allowed: Allowed, reference: Reference, permitted: bool) -> None:
-    """A bucket whose name begins alike, or a folder beside the allowed one, is somebody else's."""
+    """A bucket whose name begins alike, or a folder beside the allowed one, is another owner's."""
     found = references(FakeStore({reference: b"x"}), allowed)
     if permitted:
         assert await fetch(found, reference) == b"x"
@@ -93,7 +93,7 @@ async def test_an_empty_object_is_empty_audio() -> None:
 
 
 async def test_what_is_missing_is_denied_and_a_store_that_is_down_unavailable() -> None:
-    """The first is told at once, the second is tried again."""
+    """The first is answered at once, the second is tried again."""
     missing, down = await refused(references(FakeStore())), await refused(references(FakeStore(down=True)))
     assert (missing.code, missing.code.retryable) == (ErrorCode.AUDIO_REF_DENIED, False)
     assert (down.code, down.code.retryable) == (ErrorCode.AUDIO_REF_UNAVAILABLE, True)
@@ -142,7 +142,7 @@ async def test_certificates_that_are_none_end_the_start(tmp_path: Any) -> None:
 async def test_an_endpoint_without_the_extra_ends_the_start_with_the_line_to_type(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The libraries are an extra of their own; nobody should have to look that up from an ImportError."""
+    """The libraries are an extra of their own; the error names it instead of an ImportError."""
     monkeypatch.delitem(sys.modules, "sttd.consumer.refs.s3", raising=False)
     monkeypatch.delattr("sttd.consumer.refs.s3", raising=False)
     monkeypatch.setitem(sys.modules, "botocore.auth", None)

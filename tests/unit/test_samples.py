@@ -6,7 +6,7 @@ from tools import samples
 
 
 def test_the_manifest_is_what_the_tool_writes() -> None:
-    """A sentence that is changed in one place only would be judged by words that no note says."""
+    """A sentence that is changed in one place only would be judged by words that are in no note."""
     assert (samples.FOLDER / "manifest.json").read_text(encoding="utf-8") == samples.manifest()
 
 

@@ -58,7 +58,7 @@ def any_options(draw: st.DrawFn) -> TranscriptionOptions:
 
 @given(any_options())
 def test_options_survive_the_way_through_headers(options: TranscriptionOptions) -> None:
-    """Whatever a client says by headers, the daemon hears exactly that."""
+    """The daemon gets exactly the options that a client sends by headers."""
     headers = to_headers(options)
 
     assert all(isinstance(value, str) for value in headers.values())
@@ -172,7 +172,7 @@ def test_values_outside_the_bounds_are_refused_by_their_name(option: str, bad: l
 
 
 def test_an_unknown_option_is_refused() -> None:
-    """A misspelt option must not be ignored: the caller would believe that it works."""
+    """A misspelt option must not be ignored: it would seem to work."""
     with pytest.raises(ValidationError, match="langauge"):
         read(langauge="ru")
 
@@ -260,7 +260,7 @@ def test_a_header_is_its_option_in_any_case_and_with_underscores(option: str, sp
 
 
 def test_a_misspelt_header_is_refused_in_every_spelling() -> None:
-    """`STT_Langauge` means to be an option: passed over, its caller would believe that it works."""
+    """`STT_Langauge` is meant as an option: ignored, it would seem to work."""
     for name in ("stt-langauge", "STT-Langauge", "stt_langauge"):
         with pytest.raises(ValidationError, match=name):
             TranscriptionOptions.model_validate(from_headers({name: "ru"}))
@@ -293,7 +293,7 @@ def test_two_spellings_of_a_header_must_agree() -> None:
     ],
 )
 def test_a_language_tag_is_its_primary_subtag(tag: str, code: str) -> None:
-    """Phones and browsers name regions, scripts and old codes; Whisper knows the language only."""
+    """Phones and browsers name regions, scripts and old codes; Whisper has the language only."""
     assert (read(language=tag).language, read(languages=[tag]).languages) == (code, (code,))
     assert read_headers(language=tag).language == code
 
@@ -305,7 +305,7 @@ def test_a_language_tag_is_its_primary_subtag(tag: str, code: str) -> None:
     )
 )
 def test_no_header_makes_reading_fail_in_another_way(headers: dict[str, Any]) -> None:
-    """Whatever a stranger sends is options or a refusal, never a crash."""
+    """Any input is options or a refusal, never a crash."""
     with contextlib.suppress(ValidationError, OptionGivenTwice):
         TranscriptionOptions.model_validate(from_headers(headers), context={"now": NOW})
 

@@ -85,7 +85,7 @@ def test_impossible_replies_cannot_be_made(reply: Transcript | Failure | Progres
 
 
 def test_each_reply_has_its_message_type() -> None:
-    """A reader can tell them apart without opening the body."""
+    """A reader can distinguish them without opening the body."""
     assert {
         Transcript: MessageType.TRANSCRIPT,
         Failure: MessageType.FAILURE,
@@ -124,7 +124,7 @@ def test_a_reply_id_is_a_uuid_and_the_same_each_time(
 
 
 def test_callers_with_the_same_correlation_id_have_different_answers() -> None:
-    """Many clients count 1, 2, 3: the reply queue or the audio tells them apart."""
+    """Many clients count 1, 2, 3: the reply queue or the audio keeps them apart."""
     ids = {
         reply_id(message_id=None, reply_to=reply_to, correlation_id="1", body=body)
         for reply_to, body in [("a", b"one"), ("b", b"one"), ("a", b"two")]
@@ -134,7 +134,7 @@ def test_callers_with_the_same_correlation_id_have_different_answers() -> None:
 
 
 def test_with_a_message_id_nothing_else_counts() -> None:
-    """A caller who resends the same request with the same id gets answers that he can tell are one."""
+    """A caller that resends the same request with the same id can recognize the duplicate answers."""
     one = reply_id(message_id="m", reply_to="a", correlation_id="1", body=b"x")
     two = reply_id(message_id="m", reply_to="b", correlation_id="2", body=b"y")
 
@@ -143,7 +143,7 @@ def test_with_a_message_id_nothing_else_counts() -> None:
 
 @pytest.mark.parametrize("code", ErrorCode)
 def test_every_code_has_one_sentence(code: ErrorCode) -> None:
-    """A person who reads a code can look it up; the sentence is a sentence."""
+    """A person who reads a code can find it in the docs; the sentence is a sentence."""
     assert code.sentence.endswith(".")
     assert code.sentence[0].isupper()
     assert str(code) == code.value == code.name.lower()

@@ -97,7 +97,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("length", [256, 255, 254])
 def test_base64_is_taken_as_programs_write_it(spelling: str, length: int) -> None:
-    """Browsers give data: URLs, JavaScript's and Go's raw encoders no padding, tokens the alphabet for URLs: each means one thing."""
+    """Browsers give data: URLs, JavaScript and Go no padding, tokens the URL alphabet: each is clear."""
     text = SPELLINGS[spelling](base64.b64encode(DENSE[:length]).decode())
 
     assert read(JSON, as_json({"audio": text})).audio == DENSE[:length]
@@ -121,7 +121,7 @@ def test_base64_is_taken_as_programs_write_it(spelling: str, length: int) -> Non
     ],
 )
 def test_base64_that_cannot_be_read_is_refused_with_what_is_expected(audio: Any, told: str) -> None:
-    """`audio is not base64` helps nobody who believes that it is."""
+    """`audio is not base64` does not help a caller who is sure that it is."""
     message = refused(JSON, as_json({"audio": audio})).message
 
     assert told in message
@@ -158,7 +158,10 @@ def test_nothing_is_ever_decompressed(encoding: str) -> None:
 
 
 def test_options_in_headers_of_any_spelling_count() -> None:
-    """As the option beside raw bytes; refused beside a JSON body, which has options of its own; refused where two differ."""
+    """As the option beside raw bytes.
+
+    Refused beside a JSON body, which has options of its own; refused where two differ.
+    """
     body = as_json({"audio": base64.b64encode(AUDIO).decode()})
     assert read(Properties(headers={"STT_Language": "en-US"}), AUDIO).options.language == "en"
     assert (
@@ -203,7 +206,7 @@ def test_options_in_headers_of_any_spelling_count() -> None:
     ],
 )
 def test_each_bad_variant_is_refused_with_its_code(properties: Properties, body: bytes, code: ErrorCode) -> None:
-    """The caller is told at once and by a code that is not retried."""
+    """The caller is answered at once and by a code that is not retried."""
     error = refused(properties, body)
 
     assert error.code is code
@@ -242,7 +245,7 @@ def test_a_refusal_stays_small() -> None:
 
 @given(st.binary(max_size=200), st.sampled_from([None, "application/json"]))
 def test_any_bytes_are_a_request_or_a_refusal(body: bytes, content_type: str | None) -> None:
-    """Nothing that a stranger sends gets past the contract as another exception."""
+    """No input passes the contract as another exception."""
     refusal: ErrorCode | None = None
     try:
         assert read(Properties(content_type=content_type), body).audio
@@ -288,7 +291,7 @@ def test_the_json_form_may_say_where_the_audio_is(given: Any) -> None:
     ids=["neither", "null", "both", "list", "no key", "an address", "too long"],
 )
 def test_exactly_one_of_audio_and_reference_is_given(body: Any) -> None:
-    """What is meant must be plain; an address of a store is nothing that a caller can say."""
+    """The meaning must be plain; a caller cannot give the address of a store."""
     assert refused(JSON, as_json(body)).code is ErrorCode.BAD_REQUEST
 
 
@@ -315,7 +318,7 @@ def test_exactly_one_of_audio_and_reference_is_given(body: Any) -> None:
     ],
 )
 def test_what_names_no_object_is_denied_without_being_quoted(given: Any) -> None:
-    """Nothing but bucket and key can be said, and no key can climb out of its prefix."""
+    """Only bucket and key can be given, and no key can climb out of its prefix."""
     told = refused(JSON, as_json({"audio_ref": given}))
 
     assert (told.code, told.details) == (ErrorCode.AUDIO_REF_DENIED, {"reason": "malformed"})

@@ -1,4 +1,4 @@
-"""sd_notify from our side: what is said, when, to whom, and that a silent or broken service manager harms nobody."""
+"""sd_notify from our side: what is sent, when, to which socket, and that a broken service manager does no harm."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def listener(tmp_path: Path) -> Iterator[socket.socket]:
 
 
 def manager(listener: socket.socket, **environment: str) -> ServiceManager:
-    """One that tells this listener."""
+    """One that reports to this listener."""
     return ServiceManager.from_environment({"NOTIFY_SOCKET": listener.getsockname(), **environment})
 
 

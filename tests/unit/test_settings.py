@@ -67,7 +67,7 @@ def test_settings_are_frozen() -> None:
     ],
 )
 def test_a_wrong_setting_is_named_and_its_value_is_not(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message goes to a log, and the value may be a password that somebody put into the wrong variable (row 90)."""
+    """The message goes to a log, and the value may be a password in the wrong variable."""
     message = refused(monkeypatch, **{name: value})
 
     assert name in message
@@ -87,7 +87,7 @@ def test_every_wrong_setting_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -
 def test_a_removed_setting_that_is_still_set_is_named_with_the_reason_and_without_its_value(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its effect is gone, and nothing else would say so."""
+    """Its effect is gone, and nothing else would show it."""
     assert settings.removed() == []
     if place == "environment":
         monkeypatch.setenv("STTD_DECODER_CONTEXT", SECRET)
@@ -135,7 +135,10 @@ def test_the_password_is_in_no_form_of_the_settings(monkeypatch: pytest.MonkeyPa
 def test_usable_cores_are_the_affinity_cut_by_the_cgroup(
     files: dict[str, str], cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a container with half the machine, a slot per core of the machine would halve the speed of each. Both cgroup versions."""
+    """In a container with half the machine, a slot per core of the machine would halve the speed of each.
+
+    Both cgroup versions.
+    """
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -167,7 +170,7 @@ STORE = {
 def test_a_wrong_address_or_list_of_the_object_store_ends_the_start(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A list that says less or more than it seems would be found out by a caller."""
+    """An ambiguous list would be noticed only by a caller."""
     message = refused(monkeypatch, **STORE | {name: value})
 
     assert name in message
@@ -176,7 +179,7 @@ def test_a_wrong_address_or_list_of_the_object_store_ends_the_start(
 
 @pytest.mark.parametrize("missing", ["STTD_S3_ACCESS_KEY", "STTD_S3_SECRET_KEY", "STTD_S3_BUCKETS"])
 def test_half_an_object_store_ends_the_start(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise every reference would be denied, and nobody would know why."""
+    """Otherwise every reference would be denied, without a reason in the log."""
     message = refused(monkeypatch, **STORE | {missing: ""})
 
     assert missing in message

@@ -24,7 +24,7 @@ OUTCOMES = ("confirmed", "unconfirmed", "cancelled")
 
 
 class Outcomes:
-    """A `Publisher` each of whose publishes ends as `outcome` says; `published` are the confirmed ones."""
+    """A `Publisher` each of whose publishes ends as `outcome` gives; `published` are the confirmed ones."""
 
     def __init__(self, outcome: str = "confirmed") -> None:
         """All publishes end so until `outcome` is set to another."""
@@ -145,12 +145,12 @@ class Steps(RuleBasedStateMachine):
 
     @invariant()
     def settled_once_at_most(self) -> None:
-        """A second ack or reject closes the channel with 406 and requeues every other note in hand (reliability row 16)."""
+        """A second ack or reject closes the channel with 406 and requeues every other note in hand."""
         assert len(self.settler.calls) <= 1
 
     @invariant()
     def acked_only_after_a_confirm(self) -> None:
-        """Promise 2."""
+        """No ack before the confirm."""
         assert "ack" not in self.settler.calls or self.confirmed
 
     @invariant()
@@ -186,7 +186,7 @@ async def test_two_replacements_at_once_are_refused() -> None:
 
 @pytest.mark.parametrize("how", ["ack", "reject"])
 async def test_settling_on_a_dead_channel_leaves_the_message_to_the_broker(how: str) -> None:
-    """The ack is lost, so the broker delivers again; counting it as settled would be a lie in the drain's report."""
+    """The ack is lost, so the broker delivers again; counting it as settled would make the drain's report wrong."""
     settler = FakeSettler(fails_with=StaleDelivery("gone"))
     held = settlement(settler, Outcomes("confirmed" if how == "ack" else "forbidden"))
 

@@ -1,4 +1,4 @@
-"""The side port over real HTTP: what each page answers, and that no client can keep the others out or hold up the end."""
+"""The side port over real HTTP: what each page answers, and that no client can block the others or the end."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def make_ready(health: DaemonHealth) -> None:
 async def test_readyz_is_503_and_names_each_reason_until_all_checks_are_ok(
     http: httpx.AsyncClient, health: DaemonHealth
 ) -> None:
-    """An orchestrator sends no work before promise 9 holds, and a person sees what is missing."""
+    """An orchestrator sends no work before the daemon is ready, and a person sees what is missing."""
     health.set("model", ok=False, reason="downloading base: 35 %")
     health.set("consumer", ok=True)
 
@@ -83,7 +83,7 @@ async def test_healthz_is_200_although_nothing_is_ready(http: httpx.AsyncClient)
 
 
 async def test_health_keeps_the_old_services_answer(http: httpx.AsyncClient, health: DaemonHealth) -> None:
-    """Monitors of the old service read exactly this object; not ready is a 503 that says whether it ever was."""
+    """Monitors of the old service read exactly this object; not ready is a 503 that shows whether it ever was."""
     starting = await http.get("/health")
     make_ready(health)
     ok = await http.get("/health")
@@ -114,7 +114,7 @@ async def test_metrics_speak_the_format_that_is_asked_for(http: httpx.AsyncClien
 async def test_the_status_page_shows_every_check_and_loads_nothing_from_outside(
     http: httpx.AsyncClient, health: DaemonHealth
 ) -> None:
-    """People can look at it on a machine without internet; a reason is text, never markup."""
+    """The page works on a machine without internet; a reason is text, never markup."""
     health.set("publisher", ok=False, reason="<script>alert(1)</script>")
 
     answer = await http.get("/")
@@ -141,7 +141,7 @@ async def test_only_reading_is_allowed(http: httpx.AsyncClient, path: str) -> No
 
 
 async def test_answers_do_not_name_the_server_and_are_not_cached(http: httpx.AsyncClient) -> None:
-    """A proxy must not replay yesterday's health, and nobody needs the server's brand."""
+    """A proxy must not replay yesterday's health, and the server's brand is not shown."""
     answer = await http.get("/readyz")
 
     assert "server" not in answer.headers
@@ -160,7 +160,7 @@ async def test_a_taken_port_is_an_error_with_the_next_step(server: SideServer) -
 
 
 async def test_an_address_of_another_machine_is_the_same_kind_of_error() -> None:
-    """A wrong STTD_SIDE_HOST is told as clearly as a taken port (192.0.2.1 is reserved for documentation)."""
+    """A wrong STTD_SIDE_HOST is reported as clearly as a taken port (192.0.2.1 is reserved for documentation)."""
     elsewhere = SideServer("192.0.2.1", 0, build(Metrics(), DaemonHealth(CHECKS), lambda: "base"))
 
     with pytest.raises(SidePortTaken, match="STTD_SIDE_HOST"):
@@ -177,7 +177,7 @@ async def test_signals_stay_the_daemons_own(server: SideServer, http: httpx.Asyn
 
 
 async def test_a_thousand_idle_sockets_keep_nobody_out(server: SideServer, http: httpx.AsyncClient) -> None:
-    """Whoever opens sockets and says nothing is dropped, oldest first; Prometheus still gets its page."""
+    """Silent connections are dropped, oldest first; Prometheus still gets its page."""
     port = int(server.url.rpartition(":")[2])
     idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(1000)]
 
@@ -190,7 +190,10 @@ async def test_a_thousand_idle_sockets_keep_nobody_out(server: SideServer, http:
 
 
 async def test_a_request_that_never_ends_is_cut_off(server: SideServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that sends its head a byte at a time, or never reads, holds a socket for ten seconds at most (here: a tenth)."""
+    """A client that sends its head a byte at a time, or never reads, holds a socket for ten seconds at most.
+
+    Here: a tenth of a second.
+    """
     monkeypatch.setattr("sttd.consumer.side_port.server.REQUEST_SECONDS", 0.1)
     reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
     writer.write(b"GET /metrics HTTP/1.1\r\nhost: x\r\n")

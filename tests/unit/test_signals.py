@@ -31,7 +31,7 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("number", STOPPING)
 async def test_the_first_signal_calls_back_and_nothing_else(number: signal.Signals) -> None:
-    """The process goes on: what "stop" means is the daemon's business."""
+    """The process goes on: the daemon defines what "stop" means."""
     told: asyncio.Future[signal.Signals] = asyncio.get_running_loop().create_future()
     with on_stop(told.set_result):
         os.kill(os.getpid(), number)
@@ -43,7 +43,7 @@ async def test_the_first_signal_calls_back_and_nothing_else(number: signal.Signa
     ("first", "second", "code"), [("SIGTERM", "SIGTERM", 143), ("SIGINT", "SIGTERM", 143), ("SIGTERM", "SIGINT", 130)]
 )
 def test_the_second_signal_exits_at_once_with_128_and_its_number(first: str, second: str, code: int) -> None:
-    """Whoever asks twice does not want to wait; shells and supervisors know this exit code."""
+    """A second signal means no more waiting; shells and supervisors use this exit code."""
     done = subprocess.run(
         [sys.executable, "-c", TWICE.format(first=first, second=second)], timeout=PATIENCE, check=False
     )
@@ -51,7 +51,7 @@ def test_the_second_signal_exits_at_once_with_128_and_its_number(first: str, sec
 
 
 async def test_what_was_there_before_comes_back() -> None:
-    """A test runner's own Ctrl-C, say."""
+    """A test runner's own Ctrl-C, for example."""
     before = {number: signal.getsignal(number) for number in STOPPING}
 
     def ours(_number: int, _frame: object) -> None:

@@ -1,4 +1,4 @@
-"""The simulated queue against queueing theory, where theory has an answer, and against the rules of RabbitMQ and the planner."""
+"""The simulated queue against queueing theory, and against the rules of RabbitMQ and the planner."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ def erlang_wait(rate: float, mean: float, servers: int) -> float:
 @pytest.mark.parametrize(("servers", "load"), [(1, 0.6), (4, 0.7)])
 @pytest.mark.parametrize("slots", [True, False], ids=["slots of one consumer", "consumers with one note in hand"])
 def test_random_work_waits_as_erlang_says(servers: int, load: float, slots: bool) -> None:
-    """M/M/c: mean waits are those of Erlang's formula, whether the servers are slots or consumers that hold one note each."""
+    """M/M/c: mean waits are those of Erlang's formula.
+
+    Whether the servers are slots or consumers that hold one note each.
+    """
     fleet = Fleet(1, servers, 1_000_000) if slots else Fleet(servers, 1, 1)
     run = simulate(poisson(servers * load), exponential(1.0), fleet)
     wait = fmean(answer.begun - answer.at for answer in run.answers)
@@ -75,7 +78,7 @@ def test_constant_work_on_several_servers_waits_as_cosmetatos_says() -> None:
 
 
 def test_a_deeper_prefetch_makes_notes_wait_behind_a_busy_consumer() -> None:
-    """What RabbitMQ has handed out cannot go to a consumer that is idle: the price of the prefetch shows in the tail."""
+    """What RabbitMQ has handed out cannot go to an idle consumer: the price of the prefetch shows in the tail."""
     notes = poisson(3.0, 10_000)
     p95 = [simulate(notes, exponential(1.0), Fleet(4, 1, prefetch)).percentile(0.95) for prefetch in (1, 4)]
     assert p95[1] > 1.1 * p95[0]
@@ -106,7 +109,7 @@ def test_work_that_begins_on_a_crowded_machine_takes_longer() -> None:
 
 
 def test_slots_that_share_a_core_slow_each_other_down() -> None:
-    """Two consumers on one core have no more capacity than one; what begins beside other work is told so."""
+    """Two consumers on one core have no more capacity than one; work beside other work is slowed accordingly."""
     notes = [Note(0.0, 3.0), Note(0.5, 3.0), Note(20.0, 3.0)]
     run = simulate(notes, constant(1.0), Fleet(2), slowness=lambda _at, at_work: float(at_work))
     assert [answer.latency for answer in run.answers] == [1.0, 2.0, 1.0]

@@ -123,5 +123,5 @@ def test_the_policy_allows_exactly_the_style_sheet_of_the_page() -> None:
     [(0.42, "0.4 s"), (59, "59 s"), (150, "2 min"), (3600 * 5, "5 h"), (3600 * 72, "3 days"), (math.pi, "3.1 s")],
 )
 def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
-    """Nobody wants to divide by 3,600."""
+    """Long times are shown in hours."""
     assert page.duration(seconds) == said

@@ -1,4 +1,4 @@
-"""Subtitles and tables hold every word that was said, at its time, whatever signs the words hold."""
+"""Subtitles and tables hold every word of the text, at its time, whatever signs the words hold."""
 
 from __future__ import annotations
 
@@ -66,5 +66,5 @@ def test_a_cue_never_ends_before_it_began() -> None:
 
 @pytest.mark.parametrize(("form", "shown"), [("text", ""), ("srt", ""), ("vtt", "WEBVTT"), ("tsv", "start\tend\ttext")])
 def test_silence_is_a_file_without_cues(form: Format, shown: str) -> None:
-    """Nothing said is an answer, not an error; a segment without words is no cue."""
+    """Silence is an answer, not an error; a segment without words is no cue."""
     assert render(transcript((0.0, 1.0, "  ")), form) == shown

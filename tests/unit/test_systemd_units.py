@@ -1,4 +1,4 @@
-"""The systemd units: systemd's own judgement where it is installed, and what they share with the daemon's tables everywhere."""
+"""The systemd units: systemd's own verdict where it is installed, and what they share with the daemon's tables."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def analyze(*words: str) -> subprocess.CompletedProcess[str]:
 @needs_systemd
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_systemd_understands_every_line(unit: Path, tmp_path: Path) -> None:
-    """A misspelt option is a warning that nobody reads, and a sandbox that is not there."""
+    """A misspelt option is only a warning, and a missing sandbox."""
     here = tmp_path / unit.name
     here.write_text(unit.read_text(encoding="utf-8").replace("/opt/sttd/bin/sttd", sys.executable), encoding="utf-8")
     done = analyze("verify", str(here))
@@ -70,7 +70,7 @@ def test_the_sandbox_is_tight(unit: Path) -> None:
 
 @needs_systemd
 def test_the_sandbox_lets_the_daemon_and_its_children_work() -> None:
-    """The decoder child makes a namespace, gives up capabilities and filters its own calls: the unit must allow exactly that."""
+    """The decoder child makes a namespace, drops capabilities and filters its own calls: the unit must allow that."""
     allowed = allowed_calls(SERVICE["SystemCallFilter"])
 
     assert {"unshare", "capset", "prctl", "prlimit64"} <= allowed

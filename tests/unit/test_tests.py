@@ -1,7 +1,7 @@
-"""No test measures the clock (issue 11): a busy machine or another CPU breaks such a test, and proves nothing about the daemon.
+"""No test measures the clock (issue 11): a busy machine or another CPU breaks such a test.
 
-Parses the tree of tests/. Figures are made in bench/, which asserts nothing; a run's own figures may be printed by the instruments below.
-Pure functions over `{path: source}`, so that made-up trees can show that each rule is able to fail.
+Parses the tree of tests/. Figures are made in bench/, which asserts nothing; a run's own figures may be printed by the
+instruments below. Pure functions over `{path: source}`, so that made-up trees can show that each rule is able to fail.
 """
 
 from __future__ import annotations

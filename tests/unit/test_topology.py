@@ -1,4 +1,4 @@
-"""The topology as data: every argument of design section 4, and what may never receive a reply."""
+"""The topology as data: every argument of every queue, and what may never receive a reply."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_every_queue_is_a_quorum_queue() -> None:
 
 @pytest.mark.parametrize("name", WORK)
 def test_work_queues_bound_redelivery_and_lose_nothing_when_full(name: str) -> None:
-    """RabbitMQ 3.x has no delivery limit unless told; with drop-head, dead-lettering is silently at most once (rows 32, 34)."""
+    """RabbitMQ 3.x has no delivery limit by default; with drop-head, dead-lettering is silently at most once."""
     arguments = BY_NAME[name].arguments
     assert arguments["x-delivery-limit"] == 20
     assert arguments["x-overflow"] == "reject-publish"
@@ -35,7 +35,10 @@ def test_work_queues_bound_redelivery_and_lose_nothing_when_full(name: str) -> N
 
 @pytest.mark.parametrize(("seconds", "name"), [*zip(names.RETRY_SECONDS, names.RETRY_QUEUES, strict=True)])
 def test_retry_tiers_send_back_to_the_lane_that_the_request_came_from(seconds: int, name: str) -> None:
-    """The default exchange, and no routing key of their own: the original one is the lane. One delay per queue (row 39)."""
+    """The default exchange, and no routing key of their own: the original one is the lane.
+
+    One delay per queue.
+    """
     queue = BY_NAME[name]
     assert queue.bound_to == name
     assert queue.arguments["x-message-ttl"] == seconds * 1000
@@ -48,7 +51,7 @@ def test_retry_tiers_send_back_to_the_lane_that_the_request_came_from(seconds: i
 
 
 def test_what_waits_for_people_is_bounded() -> None:
-    """Nobody may come for weeks."""
+    """It may be weeks until a person reads them."""
     day = 24 * 3600 * 1000
     assert (BY_NAME[names.DEAD].arguments["x-message-ttl"], BY_NAME[names.DEAD].bound_to) == (14 * day, "stt.dlx")
     assert BY_NAME[names.DEAD].arguments["x-max-length-bytes"] == 1024**3
@@ -57,7 +60,7 @@ def test_what_waits_for_people_is_bounded() -> None:
 
 
 def test_all_our_queues_but_the_reply_queue_are_forbidden_targets() -> None:
-    """A reply to any of them would be consumed as a request or hide a dead letter (row 85)."""
+    """A reply to any of them would be consumed as a request or hide a dead letter."""
     assert PLAN.forbidden_reply_targets == set(BY_NAME) - {names.REPLIES}
 
 
@@ -73,6 +76,6 @@ def test_renamed_queues_keep_their_arguments_and_their_protection() -> None:
 
 
 def test_a_dead_letter_exchange_comes_before_the_queue_that_needs_it() -> None:
-    """At-least-once dead-lettering to an exchange without a queue keeps messages in their source (row 35)."""
+    """At-least-once dead-lettering to an exchange without a queue keeps messages in their source."""
     order = [queue.name for queue in PLAN.queues]
     assert order.index(names.DEAD) < min(order.index(name) for name in WORK)

@@ -115,7 +115,7 @@ async def test_the_trace_of_the_publisher_goes_on_through_every_stage(traced: Tr
 
 
 async def test_times_of_spans_are_those_of_the_work(traced: Traced) -> None:
-    """Stages follow each other; the wait in the queue lies before the delivery."""
+    """Stages follow each other; the wait in the queue is before the delivery."""
     await traced.handle(traceparent=PARENT)
     (request,), (queued,), (decode,), (reply,) = (
         traced.spans[name] for name in ("stt.requests process", "queued", "decode", "reply")
@@ -169,7 +169,7 @@ async def test_log_lines_and_histograms_name_the_trace(traced: Traced) -> None:
 
 
 async def test_spans_hold_no_word_of_the_note_and_no_id_of_the_caller(traced: Traced) -> None:
-    """Traces leave the host: the same rule as for logs (promise 10)."""
+    """Traces leave the host: the same rule as for logs."""
     await traced.handle(traceparent=PARENT)
     everything = " ".join(span.to_json() for spans in traced.spans.values() for span in spans)
 
@@ -190,7 +190,7 @@ async def test_spans_hold_no_word_of_the_note_and_no_id_of_the_caller(traced: Tr
     ids=["none", "nonsense", "no text", "a number", "zeros", "endless"],
 )
 async def test_a_request_without_a_trace_begins_one(traced: Traced, headers: dict[str, Any]) -> None:
-    """Anybody can write these headers: what is none makes a new trace, never a failure."""
+    """Anybody can write these headers: an invalid one makes a new trace, never a failure."""
     await traced.handle(**headers)
     (request,) = traced.spans["stt.requests process"]
 
@@ -228,12 +228,12 @@ async def test_without_tracing_the_callers_context_is_passed_on_as_it_came() -> 
     ids=repr,
 )
 def test_the_standard_environment_decides(environment: dict[str, str], exporter: str | None) -> None:
-    """Off unless asked for, by the variables that every OpenTelemetry user knows."""
+    """Off by default, by OpenTelemetry's usual variables."""
     assert choice.wanted(environment) == exporter
 
 
 def test_an_exporter_that_nobody_has_is_a_wrong_setting() -> None:
-    """Not silence: the operator wanted traces."""
+    """An error, not silence: the operator asked for traces."""
     with pytest.raises(SettingsError, match="OTEL_TRACES_EXPORTER=zipkin: must be otlp, console or none"):
         choice.wanted({"OTEL_TRACES_EXPORTER": "zipkin"})
 
@@ -261,7 +261,7 @@ async def test_a_collector_that_is_gone_does_not_hold_up_the_end(monkeypatch: py
 
 
 def test_the_service_is_named_by_the_environment_or_by_us(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`sttd` unless the operator says otherwise; the worker's name tells processes apart."""
+    """`sttd` by default; the worker's name separates processes."""
     ours = provider(InMemorySpanExporter(), "worker-1").resource.attributes
     monkeypatch.setenv("OTEL_SERVICE_NAME", "voice")
     theirs = provider(InMemorySpanExporter(), "worker-1").resource.attributes
@@ -286,7 +286,7 @@ def test_the_client_does_nothing_outside_of_any_trace() -> None:
 
 
 def test_the_client_works_without_opentelemetry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is an extra of the daemon's; a bot has it only if it wants it."""
+    """It is an extra of the daemon's; optional for a bot."""
     monkeypatch.setattr(client_tracing, "TRACED", False)
     headers: dict[str, Any] = {}
     with client_tracing.publishing(headers, "stt.requests"):

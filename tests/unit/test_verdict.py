@@ -30,7 +30,7 @@ def on_attempt(attempt: int) -> Delivery:
 @pytest.mark.parametrize("attempt", range(1, MAX_ATTEMPTS + 1))
 @pytest.mark.parametrize("code", PERMANENT)
 def test_a_permanent_failure_is_answered_at_once_and_never_copied(code: ErrorCode, attempt: int) -> None:
-    """Promise 4: trying again what cannot succeed only makes the caller wait."""
+    """A retry of what cannot succeed only makes the caller wait."""
     found = verdict.failed(on_attempt(attempt), RequestFailed(code, "no"))
 
     assert (found.outcome, found.code, found.copy, found.dead_reason) == ("failed", code, None, None)
@@ -41,7 +41,7 @@ def test_a_permanent_failure_is_answered_at_once_and_never_copied(code: ErrorCod
 @pytest.mark.parametrize(("attempt", "tier"), [(1, "stt.retry.10s"), (2, "stt.retry.60s"), (3, "stt.retry.600s")])
 @pytest.mark.parametrize("code", [ErrorCode.MODEL_ERROR, ErrorCode.INTERNAL_ERROR])
 def test_a_transient_failure_waits_in_the_next_tier_without_an_answer(code: ErrorCode, attempt: int, tier: str) -> None:
-    """10 s, 60 s, 600 s; the caller hears of it only when the tries have ended."""
+    """10 s, 60 s, 600 s; the caller is answered only when the tries have ended."""
     found = verdict.failed(on_attempt(attempt), RequestFailed(code, "no"))
 
     assert (found.outcome, found.answer, found.dead_reason) == ("retried", None, None)
@@ -52,7 +52,7 @@ def test_a_transient_failure_waits_in_the_next_tier_without_an_answer(code: Erro
 
 @pytest.mark.parametrize("code", [ErrorCode.MODEL_ERROR, ErrorCode.INTERNAL_ERROR])
 def test_the_last_try_ends_with_an_answer_and_a_dead_copy(code: ErrorCode) -> None:
-    """Bounded, and never nothing: the caller is told, the operator finds the request."""
+    """Bounded, and never nothing: the caller is answered, the operator finds the request."""
     found = verdict.failed(on_attempt(MAX_ATTEMPTS), RequestFailed(code, "no", {"step": "decode"}))
 
     assert found.dead_reason is DeadReason.RETRIES_EXHAUSTED
@@ -73,7 +73,7 @@ def test_a_timeout_is_answered_and_kept_but_not_tried_again() -> None:
 
 
 def test_an_unconfirmed_reply_is_a_retry_until_the_tries_have_ended() -> None:
-    """The reply may or may not be there; after the last try nobody can be told, so the dead copy is all that is left."""
+    """The reply may or may not be there; after the last try only the dead copy is left."""
     first, last = (
         verdict.without_answer(delivery, verdict.failed(delivery, CANCELLED), Unconfirmed("nack"))
         for delivery in (on_attempt(1), on_attempt(MAX_ATTEMPTS))

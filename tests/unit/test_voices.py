@@ -1,4 +1,4 @@
-"""tools.voices: which recordings are taken, what is mended in their scripts, and that a half-fetched folder is never used."""
+"""tools.voices: which recordings are taken, what is corrected in their scripts, and no use of a half-fetched folder."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_what_is_there_is_not_fetched_again(tmp_path: Path, monkeypatch: pytest.
 def test_without_apt_get_the_command_says_one_sentence_and_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whoever has no Debian is told so, without a traceback."""
+    """Without Debian the error is a sentence, without a traceback."""
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert voices.main() == 1
@@ -94,7 +94,10 @@ def test_prompts_without_words_are_left_out_and_the_others_are_spelt_right(tmp_p
 
 
 def test_the_voice_that_reads_fiction_is_read_from_its_own_script(tmp_path: Path) -> None:
-    """Lines that are not an utterance are passed over; the stress mark stays in the script and is removed when words are compared."""
+    """Lines that are not an utterance are passed over.
+
+    The stress mark stays in the script and is removed when words are compared.
+    """
     folder = tmp_path / "usr/share/festival/voices/russian/msu_ru_nsh_clunits/etc"
     folder.mkdir(parents=True)
     (folder / "txt.done.data").write_text('( ru_0002 "Прядь вол+ос." )\nnothing\n', encoding="utf-8")

@@ -86,7 +86,7 @@ async def test_an_empty_drain_is_over_at_once(desk: Desk) -> None:
 
 
 async def test_what_the_grace_time_does_not_suffice_for_is_left_to_the_broker(desk: Desk) -> None:
-    """Unacked, neither rejected nor requeued: it is there for the next worker, with a higher count (reliability row 18)."""
+    """Unacked, neither rejected nor requeued: it is there for the next worker, with a higher count."""
     worker = desk.worker()
     desk.transcriber.hold()
     take(desk, worker, 4)
@@ -123,7 +123,10 @@ async def test_what_has_not_begun_is_left_to_the_broker_at_once(desk: Desk) -> N
 
 
 async def test_what_was_delivered_before_is_finished_and_not_handed_back_again(desk: Desk) -> None:
-    """Each hand-back counts at the broker like a death: a few restarts in a row would make a suspect, then poison, of an innocent."""
+    """Each hand-back counts at the broker like a death.
+
+    A few restarts in a row would make a suspect, then poison, of a harmless note.
+    """
     worker = desk.worker()
     decoding = desk.decoder.hold()
     desk.broker.send(names.REQUESTS, b"audio", Properties(message_id="m-again", reply_to="bot"))
@@ -141,7 +144,7 @@ async def test_what_was_delivered_before_is_finished_and_not_handed_back_again(d
 
 
 async def test_a_note_that_is_settling_when_the_grace_time_ends_is_finished(desk: Desk) -> None:
-    """Its transcript is on its way: the report says finished, and so does the broker."""
+    """Its transcript is on its way: it counts as finished, for the report and for the broker."""
     stuck = StuckPublisher(desk.broker.publisher())
     desk.publisher = stuck
     worker = desk.worker()
@@ -171,7 +174,7 @@ async def test_a_settling_that_does_not_end_gets_the_last_word(desk: Desk) -> No
 
 
 async def test_a_lost_connection_stops_the_work_on_everything_in_hand(desk: Desk) -> None:
-    """All of it comes again elsewhere: working on would only make duplicates (reliability row 17)."""
+    """All of it is delivered again elsewhere: working on would only make duplicates."""
     worker = desk.worker()
     desk.transcriber.hold()
     take(desk, worker, 2)
@@ -186,7 +189,7 @@ async def test_a_lost_connection_stops_the_work_on_everything_in_hand(desk: Desk
 
 
 async def test_after_a_lost_connection_every_note_is_answered_by_the_next_delivery(desk: Desk) -> None:
-    """Promise 1 on the whole path: intake, worker, handler; nothing lost, nothing left, redeliveries counted."""
+    """On the whole path of intake, worker and handler nothing is lost, nothing left, redeliveries counted."""
     worker = desk.worker()
     release = desk.transcriber.hold()
     MemoryIntake(desk.broker, {names.REQUESTS: 4}, worker.accept, worker.orphan)
@@ -207,7 +210,7 @@ async def test_after_a_lost_connection_every_note_is_answered_by_the_next_delive
 
 
 async def test_a_bug_in_the_settling_harms_its_own_note_only(desk: Desk) -> None:
-    """The note stays with the broker, the log says so, the others go on."""
+    """The note stays with the broker, the log shows it, the others go on."""
 
     class Broken:
         async def publish(self, message: object) -> None:
@@ -244,7 +247,7 @@ async def test_retries_and_dead_letters_are_counted_with_their_reason(desk: Desk
 
 
 async def test_no_log_line_about_a_note_holds_its_text(desk: Desk) -> None:
-    """Promise 10: ids, outcome, seconds and bytes, never what was said."""
+    """Ids, outcome, seconds and bytes, never the text."""
     worker = desk.worker()
     with capture_logs() as logs:
         take(desk, worker, correlation_id="c-1")
@@ -294,7 +297,7 @@ async def test_what_another_worker_died_of_is_counted_by_this_one(desk: Desk) ->
 
 
 async def test_a_suspect_is_handled_with_nothing_else_in_hand(desk: Desk) -> None:
-    """If the process dies now, it is the suspect's doing, and no neighbour is counted with it."""
+    """If the process dies now, the suspect is the cause, and no neighbour is counted with it."""
     worker = desk.worker()
     release = desk.transcriber.hold()
     take(desk, worker, 2, reply_to="bot")

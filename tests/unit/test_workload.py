@@ -1,4 +1,4 @@
-"""The workload model says its script, whatever it hears: what a benchmark measures with it is a transcript of known length."""
+"""The workload model writes its script, whatever the sound: a benchmark measures a transcript of known length."""
 
 from __future__ import annotations
 

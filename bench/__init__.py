@@ -1,1 +1,1 @@
-"""Measuring: the workload model and who is measured on it. Imports what it measures; nothing of ours imports it."""
+"""Measuring: the workload model and who is measured on it. Nothing of ours imports it."""

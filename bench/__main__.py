@@ -1,4 +1,4 @@
-"""`python -m bench COMMAND`, which `make bench` calls. docs/benchmarks/README.md says how to read its results."""
+"""`python -m bench COMMAND`, which `make bench` calls. docs/benchmarks/README.md explains its results."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Capacity per core by note length: base's exact shape, text in proportion to the note, both encoders.
 
 Core seconds of the process, so that a shared machine disturbs little. Writes the profile that `sttd size` comes with.
-Imports the command's own measurement and the workload model.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ ENCODERS: Final = ("openvino", "ctranslate2")
 
 
 async def capacity(encoder: str, size: str, lengths: Sequence[float], rounds: int, slots: int) -> Profile:
-    """One row for each length, each with a model that says as much as a note of that length does."""
+    """One row for each length, each with a model whose text is as long as that of such a note."""
     found: list[Profile] = []
     with tempfile.TemporaryDirectory() as folder:
         for seconds in lengths:
@@ -37,7 +36,8 @@ async def capacity(encoder: str, size: str, lengths: Sequence[float], rounds: in
             directory = Path(folder) / f"{size}-{words}"
             if not directory.exists():
                 workload.build(workload.SIZES[size], directory, words=words)
-            settings = PlainSettings(model=str(directory), encoder=encoder, slots=slots)  # type: ignore[arg-type]  # argparse checked it
+            model = str(directory)
+            settings = PlainSettings(model=model, encoder=encoder, slots=slots)  # type: ignore[arg-type]  # argparse
             # Two lengths, because a profile has two rows at least; only this one is of the right script.
             found.append(await measure(settings, lengths=(seconds, seconds + 1), rounds=rounds))
     rows = tuple(profile.rows[0] for profile in found)

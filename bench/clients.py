@@ -1,6 +1,6 @@
-"""How the harness asks a peer: one small client for each way that peers are reached. All give an `Answer`, and raise `PeerFailed`.
+"""How the harness asks a peer: one small client for each way that peers are reached.
 
-Imports aio_pika, httpx and the standard library. Runs in the harness; its core time is no peer's.
+All give an `Answer`, and raise `PeerFailed`. Runs in the harness; its core time is no peer's.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PATIENCE: Final = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One note's text, the stages that the peer tells of, and when it was asked and answered (monotonic seconds)."""
+    """One note's text, the stages that the peer reports, and when it was asked and answered (monotonic seconds)."""
 
     text: str
     asked: float
@@ -98,13 +98,13 @@ class SocketClient:
 
 
 class QueueClient:
-    """For workers on RabbitMQ, ours and others: a confirmed publish, an answer by correlation id on a queue of one's own.
+    """For workers on RabbitMQ, ours and others: a confirmed publish, an answer by correlation id on an own queue.
 
     No `timestamp`: AMQP has whole seconds there, so that a time in the queue computed from it would be noise.
     """
 
     def __init__(self, url: str, queue: str) -> None:
-        """`queue`: where requests go; options go into headers as the contract says."""
+        """`queue`: where requests go; options go into headers, as in the contract."""
         self._url = url
         self._queue = queue
         self._waiting: dict[str, asyncio.Future[tuple[float, dict[str, Any]]]] = {}
@@ -178,7 +178,10 @@ class FormClient:
 
 
 class WyomingClient:
-    """For Wyoming servers: samples in events over TCP, one connection for each note. The note is decoded here, not counted as theirs."""
+    """For Wyoming servers: samples in events over TCP, one connection for each note.
+
+    The note is decoded here, not counted as theirs.
+    """
 
     def __init__(self, port: int) -> None:
         """On loopback."""

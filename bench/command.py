@@ -1,7 +1,4 @@
-"""The benchmark's commands: reads arguments, finds the broker, picks the cores, calls the parts, writes the results.
-
-Imports everything of the harness, lazily where a part is slow to import.
-"""
+"""The benchmark's commands: reads arguments, finds the broker, picks the cores, calls the parts, writes the results."""
 
 from __future__ import annotations
 
@@ -55,14 +52,14 @@ def _setup(names: Sequence[str]) -> int:
     return 0
 
 
-HELP: Final = """The benchmarks, for a quiet machine. docs/benchmarks/README.md says how to read their results.
+HELP: Final = """The benchmarks, for a quiet machine. docs/benchmarks/README.md explains their results.
 
   run         every peer side by side, hours
   quick       the same in a few minutes, into .local/bench-quick
-  ladder      what each step of ours brings, from stock faster-whisper on
+  ladder      the gain of each step of ours, from stock faster-whisper on
   scenario    single promises and their verdicts
   accuracy    word errors of every mode on recorded human voices, hours, resumable; has options of its own
-  setup       install what some peers need into .local, as `run` does by itself; `setup torch`: openai-whisper, up to 6 GB
+  setup       install what some peers need into .local, as `run` does by itself; `setup torch`: up to 6 GB
 """
 
 
@@ -150,7 +147,7 @@ async def _quick(given: argparse.Namespace, bench: Bench) -> dict[str, Any]:
 
 
 async def _ladder(given: argparse.Namespace, bench: Bench) -> dict[str, Any]:
-    """With `auto`, as bots use it that do not know who speaks what; a fixed language leaves step 3 without effect."""
+    """With `auto`, as bots use it that do not know the language; a fixed language leaves step 3 without effect."""
     plan = run.Plan(given.rounds or 5, given.seconds or 30, given.loads or LADDER_LOADS, given.notes)
     return await _compared(given, plan, LADDER, replace(bench, language="auto"))
 
@@ -199,7 +196,10 @@ def _chosen(given: argparse.Namespace) -> dict[str, Peer]:
 
 
 def _write(given: argparse.Namespace, found: dict[str, Any]) -> None:
-    """Pages, figures as JSON, and plots where matplotlib is installed. Only the comparison of all peers is a page of docs/."""
+    """Pages, figures as JSON, and plots where matplotlib is installed.
+
+    Only the comparison of all peers is a page of docs/.
+    """
     raw = given.out or ROOT / ".local" / ("bench-quick" if given.command == "quick" else "bench-results")
     folder = RESULTS if given.command == "run" and not given.out else raw
     for place in (raw, folder):

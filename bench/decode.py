@@ -1,7 +1,7 @@
 """`python -m bench.decode`: what a note costs to decode here, beside faster-whisper's own `decode_audio`.
 
-Processor time of parent and child together, alternating, so that a busy machine troubles both alike; wall time is not looked at.
-The difference between both outputs is printed for every format that is taken.
+Processor time of parent and child together, alternating, so that a busy machine troubles both alike; wall time is not
+looked at. The difference between both outputs is printed for every format that is taken.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ async def compare(pool: DecoderPool, name: str, seconds: float, rounds: int) -> 
     ratios = sorted(mine / other for mine, other in pairs)
     mine, other = (statistics.median(column) * 1000 for column in zip(*pairs, strict=True))
     low, high = ratios[len(ratios) // 10], ratios[-1 - len(ratios) // 10]
-    return f"| {name} | {seconds:g} | {other:.1f} | {mine:.1f} | {statistics.median(ratios):.2f} | {low:.2f} to {high:.2f} |"
+    ratio = statistics.median(ratios)
+    return f"| {name} | {seconds:g} | {other:.1f} | {mine:.1f} | {ratio:.2f} | {low:.2f} to {high:.2f} |"
 
 
 async def largest_difference(pool: DecoderPool, name: str) -> float:

@@ -24,7 +24,7 @@ def python(name: str) -> Path:
 
 
 def install(name: str) -> None:
-    """Install one; nothing to do when it is current. Raises `CalledProcessError` when pip fails, which has said why."""
+    """Install one; nothing to do when it is current. Raises `CalledProcessError` when pip fails; pip prints why."""
     file, stamp = REQUIREMENTS[name], FOLDERS[name] / ".installed"
     if stamp.exists() and stamp.read_bytes() == file.read_bytes():
         return

@@ -1,7 +1,7 @@
-"""The workload model for engines that do not read ctranslate2's files: openai-whisper's tensors and whisper.cpp's ggml file.
+"""The workload model for other engines: openai-whisper's tensors and whisper.cpp's ggml file.
 
-The same numbers under other names, so that every engine computes the same and writes the same 24 tokens. Imports numpy and the
-workload; neither engine.
+The same numbers under other names, so that every engine computes the same and writes the same 24 tokens. workload;
+neither engine.
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ def _layer(name: str, layer: Any) -> Iterator[tuple[str, Array]]:
 
 
 def _attention(name: str, block: Any) -> Iterator[tuple[str, Array]]:
-    """Queries, keys and values apart. Keys have no bias there: it moves all scores of one query alike, and softmax forgets it."""
+    """Queries, keys and values apart.
+
+    Keys have no bias there: it moves all scores of one query alike, and softmax forgets it.
+    """
     yield from _norm(f"{name}_ln", block.layer_norm)
     weights = np.concatenate([linear.weight for linear in block.linear[:-1]])
     biases = np.concatenate([linear.bias for linear in block.linear[:-1]])
@@ -76,7 +79,7 @@ def _norm(name: str, norm: Any) -> Iterator[tuple[str, Array]]:
 
 
 def checkpoint(size: Size, path: Path) -> None:
-    """What openai-whisper's `Whisper(ModelDimensions(...)).load_state_dict` takes: tensors by name, `dims/...` beside them."""
+    """For openai-whisper's `Whisper(ModelDimensions(...)).load_state_dict`: tensors by name, `dims/...` beside them."""
     dims = {
         "n_mels": size.mels,
         "n_vocab": vocabulary_size(size),
@@ -164,8 +167,11 @@ def mel_filters(bands: int) -> Array:
 
 def _mel(hertz: float) -> float:
     """Slaney's scale: linear below 1 kHz, logarithmic above."""
-    return hertz * 3 / 200 if hertz < 1000 else 15 + 27 * float(np.log(hertz / 1000) / np.log(6.4))  # noqa: PLR2004 - the scale's own numbers
+    if hertz < 1000:  # noqa: PLR2004 - Slaney's mel scale
+        return hertz * 3 / 200
+    return 15 + 27 * float(np.log(hertz / 1000) / np.log(6.4))
 
 
 def _hertz(mels: Any) -> Any:
-    return np.where(mels < 15, mels * 200 / 3, 1000 * np.exp(np.log(6.4) / 27 * (mels - 15)))  # noqa: PLR2004 - the same
+    logarithmic = 1000 * np.exp(np.log(6.4) / 27 * (mels - 15))
+    return np.where(mels < 15, mels * 200 / 3, logarithmic)  # noqa: PLR2004 - the same

@@ -42,11 +42,12 @@ def shown(figure: dict[str, float], digits: int = 2) -> str:
     if math.isnan(figure["median"]):
         return "-"
     middle = f"{figure['median']:.{digits}f}"
-    return middle if figure["rounds"] < 2 else f"{middle} ({figure['low']:.{digits}f}-{figure['high']:.{digits}f})"  # noqa: PLR2004 - a spread needs two
+    several = figure["rounds"] > 1
+    return f"{middle} ({figure['low']:.{digits}f}-{figure['high']:.{digits}f})" if several else middle
 
 
 def rounded(value: Any, digits: int = 6) -> Any:
-    """The same value with its floats cut to so many significant digits; NaN, which JSON does not know, as None."""
+    """The same value with its floats cut to so many significant digits; NaN, which JSON lacks, as None."""
     if isinstance(value, float):
         return None if math.isnan(value) else float(f"{value:.{digits}g}")
     if isinstance(value, dict):

@@ -1,6 +1,6 @@
-"""Loads: so many clients one after the other, arrivals at random times, many notes at once, a long file among short ones.
+"""Loads: clients that ask again at once, random arrivals, many notes at once, a long file among short ones.
 
-Imports clients, notes, process and figures. Knows no peer by name.
+The same for every peer.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from bench import figures
 from bench.clients import Answer, Client
 from bench.notes import Note
 from bench.process import PeerFailed, Watch, core_seconds
+from sttd.sizing.profile import WINDOW_SECONDS
 
 RAMP: Final = 0.2
-"""The edge lies in the middle of work: counting from one answer to another would favour peers whose answers come in pairs."""
+"""The edge lies in the middle of work: counting from one answer to another would favour peers whose answers come in
+pairs."""
 
 STAGES: Final = ("queued", "decode", "transcribe")
 
@@ -40,7 +42,9 @@ class Sample:
     """How long the long file among the notes took."""
 
     def notes_per_second(self) -> float:
-        """A closed loop: answers while all clients were busy, from the first answer or the first fifth of the time to the end of asking.
+        """A closed loop: answers while all clients were busy.
+
+        From the first answer, or the first fifth of the time, to the end of asking.
 
         Else, or where that is less than an answer for each client: all over the whole time.
         """
@@ -52,7 +56,7 @@ class Sample:
         return len(ends) / (self.ended - self.begun) if ends else float("nan")
 
     def summary(self, said: str | None) -> dict[str, Any]:
-        """The figures. `said`: what each window of the workload says; None where nobody knows."""
+        """The figures. `said`: the text of each window of the workload; None where it is not known."""
         answers = [answer for _, answer in self.answers]
         count = len(answers) or float("nan")
         speed = self.notes_per_second()
@@ -85,22 +89,31 @@ def _stage(answers: Sequence[Answer], stage: str) -> list[float]:
 
 
 def right_text(note: Note, text: str, said: str) -> bool:
-    """Whether a note got the script's text: once for up to 30 s; for longer ones once or more, as often as there were windows."""
+    """Whether a note got the script's text: once for up to 30 s.
+
+    For longer ones once or more, as often as there were windows.
+    """
     windows = " ".join(text.split()).replace(said, "|").replace(" ", "")
-    return windows == "|" if note.seconds <= 30 else bool(windows) and set(windows) == {"|"}  # noqa: PLR2004 - Whisper's window
+    return windows == "|" if note.seconds <= WINDOW_SECONDS else bool(windows) and set(windows) == {"|"}
 
 
 class Load:
     """Asks one client and keeps what comes."""
 
     def __init__(self, client: Client, pid: int, broker_pid: int | None) -> None:
-        """`pid`: of the peer, whose core time and memory are watched; `broker_pid`: of RabbitMQ, if it is a process here."""
+        """`pid`: of the peer, whose core time and memory are watched.
+
+        `broker_pid`: of RabbitMQ, if it is a process here.
+        """
         self._client = client
         self._pid = pid
         self._broker = broker_pid
 
     async def closed(self, notes: Sequence[Note], clients: int, seconds: float, **options: Any) -> Sample:
-        """So many clients, each asking anew when it has its answer, for so long; what is asked by then is waited for."""
+        """So many clients, each asking again when it has its answer, for so long.
+
+        What is asked by then is waited for.
+        """
 
         async def one(sample: Sample, first: int) -> None:
             number = first

@@ -1,4 +1,7 @@
-"""What machine, with what libraries: the first lines of every result. Reads /proc and package versions; names no host and no path."""
+"""What machine, with what libraries: the first lines of every result.
+
+Reads /proc and package versions; names no host and no path.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,10 @@ for name in sys.argv[1:]:
 
 
 def describe(cores: int, *interpreters: Path) -> dict[str, Any]:
-    """CPU, cores used, memory, system, versions: ours and those of the given environments. `load`: how busy it is before the run."""
+    """CPU, cores used, memory, system, versions: ours and those of the given environments.
+
+    `load`: how busy it is before the run.
+    """
     facts = _cpu()
     packages = {name: found for name in PACKAGES if (found := _version(name))}
     for interpreter in interpreters:

@@ -1,7 +1,4 @@
-"""The models that a run needs, made once under .local/bench-data: the workload in each engine's form, or a directory that is given.
-
-Imports workload and exports.
-"""
+"""The models of a run, made once under .local/bench-data: the workload in each engine's form, or a given directory."""
 
 from __future__ import annotations
 
@@ -18,7 +15,10 @@ DATA: Final = ROOT / ".local" / "bench-data"
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model by what a run calls it: a published size, or `demo`. `said`: what its script says in each window; None: it is trained."""
+    """One model by what a run calls it: a published size, or `demo`.
+
+    `said`: its text in each window; None: it is trained.
+    """
 
     name: str
 
@@ -36,7 +36,10 @@ class Model:
         return path if (path / "tokenizer.json").exists() else workload.build(workload.SIZES[self.name], path)
 
     def form(self, kind: str) -> Path:
-        """`torch` (an archive of arrays) or `ggml`. Raises `LookupError` for the demo model, which has no other form."""
+        """`torch` (an archive of arrays) or `ggml`.
+
+        Raises `LookupError` for the demo model, which has no other form.
+        """
         if self.name == "demo":
             raise LookupError("the demo model is there in ctranslate2's form only")
         path = DATA / "models" / f"{self.name}.{'npz' if kind == 'torch' else 'ggml'}"

@@ -1,7 +1,6 @@
 """The voice notes: sentences of tools/demo_notes.py, spoken by espeak-ng, as OGG/Opus at 24 kbit/s like a messenger's.
 
-Made once and kept; the same seed gives the same notes. Imports PyAV, numpy and tools; runs espeak-ng, and installs it where
-that is possible.
+Made once and kept; the same seed gives the same notes. Runs espeak-ng, and installs it where that is possible.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ SETS: Final = ("short", "mixed", "long", "samples")
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One note: the bytes as they come, what was said, how long it is in seconds."""
+    """One note: the bytes, the script, the length in seconds."""
 
     name: str
     language: str
@@ -120,7 +119,7 @@ def _samples(wav: bytes) -> Sound:
 
 
 def _mended(wav: bytes) -> bytes:
-    """espeak-ng writes to a pipe before it knows the length, and leaves a number near the largest."""
+    """espeak-ng writes to a pipe before the length is known, and leaves a number near the largest."""
     size = (len(wav) - 44).to_bytes(4, "little")
     return wav[:40] + size + wav[44:]
 

@@ -1,4 +1,4 @@
-"""Plots of a comparison, as SVG beside its JSON: `python -m bench.plots RESULTS.json`, in the environment that has matplotlib.
+"""Plots of a comparison, as SVG beside its JSON: `python -m bench.plots RESULTS.json`, where matplotlib is.
 
 Standard library and matplotlib only, and bench.figures.
 """

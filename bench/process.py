@@ -27,7 +27,7 @@ STOP_SECONDS: Final = 20.0
 
 
 class PeerFailed(Exception):
-    """A peer cannot be run or does not answer; the text says why, for the table."""
+    """A peer cannot be run or does not answer; the text is the reason, for the table."""
 
 
 def tree(pid: int) -> Iterator[int]:
@@ -186,7 +186,7 @@ class Process:
 
     def _last_words(self) -> str:
         lines = [line.strip() for line in self.log.splitlines() if line.strip()]
-        return lines[-1][:300] if lines else "it said nothing"
+        return lines[-1][:300] if lines else "it wrote nothing"
 
     async def stop(self) -> None:
         """SIGTERM, wait, and SIGKILL for what does not go."""

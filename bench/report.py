@@ -1,4 +1,7 @@
-"""Results as pages in Markdown. Pure: what was measured in, text out. A peer that could not run is in the table with its reason."""
+"""Results as pages in Markdown.
+
+Pure: what was measured in, text out. A peer that could not run is in the table with its reason.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +34,10 @@ def page(stem: str, found: dict[str, Any]) -> str:
 
 def _machine(found: dict[str, Any]) -> Iterable[str]:
     told = found["machine"]
+    packages = ", ".join(f"{name} {version}" for name, version in told["packages"].items())
     yield (
-        f"{told['cores_used']} of {told['cores_there']} cores of {told['cpu']} ({', '.join(told['flags'])}), {told['memory_gib']} GiB, "
-        f"{told['system']}, Python {told['python']}; {', '.join(f'{name} {found}' for name, found in told['packages'].items())}. "
+        f"{told['cores_used']} of {told['cores_there']} cores of {told['cpu']} ({', '.join(told['flags'])}), "
+        f"{told['memory_gib']} GiB, {told['system']}, Python {told['python']}; {packages}. "
         f"Load before the run: {', '.join(map(str, told['load']))}. {_model(found['model'])}"
     )
 
@@ -52,7 +56,8 @@ def _model(name: str | None) -> str:
 def _compared(found: dict[str, Any]) -> Iterable[str]:
     plan = found["plan"]
     yield (
-        f"{plan['rounds']} rounds, each peer once in each, {plan['seconds']:g} s a load, {plan['notes']} notes, beam {plan['beam']}. "
+        f"{plan['rounds']} rounds, each peer once in each, {plan['seconds']:g} s a load, "
+        f"{plan['notes']} notes, beam {plan['beam']}. "
         "Median of the rounds; in brackets the lowest and the highest."
     )
     for load in plan["loads"]:
@@ -65,7 +70,7 @@ def _compared(found: dict[str, Any]) -> Iterable[str]:
 def _load_title(load: str) -> str:
     kind, _, amount = load.partition(":")
     return {
-        "closed": f"{amount} client{'s' if amount != '1' else ''}, each asking anew at once",
+        "closed": f"{amount} client{'s' if amount != '1' else ''}, each asking again at once",
         "poisson": f"Random arrivals at {amount} % of each peer's own capacity",
         "burst": f"{amount} notes at once",
         "long": f"A 10-minute file, and {amount} clients with short notes until it is done",
@@ -151,7 +156,7 @@ def _starts(found: dict[str, Any]) -> Iterable[str]:
 
 
 def _stages(found: dict[str, Any]) -> Iterable[str]:
-    """Of those peers that tell: p50 / p95, medians of the rounds. `rest`: what the peer's own times do not explain."""
+    """Of those peers that report it: p50 / p95, medians of the rounds. `rest`: beyond the peer's own times."""
     stages = ("queued", "decode", "transcribe", "rest")
     yield "| peer | load | " + " | ".join(stages) + " |"
     yield "| --- | --- |" + " --- |" * len(stages)

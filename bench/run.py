@@ -1,6 +1,6 @@
 """A run: every peer by turns, round after round, through every load; the results as one object that goes into JSON.
 
-Imports the harness's other parts. In each round the order moves on by one, so that nobody always follows the same peer.
+In each round the order moves on by one, so that no peer always follows the same one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOADS: Final = (
 WARM_UP_NOTES: Final = 4
 KINDS: Final = ("closed", "poisson", "burst", "long")
 LONGEST_SECONDS: Final = 300.0
-"""A load that a slow peer would need longer for is left out, and the table says so."""
+"""A load that a slow peer would need longer for is left out, and the table names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,17 @@ class Results:
 
 
 def loads(text: str) -> tuple[str, ...]:
-    """Comma-separated loads. Raises `ValueError` for an unknown one, and for a share of a capacity that nothing before it measures."""
+    """Comma-separated loads.
+
+    Raises `ValueError` for an unknown one, and for a share of a capacity that nothing before it measures.
+    """
     names = tuple(text.split(","))
     for place, name in enumerate(names):
         kind, _, amount = name.partition(":")
         if kind not in KINDS or not amount.isdigit() or not int(amount):
             raise ValueError(
-                f"no such load: {name!r}; one is a kind ({', '.join(KINDS)}) and a number, such as {', '.join(LOADS[3:7])}"
+                f"no such load: {name!r}; one is a kind ({', '.join(KINDS)}) and a number, "
+                f"such as {', '.join(LOADS[3:7])}"
             )
         if kind == "poisson" and not any(before.startswith("closed:") for before in names[:place]):
             raise ValueError(
@@ -81,7 +85,10 @@ def rotated(peers: Sequence[Peer], round_number: int) -> Iterable[Peer]:
 async def run(
     plan: Plan, peers: Mapping[str, Peer], bench: Bench, keep: Callable[[Results], None] = lambda _: None
 ) -> Results:
-    """All rounds. A peer that fails to start is missing from then on, with its reason. `keep` is called after each round."""
+    """All rounds.
+
+    A peer that fails to start is missing from then on, with its reason. `keep` is called after each round.
+    """
     results = Results()
     notes = voice.notes(plan.kind, DATA / "notes")
     for number in range(plan.rounds):
@@ -148,12 +155,13 @@ def _in_short(summary: dict[str, Any]) -> str:
     wrong = f"  {summary['wrong_texts']} WRONG TEXTS" if summary["wrong_texts"] else ""
     failed = f"  {len(summary['failures'])} FAILED: {summary['failures'][0]}" if summary["failures"] else ""
     return (
-        f"{summary['notes_per_second']:6.2f} notes/s  p50 {summary['latency']['p50']:6.2f} s  p95 {summary['latency']['p95']:6.2f} s  "
+        f"{summary['notes_per_second']:6.2f} notes/s  "
+        f"p50 {summary['latency']['p50']:6.2f} s  p95 {summary['latency']['p95']:6.2f} s  "
         f"{summary['core_seconds_per_note']:5.2f} core s/note{wrong}{failed}"
     )
 
 
 def tell(line: str) -> None:
-    """One line for whoever waits."""
+    """One line of progress on stderr."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()

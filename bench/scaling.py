@@ -1,8 +1,9 @@
 """1, 2 and 4 daemons on one queue under Poisson arrivals, beside the simulation of the very same notes.
 
-The daemons share their cores with each other, the broker, the sender and whoever else is there. So the simulation is given what is
-measured without it: core seconds of each file, taken before the run; the arrivals; how much of the cores others used, second by
-second, and how much dearer a note was in the run, from the kernel's own counts. Needs STTD_AMQP_URL and Linux.
+The daemons share their cores with each other, the broker, the sender and other programs. So the simulation is
+given what is measured without it: core seconds of each file, taken before the run; the arrivals; how much of the cores
+others used, second by second, and how much dearer a note was in the run, from the kernel's own counts. Needs
+STTD_AMQP_URL and Linux.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The notes of the scaling runs, and which share of a note's work in the engine needs a slot.
 
-Imports the engine through sttd.commands.size.measure, PyAV and numpy; sends nothing anywhere.
+Sends nothing anywhere.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ async def slot_share(model: str) -> float:
     """Which share of the engine's core seconds the gate sees, one note after the other in this process."""
     settings = PlainSettings(model=model, slots=1)
     engine = await open_engine(EngineOptions.from_settings(settings))
-    gate: Any = engine._model.gate  # noqa: SLF001 - nobody else needs to know what passes it
+    gate: Any = engine._model.gate  # noqa: SLF001 - only this measurement looks at it
     run, inside = gate.run, [0.0]
 
     def timed(*args: Any, **kwargs: Any) -> Any:

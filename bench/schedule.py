@@ -1,4 +1,7 @@
-"""How long the daemons' threads worked and stood in line for a core, by the kernel's own count (schedstat). Linux only."""
+"""How long the daemons' threads worked and stood in line for a core, by the kernel's own count (schedstat).
+
+Linux only.
+"""
 
 from __future__ import annotations
 
@@ -56,10 +59,10 @@ def _schedstat(task: Path) -> tuple[int, int]:
 
 
 class Cores:
-    """How many times longer work takes than it did alone, from what the kernel counted: who wanted the cores, second by second.
+    """How many times longer work takes than it did alone, from the kernel's count of core time, second by second.
 
-    The daemons' own notes side by side are the simulation's business; what others used of the cores meanwhile is measured, and so is
-    how much more core time a note took than in the calibration (caches, clock rates, a host that is shared).
+    The daemons' own notes side by side are part of the simulation; what others used of the cores meanwhile is measured,
+    and so is how much more core time a note took than in the calibration (caches, clock rates, a host that is shared).
     """
 
     def __init__(self, cores: int, engine_seconds: float) -> None:
@@ -80,7 +83,10 @@ class Cores:
 
     @property
     def waited(self) -> float:
-        """How many times longer the engines' threads took, standing in line included; for the table, not for the simulation."""
+        """How many times longer the engines' threads took, standing in line included.
+
+        For the table, not for the simulation.
+        """
         return (self._ran + self._waited) / self._ran if self._ran else 1.0
 
     @property
@@ -101,7 +107,7 @@ class Cores:
 
 
 def _busy_seconds() -> float:
-    """Core seconds in which this machine's cores worked for anybody, or for another machine on the same host (steal)."""
+    """Core seconds in which this machine's cores worked at all, or for another machine on the same host (steal)."""
     user, nice, system, _idle, _iowait, irq, softirq, steal = map(
         int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
     )

@@ -1,4 +1,4 @@
-"""The daemon's settings as a benchmark needs them: its defaults and what is given, whatever the environment and `.env` say."""
+"""The daemon's settings as a benchmark needs them: its defaults and the arguments, without environment and `.env`."""
 
 from __future__ import annotations
 

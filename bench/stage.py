@@ -1,6 +1,6 @@
 """Peers on stage: the table of all peers, and one of them started, asked until it answers, and stopped.
 
-Imports clients, models, process and the RabbitMQ of tools. Each peer runs with the interpreter whose environment has its libraries.
+Each peer runs with the interpreter whose environment has its libraries.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Bench:
     scratch: Path
     beam: int = 5
     language: str = "ru"
-    """Of the peers that are told at their start."""
+    """Of the peers that take it at their start."""
 
 
 @dataclass(slots=True)
@@ -92,7 +92,10 @@ def _install() -> None:
 
 @asynccontextmanager
 async def on_stage(peer: Peer, bench: Bench, note: Note, **settings: str) -> AsyncIterator[Running]:
-    """The peer started and warm by one note; gone afterwards. `settings`: environment variables more. Raises `PeerFailed`."""
+    """The peer started and warm by one note; gone afterwards.
+
+    `settings`: environment variables more. Raises `PeerFailed`.
+    """
     if reason := peer.missing():
         raise PeerFailed(reason)
     if peer.environment == "bench":
@@ -145,7 +148,7 @@ async def _tidy(bench: Bench, place: Place, peer: Peer) -> None:
 
 
 def _daemon_settings(bench: Bench, place: Place) -> dict[str, str]:
-    """What the daemon is told; other peers do not read it."""
+    """The settings of the daemon; other peers do not read them."""
     return {
         "STTD_MODEL": str(bench.model.directory),
         "STTD_REQUEST_QUEUE": place.queue,

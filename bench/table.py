@@ -1,4 +1,4 @@
-"""The table of peers: who takes part, by name. Data; imports stage, and workload for what the script says."""
+"""The table of peers by name. Data."""
 
 from __future__ import annotations
 
@@ -43,7 +43,10 @@ def _daemon(name: str, title: str, module: str = "consumer", **settings: str) ->
 def _hosted(
     name: str, title: str, module: str, *extra: str, workers: int = 0, environment: str = "own", form: str = ""
 ) -> Peer:
-    """An engine behind host.py. `workers`: 0 means one for each core with one thread; else so many, which share the cores."""
+    """An engine behind host.py.
+
+    `workers`: 0 means one for each core with one thread; else so many, which share the cores.
+    """
 
     def command(bench: Bench, place: Place) -> list[str]:
         count = workers or bench.cores

@@ -1,8 +1,8 @@
-"""The workload model: a Whisper of exactly one published size whose weights are random and whose decoder follows a script.
+"""The workload model: a Whisper of one published size with random weights and a decoder that follows a script.
 
-For measuring where no trained model is at hand: the compute is that of the real size with a transcript of 24 tokens, the text
-is always the same. Writes a ctranslate2 directory that faster-whisper loads like any other. Imports ctranslate2's specs, numpy
-and tokenizers; nothing of the daemon.
+For measuring where no trained model is at hand: the compute is that of the real size with a transcript of 24 tokens,
+the text is always the same. Writes a ctranslate2 directory that faster-whisper loads like any other. and tokenizers;
+nothing of the daemon.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ DECODER_POSITIONS: Final = 448
 STORED: Final = ("int8", "int16", "float16", "float32", "bfloat16")
 
 LANGUAGES: Final = (
-    "en zh de es ru ko fr ja pt tr pl ca nl ar sv it id hi fi vi he uk el ms cs ro da hu ta no th ur hr bg lt la mi ml cy sk te fa "
-    "lv bn sr az sl kn et mk br eu is hy ne mn bs kk sq sw gl mr pa si km sn yo so af oc ka be tg sd gu am yi lo uz fo ht ps tk nn "
+    "en zh de es ru ko fr ja pt tr pl ca nl ar sv it id hi fi vi he uk el ms cs ro da hu ta no th ur hr bg lt la mi ml "
+    "cy sk te fa lv bn sr az sl kn et mk br eu is hy ne mn bs kk sq sw gl mr pa si km sn yo so af oc ka be tg sd gu am "
+    "yi lo uz fo ht ps tk nn "
     "mt sa lb my bo tl mg as tt haw ln ha ba jw su"
 ).split()
 TASKS: Final = ("translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps")
@@ -39,7 +40,7 @@ WORDS: Final = (
     "сегодня утром мы купили хлеб молоко сыр яблоки потом зашли в аптеку за лекарством заплатили триста сорок рублей и "
     "вернулись домой пешком через парк"
 ).split()
-"""What the script says: 24 words, one token each."""
+"""The text of the script: 24 words, one token each."""
 
 TEXT_END: Final = (
     50_256  # the empty token: real vocabularies hold it here, and ctranslate2 calls only those multilingual
@@ -162,7 +163,7 @@ def _fill_encoder(encoder: Any, size: Size, random: np.random.Generator) -> None
 
 
 def _fill_decoder(decoder: Any, size: Size, vocabulary: list[str], random: np.random.Generator, words: int) -> None:
-    """Each position says which token comes next; attention and feed-forward compute in full and add next to nothing."""
+    """Each position gives the next token; attention and feed-forward compute in full and add next to nothing."""
     tokens = script(vocabulary, words)
     decoder.embeddings.weight = embeddings = _noise(random, len(vocabulary), size.width, scale=0.02)
     decoder.position_encodings.encodings = positions = _noise(random, DECODER_POSITIONS, size.width, scale=0.02)

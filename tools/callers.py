@@ -22,7 +22,8 @@ BOUNDARY: Final = "xyzzy"
 def head(path: str = "/transcribe", *, length: int | None, boundary: str = BOUNDARY) -> bytes:
     """The head of a form's request; without a length it is chunked."""
     size = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
-    return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary={boundary}\r\n{size}\r\n\r\n".encode()
+    kind = f"Content-Type: multipart/form-data; boundary={boundary}"
+    return f"POST {path} HTTP/1.1\r\nHost: x\r\n{kind}\r\n{size}\r\n\r\n".encode()
 
 
 def part(name: str = "file", filename: str | None = "voice.ogg") -> bytes:
@@ -121,7 +122,10 @@ def siege(address: tuple[str, int], count: int) -> Iterator[subprocess.Popen[byt
 
 
 async def besiege(address: tuple[str, int], count: int) -> None:
-    """Let `count` bad callers of all kinds at a gateway, until the process is killed; whoever is thrown out comes back."""
+    """Let `count` bad callers of all kinds at a gateway, until the process is killed.
+
+    A caller that is thrown out comes back.
+    """
 
     async def one(call: Caller) -> None:
         while True:

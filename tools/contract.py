@@ -1,7 +1,7 @@
 """Writes or checks what is generated from the code: docs/contract/, docs/settings.md and docs/metrics.md.
 
-May import schemas, sttd.settings, consumer.settings, consumer.side_port, gateway.settings and gateway.openapi; the output
-depends on nothing but them (no clock, no machine).
+May import schemas, sttd.settings, consumer.settings, consumer.side_port, gateway.settings and gateway.openapi; the
+output depends on nothing but them (no clock, no machine).
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ DEAD_REASONS: Final = {
     DeadReason.RETRIES_EXHAUSTED: "Every try failed; the last error is in `sttd-error-code`.",
     DeadReason.TIMED_OUT: "The work took longer than `STTD_JOB_SECONDS`.",
     DeadReason.POISON: "A worker died each time it had this request in hand.",
-    DeadReason.UNPUBLISHABLE: "No copy could be published; the broker moved the request itself, without the daemon's headers.",
+    DeadReason.UNPUBLISHABLE: (
+        "No copy could be published; the broker moved the request itself, without the daemon's headers."
+    ),
 }
 
 
@@ -52,7 +54,7 @@ def files() -> dict[str, str]:
 
 
 def stale(docs: Path = DOCS) -> list[str]:
-    """Name the files that are missing or differ from what the code says now, and schemas that nothing generates any more."""
+    """Name the files that are missing or differ from the code, and schemas that nothing generates any more."""
     wanted = files()
     differ = [
         name
@@ -81,7 +83,7 @@ def write(docs: Path = DOCS) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Run `write` or `check`; the exit code of `check` tells whether anything is stale."""
+    """Run `write` or `check`; the exit code of `check` is 1 when anything is stale."""
     if arguments not in (["write"], ["check"]):
         sys.stderr.write("usage: python -m tools.contract write|check\n")
         return 2
@@ -105,7 +107,8 @@ def _error_codes() -> str:
     reasons = [(f"`{reason}`", DEAD_REASONS[reason]) for reason in DeadReason]
     return (
         f"{GENERATED}# Error codes\n\n"
-        "`error.code` of a failure reply, and header `sttd-error-code` of a dead letter. Retryable means: the same request may succeed\n"
+        "`error.code` of a failure reply, and header `sttd-error-code` of a dead letter. Retryable means: the same "
+        "request may succeed\n"
         "when it is sent again later. A code that a reader does not know is treated by `error.retryable`.\n\n"
         f"{_table(('code', 'meaning', 'retryable'), codes)}\n"
         "# Reasons of dead letters\n\n"
@@ -118,7 +121,8 @@ def _languages() -> str:
     codes = ", ".join(f"`{code}`" for code in sorted(languages.CODES))
     return (
         f"{GENERATED}# Languages\n\n"
-        f"What `language` and `languages` may say, in any case of letters, with or without a region (`ru-RU`, `ru_RU`: only the "
+        f"What `language` and `languages` may say, in any case of letters, with or without a region "
+        "(`ru-RU`, `ru_RU`: only the "
         f"first part counts); `language` may also be `{languages.AUTO}`.\n"
         f"A model may know fewer of them well.\n\n{codes}\n"
     )
@@ -130,9 +134,11 @@ def _settings() -> str:
     asked = [name for name in ClientSettings.model_fields if name in Settings.model_fields]
     return (
         f"{GENERATED}# Settings\n\n"
-        "Each is an environment variable, a line of `.env` in the working directory (the environment wins), or a file of\n"
+        "Each is an environment variable, a line of `.env` in the working directory (the environment wins), "
+        "or a file of\n"
         "its name in the directory that `CREDENTIALS_DIRECTORY` names ([install.md](install.md#hardening)).\n"
-        "A wrong one ends the start with exit code 2 and its name; an empty one counts as absent. A misspelt one is ignored:\n"
+        "A wrong one ends the start with exit code 2 and its name; an empty one counts as absent. "
+        "A misspelt one is ignored:\n"
         "`sttd check` reports it. Times are in seconds, sizes in bytes.\n\n"
         "## The daemon\n\n"
         f"{_table(head, _rows(Settings, ()))}\n"
@@ -188,7 +194,8 @@ def _metrics() -> str:
     rows = [_metric(row) for row in sorted(Metrics().described, key=lambda row: row.name)]
     return (
         f"{GENERATED}# Metrics\n\n"
-        "Served at `/metrics` of the side port. Every series with a documented set of labels exists, at 0, from the start.\n"
+        "Served at `/metrics` of the side port. Every series with a documented set of labels exists, at 0, "
+        "from the start.\n"
         f"A label never holds anything that a caller chose; a value outside its set would be counted as `{OTHER}`.\n"
         "Histograms have the usual `_bucket`, `_count` and `_sum` series.\n\n"
         f"{_table(('metric', 'type', 'labels', 'meaning'), rows)}\n"

@@ -1,9 +1,9 @@
 """The engine's tests at each level of CPU that this machine has, by the libraries' own caps: `python -m tools.cpus`.
 
 What the caps do, as far as it can be seen (docs/engine.md has the table): CT2_FORCE_CPU_ISA chooses ctranslate2's own
-vector code, not its matrix products. Those come from oneDNN on AMD, capped by ONEDNN_MAX_CPU_ISA, and from MKL on Intel,
-capped by MKL_ENABLE_INSTRUCTIONS. OpenVINO's oneDNN reads ONEDNN_MAX_CPU_ISA too; code that OpenVINO generates itself
-follows no cap.
+vector code, not its matrix products. Those come from oneDNN on AMD, capped by ONEDNN_MAX_CPU_ISA, and from MKL on
+Intel, capped by MKL_ENABLE_INSTRUCTIONS. OpenVINO's oneDNN reads ONEDNN_MAX_CPU_ISA too; code that OpenVINO generates
+itself follows no cap.
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ LEVELS: Final = (
 
 
 def main() -> int:
-    """Run them, lowest level first, and print what was run and what this machine does not have. Exit code 1: one failed."""
+    """Run them, lowest level first, and print what was run and what this machine does not have.
+
+    Exit code 1: one failed.
+    """
     flags = cpu.here().flags
     outcomes = {
         level.name: _outcome(level) if level.flag in flags else "not run: this CPU has none" for level in LEVELS

@@ -1,6 +1,6 @@
 """Sentences that the demo model was made for: short spoken notes about personal spending, Russian and English.
 
-Pure: a `random.Random` in, a sentence out. Imports the standard library only; never speaks (tools/demo_wer.py does).
+Pure: a `random.Random` in, a sentence out. Never speaks (tools/demo_wer.py does).
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from random import Random
 from typing import Final
 
 ONES: Final = (
-    "ноль один два три четыре пять шесть семь восемь девять десять одиннадцать двенадцать тринадцать четырнадцать пятнадцать "
+    "ноль один два три четыре пять шесть семь восемь девять десять одиннадцать двенадцать тринадцать четырнадцать "
+    "пятнадцать "
     "шестнадцать семнадцать восемнадцать девятнадцать"
 ).split()
 TENS: Final = "двадцать тридцать сорок пятьдесят шестьдесят семьдесят восемьдесят девяносто".split()
@@ -21,9 +22,12 @@ BOUGHT: Final = ("купил", "купила", "взял", "взяла")
 SPENT: Final = ("потратил", "потратила", "заплатил", "заплатила")
 PAID: Final = ("оплатил", "оплатила")
 THINGS: Final = (
-    "продукты хлеб молоко кофе бензин обед ужин завтрак билеты лекарства книгу подарок цветы чай мясо рыбу овощи сыр торт"
+    "продукты хлеб молоко кофе бензин обед ужин завтрак билеты лекарства книгу подарок цветы чай мясо рыбу овощи сыр "
+    "торт"
 ).split()
-CAUSES: Final = "продукты такси бензин кофе обед ужин метро автобус парковку лекарства кино ремонт подарок связь аптеку кафе".split()
+CAUSES: Final = (
+    "продукты такси бензин кофе обед ужин метро автобус парковку лекарства кино ремонт подарок связь аптеку кафе"
+).split()
 INCOMES: Final = "зарплату аванс премию перевод возврат".split()
 PEOPLE: Final = "маме папе другу брату сестре жене мужу".split()
 WHEN: Final = ("сегодня", "вчера", "утром", "вечером", "в субботу", "в понедельник", "во вторник", "в среду")
@@ -31,10 +35,13 @@ SPANS: Final = ("за неделю", "за месяц", "за год", "сего
 ROUND_SUMS: Final = ("полторы тысячи", "две с половиной тысячи", "три с половиной тысячи", "полтысячи", "сто тысяч")
 
 EN_ONES: Final = (
-    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen"
 ).split()
 EN_TENS: Final = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-EN_THINGS: Final = "groceries bread milk coffee gas lunch dinner breakfast tickets medicine clothes shoes flowers toys water tea".split()
+EN_THINGS: Final = (
+    "groceries bread milk coffee gas lunch dinner breakfast tickets medicine clothes shoes flowers toys water tea"
+).split()
 EN_WHEN: Final = ("today", "yesterday", "this morning", "last night")
 
 
@@ -47,11 +54,11 @@ def english(random: Random) -> str:
     """One English note."""
     amount, thing = _dollars(random), random.choice(EN_THINGS)
     note = random.choice((f"bought {thing} for {amount}", f"spent {amount} on {thing}", f"I paid {amount} for {thing}"))
-    return _sentence(f"{note} {random.choice(EN_WHEN)}" if random.random() < 0.3 else note)  # noqa: PLR2004 - a third of them
+    return _sentence(f"{note} {random.choice(EN_WHEN)}" if random.random() < 0.3 else note)  # noqa: PLR2004 - 30 %
 
 
 def in_words(number: int) -> str:
-    """A Russian number from 1 to 999,999 as one says it in front of roubles."""
+    """A Russian number from 1 to 999,999 as it is spoken in front of roubles."""
     thousands, rest = divmod(number, 1000)
     words = (
         [*_below_thousand(thousands, feminine=True), _plural(thousands, "тысячу", "тысячи", "тысяч")]
@@ -92,7 +99,7 @@ def _plural(number: int, one: str, few: str, many: str) -> str:
 
 
 def _sum(random: Random) -> str:
-    if random.random() < 0.12:  # noqa: PLR2004 - about one in eight says it in one phrase
+    if random.random() < 0.12:  # noqa: PLR2004 - about one in eight is one phrase
         return random.choice(ROUND_SUMS)
     number = random.choice(
         (
@@ -116,7 +123,7 @@ def _bought(random: Random) -> str:
     return f"{random.choice(WHEN)} {note}" if random.random() < 0.3 else note  # noqa: PLR2004 - a third of them
 
 
-_RUSSIAN: Final[Mapping[Callable[[Random], str], int]] = {  # what a note says, and how often of 100
+_RUSSIAN: Final[Mapping[Callable[[Random], str], int]] = {  # the phrase of a note, and how often of 100
     _bought: 35,
     lambda r: f"{r.choice(SPENT)} {_sum(r)} {r.choice(('на', 'за'))} {r.choice(CAUSES)}": 30,
     lambda r: f"{r.choice(PAID)} {r.choice(THINGS)} {_sum(r)}": 10,

@@ -1,7 +1,7 @@
-"""Measures the bundled demo model: word error rate on freshly made notes in voices that it never heard in training.
+"""Measures the bundled demo model: word error rate on freshly made notes in voices that its training lacked.
 
-Run: python -m tools.demo_wer [--russian 300] [--english 80] [--seed 1]. Needs espeak-ng. Uses stock faster-whisper, int8,
-beam 5, its default settings, the language given; words are compared without case and punctuation.
+Run: python -m tools.demo_wer [--russian 300] [--english 80] [--seed 1]. Needs espeak-ng. Uses stock faster-whisper,
+int8, beam 5, its default settings, the language given; words are compared without case and punctuation.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SENTENCES: Final[dict[str, Callable[[Random], str]]] = {"ru": demo_notes.russian
 
 @dataclass
 class Score:
-    """What was heard of the notes in one language."""
+    """The texts of the notes in one language."""
 
     notes: int = 0
     words: int = 0

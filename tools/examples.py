@@ -1,6 +1,7 @@
-"""`python -m tools.examples`: makes sure that the examples' toolchains are here: Node with amqplib, PHP with php-amqplib.
+"""`python -m tools.examples`: installs the examples' toolchains: Node with amqplib, PHP with php-amqplib.
 
-Installs from Debian and from the lock file, whose hashes npm checks. Never runs an example; without root it says what to do.
+Installs from Debian and from the lock file, whose hashes npm checks. Never runs an example; without root it prints what
+to do.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ NEXT_STEP: Final = "To have them: sudo apt-get install nodejs npm php-cli php-am
 
 
 def missing() -> list[str]:
-    """The packages that the examples need and are not here, npm before the Node that it brings along; empty when all is well."""
+    """The packages that the examples need and are not here, npm before Node, which comes with it.
+
+    Empty when all is well.
+    """
     found = {
         "npm": shutil.which("npm"),
         "nodejs": shutil.which("node"),
@@ -35,7 +39,10 @@ def ready() -> bool:
 
 
 def main() -> int:
-    """Install what is missing; a machine where it cannot be had is no reason to stop, but the examples' tests will fail there."""
+    """Install what is missing.
+
+    A machine where it cannot be had is no reason to stop, but the examples' tests will fail there.
+    """
     for package in missing():
         if package in missing():  # the one before may have brought it
             reason = apt.install(package)

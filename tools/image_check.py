@@ -1,6 +1,7 @@
-"""`python -m tools.image_check`: runs the daemon from the image's root file system against a real RabbitMQ, without Docker.
+"""`python -m tools.image_check`: runs the daemon from the image's root file system, without Docker.
 
-Made by `make image-rootfs` beforehand. Says what it saw, one line each; exit code 1 at the first thing that is not as it should be.
+`make image-rootfs` makes that first. Needs a real RabbitMQ; prints a line for each check; exit code 1 at the first that
+fails.
 """
 
 from __future__ import annotations
@@ -110,7 +111,8 @@ def look_inside(container: Container) -> None:
         if status[name].split()[0] != value:
             raise NotSo(f"{name} is {status[name]}, not {value}")
     say(f"user {USER}, no capability, no new privileges, system calls filtered")
-    for place, writable in (("/x", False), ("/opt/sttd/x", False), ("/models/x", False), ("/tmp/x", True)):  # noqa: S108 - the container's own
+    for place in ("/x", "/opt/sttd/x", "/models/x", "/tmp/x"):  # noqa: S108 - its own
+        writable = place == "/tmp/x"  # noqa: S108 - the same
         done = container.execute("sh", "-c", f"echo x > {place}")
         if (done.returncode == 0) != writable:
             raise NotSo(f"{place} {'cannot' if writable else 'can'} be written: {done.stderr}")
@@ -127,7 +129,7 @@ async def ask(url: str) -> None:
 
 
 def confinement(log: Path) -> str:
-    """What the daemon's own log says is in force in the children."""
+    """What is in force in the children, by the daemon's log."""
     found: list[dict[str, Any]] = [json.loads(line) for line in log.read_text().splitlines() if '"confined"' in line]
     return str(found[-1]["in_force"]) if found else "nothing was logged"
 

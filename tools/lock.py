@@ -1,4 +1,4 @@
-"""`python -m tools.lock`: resolves requirements.lock and the locks of image and benchmark anew, with uv and the package index.
+"""`python -m tools.lock`: resolves requirements.lock and the locks of image and benchmark, with uv.
 
 The locks of parts have the versions of the whole: requirements.lock is their constraint. No lock names an index.
 """
@@ -59,14 +59,15 @@ def _extras(names: Iterable[str]) -> Iterator[str]:
 
 
 def main() -> None:
-    """Write all locks. Raises `CalledProcessError` when pip or uv fails, which has said why."""
+    """Write all locks. Raises `CalledProcessError` when pip or uv fails; they print why."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     venv.create(UV, clear=True, with_pip=True)
     try:
         subprocess.run([UV / "bin" / "python", "-m", "pip", "--quiet", "install", "uv"], check=True)  # noqa: S603 - pip
         for lock in locks(extras):
             given = "\n".join(lock.given) or None
-            subprocess.run([UV / "bin" / "uv", *lock.command], cwd=ROOT, input=given, text=True, check=True)  # noqa: S603 - uv
+            command = [str(UV / "bin" / "uv"), *lock.command]
+            subprocess.run(command, cwd=ROOT, input=given, text=True, check=True)  # noqa: S603 - uv
     finally:
         shutil.rmtree(UV)
 

@@ -1,6 +1,7 @@
-"""Runs a root file system as a container without Docker: an OCI bundle for crun, hardened as docker-compose.yml hardens it.
+"""Runs a root file system as a container without Docker: an OCI bundle for crun, hardened as in docker-compose.yml.
 
-Needs root and Linux. Owns the bundle's directory; the network is the host's, so that a test reaches the container on loopback.
+Needs root and Linux. Owns the bundle's directory; the network is the host's, so that a test reaches the container on
+loopback.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
+from itertools import starmap
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,12 +18,16 @@ PROFILE: Final = Path("/usr/share/containers/seccomp.json")
 OURS: Final = "amd64"
 CAPABILITY_SETS: Final = ("bounding", "effective", "inheritable", "permitted", "ambient")
 SHARED: Final = ("network", "cgroup")
-# crun wants the unified hierarchy, and a machine in hybrid mode shows the older one: in a mount namespace of its own it is hidden.
+# crun needs the unified hierarchy, and a machine in hybrid mode shows the older one: in a mount namespace of its own it
+# is hidden.
 WITH_CGROUP2: Final = 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"'
 
 
 class Container:
-    """One container on a bundle; `args` run as user 10001 with a read-only root, no capability, and the seccomp profile."""
+    """One container on a bundle.
+
+    `args` run as user 10001 with a read-only root, no capability, and the seccomp profile.
+    """
 
     def __init__(self, bundle: Path, root: Path, name: str) -> None:
         """`bundle`: an empty directory; `root`: the root file system, which is not written to."""
@@ -38,12 +44,12 @@ class Container:
             "terminal": False,
             "args": list(args),
             "env": [f"{name}={value}" for name, value in environment.items()],
-            "cwd": "/tmp",  # noqa: S108 - the container's own, a tmpfs
+            "cwd": "/tmp",  # noqa: S108 - its own, a tmpfs
             "user": {"uid": 10001, "gid": 10001},
             "noNewPrivileges": True,
             "capabilities": {kind: [] for kind in CAPABILITY_SETS},
         }
-        spec["mounts"] += [_tmpfs("/tmp"), *(_bind(place, shown) for place, shown in binds.items())]  # noqa: S108 - the container's own
+        spec["mounts"] += [_tmpfs("/tmp"), *starmap(_bind, binds.items())]  # noqa: S108 - its own
         spec["linux"]["namespaces"] = [space for space in spec["linux"]["namespaces"] if space["type"] not in SHARED]
         spec["linux"].pop("resources", None)
         spec["linux"]["seccomp"] = seccomp(json.loads(PROFILE.read_text(encoding="utf-8")))
@@ -63,7 +69,8 @@ class Container:
 
     def pid(self) -> int:
         """The process id of its first process, as this machine sees it."""
-        done = subprocess.run(self._command("state", self.name), capture_output=True, text=True, check=True)  # noqa: S603 - fixed
+        command = self._command("state", self.name)
+        done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - fixed
         return int(json.loads(done.stdout)["pid"])
 
     def signal(self, name: str) -> None:

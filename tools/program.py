@@ -1,6 +1,7 @@
-"""`python -m tools.program NAME PACKAGE`: makes sure that a program which some tests ask is here, where that is possible.
+"""`python -m tools.program NAME PACKAGE`: installs a program that some tests run, where that is possible.
 
-Never runs the program. Without root or apt-get it only says what to do; those tests are then skipped, but in CI they fail.
+Never runs the program. Without root or apt-get it only prints what to do; those tests are then skipped, but in CI they
+fail.
 """
 
 from __future__ import annotations

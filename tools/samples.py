@@ -1,6 +1,7 @@
-"""Makes the sample voice notes of sttd/samples: `python -m tools.samples`. As root it installs the Debian packages that it needs.
+"""Makes the sample voice notes of sttd/samples: `python -m tools.samples`.
 
-The same versions of the programs give the same bytes. Which model reads what: sttd/samples/README.md.
+As root it installs the Debian packages that it needs. The same versions of the programs give the same bytes. Which
+model reads what: sttd/samples/README.md.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ NEEDED: Final = {
     "espeak-ng": "espeak-ng",
     "ffmpeg": "ffmpeg",
 }
-"""A program or a directory, and the Debian package that brings it."""
+"""A program or a directory, and the Debian package that has it."""
 
 LONG_FILE: Final = "ru-long.ogg"
 DAMAGED_FILE: Final = "damaged.ogg"
@@ -40,7 +41,10 @@ Keys = tuple[tuple[str, ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """A program that reads text from stdin and writes WAV, as words of a command line; `gain`: decibels to a usual loudness."""
+    """A program that reads text from stdin and writes WAV, as words of a command line.
+
+    `gain`: decibels to a usual loudness.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -59,9 +63,10 @@ ESPEAK: Final = Voice("espeak-ng en-us+f2", ("espeak-ng", "-v", "en-us+f2", "-s"
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A sentence to speak. In `text` a `+` stands before a stressed vowel, for Festival; it is no part of the note's text.
+    """A sentence to speak.
 
-    `keys` and `only`: as in the manifest, see `sttd.samples.Sample`.
+    In `text` a `+` stands before a stressed vowel, for Festival; it is no part of the note's text. `keys` and `only`:
+    as in the manifest, see `sttd.samples.Sample`.
     """
 
     file: str
@@ -194,7 +199,7 @@ def manifest() -> str:
 
 
 def entries() -> list[Note]:
-    """What the manifest says of each sample. Makes no audio."""
+    """The manifest's entry of each sample. Makes no audio."""
     how = f"{MSU.name}, {LONG_PAUSE} s between sentences; Opus 16 kbit/s"
     title = "A minute and a half, many sentences"
     noise = "ffmpeg anoisesrc (pink, amplitude 0.05, seed 7), 4 s"
@@ -272,7 +277,7 @@ def damaged(audio: bytes) -> bytes:
 
 def run(*command: str, given: bytes = b"") -> bytes:
     """One program's output; raises `CalledProcessError` with its own words printed."""
-    return subprocess.run(command, input=given, stdout=subprocess.PIPE, check=True).stdout  # noqa: S603 -- our own constant command lines
+    return subprocess.run(command, input=given, stdout=subprocess.PIPE, check=True).stdout  # noqa: S603 - our own
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def start(word: str) -> int:
 
 
 def main() -> int:
-    """Parse the command line and do what it says."""
+    """Parse the command line and run it."""
     if sys.argv[1:] not in [[word] for word in WORDS]:
         sys.stderr.write(f"usage: python -m tools.start {'|'.join(WORDS)}\n")
         return int(Exit.USAGE)

@@ -1,7 +1,8 @@
-"""Human voices with their scripts, from Debian packages: `python -m tools.voices` fetches them and says what is there.
+"""Human voices with their scripts, from Debian packages: `python -m tools.voices` fetches them and lists what is there.
 
-Nothing is installed: `apt-get download` and `dpkg -x` into a cache outside the clone. The sounds are never part of the repository;
-their licences are the packages' own. Audio is decoded by faster-whisper, which is imported when the first utterance is opened.
+Nothing is installed: `apt-get download` and `dpkg -x` into a cache outside the clone. The sounds are never part of the
+repository; their licences are the packages' own. Audio is decoded by faster-whisper, which is imported when the first
+utterance is opened.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ LEFT_OUT: Final = re.compile(r"(letters|phonetic|silence)/.*|digits/\d[a-z]?")
 """Prompts without a sentence or a word to get right: names of letters and symbols, single digits, silence."""
 
 NOT_SAID: Final = re.compile(r"[\[\]<>()@*#]")
-"""A script with one of these describes a sound, or is not what is said."""
+"""A script with one of these describes a sound, or is not what is spoken."""
 
 MISSPELT: Final = {
     "conf-adminmenu: ": "",
@@ -96,9 +97,10 @@ def cache() -> Path:
 
 
 def fetch(directory: Path | None = None) -> Path:
-    """The directory of all voices, fetched on the first call (about 250 MB unpacked, a minute). Raises `VoicesUnavailable`.
+    """The directory of all voices, fetched on the first call (about 250 MB unpacked, a minute).
 
-    It is made under another name and renamed when whole, so whoever is interrupted, or comes at the same time, harms nothing.
+    Raises `VoicesUnavailable`. It is made under another name and renamed when whole, so what is interrupted, or
+    comes at the same time, harms nothing.
     """
     directory = directory or cache()
     if (directory / VERSIONS).is_file():
@@ -115,7 +117,10 @@ def fetch(directory: Path | None = None) -> Path:
 
 
 def utterances(directory: Path, sets: Sequence[str] = ()) -> list[Utterance]:
-    """The utterances of the named `SETS` (default: all), sorted by name. Raises `VoicesUnavailable` where files are missing."""
+    """The utterances of the named `SETS` (default: all), sorted by name.
+
+    Raises `VoicesUnavailable` where files are missing.
+    """
     try:
         return [one for name in sets or SETS for one in sorted(SETS[name](directory), key=lambda one: one.name)]
     except OSError as error:
@@ -147,7 +152,8 @@ SETS: Final[dict[str, Callable[[Path], Iterator[Utterance]]]] = {
     "ru-prompts": _prompts("ru", "ru_RU_f_IvrvoiceRU"),
     "en-prompts": _prompts("en", "en_US_f_Allison"),
 }
-"""Name -> what is in it: one man reading fiction, one woman reading prompts of a telephone system, one woman the same in English."""
+"""Name -> what is in it: one man reading fiction, one woman reading prompts of a telephone system, one woman the same
+in English."""
 
 
 def is_spoken(name: str, text: str) -> bool:
@@ -188,12 +194,12 @@ def _publish(whole: Path, directory: Path) -> None:
     try:
         whole.rename(directory)
     except OSError as error:
-        if not (directory / VERSIONS).is_file():  # else somebody else was as far a moment ago
+        if not (directory / VERSIONS).is_file():  # else another process was as far a moment ago
             raise VoicesUnavailable(f"{directory} is in the way: delete it ({error.strerror})") from error
 
 
 def _run(command: list[str], folder: Path) -> str:
-    """The last line of what a program said when it failed, else nothing."""
+    """The last line of a program's output when it failed, else nothing."""
     done: Any = subprocess.run(  # noqa: S603 - fixed programs
         command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""Word and character error rates of what was heard against what was said; numbers count as words on both sides.
+"""Word and character error rates of a text against its script; numbers count as words on both sides.
 
 jiwer aligns and num2words spells; here is only what is compared: no case, no punctuation, no stress marks, `ё` as `е`.
 """
@@ -30,7 +30,10 @@ _BETWEEN: Final = re.compile(r"[\W_]+")
 
 
 def words(text: str, language: str) -> list[str]:
-    """What is compared. `language`: `ru` or `en`, in which numbers are spelt; Latin and Cyrillic letters stay what they are."""
+    """What is compared.
+
+    `language`: `ru` or `en`, in which numbers are spelt; Latin and Cyrillic letters stay what they are.
+    """
     plain = text.lower().translate(dict.fromkeys(map(ord, STRESS)))
     spelt = _NUMBER[language].sub(lambda found: f" {_spelt(found, language)} ", plain)
     return _BETWEEN.sub(" ", _SILENT.sub("", spelt.replace("ё", "е"))).split()
@@ -47,7 +50,7 @@ def _spelt(number: re.Match[str], language: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """Words and characters said, and how many of them were replaced, left out or added."""
+    """Words and characters of the script, and how many of them were replaced, left out or added."""
 
     words: int = 0
     word_errors: int = 0
@@ -75,7 +78,7 @@ class Errors:
 
 
 def errors(said: str, heard: str, language: str) -> Errors:
-    """Count one utterance. Raises `ValueError` where nothing was said: there is no rate of that."""
+    """Count one utterance. Raises `ValueError` for an empty script: there is no rate of that."""
     expected, found = (" ".join(words(text, language)) for text in (said, heard))
     if not expected:
         raise ValueError(f"no words in {said!r}")

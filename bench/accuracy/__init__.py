@@ -1,1 +1,1 @@
-"""`python -m bench accuracy`: word errors of each way to run the engine, over recorded human voices. docs/benchmarks/accuracy.md."""
+"""`python -m bench accuracy`: word errors of each way to run the engine, over recorded human voices."""

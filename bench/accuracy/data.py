@@ -1,4 +1,4 @@
-"""The answers as numbers, for whoever looks for a rule later: a line for each note, without its text. Pure."""
+"""The answers as numbers: a line for each note, without its text. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from bench.accuracy.scores import Scored
 
 
 def document(by: Mapping[str, Mapping[Place, Scored]], head: Mapping[str, Any]) -> str:
-    """JSON. Of each note its length and words, and by mode: word errors, character errors, core seconds, reason of a rerun."""
+    """JSON.
+
+    Of each note its length and words, and by mode: word errors, character errors, core seconds, reason of a rerun.
+    """
     places = sorted({place for answers in by.values() for place in answers})
     columns = ["word_errors", "character_errors", "core_seconds", "rerun"]
     lines = ",\n".join(f"  {json.dumps(_note(by, place), ensure_ascii=False)}" for place in places)

@@ -1,6 +1,6 @@
-"""One mode, opened: audio in, an answer with its core seconds out. Runs in a process of its own, one model call at a time.
+"""One mode, opened: audio in, an answer with its core seconds out.
 
-Imports consumer's engine and faster-whisper after the environment is set.
+Runs in a process of its own, one model call at a time.
 """
 
 from __future__ import annotations

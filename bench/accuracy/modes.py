@@ -1,4 +1,7 @@
-"""What is compared: ways to transcribe, and the notes. Pure but for the decoding of audio; imports tools.voices only."""
+"""What is compared: ways to transcribe, and the notes.
+
+Pure but for the decoding of audio; imports tools.voices only.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ SHARES: Final = {"ru-festvox": 3, "ru-prompts": 3, "en-prompts": 2}
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """One way to transcribe. `margin`: frames behind the audio in short contexts; `arithmetic`: OpenVINO's, whatever a self-test says."""
+    """One way to transcribe.
+
+    `margin`: frames behind the audio in short contexts; `arithmetic`: OpenVINO's, whatever the result of a self-test.
+    """
 
     title: str
     stock: bool = False
@@ -82,7 +88,10 @@ class Note:
 
 
 def notes(everything: Sequence[Utterance]) -> list[Note]:
-    """All single utterances in a fixed order: mixed within a set, the sets by turns. The first N are the same in every run."""
+    """All single utterances in a fixed order: mixed within a set, the sets by turns.
+
+    The first N are the same in every run.
+    """
     columns: list[list[Note]] = []
     for name, share in SHARES.items():
         own = [Note(one.set, one.name, one.language, (one,)) for one in everything if one.set == name]

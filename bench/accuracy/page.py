@@ -25,16 +25,16 @@ FEWEST: Final = 20
 
 HOW_TO_READ: Final = f"""\
 **How to read it.** Words are compared without case and punctuation, `ё` as `е`, numbers spelt on both sides; a hyphen
-parts words. Brackets: 95 % interval, by drawing utterances anew {scores.ROUNDS:,} times. *Difference*: points of word error
-rate more (+) or less (-) than stock on the same utterances, drawn in pairs; an interval that holds 0 shows no difference.
-*Core s*: processor time a note, one thread, and stock's on the same notes. Beam 5, the language given, the ladder of
-temperatures on, except where a mode says otherwise. Above temperature 0 ctranslate2 draws tokens: its seed is fixed for
-each process, but which notes a process gets is not, so a few texts differ from run to run."""
+parts words. Brackets: 95 % interval, by drawing utterances again {scores.ROUNDS:,} times. *Difference*: points of word
+error rate more (+) or less (-) than stock on the same utterances, drawn in pairs; an interval that holds 0 shows no
+difference. *Core s*: processor time a note, one thread, and stock's on the same notes. Beam 5, the language given, the
+ladder of temperatures on, except where a mode has other options. Above temperature 0 ctranslate2 draws tokens: its seed
+is fixed for each process, but which notes a process gets is not, so a few texts differ from run to run."""
 
-WHAT_IT_DOES_NOT_SAY: Final = """\
-**What it does not say.** Each set is one person, recorded well, reading a script. One or two speakers prove nothing about
-others, nor about spontaneous speech or noise. A script writes numbers in the case that the sentence wants and a digit
-is spelt in the nominative, so the rates are a little too high, alike for all modes. Sets are never mixed into one figure."""
+LIMITS: Final = """\
+**What it does not show.** Each set is one person, recorded well, reading a script. One or two speakers prove nothing
+about others, nor about spontaneous speech or noise. A script writes numbers in the case of the sentence and a digit is
+spelt in the nominative, so the rates are a little too high, alike for all modes. Sets are never mixed in one figure."""
 
 COLUMNS: Final = (
     "mode",
@@ -74,7 +74,7 @@ def _head(head: Mapping[str, Any]) -> Iterator[str]:
         "",
         HOW_TO_READ,
         "",
-        WHAT_IT_DOES_NOT_SAY,
+        LIMITS,
         "",
         "To run it: `python -m bench accuracy` (hours; it goes on where it stopped).",
         "",

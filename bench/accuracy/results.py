@@ -1,6 +1,7 @@
-"""What has been measured so far, kept outside the clone: a file for each mode, a line for each note. Standard library only.
+"""What has been measured so far, kept outside the clone: a file for each mode, a line for each note.
 
-A run that was killed leaves at most one broken line, which is passed over; that note is measured again.
+Standard library only. A run that was killed leaves at most one broken line, which is passed over; that note is measured
+again.
 """
 
 from __future__ import annotations

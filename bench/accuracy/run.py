@@ -1,6 +1,6 @@
-"""Runs notes through a mode: a process for each core, each with an engine of its own, so that core seconds are a note's alone.
+"""Runs notes through a mode: a process for each core, each with an engine of its own.
 
-Imports modes, engines and results. Whatever a process answers is on disk before it gets its next note.
+So core seconds are those of one note. Whatever a process answers is on disk before it gets its next note.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SAID_EVERY: Final = 25
 
 
 class ModeUnavailable(Exception):
-    """The mode does not open on this machine; says why."""
+    """The mode does not open on this machine; the text is the reason."""
 
 
 def measure(
@@ -81,7 +81,7 @@ def _feed(process: Connection, left: SimpleQueue[Note], keep: Any) -> None:
 
 @contextmanager
 def _process(mode: Mode, model: Path) -> Iterator[tuple[Connection, str]]:
-    """A process that has opened the mode, and what it says of its engine."""
+    """A process that has opened the mode, and the description of its engine."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, mode, model), daemon=True)

@@ -1,6 +1,6 @@
-"""From texts to figures: error rates with their intervals, and differences to stock on the same notes. Needs no model.
+"""From texts to figures: error rates with their intervals, and differences to stock on the same notes.
 
-Imports numpy, tools.word_errors and modes.
+Needs no model.
 """
 
 from __future__ import annotations
@@ -70,12 +70,15 @@ def scored(notes: Mapping[Place, Note], found: Mapping[Place, Result]) -> dict[P
 
 
 def share(wrong: Sequence[int], of: Sequence[int]) -> Figure:
-    """Errors over words, of all utterances together. Utterances are drawn anew, with replacement, for the interval."""
+    """Errors over words, of all utterances together. Utterances are drawn again, with replacement, for the interval."""
     return _figure(np.array([wrong]), np.array(of))
 
 
 def difference(ours: Sequence[int], theirs: Sequence[int], of: Sequence[int]) -> Figure:
-    """Our share less theirs on the same utterances; both are drawn together, so what is hard for both does not widen the interval."""
+    """Our share less theirs on the same utterances.
+
+    Both are drawn together, so what is hard for both does not widen the interval.
+    """
     return _figure(np.array([ours]) - np.array([theirs]), np.array(of))
 
 
@@ -121,7 +124,10 @@ def in_class(found: Iterable[Scored], low: float, high: float) -> list[Scored]:
 
 
 def swapped(ours: Sequence[Scored], theirs: Sequence[Scored], most: int) -> list[tuple[str, str, int]]:
-    """The commonest differences in words: (stock's, ours, how often); then those that came once, in the order of the notes."""
+    """The commonest differences in words: (stock's, ours, how often).
+
+    Then those that came once, in the order of the notes.
+    """
     found: Counter[tuple[str, str]] = Counter()
     for mine, other in zip(ours, theirs, strict=True):
         found.update(changes(other.text, mine.text, mine.note.language))

@@ -1,6 +1,6 @@
-"""Our engine without RabbitMQ, decoder children, replies: a bare loop. Also every step of the ablation ladder between stock and daemon.
+"""Our engine without RabbitMQ, decoder children, replies: a bare loop.
 
-Imports consumer, which it measures, and host.
+Also every step of the ablation ladder between stock and daemon.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ async def _serve(given: Any) -> None:
 
 
 async def _engine(given: Any) -> Any:
-    """As the daemon opens it; with `--gate slots` whoever comes first is served first."""
+    """As the daemon opens it; with `--gate slots`: first come, first served."""
     from bench.settings import PlainSettings  # noqa: PLC0415 - after the environment is set
     from sttd.consumer.engine import opening  # noqa: PLC0415 - the same
     from sttd.consumer.engine.model.whisper import WhisperTranscriber  # noqa: PLC0415 - the same

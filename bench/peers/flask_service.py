@@ -1,7 +1,8 @@
-"""The old service's behaviour, in code of our own: Flask, `POST /transcribe` with a multipart field `file`, one faster-whisper model.
+"""The old service's behaviour, in code of our own: Flask, `POST /transcribe`, one faster-whisper model.
 
-`{"text", "language", "duration"}` or `{"error"}` with 400 or 500; `GET /health`. Model in int8 on the CPU with the number of threads that
-faster-whisper takes by itself, beam 5, language fixed to Russian. All requests share one worker of the model. Runs in .local/bench.
+The audio is a multipart field `file`; the answer is `{"text", "language", "duration"}` or `{"error"}` with 400 or 500;
+`GET /health`. Model in int8 on the CPU with the number of threads that faster-whisper takes by itself, beam 5, language
+fixed to Russian. All requests share one worker of the model. Runs in .local/bench.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The small protocol: an engine in a process of its own, asked over a Unix socket.
 
-Request: number and length, each as 4 bytes, then the file's bytes. Answer: a line of JSON with `id`, `text` and `timings`
-(`queued`, `decode`, `transcribe`, in seconds), or `error`. Standard library only, so that it runs in any environment.
+Request: number and length, each as 4 bytes, then the file's bytes. Answer: a line of JSON with `id`, `text` and
+`timings` (`queued`, `decode`, `transcribe`, in seconds), or `error`. Standard library only, so that it runs in any
+environment.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ AsyncTranscribe = Callable[[Any], Awaitable[str]]
 
 
 def decoded(audio: bytes) -> Any:
-    """The file's samples as float32, mono, 16 kHz: decoded by PyAV, as faster-whisper does, in the peer's own process."""
+    """The file's samples as float32, mono, 16 kHz: decoded by PyAV, as faster-whisper does, in the peer's process."""
     import av  # noqa: PLC0415 - the harness imports this module for its numbers only
     import numpy as np  # noqa: PLC0415 - the same
 
@@ -39,7 +40,7 @@ def decoded(audio: bytes) -> Any:
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
-    """What every peer is told."""
+    """The arguments of every peer."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--socket", type=Path, required=True)
     parser.add_argument("--model", required=True)
@@ -52,7 +53,7 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
 
 
 def serve(socket: Path, transcribe: Transcribe, workers: int) -> None:
-    """Answer until SIGTERM: `workers` notes at a time, each decoded and transcribed in one thread, first come, first served."""
+    """Answer until SIGTERM, first come, first served: `workers` notes at a time, each in one thread."""
     pool = ThreadPoolExecutor(workers)
 
     def work(audio: bytes, came: float) -> dict[str, Any]:

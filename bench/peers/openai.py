@@ -1,7 +1,8 @@
 """openai-whisper on the same weights: torch in float32 on the CPU, one note at a time with all threads.
 
-Runs in an environment of its own. Its decoding keeps state in the model, so it cannot take two notes at a time. Its vocabulary is the
-real one, which spells the scripted tokens otherwise: the text is written from the tokens, as the workload spells them.
+Runs in an environment of its own. Its decoding keeps state in the model, so it cannot take two notes at a time. Its
+vocabulary is the real one, which spells the scripted tokens otherwise: the text is written from the tokens, as the
+workload spells them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What most people write first: aio-pika, prefetch 1, `message.process()`, faster-whisper in `run_in_executor`.
 
-No retries, no dead letters, no limits, no child process. Imports aio_pika and faster_whisper only.
+No retries, no dead letters, no limits, no child process.
 """
 
 from __future__ import annotations

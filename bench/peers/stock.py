@@ -1,6 +1,6 @@
-"""faster-whisper as it is: one model, `--workers` notes at a time. With one worker of all cores, or a pool of one core each.
+"""faster-whisper as it is: one model, `--workers` notes at a time.
 
-Imports faster_whisper, which it measures, and host.
+With one worker of all cores, or a pool of one core each.
 """
 
 from __future__ import annotations

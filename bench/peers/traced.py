@@ -1,7 +1,7 @@
-"""The daemon with two instruments in it: each model call's begin and length, and how late the event loop runs its timers.
+"""The daemon with two instruments in it: the times of model calls, and the delay of the event loop.
 
-Written as lines of JSON to the file in BENCH_TRACE, on the system's monotonic clock, which the harness reads too. Everything else is the
-daemon of `python -m sttd.consumer`. Imports consumer, whose model it wraps.
+Written as lines of JSON to the file in BENCH_TRACE, on the system's monotonic clock, which the harness reads too.
+Everything else is the daemon of `python -m sttd.consumer`.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ class TimedModel:
 
 
 def install(trace: Trace) -> None:
-    """Put the instruments in: below the gate, so that waiting for a slot does not count, and beside the daemon's own loop watch."""
+    """Put the instruments in: below the gate, so that waiting for a slot does not count, and beside the loop watch."""
     from sttd.consumer import app  # noqa: PLC0415 - the environment is prepared first
     from sttd.consumer.engine.model import loaded as model  # noqa: PLC0415 - the same
 
     loaded: Any = model.LoadedModel
-    root: Any = app  # as the composition root knows the watch
+    root: Any = app
     watch, init = root.watch_loop_lag, loaded.__init__
 
     def with_trace(self: Any, whisper: Any, **kwargs: Any) -> None:

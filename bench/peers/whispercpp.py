@@ -1,4 +1,4 @@
-"""whisper.cpp through pywhispercpp: the same weights as a ggml file with int8 blocks (q8_0), one note at a time with all threads.
+"""whisper.cpp through pywhispercpp: the same weights in int8 blocks (q8_0), one note at a time with all threads.
 
 Runs in .local/bench.
 """

@@ -1,7 +1,7 @@
 """Measurements of single promises, each with a name, figures and a verdict: `python -m bench scenario NAME`.
 
-A scenario takes the stage and the knobs of the command line and returns what goes into JSON; `verdict` names each promise with what
-was measured and what was wanted.
+A scenario takes the stage and the knobs of the command line and returns what goes into JSON; `verdict` names each
+promise with what was measured and what was wanted.
 """
 
 from __future__ import annotations

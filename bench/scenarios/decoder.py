@@ -34,11 +34,12 @@ WARM_UP: Final = 160
 """Notes of a kind before the first look: the first files of each format load codecs and fill allocators."""
 
 GROWTH_MIB: Final = 8.0
-"""Memory grows in a few steps of 1 to 3 MiB, as allocators take it; with 2,000 notes this finds a leak of 4 KiB a note."""
+"""Memory grows in a few steps of 1 to 3 MiB, as allocators take it; with 2,000 notes this finds a leak of 4 KiB a
+note."""
 
 
 async def bombs(_bench: Bench, _knobs: Knobs) -> dict[str, Any]:
-    """Each bomb through a child of its own: processor time and peak of the child, and what the parent took beyond body and sound."""
+    """Each bomb through a child of its own: the child's core time and peak, the parent's memory beside the sound."""
     found = {name: await _bomb(make()) for name, (make, _) in BOMBS.items()}
     return {
         "verdict": {
@@ -73,7 +74,10 @@ async def _bomb(audio: bytes) -> dict[str, float]:
 
 
 async def soak(_bench: Bench, knobs: Knobs) -> dict[str, Any]:
-    """Good notes in a row, then damaged ones, through one child that is never replaced; KiB for a thousand notes, fitted."""
+    """Good notes in a row, then damaged ones, through one child that is never replaced.
+
+    KiB for a thousand notes, fitted.
+    """
     good, count = damage.good(), knobs.count or NOTES
     pool = DecoderPool(1, DecodeLimits(files_per_child=10**9))
     await pool.start()
@@ -117,6 +121,6 @@ def _fitted(at: np.ndarray, mib: np.ndarray) -> dict[str, float]:
 
 def _parent_mib(what: str, *, anew: bool = False) -> float:
     if anew:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the highest mark begins anew (proc(5))
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the highest mark begins again (proc(5))
     status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     return int(status.split(f"{what}:")[1].split()[0]) / 1024

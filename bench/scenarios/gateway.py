@@ -1,4 +1,4 @@
-"""The gateway under 200 bad callers at once: how quickly `/health` answers, and how much memory it takes, which no test asserts."""
+"""The gateway under 200 bad callers at once: how quickly `/health` answers, and how much memory it takes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PEAK_MIB: Final = 150.0
 
 
 async def besieged(bench: Bench, knobs: Knobs) -> dict[str, Any]:
-    """Slow, broken, endless and abandoned uploads; the besiegers want the same cores."""
+    """Slow, broken, endless and abandoned uploads; the callers use the same cores."""
     seconds, count, port = knobs.seconds or 30, knobs.count or CALLERS, free_port()
     with _queue(bench.amqp_url) as queue:
         variables = environment(
@@ -59,7 +59,7 @@ async def _connected(gateway: Process) -> bool:
 
 @contextmanager
 def _queue(url: str) -> Iterator[str]:
-    """A request queue that nobody serves."""
+    """A request queue without consumers."""
     name = f"bench-{token_hex(4)}"
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
         connection.channel().queue_declare(name)

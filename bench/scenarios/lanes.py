@@ -15,7 +15,8 @@ from bench.table import OURS, PEERS
 INTERACTIVE: Final = 4
 BULK: Final = 8
 KEPT: Final = 1.25
-"""How many times the p95 without bulk is still kept: every tenth start is bulk's, and a slot can be with bulk when a note comes."""
+"""How many times the p95 without bulk is still kept: every tenth start is bulk's, and a slot can be with bulk when a
+note comes."""
 
 
 async def measure(bench: Bench, knobs: Knobs) -> dict[str, Any]:

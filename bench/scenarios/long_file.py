@@ -27,8 +27,8 @@ PAUSE_SECONDS: Final = 1.0
 async def behind(bench: Bench, knobs: Knobs) -> dict[str, Any]:
     """As many 10-minute files as there are slots; meanwhile single 3 s notes. By turns with the same files alone.
 
-    A window time is the slot time that one window of a file takes: encode and generate, median over the run without notes. What the
-    files lose is split: the notes' own work, a window of a slot each, and what comes on top of it.
+    A window time is the slot time that one window of a file takes: encode and generate, median over the run without
+    notes. What the files lose is split: the notes' own work, a window of a slot each, and what comes on top of it.
     """
     file, short = notes.notes("long", DATA / "notes")[0], notes.notes("short", DATA / "notes")
     alone, beside, window_times, latencies = list[float](), list[float](), list[float](), list[float]()
@@ -97,7 +97,10 @@ def _trace(running: Running) -> Trace:
 
 
 async def against_stock(bench: Bench, knobs: Knobs) -> dict[str, Any]:
-    """One 10-minute file on an idle machine: ours in windows over all slots, stock in one go with as many threads. By turns."""
+    """One 10-minute file on an idle machine: ours in windows over all slots, stock in one go with as many threads.
+
+    By turns.
+    """
     took: dict[str, list[float]] = {"ours": [], "ours-ctranslate2": [], "stock": []}
     core: dict[str, list[float]] = {name: [] for name in took}
     for _ in range(knobs.rounds or 3):

@@ -28,7 +28,10 @@ CLIENTS: Final = 8
 
 
 async def measure(bench: Bench, knobs: Knobs) -> dict[str, Any]:
-    """Eight notes in hand all the time; peaks as the kernel keeps them, resident memory after each tenth of the notes."""
+    """Eight notes in hand all the time.
+
+    Peaks as the kernel keeps them, resident memory after each tenth of the notes.
+    """
     made, count = notes.notes("short", DATA / "notes"), knobs.count or NOTES
     after = []
     async with on_stage(PEERS[OURS], bench, made[0]) as running:
@@ -67,7 +70,7 @@ async def lag(bench: Bench, knobs: Knobs) -> dict[str, Any]:
 
 
 async def ready(bench: Bench, knobs: Knobs) -> dict[str, Any]:
-    """From the start of the process until `/readyz` says 200, the model on disk and its file in the page cache."""
+    """From the start of the process until `/readyz` answers 200, the model on disk and its file in the page cache."""
     made = notes.notes("short", DATA / "notes")
     took: dict[str, list[float]] = {"ready": [], "first_answer": []}
     for _ in range(knobs.rounds or 5):

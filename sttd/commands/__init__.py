@@ -1,1 +1,4 @@
-"""The command line `sttd`: one command per file. The only part of sttd that may import the daemon, and only inside a command."""
+"""The command line `sttd`: one command per file.
+
+The only part of sttd that may import the daemon, and only inside a command.
+"""

@@ -1,6 +1,6 @@
-"""The operator commands' way to the broker: one connection, bounded in time, refused in words that say what to change.
+"""The operator commands' way to the broker: one connection, bounded in time, refused with what to change.
 
-Imports aio_pika and sttd; never reconnects and never declares anything.
+Never reconnects and never declares anything.
 """
 
 from __future__ import annotations
@@ -39,13 +39,16 @@ def client_settings() -> ClientSettings:
 
 @asynccontextmanager
 async def connected(settings: ClientSettings, name: str) -> AsyncIterator[AbstractConnection]:
-    """A connection that shows as `name` in the broker's list. Raises `BrokerUnavailable`, as `LoginRefused` if that is why."""
+    """A connection that shows as `name` in the broker's list.
+
+    Raises `BrokerUnavailable`, as `LoginRefused` if that is why.
+    """
     *others, last = settings.nodes
     for url in others:  # the nodes of a cluster, as they are written
         try:
             connection = await _dialled(url, settings.broker, name)
             break
-        except BrokerUnavailable:  # said of the last one
+        except BrokerUnavailable:  # raised for the last one
             continue
     else:
         connection = await _dialled(last, settings.broker, name)
@@ -61,7 +64,7 @@ async def _dialled(url: str, broker: str, name: str) -> AbstractConnection:
         async with asyncio.timeout(DIAL_SECONDS):
             await connection.connect()
     except BaseException as error:
-        await _close(connection)  # its finalizer would want an event loop that is gone
+        await _close(connection)  # its finalizer would need an event loop that is gone
         if isinstance(error, (TimeoutError, *CONNECTION_EXCEPTIONS)):
             raise _refusal(error, broker) from error
         raise
@@ -80,7 +83,7 @@ def _refusal(error: BaseException, broker: str) -> BrokerUnavailable:
     text = words(error)
     if isinstance(error, AuthenticationError | RefusedLogin):
         return LoginRefused(f"RabbitMQ at {broker} refuses the user or the password of STTD_AMQP_URL")
-    if "Connection.OpenOk" in text:  # what the library says when the broker closes instead of opening the vhost
+    if "Connection.OpenOk" in text:  # the library's text when the broker closes instead of opening the vhost
         return LoginRefused(f"RabbitMQ at {broker} refuses the vhost: does it exist, and may this user enter it?")
     return BrokerUnavailable(
         f"no connection to RabbitMQ at {broker} ({text}): is it running, and is STTD_AMQP_URL right?"
@@ -94,7 +97,7 @@ def words(error: BaseException) -> str:
 
 
 def server_version(connection: AbstractConnection) -> tuple[int, ...]:
-    """RabbitMQ's version as numbers, `(3, 10, 8)`; empty when the broker does not say."""
+    """RabbitMQ's version as numbers, `(3, 10, 8)`; empty when the broker does not report it."""
     told = getattr(getattr(connection.transport, "connection", None), "server_properties", {})
     text = str(told.get("version", "")).split("-")[0].split("+")[0]
     parts = text.split(".")

@@ -1,6 +1,6 @@
 """The exit codes of the command line, in one place; docs/client.md repeats them.
 
-Imports nothing of ours. `sttd serve` has a table of its own: consumer.errors.ExitCode, because supervisors read it.
+`sttd serve` has a table of its own: consumer.errors.ExitCode, because supervisors read it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ class Exit(IntEnum):
     """How a command ended."""
 
     OK = 0  # everything as asked
-    FAILED = 1  # some or all of the work failed; stderr says what, one line each
+    FAILED = 1  # some or all of the work failed; stderr has one line for each
     USAGE = 2  # called wrongly, a setting is wrong, or an extra is not installed; nothing was done
-    BROKER = 3  # RabbitMQ is away or refuses us, or nobody has ever served the request queue
+    BROKER = 3  # RabbitMQ is away or refuses us, or no daemon has ever served the request queue
     TOPOLOGY = 4  # a queue or exchange is missing or has other arguments (`sttd topology`, `sttd check`)
     INTERRUPTED = 130  # Ctrl-C: what was begun was ended in order

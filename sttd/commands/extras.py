@@ -1,7 +1,4 @@
-"""Which libraries the daemon's and the gateway's commands need beyond the base install, and what to say when they are missing.
-
-Imports the standard library and terminal.py; never imports what it looks for.
-"""
+"""The libraries that commands need beyond the base install, and the message when one is missing. None is imported."""
 
 from __future__ import annotations
 

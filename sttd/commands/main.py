@@ -35,7 +35,7 @@ STTD_AMQP_URL (default amqp://guest:guest@127.0.0.1:5672/), STTD_MODEL,
 STTD_REQUEST_QUEUE, STTD_TIMEOUT and more; options win over them.
 
 Exit codes: 0 fine, 1 some work failed, 2 called wrongly,
-3 no broker or nobody serves, 4 queues missing or different, 130 interrupted."""
+3 no broker or no daemon, 4 queues missing or different, 130 interrupted."""
 
 
 def _show_version(wanted: bool) -> None:
@@ -74,5 +74,5 @@ def main() -> None:
     """Run the command line; ends the process with a code of `exit_codes.Exit`."""
     logging.getLogger("aiormq").addHandler(
         logging.NullHandler()
-    )  # it logs what it also raises, and we say that in our own words
+    )  # it logs what it also raises, and our own message is shown
     build()(prog_name="sttd")

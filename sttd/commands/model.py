@@ -1,4 +1,7 @@
-"""`sttd model fetch`, `verify` and `info`: bring weights to this machine, check them, say what is here. Never loads a model."""
+"""`sttd model fetch`, `verify` and `info`: bring weights to this machine, check them, list what is here.
+
+Never loads a model.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,10 @@ def fetch(
     name: Annotated[str, typer.Argument(help="A size (`base`, `small`, `large-v3` ...) or a Hub id.")],
     cache: Cache = None,
 ) -> None:
-    """Download a model, so that the daemon starts without network. Continues an interrupted download; prints the directory."""
+    """Download a model, so that the daemon starts without network.
+
+    Continues an interrupted download; prints the directory.
+    """
     settings = daemon_settings()
     from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the base install has no daemon
 
@@ -50,7 +56,10 @@ def fetch(
 
 
 def brought(name: str, cache: Path | None) -> Path:
-    """The model's directory, downloaded if it is not here, with its source and progress on stderr. Raises `ModelUnavailable`."""
+    """The model's directory, downloaded if it is not here, with its source and progress on stderr.
+
+    Raises `ModelUnavailable`.
+    """
     from sttd.consumer.engine.files import store  # noqa: PLC0415 - the base install has no daemon
     from sttd.consumer.engine.files.progress import DownloadProgress  # noqa: PLC0415 - the same
 
@@ -59,7 +68,7 @@ def brought(name: str, cache: Path | None) -> Path:
         sources: set[str] = set()
 
         def tell(now: DownloadProgress) -> None:
-            if now.done and now.source not in sources:  # from the first byte on: what fails says so itself
+            if now.done and now.source not in sources:  # from the first byte on: a failure has its own message
                 sources.add(now.source)
                 bar.console.print(f"fetching {name} from {now.source}", markup=False)
             bar.update(shown, completed=now.done, total=now.total or None, visible=True)
@@ -71,7 +80,10 @@ def verify(
     name: Annotated[str | None, typer.Argument(help="A size, a Hub id or a directory. (default: STTD_MODEL)")] = None,
     cache: Cache = None,
 ) -> None:
-    """Read all of a downloaded model and compare each file with its hash. `sttd model fetch` brings a damaged one anew."""
+    """Read all of a downloaded model and compare each file with its hash.
+
+    `sttd model fetch` downloads a damaged one again.
+    """
     settings = daemon_settings()
     from sttd.consumer.engine.files import store  # noqa: PLC0415 - the base install has no daemon
     from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
@@ -84,7 +96,7 @@ def verify(
         raise leave(Exit.FAILED, error.message) from None
     if not checked:
         raise leave(Exit.FAILED, f"no hash is known for {path}: it is no download of ours, nothing was compared")
-    typer.echo(f"{wanted}: every file is as its hash says")
+    typer.echo(f"{wanted}: every file matches its hash")
 
 
 def info(
@@ -93,7 +105,7 @@ def info(
     ] = None,
     cache: Cache = None,
 ) -> None:
-    """Say where a model is on disk, how big it is, which languages it knows, and how `sttd serve` would load it."""
+    """Show where a model is on disk, how big it is, which languages it supports, and how `sttd serve` would load it."""
     settings = daemon_settings()
     wanted = name or settings.model
     _print(wanted, _found(wanted, cache or settings.model_cache), settings)
@@ -125,9 +137,7 @@ def _print(name: str, path: Path, settings: Settings) -> None:
     )
     Console(highlight=False, soft_wrap=True).print(table)
     if name == "demo":
-        say(
-            "demo knows short notes about spending in Russian and a little English: for trying out, never for production"
-        )
+        say("demo is for short notes about spending in Russian and a little English: to try out, never for production")
 
 
 def _languages(path: Path) -> str:

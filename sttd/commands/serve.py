@@ -1,4 +1,4 @@
-"""`sttd serve`: the daemon, as `python -m sttd.consumer` starts it. Imports the daemon only when called."""
+"""`sttd serve`: the daemon, as `python -m sttd.consumer` starts it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What commands say to people: one-line errors and progress on stderr, so that stdout holds results and nothing else.
+"""What commands show to people: one-line errors and progress on stderr, so that stdout holds results and nothing else.
 
-Imports rich and typer; never decides an exit code.
+Never decides an exit code.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def say(text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """One line to stdout. Once nobody reads it (`| head`) the rest is dropped; the exit code still tells.
+    """One line to stdout. Once it is not read any more (`| head`) the rest is dropped; the exit code stays.
 
     Raises `typer.Exit` for a stdout that cannot be written.
     """
@@ -57,7 +57,7 @@ def silence_stdout() -> None:
 
 
 def leave(code: Exit, text: str) -> typer.Exit:
-    """Say why on stderr; what comes back ends the command when it is raised."""
+    """Write the reason to stderr; what is returned ends the command when it is raised."""
     say(text)
     return typer.Exit(code)
 

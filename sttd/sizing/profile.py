@@ -112,7 +112,7 @@ def fit(rows: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 def load(path: Path) -> Profile:
     """A profile that `save` wrote. Raises `ProfileError` with the next step."""
-    again = "measure one anew with `sttd size --measure --save FILE`"
+    again = "measure one with `sttd size --measure --save FILE`"
     try:
         return Profile.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError as error:

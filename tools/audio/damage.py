@@ -34,7 +34,7 @@ NAMES: Final = (
 """The twelve formats of the promise."""
 
 AT_THE_START: Final = 0.75
-"""Share of lies that are told in the head of a file, not in its tail."""
+"""Share of false fields that are in the head of a file, not in its tail."""
 
 Bytes = bytearray
 
@@ -69,7 +69,7 @@ def lost(audio: Bytes, rng: random.Random) -> None:
 
 
 def lying_header(audio: Bytes, rng: random.Random) -> None:
-    """Fields among the first bytes, or near the end where MP4 keeps its index, say something else: small, huge or odd numbers."""
+    """Fields among the first bytes, or near the end where MP4 keeps its index, get small, huge or odd numbers."""
     for _ in range(rng.randrange(1, 5)):
         width = rng.choice((1, 2, 4, 8))
         near = rng.choice((64, 256, 1024))

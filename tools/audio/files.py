@@ -1,6 +1,6 @@
 """Files for the decoder's tests, made with PyAV: every container and codec that is taken, and hostile ones.
 
-Imports av and numpy; never an external ffmpeg.
+Never an external ffmpeg.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ TAKEN: Final[dict[str, tuple[str, str, int, str]]] = {
 
 
 def tone(seconds: float, rate: int) -> NDArray[np.float32]:
-    """A tone that rises while it sounds, so that a missing or moved piece shows; shape (samples,), within [-0.5, 0.5]."""
+    """A tone that rises while it sounds, so that a missing or moved piece shows.
+
+    Shape (samples,), within [-0.5, 0.5].
+    """
     time = np.arange(int(seconds * rate)) / rate
     return (0.5 * np.sin(2 * np.pi * (220 * time + 40 * time**2))).astype(np.float32)
 
@@ -53,7 +56,10 @@ def encoded(name: str, seconds: float = 1.0) -> bytes:
 
 
 def encode(container: str, encoder: str, rate: int, layout: str, samples: NDArray[np.float32]) -> bytes:
-    """One file. `samples`: of each channel, shape (channels, samples), or the same on all channels, shape (samples,)."""
+    """One file.
+
+    `samples`: of each channel, shape (channels, samples), or the same on all channels, shape (samples,).
+    """
     out = io.BytesIO()
     with av.open(out, mode="w", format=container) as target:
         stream: Any = target.add_stream(encoder, rate=rate, layout=layout, options={"strict": "experimental"})  # Vorbis
@@ -64,7 +70,7 @@ def encode(container: str, encoder: str, rate: int, layout: str, samples: NDArra
 
 
 def frames(samples: NDArray[np.float32], rate: int, layout: str, context: Any) -> list[Any]:
-    """The samples in the format and the frame size that the encoder wants."""
+    """The samples in the format and the frame size that the encoder takes."""
     each = samples if samples.ndim > 1 else np.tile(samples, (av.AudioLayout(layout).nb_channels, 1))
     frame: Any = av.AudioFrame.from_ndarray(np.ascontiguousarray(each), format="fltp", layout=layout)
     frame.rate = rate

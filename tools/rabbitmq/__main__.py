@@ -1,6 +1,7 @@
-"""`python -m tools.rabbitmq run -- CMD...` gives CMD a broker in STTD_AMQP_URL; `install` only makes sure that one can be had.
+"""`python -m tools.rabbitmq run -- CMD...` gives CMD a broker in STTD_AMQP_URL.
 
-Both take `--version`: 3.10, 4.0 or 4.3. Exit code: CMD's own (128 + n if signal n ended it); 69 if no broker can be had.
+`install` only makes sure that one can be had. Both take `--version`: 3.10, 4.0 or 4.3. Exit code: CMD's own (128 + n if
+signal n ended it); 69 if no broker can be had.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ def run(command: list[str], *, version: str | None = None, show_url: bool = Fals
             _start(node)
             if show_url:
                 sys.stderr.write(
-                    f"for other terminals: export STTD_AMQP_URL={node.amqp_url}\nmanagement pages: {node.management_url}\n"
+                    f"for other terminals: export STTD_AMQP_URL={node.amqp_url}\n"
+                    f"management pages: {node.management_url}\n"
                 )
             return _attend(node, command, signals)
         finally:
@@ -93,8 +95,9 @@ def _attend(node: Node, command: list[str], signals: Signals) -> int:
     variable, value = node.marker
     environment = os.environ | {"STTD_AMQP_URL": node.amqp_url, variable: value}
     try:
-        # A process group of its own: Ctrl-C in a terminal reaches it once, from here, and not a second time as "exit now".
-        signals.command = subprocess.Popen(command, env=environment, process_group=0)  # noqa: S603 - the caller's own command
+        # A process group of its own: Ctrl-C in a terminal reaches it once, from here, and not a second time as "exit
+        # now".
+        signals.command = subprocess.Popen(command, env=environment, process_group=0)  # noqa: S603 - the caller's own
     except OSError as error:
         return _not_found(command, error)
     code = signals.command.wait()
@@ -107,10 +110,10 @@ def _not_found(command: list[str], error: OSError) -> int:
 
 
 def main() -> int:
-    """Parse the command line and do what it says."""
+    """Parse the command line and run it."""
     parser = argparse.ArgumentParser(prog="python -m tools.rabbitmq", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    installer = verbs.add_parser("install", help="make sure that a broker can be had, and say which")
+    installer = verbs.add_parser("install", help="install a broker if need be, and print which")
     runner = verbs.add_parser("run", help="run a command with a broker in STTD_AMQP_URL")
     for verb in (installer, runner):
         verb.add_argument("--version", choices=roots.SUITES, help="default: TEST_BROKER's, else this machine's own")

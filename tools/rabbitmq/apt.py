@@ -18,7 +18,10 @@ GET = ("apt-get", "-qq", "-y", "-o", "DPkg::Lock::Timeout=300")
 
 
 def install(package: str) -> str:
-    """Install a package of the distribution; returns why that was not possible, else an empty string. Never starts a service."""
+    """Install a package of the distribution; returns why that was not possible, else an empty string.
+
+    Never starts a service.
+    """
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         return "it needs root and apt-get"
     sys.stderr.write(f"installing {package} with apt-get (once; about a minute)\n")
@@ -30,7 +33,7 @@ def install(package: str) -> str:
 
 def mirror() -> str:
     """The address of the Debian archive in this machine's own sources; raises `NodeError`."""
-    _quietly([*GET, "update"])  # whose archive an address is, apt knows from its index
+    _quietly([*GET, "update"])  # apt's index has the archive of each address
     wanted = ["Origin: Debian", "Label: Debian", "Component: main", "Created-By: Packages"]
     command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", *wanted]
     told = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed program
@@ -57,7 +60,7 @@ def services_stay_down(*units: str) -> Iterator[None]:
 
 
 def checked(command: list[str]) -> None:
-    """Run a command quietly; raises `NodeError` with the end of what it said."""
+    """Run a command quietly; raises `NodeError` with the end of its output."""
     if reason := _quietly(command):
         raise NodeError(f"{command[0]} failed: {reason}")
 

@@ -18,7 +18,9 @@ AMQP_PORT, MANAGEMENT_PORT = 5672, 15672
 def available() -> bool:
     """Whether a Docker daemon answers."""
     docker = shutil.which("docker")
-    return docker is not None and subprocess.run([docker, "info"], capture_output=True, check=False).returncode == 0  # noqa: S603 - fixed
+    if docker is None:
+        return False
+    return subprocess.run([docker, "info"], capture_output=True, check=False).returncode == 0  # noqa: S603 - fixed
 
 
 class ContainerBackend:
@@ -28,7 +30,7 @@ class ContainerBackend:
         """Create the container (and fetch its image); it is not started yet."""
         self._plan = plan
         self._name = plan.name.replace("@", "-")
-        plan.write(management_host="0.0.0.0", management_port=MANAGEMENT_PORT)  # noqa: S104 - inside; published on loopback
+        plan.write(management_host="0.0.0.0", management_port=MANAGEMENT_PORT)  # noqa: S104 - published on loopback
         plan.directory.chmod(0o755)  # the container's user reads the configuration
         volumes = [
             f"--volume={plan.directory / name}:/etc/rabbitmq/{name}:ro" for name in ("rabbitmq.conf", "advanced.config")
@@ -63,7 +65,7 @@ class ContainerBackend:
             self._docker("kill", self._name)
 
     def freeze(self) -> None:
-        """Pause: connections stay open and nobody answers."""
+        """Pause: connections stay open without answers."""
         self._docker("pause", self._name)
 
     def thaw(self) -> None:

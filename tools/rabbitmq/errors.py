@@ -1,7 +1,7 @@
-"""The one error of tools.rabbitmq. Imports nothing."""
+"""The one error of tools.rabbitmq."""
 
 from __future__ import annotations
 
 
 class NodeError(Exception):
-    """The private broker cannot be had; the message says what to do next."""
+    """The private broker cannot be had; the message is what to do next."""

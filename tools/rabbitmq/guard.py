@@ -1,6 +1,7 @@
 """Nothing outlives its owner: directories with a lock each, and a guard process that cleans up when the owner is gone.
 
-The guard waits on a pipe whose other end only the owner holds, so it acts on a normal close, an exception and SIGKILL alike.
+The guard waits on a pipe whose other end only the owner holds, so it acts on a normal close, an exception and SIGKILL
+alike.
 """
 
 from __future__ import annotations
@@ -51,7 +52,10 @@ def command(directory: Path) -> list[str]:
 
 
 class Claim:
-    """A fresh directory below `base`, locked as long as this process lives; those of dead owners are removed on the way."""
+    """A fresh directory below `base`, locked as long as this process lives.
+
+    Those of dead owners are removed on the way.
+    """
 
     def __init__(self, base: Path) -> None:
         """Make the directory (mode 0700) and lock it."""

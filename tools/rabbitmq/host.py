@@ -1,6 +1,7 @@
-"""The node as processes of this machine: rabbitmq-server, installed or in a directory of its own, and a port mapper (epmd).
+"""The node as processes of this machine: rabbitmq-server, installed or in its own directory, and epmd.
 
-The server script is called directly, because the distribution's wrapper changes to the user rabbitmq and its directories.
+The server script is called directly, because the distribution's wrapper changes to the user rabbitmq and its
+directories.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ LOOPBACK_DISTRIBUTION = "-kernel inet_dist_use_interface {127,0,0,1}"
 SHUTDOWN_MS = 1000
 
 
-# Programs and configuration of the other Debian take the place of this one's, for this process and its children only. Everything
-# else is where it was, and so is the process id: each word here becomes the next.
+# Programs and configuration of the other Debian take the place of this one's, for this process and its children only.
+# Everything else is where it was, and so is the process id: each word here becomes the next.
 SWAP = 'mount --bind "$1/etc" /etc && mount --bind "$1/usr" /usr && shift && exec "$@"'
 
 
@@ -95,7 +96,7 @@ class HostBackend:
 
     def stop(self, timeout: float) -> None:
         """Shut down in order; after `timeout` seconds with force."""
-        self._signal(signal.SIGCONT)  # a frozen node would never hear of it
+        self._signal(signal.SIGCONT)  # a frozen node would never take it
         self._signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):  # then with force, next line
             if self._server is not None:
@@ -110,7 +111,7 @@ class HostBackend:
                 process.wait()
 
     def freeze(self) -> None:
-        """SIGSTOP: connections stay open and nobody answers."""
+        """SIGSTOP: connections stay open without answers."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -127,9 +128,9 @@ class HostBackend:
 
     def rabbitmqctl(self, *args: str) -> str:
         """Run rabbitmqctl against this node (about a second); returns its output, raises `NodeError`."""
-        environment = self._environment() | {"RABBITMQ_CTL_ERL_ARGS": LOOPBACK_DISTRIBUTION}
+        env = self._environment() | {"RABBITMQ_CTL_ERL_ARGS": LOOPBACK_DISTRIBUTION}
         command = self._programs.command("rabbitmqctl", *args)
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - fixed program
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)  # noqa: S603 - fixed
         if done.returncode:
             raise NodeError(f"rabbitmqctl {' '.join(args)}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout

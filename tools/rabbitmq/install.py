@@ -1,7 +1,7 @@
-"""Makes sure that a broker can be had, and says which programs run it.
+"""Installs a broker if need be, and prints which programs run it.
 
-Without a version: the installed one, else apt-get as root, else Docker, else an error with the next step. Another version than
-the machine's own comes from another Debian (roots.py).
+Without a version: the installed one, else apt-get as root, else Docker, else an error with the next step. Another
+version than the machine's own comes from another Debian (roots.py).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def ensure(version: str | None = None) -> host.Programs | None:
         return host.Programs()
     if container.available():
         return None
-    raise NodeError(f"{NEXT_STEP}\napt-get said: {reason}")
+    raise NodeError(f"{NEXT_STEP}\napt-get: {reason}")
 
 
 def _own(version: str) -> bool:
@@ -47,5 +47,5 @@ def _own(version: str) -> bool:
         return host.Programs().version.startswith(f"{version}.")
     try:
         return platform.freedesktop_os_release().get("VERSION_CODENAME") == roots.SUITES[version]
-    except OSError:  # a system that does not say what it is
+    except OSError:  # a system that does not name itself
         return False

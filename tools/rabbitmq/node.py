@@ -60,7 +60,10 @@ class Backend(Protocol):
 
 
 class Node:
-    """A broker of one's own on loopback. Ports, name, password and data stay over stop, kill and restart; `close()` removes all."""
+    """A broker of one's own on loopback.
+
+    Ports, name, password and data stay over stop, kill and restart; `close()` removes all.
+    """
 
     def __init__(
         self,
@@ -69,10 +72,11 @@ class Node:
         version: str | None = None,
         variables: Mapping[str, str] | None = None,
     ) -> None:
-        """Claim a directory below `base`; `settings` are extra lines for rabbitmq.conf, which may name the environment's `variables`.
+        """Claim a directory below `base`.
 
-        Installs RabbitMQ where it is missing.
-        `version`: one of `roots.SUITES`; None: what `TEST_BROKER` says, else the machine's own. Raises `NodeError`.
+        `settings` are extra lines for rabbitmq.conf, which may name the environment's `variables`. Installs RabbitMQ
+        where it is missing. `version`: one of `roots.SUITES`; None: that of `TEST_BROKER`, else the machine's own.
+        Raises `NodeError`.
         """
         self.programs = programs = install.ensure(version)
         self._claim = Claim(base)

@@ -1,6 +1,6 @@
 """What a private node is called, where it lives and on which ports: decided once, kept over restarts.
 
-Imports the standard library only; starts nothing.
+Starts nothing.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Plan:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on, drawn at random so that two runs at once seldom meet."""
+    """Ports of loopback that nothing listens on, drawn at random so that two runs at once seldom meet."""
     found: list[int] = []
     for port in random.sample(PORT_RANGE, len(PORT_RANGE)):
         with socket.socket() as probe:

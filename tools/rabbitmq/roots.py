@@ -1,6 +1,7 @@
-"""RabbitMQ of another Debian in a directory of its own, made by debootstrap once for all clones; the host's packages stay as they are.
+"""RabbitMQ of another Debian in a directory of its own, made by debootstrap once for all clones.
 
-Needs root. A directory is renamed to its final name only when it is whole, so a half-made one is never used.
+The host's packages stay as they are. Needs root. A directory is renamed to its final name only when it is whole, so a
+half-made one is never used.
 """
 
 from __future__ import annotations

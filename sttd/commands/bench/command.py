@@ -1,6 +1,6 @@
-"""`sttd bench FILES...`: the user's own audio and model, stock faster-whisper against the daemon's engine. No RabbitMQ, no network.
+"""`sttd bench FILES...`: the user's own audio and model, stock faster-whisper against the daemon's engine.
 
-Imports the standard library, typer, rich and sttd; each side runs in a process of its own (bench_side.py), by turns.
+No RabbitMQ, no network. Each side runs in a process of its own (bench_side.py), by turns.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ STOP_SECONDS: Final = 10
 
 
 class SideFailed(Exception):
-    """A side ended before it had answered; the text is the end of what it said."""
+    """A side ended before it had answered; the text is the end of its stderr."""
 
 
 def bench(
@@ -54,9 +54,9 @@ def bench(
     ] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Figures, texts and differences as JSON on stdout.")] = False,
 ) -> None:
-    """Compare sttd with stock faster-whisper on your own files and model: speed, memory, and whether the text is the same.
+    """Compare sttd with stock faster-whisper on your own files and model: speed, memory, and the texts.
 
-    Stock takes file by file with its own number of threads; sttd takes all at once with the settings of your daemon (STTD_...).
+    Stock takes file by file with its own number of threads; sttd takes all at once with the settings of your daemon.
     Each side is a process of its own, the rounds alternate, and both decode before the clock starts.
     """
     need_consumer()
@@ -75,7 +75,7 @@ def bench(
 
 
 def _asked(files: list[Path], model: str | None, language: str | None, beam: int | None) -> dict[str, Any]:
-    """What both sides are told; ends the command where a setting or the model is not right."""
+    """What both sides are given; ends the command where a setting or the model is not right."""
     from sttd.consumer.engine.files import store  # noqa: PLC0415 - the base install has no daemon
     from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
 
@@ -118,7 +118,10 @@ def _known(language: str) -> str:
 
 
 def _compare(asked: dict[str, Any], rounds: int, count: int) -> tuple[SideResult, SideResult]:
-    """Both sides loaded, then by turns. Ours says first which device and type its settings lead to; stock is given the same."""
+    """Both sides loaded, then by turns.
+
+    Ours reports first which device and type its settings lead to; stock is given the same.
+    """
     with ExitStack() as stack, notes_bar() as bar:
         shown = bar.add_task("loading", total=2 * rounds * count)
         ours = stack.enter_context(SideProcess("ours", asked))

@@ -1,4 +1,4 @@
-"""What `sttd bench` says: figures and texts of both sides -> differences, a table, JSON. Pure; imports rich.
+"""The report of `sttd bench`: figures and texts of both sides -> differences, a table, JSON. Pure.
 
 Words are compared without case and punctuation; texts as they are.
 """
@@ -19,7 +19,7 @@ _WORD: Final = re.compile(r"\w+")
 
 @dataclass
 class SideResult:
-    """One side: what it runs on, its rounds, its texts by file (of the last round), and lengths of the files in seconds."""
+    """One side: what it runs on, its rounds, its texts by file (of the last round), lengths of the files in seconds."""
 
     side: str
     engine: str = ""
@@ -53,7 +53,10 @@ class SideResult:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One file whose texts differ. `words`: how many stand on one side only; 0: case and punctuation alone. `changes`: the places."""
+    """One file whose texts differ.
+
+    `words`: how many stand on one side only; 0: case and punctuation alone. `changes`: the places.
+    """
 
     file: str
     words: int
@@ -66,7 +69,7 @@ def words(text: str) -> list[str]:
 
 
 def differences(stock: dict[str, str], ours: dict[str, str]) -> list[Difference]:
-    """Of all files that both have heard."""
+    """Of all files that both have transcribed."""
     return [_difference(file, stock[file], ours[file]) for file in stock if file in ours and stock[file] != ours[file]]
 
 
@@ -113,12 +116,16 @@ def verdict(stock: SideResult, found: Sequence[Difference]) -> list[str]:
     total = sum(len(words(text)) for text in stock.texts.values())
     apart = sum(one.words for one in found)
     lines = [
-        f"{len(stock.texts) - len(found)} of {len(stock.texts)} texts are the same to the letter; {apart} of {total} words differ"
+        (
+            f"{len(stock.texts) - len(found)} of {len(stock.texts)} texts are the same to the letter; "
+            f"{apart} of {total} words differ"
+        )
     ]
     lines += [f"  {one.file}: {'; '.join(one.changes)}" for one in found]
     if found:
         lines.append(
-            "  Where a model is unsure both draw words at random above temperature 0; longer files are cut at other places: docs/engine.md"
+            "  Where a model is unsure both draw words at random above temperature 0; "
+            "longer files are cut at other places: docs/engine.md"
         )
     return lines
 

@@ -1,6 +1,6 @@
-"""One side of `sttd bench`, in a process of its own: stock faster-whisper, or the daemon's engine. Lines in, lines of JSON out.
+"""One side of `sttd bench`, in a process of its own: stock faster-whisper, or the daemon's engine.
 
-Imports the daemon's engine or faster_whisper when it is told which side it is. Never a queue, never the network.
+Lines in, lines of JSON out. Never a queue, never the network.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Ours:
         self._engine = self._runner.run(self._open())
 
     async def _open(self) -> Any:
-        from sttd.consumer.engine.opening import EngineOptions, open_engine  # noqa: PLC0415 - after the environment is prepared
+        from sttd.consumer.engine.opening import EngineOptions, open_engine  # noqa: PLC0415 - after prepare()
 
         options = EngineOptions.from_settings(self._settings)
         return await open_engine(replace(options, model=self._asked["path"]))
@@ -94,7 +94,7 @@ class Ours:
         self._runner.run(self._all(sounds, done))
 
     async def _all(self, sounds: dict[str, Any], done: Callable[[str, str], None]) -> None:
-        from sttd.consumer.engine.transcriber import Job, JobDefaults  # noqa: PLC0415 - after the environment is prepared
+        from sttd.consumer.engine.transcriber import Job, JobDefaults  # noqa: PLC0415 - after prepare()
         from sttd.schemas.options import TranscriptionOptions  # noqa: PLC0415 - the same
 
         request = TranscriptionOptions(language=self._asked["language"], beam_size=self._asked["beam"])
@@ -123,7 +123,7 @@ def _sounds(files: Iterable[str], tell: Callable[..., None]) -> dict[str, Any]:
 
 
 def _peak_mib() -> float:
-    """The most that this process has had resident; 0 where the system does not tell."""
+    """The most that this process has had resident; 0 where the system does not report it."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 1024
@@ -153,7 +153,7 @@ def main() -> None:
     for _ in sys.stdin:
         _round(side, sounds, tell)
     answers.flush()
-    os._exit(0)  # native thread pools may hang at the interpreter's exit; everything is said
+    os._exit(0)  # native thread pools may hang at the interpreter's exit; everything is written
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What `sttd check` asks the broker: version, permissions, queues, and limits against the settings.
 
-Imports aio_pika and sttd; leaves nothing behind: every probe is a request that the broker refuses after it has looked at the
-permission, so that nothing is declared, published or consumed.
+Leaves nothing behind: every probe is a request that the broker refuses after it has looked at the permission, so that
+nothing is declared, published or consumed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ OLDEST: Final = (3, 10)
 FLAGS_ALWAYS_ON: Final = (3, 12)
 SMALL_MESSAGES: Final = (4, 0)
 CONSUMER_TIMEOUT: Final = 1800
-"""Seconds; RabbitMQ's default since 3.8.17. Beyond it the broker takes a note away from whoever has it in hand."""
+"""Seconds; RabbitMQ's default since 3.8.17. Beyond it the broker takes a note away from its consumer."""
 
 PERMISSIONS: Final = "rabbitmqctl set_permissions, with the lines in docs/operations.md"
 
@@ -77,7 +77,9 @@ def version_line(version: tuple[int, ...]) -> Line:
     """Quorum queues with TTL and at-least-once dead-lettering came with 3.10; that needs the flag `stream_queue`."""
     told = "RabbitMQ " + ".".join(map(str, version))
     if not version:
-        return warning("version", "the broker does not tell its version", "make sure that it is RabbitMQ 3.10 or later")
+        return warning(
+            "version", "the broker does not report its version", "make sure that it is RabbitMQ 3.10 or later"
+        )
     if version < OLDEST:
         return failed(
             "version",
@@ -88,13 +90,14 @@ def version_line(version: tuple[int, ...]) -> Line:
     if version < FLAGS_ALWAYS_ON:
         return ok(
             "version",
-            f"{told}; if it was upgraded from 3.8, the feature flag stream_queue must be on (rabbitmqctl list_feature_flags)",
+            f"{told}; if it was upgraded from 3.8, the feature flag stream_queue must be on "
+            "(rabbitmqctl list_feature_flags)",
         )
     return ok("version", told)
 
 
 def queues_line(findings: list[QueueFinding], mode: str) -> Line:
-    """Missing ones are created at the start, unless the daemon is told only to look."""
+    """Missing ones are created at the start, unless the daemon may only check."""
     wrong = [finding for finding in findings if finding.state in {SurveyState.DIFFERS, SurveyState.REFUSED}]
     missing = [finding for finding in findings if finding.state is SurveyState.MISSING]
     hidden = [finding for finding in findings if finding.state is SurveyState.HIDDEN]
@@ -129,9 +132,12 @@ def queues_line(findings: list[QueueFinding], mode: str) -> Line:
 
 
 def message_size_line(version: tuple[int, ...], largest: int) -> Line:
-    """The broker does not tell its limit, so its default speaks for it."""
+    """The broker does not report its limit, so its default is taken."""
     limit = 16 * MIB if version >= SMALL_MESSAGES else 128 * MIB
-    told = f"STTD_MAX_BODY_BYTES is {largest / MIB:g} MiB; this RabbitMQ takes {limit // MIB} MiB unless configured (max_message_size)"
+    told = (
+        f"STTD_MAX_BODY_BYTES is {largest / MIB:g} MiB; "
+        f"this RabbitMQ takes {limit // MIB} MiB unless configured (max_message_size)"
+    )
     if largest <= limit:
         return ok("message size", told)
     return warning(
@@ -141,7 +147,10 @@ def message_size_line(version: tuple[int, ...], largest: int) -> Line:
 
 def timeout_line(job_seconds: float) -> Line:
     """The daemon must give up on a note before the broker gives up on the daemon."""
-    told = f"STTD_JOB_SECONDS is {job_seconds:g}; RabbitMQ waits {CONSUMER_TIMEOUT} s for an ack unless configured (consumer_timeout)"
+    told = (
+        f"STTD_JOB_SECONDS is {job_seconds:g}; "
+        f"RabbitMQ waits {CONSUMER_TIMEOUT} s for an ack unless configured (consumer_timeout)"
+    )
     if job_seconds < CONSUMER_TIMEOUT:
         return ok("consumer timeout", told)
     return warning("consumer timeout", told, "raise consumer_timeout in rabbitmq.conf, or lower STTD_JOB_SECONDS")
@@ -182,7 +191,7 @@ def _needs(plan: Topology, settings: Settings) -> dict[str, Probe]:
 
 
 async def _cancels(connection: AbstractConnection) -> Line:
-    """Each daemon hears cancels on a queue of its own; without that it serves all the same."""
+    """Each daemon takes cancels from a queue of its own; without that it serves all the same."""
     queue = f"{names.CONTROL_EXCHANGE}.probe"
     needs = {
         f"configure {queue}": _configuring(queue),
@@ -190,7 +199,7 @@ async def _cancels(connection: AbstractConnection) -> Line:
         f"read from {queue}": _reading(queue),
     }
     if refused := [what async for what in _refused(connection, needs)]:
-        return warning("cancels", f"cannot be heard: this user may not {', '.join(refused)}", PERMISSIONS)
+        return warning("cancels", f"cannot be received: this user may not {', '.join(refused)}", PERMISSIONS)
     return ok("cancels", f"this user may have a queue of its own at {names.CONTROL_EXCHANGE}")
 
 

@@ -1,6 +1,6 @@
 """`sttd check`: can this host serve? One line for each thing that it takes, and what to do where it fails.
 
-Imports the daemon only when called. Starts nothing that stays, and leaves nothing on the broker.
+Starts nothing that stays, and leaves nothing on the broker.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from sttd.commands.topology.command import daemon_settings
 
 
 def check(json: Annotated[bool, typer.Option("--json", help="A JSON list instead of lines.")] = False) -> None:
-    """Can this host serve? Looks at settings, broker, its limits and queues, the model, the decoder, the processor, memory and ports.
+    """Show whether this host can serve.
 
-    Exit code 0: yes, if maybe with warnings. Else the code of the first failure: 3 the broker, its version or permissions, 4 its queues,
-    1 this host. 2 means that a setting is wrong and nothing was looked at. Takes seconds; with a large model, as long as reading it.
+    Looks at settings, broker, its limits and queues, the model, the decoder, the processor, memory and ports. Exit code
+    0: yes, if maybe with warnings. Else the code of the first failure: 3 the broker, its version or permissions, 4 its
+    queues, 1 this host. 2 means that a setting is wrong and nothing was looked at. Takes seconds; with a large model,
+    as long as reading it.
     """
     show: Callable[[Line], None] = (lambda _line: None) if json else _print
     try:

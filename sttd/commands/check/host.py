@@ -1,6 +1,6 @@
 """What `sttd check` asks this machine: model, decoder, processor, memory, side port. Loads no model.
 
-Imports the daemon only inside functions; `look` needs the `[consumer]` extra.
+`look` needs the `[consumer]` extra.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ MIB: Final = 1024 * 1024
 PROCESS_MIB: Final = 250
 CHILD_MIB: Final = 150
 WEIGHTS_TIMES: Final = 2
-"""Rough needs. Measured: 460 MiB with the base model (145 MB on disk) and two slots; a decoder child at work 145 MiB."""
+"""Rough needs. Measured: 460 MiB with the base model (145 MB on disk) and two slots; a decoder child at work 145
+MiB."""
 
 FEATURES: Final = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_vnni": "AVX-512 VNNI", "amx_int8": "AMX"}
 DECODE_SECONDS: Final = 30
@@ -63,7 +64,7 @@ def model_line(settings: Settings) -> Line:
         return failed("model", f"{name} cannot be read: {error}", "check the permissions of the model's files")
     if name == store.DEMO:
         return warning(
-            "model", "demo knows short notes about spending only", "set STTD_MODEL=base or larger for real use"
+            "model", "demo is for short notes about spending only", "set STTD_MODEL=base or larger for real use"
         )
     return ok("model", f"{name} in {path}")
 
@@ -93,7 +94,7 @@ async def decoder_line(settings: Settings) -> Line:
 
 
 def compute_line(settings: Settings) -> Line:
-    """Whether device and compute type are to be had, and what the processor brings."""
+    """Whether device and compute type are available, and what the processor supports."""
     ctranslate2 = importlib.import_module("ctranslate2")
     gpus = int(ctranslate2.get_cuda_device_count())
     device = "cuda" if settings.device == "cuda" or (settings.device == "auto" and gpus) else "cpu"
@@ -145,7 +146,7 @@ def memory_line(settings: Settings, available: int | None) -> Line:
     """A rough need against what is free now."""
     need = PROCESS_MIB * MIB + WEIGHTS_TIMES * _weights(settings) + settings.effective_slots * CHILD_MIB * MIB
     if available is None:
-        return ok("memory", f"roughly {need // MIB:,} MiB needed; the system does not tell what is free")
+        return ok("memory", f"roughly {need // MIB:,} MiB needed; the system does not report what is free")
     told = f"roughly {need // MIB:,} MiB needed, {available // MIB:,} MiB available"
     if need > available:
         return warning("memory", told, "a smaller model, fewer slots (STTD_SLOTS), or more memory")
@@ -159,7 +160,7 @@ def _weights(settings: Settings) -> int:
     try:
         path = store.resolve(settings.model, settings.model_cache)
         return (path / "model.bin").stat().st_size if path else 0
-    except (ModelUnavailable, OSError):  # the line about the model says so
+    except (ModelUnavailable, OSError):  # the line about the model names it
         return 0
 
 

@@ -1,4 +1,4 @@
-"""One line of `sttd check`: what was looked at, how it is, and what to do about it. Imports exit_codes.py only."""
+"""One line of `sttd check`: what was looked at, how it is, and what to do about it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sttd.commands.exit_codes import Exit
 
 
 class Status(StrEnum):
-    """How one thing is. A warning keeps nobody from serving."""
+    """How one thing is. With a warning the daemon can still serve."""
 
     OK = "ok"
     WARNING = "warning"

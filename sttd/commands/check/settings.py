@@ -1,6 +1,6 @@
-"""What `sttd check` says of the settings' names: one that is misspelt changes nothing, and nobody else would say so.
+"""The names of settings that `sttd check` does not know: one that is misspelt changes nothing.
 
-Imports sttd.settings and, when called, the settings of daemon and gateway; tells names, never values.
+Shows names, never values.
 """
 
 from __future__ import annotations

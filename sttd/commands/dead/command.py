@@ -1,6 +1,6 @@
 """`sttd dead list|show|requeue|drop`: what could not be answered, why, and what becomes of it.
 
-Imports the daemon's bus only when called; needs the base install only. Nothing leaves a queue without `--yes`.
+Needs the base install only. Nothing leaves a queue without `--yes`.
 """
 
 from __future__ import annotations
@@ -89,14 +89,14 @@ def requeue(
     reply_to: Annotated[str | None, typer.Option(help="Where the answers go instead of to the senders.")] = None,
     yes: Yes = False,
 ) -> None:
-    """Send messages again; without --yes only say which.
+    """Send messages again; without --yes only list them.
 
-    A request starts afresh in its own lane: with its options and ids, without its attempts and its expiration. A parked reply goes to the
-    queue it was meant for, if that exists now. Each copy is confirmed by the broker before the dead message is removed, so that a crash
-    in between leaves one too many, never one too few.
+    A request starts afresh in its own lane: with its options and ids, without its attempts and its expiration. A parked
+    reply goes to the queue it was meant for, if that exists now. Each copy is confirmed by the broker before the dead
+    message is removed, so that a crash in between leaves one too many, never one too few.
     """
     if reply_to and queue is Kind.REPLIES:
-        raise typer.BadParameter("--reply-to is for requests; a reply goes where --to says")
+        raise typer.BadParameter("--reply-to is for requests; a reply goes to --to")
     choice = _choice(ids, reason, code, everything=everything)
     _end(
         _work(
@@ -118,13 +118,13 @@ def drop(
     queue: Queue = Kind.REQUESTS,
     yes: Yes = False,
 ) -> None:
-    """Remove messages for good; without --yes only say which."""
+    """Remove messages for good; without --yes only list them."""
     _end(_work(queue, _choice(ids, reason, code, everything=everything), lambda *_: Drop(), limit, yes=yes))
 
 
 def _choice(ids: list[str] | None, reason: str | None, code: str | None, *, everything: bool) -> Choice:
     if everything == bool(ids or reason or code):
-        raise typer.BadParameter("say which: IDs, --reason, --code, or else --all")
+        raise typer.BadParameter("choose: IDs, --reason, --code, or else --all")
     return Choice(frozenset(ids or ()), reason, code)
 
 

@@ -1,7 +1,7 @@
-"""Makes what a requeue publishes: a request as if it had just been sent, or a parked reply for the queue it was meant for.
+"""Makes what a requeue publishes: a request as if just sent, or a parked reply for the queue it was meant for.
 
-Pure but for the clock and fresh ids. Copies carry an allow-list of headers, as the daemon's own do: a caller's `CC`, `BCC` or
-`x-death` would make RabbitMQ route or count with our rights.
+Pure but for the clock and fresh ids. Copies carry an allow-list of headers, as the daemon's own do: a caller's `CC`,
+`BCC` or `x-death` would make RabbitMQ route or count with our rights.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Fresh:
 
 
 class NotPossible(Exception):
-    """This letter cannot be sent again as it is; the text says what to do."""
+    """This letter cannot be sent again as it is; the text is what to do."""
 
 
 def request(letter: Letter, body: bytes, *, lanes: Collection[str], queue: str | None, reply_to: str | None) -> Fresh:
@@ -55,7 +55,7 @@ def reply(letter: Letter, body: bytes, *, forbidden: Collection[str], queue: str
     """Send a parked reply to the queue it was meant for, or to `queue`, with its reply id. Raises `NotPossible`."""
     target = queue or letter.meant_for
     if target is None:
-        raise NotPossible("it does not say which queue it was meant for: name one with --to")
+        raise NotPossible("it does not name the queue it was meant for: name one with --to")
     if target in forbidden or target.startswith("amq."):
         raise NotPossible(f"{target} cannot take replies now: name another queue with --to")
     kept = {
@@ -103,11 +103,11 @@ def _writable(value: Any) -> bool | str | datetime | None:
 
 
 def _doubts(letter: Letter, target: str | None, *, replaced: bool) -> list[str]:
-    """What the operator should know first."""
+    """What the operator needs to know first."""
     doubts = []
     if target and target.startswith(f"{names.DIRECT_REPLY_TO}."):
         doubts.append(
-            "its sender waited with amq.rabbitmq.reply-to and is not there any more: give --reply-to QUEUE to get the answer"
+            "its sender waited with amq.rabbitmq.reply-to and is gone: give --reply-to QUEUE to get the answer"
         )
     if letter.reason == "bad_reply_to" and not replaced:
         doubts.append(f"it will be refused again for its reply_to {target!r}: give --reply-to QUEUE")

@@ -1,6 +1,6 @@
 """One of the two dead-letter queues: read it message by message, settle what was chosen, give everything else back.
 
-Imports aio_pika, schemas and, inside functions, consumer.bus; never publishes. At most one body is in memory.
+Never publishes. At most one body is in memory.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _COUNTS: Final = frozenset({"x-delivery-count", "x-acquired-count"})
 
 
 class Kind(StrEnum):
-    """The queues of messages that nobody could be served with."""
+    """The queues of messages that could not be served."""
 
     REQUESTS = names.DEAD
     REPLIES = names.REPLIES_DEAD
@@ -40,7 +40,7 @@ class NoSuchQueue(BrokerUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One dead message without its body. `size`: bytes of the body; `deliveries`: how often somebody looked before."""
+    """One dead message without its body. `size`: bytes of the body; `deliveries`: how often it was delivered before."""
 
     routing_key: str
     size: int
@@ -101,7 +101,7 @@ class Letter:
 
     @property
     def seen(self) -> datetime | None:
-        """When a daemon first had it, or the broker put it here, or the sender says he sent it."""
+        """When a daemon first had it, or the broker put it here, or the sender's own timestamp."""
         told = self.headers.get(names.FIRST_SEEN_HEADER)
         if isinstance(told, int) and 0 < told < MS_OF_YEAR_10000:
             return datetime.fromtimestamp(told / 1000, UTC)
@@ -111,7 +111,10 @@ class Letter:
         return None
 
     def lane(self, lanes: Sequence[str]) -> str | None:
-        """Which of our request queues it came from; nothing that a sender could have made up counts beyond these names."""
+        """Which of our request queues it came from.
+
+        Nothing that a sender could have made up counts beyond these names.
+        """
         claims = (self.headers.get(names.LANE_HEADER), self.routing_key, self.death.get("queue"))
         return next((claim for claim in claims if claim in lanes), None)
 
@@ -185,7 +188,10 @@ async def opened(connection: AbstractConnection, kind: Kind) -> AsyncIterator[De
 
 
 async def _give_back(channel: AbstractChannel) -> None:
-    """With nack, which RabbitMQ 4.3 does not count as a failed delivery; a closed channel would count on every version."""
+    """With nack, which RabbitMQ 4.3 does not count as a failed delivery.
+
+    A closed channel would count on every version.
+    """
     try:
         async with asyncio.timeout(GET_SECONDS):
             if not channel.is_closed:
@@ -248,7 +254,7 @@ class Choice:
 
 
 def broken(error: BaseException) -> BrokerUnavailable:
-    """What to say when the connection ends in the middle: nothing that was unsettled is lost."""
+    """The message when the connection ends in the middle: nothing that was unsettled is lost."""
     return BrokerUnavailable(
         f"the connection to the broker failed ({words(error)}): what was not done is still in its queue"
     )

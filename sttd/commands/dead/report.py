@@ -1,6 +1,6 @@
 """How dead letters are shown: a table, JSON, or every property of one. Whatever a sender wrote is shown harmless.
 
-Imports dead_letters; never shows a body.
+Never shows a body.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 from sttd.commands.dead.letters import Kind, Letter
 
 LONGEST: Final = 40
-"""Characters of an id in a table; `show` and --json tell all of it."""
+"""Characters of an id in a table; `show` and --json have all of it."""
 
 COLUMNS: Final = {
     Kind.REQUESTS: (
@@ -33,7 +33,7 @@ COLUMNS: Final = {
 
 
 def in_order(letters: Sequence[Letter]) -> list[Letter]:
-    """Newest last. RabbitMQ puts what was looked at behind what was not, so the queue's own order says little."""
+    """Newest last. RabbitMQ puts what was looked at behind what was not: the queue's own order has little meaning."""
     return sorted(letters, key=lambda letter: letter.seen or datetime.min.replace(tzinfo=UTC))
 
 

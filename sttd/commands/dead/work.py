@@ -1,6 +1,6 @@
 """What `requeue` and `drop` do with each chosen dead letter, one by one: confirmed copy first, then remove.
 
-Imports aio_pika and the dead_* modules; without `yes` it publishes nothing and removes nothing.
+Without `yes` it publishes nothing and removes nothing.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Deed(Protocol):
     participle: str
 
     async def would(self, held: Held) -> str:
-        """Say what it would do, changing nothing. Raises `NotPossible`."""
+        """Describe what it would do, changing nothing. Raises `NotPossible`."""
 
     async def do(self, held: Held) -> str:
-        """Do it, and say what was done. Raises `NotPossible` when the letter had to stay."""
+        """Do it, and return what was done in words. Raises `NotPossible` when the letter had to stay."""
 
 
 @dataclass
@@ -103,7 +103,8 @@ class Requeue:
             ) from error
         except TimeoutError:
             raise BrokerUnavailable(
-                f"no confirm from the broker within {CONFIRM_SECONDS} s (memory or disk alarm?): the last message may be in both queues now"
+                f"no confirm from the broker within {CONFIRM_SECONDS} s (memory or disk alarm?): "
+                "the last message may be in both queues now"
             ) from None
 
     async def _exists(self, queue: str) -> bool:
@@ -115,7 +116,7 @@ class Requeue:
                 await channel.close()
             except ChannelNotFoundEntity:
                 self._known[queue] = False
-            except ChannelClosed:  # somebody's exclusive queue: it exists, and takes what is published to it
+            except ChannelClosed:  # another connection's exclusive queue: it exists, and takes what is published to it
                 self._known[queue] = True
         return self._known[queue]
 
@@ -123,7 +124,7 @@ class Requeue:
 def requeueing(
     connection: AbstractConnection, kind: Kind, settings: ClientSettings, to: str | None, reply_to: str | None
 ) -> Requeue:
-    """Bind what the command line says to what is published."""
+    """Bind the command line's options to what is published."""
     from sttd.consumer.bus.topology import build  # noqa: PLC0415 - commands import the daemon lazily
 
     if kind is Kind.REPLIES:
@@ -143,7 +144,7 @@ def lanes_of(settings: ClientSettings) -> tuple[str, ...]:
 
 
 async def work(queue: DeadQueue, choice: Choice, deed: Deed, limit: int | None, *, yes: bool) -> Exit:
-    """Go through the queue once. A letter that has to stay is told on stderr, and the exit code says so."""
+    """Go through the queue once. A letter that has to stay is reported on stderr, and by the exit code."""
     seen: list[Letter] = []
     done = stayed = 0
     async for held in queue.walk():

@@ -1,7 +1,4 @@
-"""Which model a demo or `make run` takes: what STTD_MODEL says, else the real `base`, else the bundled one with a line that says so.
-
-Imports the daemon lazily; never starts it.
-"""
+"""The model of a demo or `make run`: STTD_MODEL, else the real `base`, else, with a line on stderr, the bundled one."""
 
 from __future__ import annotations
 
@@ -37,7 +34,10 @@ class Chosen:
 
 
 def choose(settings: Settings) -> Chosen:
-    """Make sure that a model is here, downloaded if need be. Raises `ModelUnavailable` for one that was asked for by name."""
+    """Make sure that a model is here, downloaded if need be.
+
+    Raises `ModelUnavailable` for one that was asked for by name.
+    """
     from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the base install has no daemon
 
     cache = settings.model_cache

@@ -35,14 +35,14 @@ NEXT = """Next: `make run` keeps a daemon running, `sttd transcribe FILE...` sen
 your own notes, and docs/client.md shows how a bot does it."""
 
 NEXT_BUNDLED = """
-The bundled model knows short notes about spending only. `sttd model fetch base`
-brings a real one, and `sttd demo` takes it."""
+The bundled model is for short notes about spending only. `sttd model fetch base`
+fetches a real one, and `sttd demo` takes it."""
 
 
 def demo() -> None:
     """See it work: start a daemon, send the sample notes through RabbitMQ, print their texts.
 
-    Needs RabbitMQ at STTD_AMQP_URL (`make demo` brings one); uses a queue of its own there and deletes it. The model is
+    Needs RabbitMQ at STTD_AMQP_URL (`make demo` starts one); uses a queue of its own there and deletes it. The model is
     `base`, fetched if it is not here, else the bundled one; STTD_MODEL names another. Exit code 0 means that every note
     came back as it should.
     """
@@ -56,7 +56,7 @@ def demo() -> None:
     except errors.SettingsInvalid as error:
         raise leave(Exit.USAGE, str(error)) from None
     except errors.BrokerUnavailable as error:
-        raise leave(Exit.BROKER, f"{error} `make demo` brings a RabbitMQ of its own.") from None
+        raise leave(Exit.BROKER, f"{error} `make demo` starts a RabbitMQ of its own.") from None
     except (DaemonEnded, ModelUnavailable) as error:
         raise leave(Exit.FAILED, str(error)) from None
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -112,7 +112,7 @@ def _show(console: Console, results: Sequence[SampleResult], model: str) -> list
 
 
 async def _show_side_port(console: Console, daemon: DemoDaemon) -> None:
-    console.print("\nWhile a daemon runs, its side port says how it is (by default on port 9464):")
+    console.print("\nWhile a daemon runs, its side port shows how it is (by default on port 9464):")
     for path, what in (("metrics", "for Prometheus"), ("readyz", "ready? each check by name"), ("healthz", "alive?")):
         console.print(f"  curl {daemon.url}/{path:<8} # {what}", markup=False)
     try:
@@ -138,7 +138,7 @@ def _scratch() -> Iterator[Path]:
 
 @contextmanager
 def _signals_cancel() -> Iterator[None]:
-    """A terminal that closes, or `kill`, ends the demo like Ctrl-C: the daemon has a session of its own and would stay."""
+    """A closed terminal, or `kill`, ends the demo like Ctrl-C: the daemon has a session of its own and would stay."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None  # asyncio.run made one
     numbers = (signal.SIGTERM, signal.SIGHUP)

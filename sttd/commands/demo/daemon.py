@@ -1,6 +1,6 @@
 """The demo's daemon: `python -m sttd.consumer` as a child process with settings of its own, ended whatever happens.
 
-Imports the standard library, sttd.settings and the choice of the model; never imports the daemon.
+Never imports the daemon.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class DemoDaemon:
         await self.stop()
 
     async def ready(self, seconds: float) -> None:
-        """Wait until `/readyz` says 200. Raises `DaemonEnded` with the reason and the last lines of its log."""
+        """Wait until `/readyz` answers 200. Raises `DaemonEnded` with the reason and the last lines of its log."""
         try:
             async with asyncio.timeout(seconds):
                 while not await self._is_ready():  # noqa: ASYNC110 - the other process can only be asked

@@ -1,7 +1,4 @@
-"""The demo's corner of a broker: queues of its own, made for one run, so that it never takes a note that is not its own.
-
-Imports aio_pika and sttd; never touches a queue of a daemon at work.
-"""
+"""The demo's queues, made for one run and deleted after it; the queues of other daemons are never touched."""
 
 from __future__ import annotations
 
@@ -27,7 +24,10 @@ async def reachable(settings: ClientSettings) -> None:
 
 @asynccontextmanager
 async def corner(settings: ClientSettings) -> AsyncIterator[str]:
-    """The name of a request queue for one demo; the daemon declares it, and it is deleted afterwards with the queues beside it."""
+    """The name of a request queue for one demo.
+
+    The daemon declares it, and it is deleted afterwards with the queues beside it.
+    """
     queue = f"stt.demo.{token_hex(4)}"
     try:
         yield queue

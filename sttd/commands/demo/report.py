@@ -1,6 +1,6 @@
 """What the demo shows and how it judges: pure functions from outcomes to a table, to complaints, to a few counters.
 
-Imports rich, schemas and sttd; no I/O.
+No I/O.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ def words(text: str) -> list[str]:
 
 
 def complaint(heard: SampleResult, model: str) -> str | None:
-    """What is not as the manifest says, or None.
+    """What is not as in the manifest, or None.
 
-    The bundled model must give every word. Of a real one each key must be there, in one of its spellings: a number may be
-    in digits, and those must be right; words may differ by about one letter in seven, because texts differ a little from
-    CPU to CPU. A note that is for the other model is shown and not judged.
+    The bundled model must give every word. Of a real one each key must be there, in one of its spellings: a number may
+    be in digits, and those must be right; words may differ by about one letter in seven, because texts differ a little
+    from CPU to CPU. A note that is for the other model is shown and not judged.
     """
     expected = heard.sample.expect
     if isinstance(heard.answer, SttdClientError):
@@ -98,7 +98,7 @@ def _holds(text: str, key: str) -> bool:
 
 
 def table(results: Sequence[SampleResult], model: str) -> Table:
-    """All notes, one row each. A note that is for the other model says so."""
+    """All notes, one row each. A note that is for the other model is marked."""
     grid = Table(title=f"Voice notes through RabbitMQ into the model {model} and back")
     grid.add_column("note", no_wrap=True)
     grid.add_column("language")

@@ -1,6 +1,6 @@
 """`sttd size`: notes a day and an answer time in, consumers and cores out, for a measured machine.
 
-Imports the sizing package; the daemon only with `--measure`, lazily. Touches no broker.
+Loads the daemon only with `--measure`. Touches no broker.
 """
 
 from __future__ import annotations
@@ -79,9 +79,9 @@ def size(
 ) -> None:
     """How many consumers and cores a day's voice notes need.
 
-    Simulates the busiest hour of a messenger's day: one queue, RabbitMQ's round robin and prefetch, the daemon's slots. What a note costs
-    comes from a profile: the built-in one (the model base on the machine that docs/scaling.md describes), your own machine with --measure,
-    or a file with --profile.
+    Simulates the busiest hour of a messenger's day: one queue, RabbitMQ's round robin and prefetch, the daemon's slots.
+    What a note costs comes from a profile: the built-in one (the model base on the machine that docs/scaling.md
+    describes), your own machine with --measure, or a file with --profile.
 
         sttd size --notes-per-day 50000 --p95 5
         sttd size --measure --save here.json
@@ -110,8 +110,9 @@ def _answer(machine: Machine, day: Day, asked: Asked, *, as_object: bool) -> Non
     except OutOfReach as error:
         raise leave(
             Exit.FAILED,
-            f"no number of consumers answers 19 of 20 notes within {asked.p95:g} s: alone on a core they take {error.fastest:.1f} s with "
-            f"{machine.profile.model}; ask for a --p95 above that, or take a smaller model, a smaller beam or faster cores",
+            f"no number of consumers answers 19 of 20 notes within {asked.p95:g} s: alone on a core they take "
+            f"{error.fastest:.1f} s with {machine.profile.model}; ask for a --p95 above that, or take a smaller model, "
+            "a smaller beam or faster cores",
         ) from None
     typer.echo(as_json(report)) if as_object else show(report)
 

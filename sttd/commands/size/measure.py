@@ -1,6 +1,6 @@
-"""`sttd size --measure`: the daemon's decoder and engine in this process, the sample notes through them, core seconds read off.
+"""`sttd size --measure`: core seconds of the sample notes in the daemon's decoder and engine, in this process.
 
-Imports the daemon lazily; stores nothing. Core seconds, not seconds: a busy neighbour makes notes slower, not dearer.
+Core seconds, not seconds: other programs on the machine make notes slower, not more expensive.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ async def measure(
         engine = await open_engine(EngineOptions.from_settings(settings))
         parts.push_async_callback(engine.close, CLOSE_SECONDS)
         timer = _Timer(engine, settings, sound)
-        await timer.round(lengths[0])  # whatever the first call sets up is nobody's cost
+        await timer.round(lengths[0])  # what the first call sets up does not count
         taken: dict[float, list[_Taken]] = {seconds: [] for seconds in lengths}
         for number in range(rounds):
             for seconds in lengths:
@@ -104,7 +104,7 @@ class _Timer:
 
 
 def job_options(settings: Settings) -> JobOptions:
-    """A request that names no option, without the ladder of temperatures: the notes decide on second tries, not the machine."""
+    """A request that names no option, at temperature 0: the notes decide on second tries, not the machine."""
     from sttd.consumer.engine.transcriber import JobDefaults  # noqa: PLC0415 - the base install has no daemon
     from sttd.schemas.options import TranscriptionOptions  # noqa: PLC0415 - beside the other
 

@@ -1,6 +1,6 @@
 """What `sttd size` prints: the plans as a table, what was assumed, the autoscaled day; or all of it as JSON.
 
-Imports rich and the sizing package; simulates what it is told to.
+Simulates what was asked for.
 """
 
 from __future__ import annotations
@@ -51,14 +51,17 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the command line said. `mean`: seconds of a note."""
+    """The arguments of the command. `mean`: seconds of a note."""
 
     p95: float
     mean: float
     autoscaler: Autoscaler | None
 
     def report(self, machine: Machine, day: Day, search: Search) -> Report:
-        """Simulate it. Raises `OutOfReach` for the target itself; a tighter neighbour that is out of reach is left out."""
+        """Simulate it.
+
+        Raises `OutOfReach` for the target itself; a tighter neighbour that is out of reach is left out.
+        """
         plan = search.plan(day.notes, self.p95)
         targets = sorted({self.p95 / 2, self.p95, self.p95 * 2})
         table = [found for step in STEPS for target in targets if (found := _try(search, step * day.notes, target))]
@@ -107,11 +110,13 @@ def show(report: Report) -> None:
     )
     console.print(_table(report))
     console.print(
-        f"Assumed: notes of {report.mean_seconds:g} s on average (3 to 60), {report.peak_share:.1%} of them in the busiest hour, "
+        f"Assumed: notes of {report.mean_seconds:g} s on average (3 to 60), {report.peak_share:.1%} of them in the "
+        "busiest hour, "
         f"{_cores(report.cores_per_consumer)} and {plan.in_hand} notes in hand per consumer."
     )
     console.print(
-        f"A note costs {report.core_seconds:.2f} core seconds on average; 19 of 20 take less than {report.alone:.1f} s when nothing waits."
+        f"A note costs {report.core_seconds:.2f} core seconds on average; "
+        f"19 of 20 take less than {report.alone:.1f} s when nothing waits."
     )
     console.print(f"Profile: {profile.name} ({profile.machine}; {profile.engine}; {profile.measured}).", markup=False)
     if profile.slots > 1:

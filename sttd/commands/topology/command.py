@@ -1,6 +1,6 @@
 """`sttd topology declare` and `sttd topology check`: the daemon's queues and exchanges, one line each.
 
-Imports the daemon's topology only when called; needs the base install only.
+Needs the base install only.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ SECONDS: Final = 30
 
 ADVICE: Final = {
     SurveyState.MISSING: "what is missing: `sttd topology declare` creates it",
-    SurveyState.DIFFERS: "what differs cannot be changed in place: let the queue run empty, delete it, then `sttd topology declare`",
+    SurveyState.DIFFERS: "what differs cannot be changed: empty the queue, delete it, then `sttd topology declare`",
     SurveyState.REFUSED: "what is refused: see the permissions in docs/operations.md",
-    SurveyState.HIDDEN: "what is hidden may or may not exist: to look at a queue a user needs a permission on it, such as write",
+    SurveyState.HIDDEN: "what is hidden may exist: to look at a queue a user needs a permission on it, such as write",
     SurveyState.UNCHECKED: "to compare arguments as well, run this as a user with configure permission",
 }
 
@@ -42,15 +42,18 @@ def build() -> typer.Typer:
 
 
 def declare() -> None:
-    """Create and bind what is missing; never change or delete what exists. Exit code 4 if something exists with other arguments."""
+    """Create and bind what is missing; never change or delete what exists.
+
+    Exit code 4 if something exists with other arguments.
+    """
     _run(declare=True)
 
 
 def check() -> None:
     """Look only, and change nothing. Exit code 4 if something is missing or has other arguments.
 
-    Arguments are compared where this user has configure permission; elsewhere only existence can be seen. Bindings cannot be seen over
-    AMQP: `sttd topology declare` makes sure of them.
+    Arguments are compared where this user has configure permission; elsewhere only existence can be seen. Bindings
+    cannot be seen over AMQP: `sttd topology declare` makes sure of them.
     """
     _run(declare=False)
 

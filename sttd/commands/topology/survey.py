@@ -1,7 +1,4 @@
-"""Looks at every queue and exchange of the topology, one by one, and says how each is. Declares only when told to.
-
-Imports aio_pika, sttd and, inside functions, consumer.bus.topology, which needs no library beyond the base install.
-"""
+"""Looks at every queue and exchange of the topology, one by one. Declares only when asked to."""
 
 from __future__ import annotations
 
@@ -41,7 +38,7 @@ GOOD: Final = frozenset({SurveyState.OK, SurveyState.UNCHECKED, SurveyState.CREA
 
 @dataclass(frozen=True, slots=True)
 class QueueFinding:
-    """One queue or exchange. `detail`: what differs, or what the broker said; empty when all is well."""
+    """One queue or exchange. `detail`: what differs, or the broker's text; empty when all is well."""
 
     kind: str
     name: str
@@ -61,7 +58,10 @@ async def survey(connection: AbstractConnection, plan: Topology, *, declare: boo
 
 
 async def _look(connection: AbstractConnection, kind: str, name: str, part: Topology, *, declare: bool) -> QueueFinding:
-    """Passively first, which tells no more than existence; declaring again what exists compares the arguments and changes nothing."""
+    """Passively first, which shows no more than existence.
+
+    Declaring again what exists compares the arguments and changes nothing.
+    """
     found = await _seen(connection, kind, name, part)
     if found.state is SurveyState.REFUSED or (found.state is not SurveyState.OK and not declare):
         return found
@@ -102,7 +102,7 @@ async def _refusal(
         await ensure(connection, part, "check" if passive else "declare", hidden)
     except TopologyMismatch as error:
         return error.__cause__ or error
-    except ChannelClosed as error:  # an exclusive queue of somebody else's, for one
+    except ChannelClosed as error:  # another connection's exclusive queue, for one
         return error
     except CONNECTION_EXCEPTIONS:
         raise

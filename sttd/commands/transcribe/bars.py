@@ -1,6 +1,6 @@
 """The progress of `sttd transcribe` on a terminal: one bar for all files, and one for each that reports how far it is.
 
-Imports rich. Decides nothing; on anything but a terminal it draws nothing and `wanted` is false.
+Decides nothing; on anything but a terminal it draws nothing and `wanted` is false.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""`sttd transcribe`: files in, texts out, in argument order. Uses sttd.Client as any bot would; never imports the daemon."""
+"""`sttd transcribe`: files in, texts out, in argument order.
+
+Uses sttd.Client as any bot would; never imports the daemon.
+"""
 
 from __future__ import annotations
 
@@ -111,14 +114,15 @@ def transcribe(
     queue: Annotated[
         str | None,
         typer.Option(
-            help="Request queue; `stt.requests.bulk` lets interactive notes go first. (default: STTD_REQUEST_QUEUE, or stt.requests)"
+            help="Request queue; `stt.requests.bulk` lets interactive notes go first. "
+            "(default: STTD_REQUEST_QUEUE, or stt.requests)"
         ),
     ] = None,
 ) -> None:
-    """Send audio files to the daemon and print what was said, in the order of the arguments.
+    """Send audio files to the daemon and print their texts, in the order of the arguments.
 
-    Results go to stdout as soon as they are known, or into files with --output; progress and one line per failure go to stderr.
-    Ctrl-C prints what is finished and cancels the rest, at the daemon too.
+    Results go to stdout as soon as they are known, or into files with --output; progress and one line per failure go to
+    stderr. Ctrl-C prints what is finished and cancels the rest, at the daemon too.
     """
     if form in DOCUMENTS and len(files) > 1 and output is None:
         raise typer.BadParameter(
@@ -134,7 +138,7 @@ def transcribe(
         raise leave(Exit.INTERRUPTED, "interrupted: what was not finished was cancelled") from None
 
 
-async def _run(order: _Order, timeout: float | None, queue: str | None) -> Exit:  # noqa: ASYNC109 - of each file, kept by the client
+async def _run(order: _Order, timeout: float | None, queue: str | None) -> Exit:  # noqa: ASYNC109 - of each file
     try:
         async with Client(queue=queue, timeout=timeout, name="sttd transcribe") as client:
             return await _all(client, order)
@@ -174,7 +178,7 @@ def _summary(order: _Order, outcomes: Sequence[FileOutcome]) -> Exit:
 
 
 def _asking(client: Client, order: _Order, bars: Bars) -> Asking:
-    """How one file is sent, waited for, counted, and written where results go to files: then, not in its turn, so that none is lost."""
+    """How one file is sent, awaited, counted, and, with --output, written: at once, so that no result is lost."""
     places = targets(order.files, order.output, order.form) if order.output else {}
 
     async def ask(file: Path) -> FileOutcome:

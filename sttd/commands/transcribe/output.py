@@ -1,6 +1,6 @@
 """What `sttd transcribe` makes of answers: lines on stdout, or one file each in a directory.
 
-Imports schemas and sttd.subtitles. Never overwrites an input, and never leaves half a file under a result's name.
+Never overwrites an input, and never leaves half a file under a result's name.
 """
 
 from __future__ import annotations

@@ -16,12 +16,12 @@ _ALSO_STDIN: Final = frozenset({"/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"})
 
 
 def shown(file: Path) -> str:
-    """A file's name as text for JSON, terminals and logs: bytes that are no UTF-8 are written as their hexadecimal escapes."""
+    """A file's name as text for JSON, terminals and logs: bytes that are no UTF-8 become hexadecimal escapes."""
     return "stdin" if file == STDIN else os.fsencode(file).decode(errors="backslashreplace")
 
 
 def readable(files: list[Path]) -> list[Path]:
-    """Raise `typer.BadParameter` for what cannot be read, so that typing mistakes end the command before anything is sent."""
+    """Raise `typer.BadParameter` for what cannot be read: typing mistakes end the command before anything is sent."""
     files = [STDIN if str(file) in _ALSO_STDIN else file for file in files]
     streams = [key for file in files if (key := _stream(file)) is not None]
     if len(set(streams)) < len(streams):

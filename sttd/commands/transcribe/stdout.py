@@ -27,7 +27,10 @@ def holds_every_text() -> bool:
 
 
 def trouble(*, any_encoding: bool) -> str | None:
-    """Why nothing could be printed, in one sentence; None if all looks well. `any_encoding`: results are ASCII if need be."""
+    """Why nothing could be printed, in one sentence; None if all looks well.
+
+    `any_encoding`: results are ASCII if need be.
+    """
     if sys.stdout is None or sys.stdout.closed:
         return "stdout is closed: results have no place to go; take --output DIR"
     if not (any_encoding or holds_every_text()):
@@ -58,7 +61,10 @@ class Stdout:
         self._failed: OSError | None = None
 
     def print(self, text: str) -> None:
-        """Print one result. Raises `typer.Exit` the first time that it fails; afterwards results go to stderr, if anybody reads."""
+        """Print one result.
+
+        Raises `typer.Exit` the first time that it fails; afterwards results go to stderr, if anybody reads.
+        """
         if self._failed is not None:
             if self._failed.errno != errno.EPIPE:
                 say(text)

@@ -108,7 +108,10 @@ class DownloadReporter:
 
 
 def log_check(check: str, ok: bool, reason: str) -> None:
-    """Log that a check of health turned."""
+    """Log that a check of health turned.
+
+    `check`: its name; `ok`: its new state; `reason`: why it is not ok.
+    """
     log.info("%s is %s", check, "ok" if ok else "not ok", action="health", check=check, ok=ok, reason=reason or None)
 
 

@@ -44,7 +44,11 @@ class Timeline:
         )  # the windows of a long note run side by side, and a sum would lose one of two additions
 
     def add(self, name: str, began: float, ended: float, together: int = 1, *, failed: bool = False) -> None:
-        """Record a step that is over. A `failed` one is kept for the trace, and is in no sum."""
+        """Record a step that is over.
+
+        `began`, `ended`: by `time.monotonic`; `together`: how many notes' calls ran as one. A `failed` one is kept for
+        the trace, and is in no sum.
+        """
         with self._lock:
             if not failed:
                 self._sums[name] += ended - began

@@ -78,7 +78,11 @@ class Events(Response):
         stack: AsyncExitStack,
         error: Callable[[Problem], bytes],
     ) -> None:
-        """`error` renders a problem as the body of an error."""
+        """The response.
+
+        `first`: the first step of `run`, so that what fails at once has a status of its own; `stack`: closed at the
+        end; `error`: renders a problem as the body of an error.
+        """
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._run, self._first, self._story, self._stack, self._error = run, first, Story(wish), stack, error

@@ -90,7 +90,10 @@ class GatewayServer(HttpServer):
     """The gateway's port; port 0 takes a free one, which `url` holds."""
 
     def __init__(self, host: str, port: int, app: ASGIApp, drain_seconds: float) -> None:
-        """Nothing is bound before `start`. `drain_seconds`: what answers under way get when it closes."""
+        """Keep the arguments; nothing is bound before `start`.
+
+        `port`: 0 takes a free one; `drain_seconds`: for answers under way when it closes.
+        """
         config = configured(
             app,
             _Connection,

@@ -167,7 +167,10 @@ def usage(found: Transcript) -> Usage:
 
 
 def verbose(found: Transcript, task: Literal["transcribe", "translate"], granularities: frozenset[str]) -> Verbose:
-    """The long answer; a translation is in English, whatever was spoken."""
+    """The long answer; a translation is in English, whatever was spoken.
+
+    `granularities`: `segment`, `word` or both, for the lists that it holds.
+    """
     return Verbose(
         task=task,
         language="en" if task == "translate" else found.language,

@@ -79,7 +79,10 @@ async def running(
     timeout: float,  # noqa: ASYNC109 - travels to the daemon
     request_id: str,
 ) -> AsyncIterator[Run]:
-    """Start a transcription; the end of the block cancels what is left of it."""
+    """Start a transcription; the end of the block cancels what is left of it.
+
+    `audio`: the file's bytes; `timeout`: seconds for the whole call; `request_id`: for the daemon's log.
+    """
     news: asyncio.Queue[Progress | None] = asyncio.Queue()
     call = client.transcribe(audio, timeout=timeout, correlation_id=request_id, on_progress=news.put_nowait, **options)
     task = asyncio.create_task(settled(call), name=f"transcribe {request_id}")

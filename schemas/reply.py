@@ -165,7 +165,10 @@ TYPE_OF: Final[dict[type[_Wire], MessageType]] = {
 
 
 def reply_id(*, message_id: str | None, reply_to: str | None, correlation_id: str | None, body: bytes) -> str:
-    """The `stt-reply-id` of the answer to one request: equal for every duplicate of it, on any worker."""
+    """The `stt-reply-id` of the answer to one request: equal for every duplicate of it, on any worker.
+
+    The arguments are the request's properties and its body as received. Returns a UUID as text.
+    """
     if message_id:
         return str(uuid5(REPLY_NAMESPACE, f"message:{message_id}"))
     digest = hashlib.sha256(body).hexdigest()

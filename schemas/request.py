@@ -93,7 +93,10 @@ class Request:
 
 
 def parse(properties: Properties, body: bytes, *, now: datetime) -> Request:
-    """Read one request; raises `ContractError` with the code and the message for the caller."""
+    """Read one request; raises `ContractError` with the code and the message for the caller.
+
+    `properties`: of the message; `body`: as received; `now`: aware, for deadlines.
+    """
     encoding = (properties.content_encoding or "").strip().lower()
     if encoding not in PLAIN_ENCODINGS:
         raise ContractError(

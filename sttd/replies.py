@@ -79,7 +79,8 @@ class Replies:
     def take(self, body: bytes, *, correlation_id: str | None, reply_id: str | None) -> None:
         """Hand one reply to the request that waits for it.
 
-        Never raises: an error goes to that request, or is counted.
+        `body`: JSON as received; `correlation_id`, `reply_id`: of the reply's properties. Never raises: an error goes
+        to that request, or is counted.
         """
         try:
             reply = REPLY.validate_json(body)

@@ -71,7 +71,10 @@ def read(stream: BinaryIO, max_payload: int) -> tuple[Header, bytes] | None:
 
 
 def write(stream: BinaryIO, header: Mapping[str, Any], payload: bytes | memoryview = b"") -> None:
-    """One frame to a blocking, buffered stream."""
+    """Write one frame to a blocking, buffered stream.
+
+    `header`: a JSON object with a `kind`; `payload`: its bytes, empty by default.
+    """
     stream.write(head(header, len(payload)))
     stream.write(payload)
     stream.flush()

@@ -121,7 +121,10 @@ async def _begun(session: Awaitable[None]) -> None:
 
 
 async def open_channel(connection: AbstractConnection, loss: Loss, *, confirms: bool) -> AbstractChannel:
-    """Open a channel whose end is the session's end: a half-dead session must not look alive."""
+    """Open a channel whose end is the session's end: a half-dead session must not look alive.
+
+    `loss`: gets the reason when the channel closes; `confirms`: of the broker, for each publish.
+    """
     channel = await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
     channel.close_callbacks.add(loss.on_close("channel"))
     return channel

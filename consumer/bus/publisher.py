@@ -48,7 +48,11 @@ class AmqpPublisher:
     """The publishing half of the bus, on a connection of its own: a blocked publisher must not stop acks."""
 
     def __init__(self, link: Link, observer: BusObserver, confirm_seconds: float) -> None:
-        """`confirm_seconds` bounds each publish, waiting for a reconnect included."""
+        """Keep the arguments.
+
+        `link`: the connection; `observer`: gets its state; `confirm_seconds`: bounds each publish, waiting for a
+        reconnect included.
+        """
         self._link = link
         self._observer = observer
         self._confirm_seconds = confirm_seconds

@@ -116,7 +116,8 @@ async def ensure(
 ) -> None:
     """Declare or check everything, on channels of its own. Raises `TopologyMismatch` that names the difference.
 
-    `hidden` is called with each one that the user may not check, and the broker's answer.
+    `mode`: `declare` creates what is missing, `check` creates nothing. `hidden` is called with each one that the user
+    may not check, and the broker's answer.
     """
     passive = mode == "check"
     steps: list[tuple[str, Step]] = [

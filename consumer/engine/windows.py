@@ -84,7 +84,7 @@ def joined(windows: Iterable[Sequence[Segment] | None]) -> list[Segment]:
 
 
 def within(segment: Segment, start: float, end: float) -> Segment:
-    """The segment with its times inside its window.
+    """The segment with its times inside its window, `start` to `end` in seconds.
 
     Whisper's last timestamp may lie in the padding, over the next window's words.
     """

@@ -42,7 +42,10 @@ class References:
     """Follows references into one store; without a store it refuses them all."""
 
     def __init__(self, store: ObjectStore | None, allowed: tuple[Allowed, ...], bounds: Fetching) -> None:
-        """`store` None: references are off."""
+        """Keep the arguments.
+
+        `store`: None means that references are off; `allowed`: the operator's list; `bounds`: on size and time.
+        """
         self._store = store
         self._allowed = allowed
         self._bounds = bounds

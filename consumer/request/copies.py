@@ -46,7 +46,10 @@ def parked(answer: Outgoing, delivery: Delivery) -> Outgoing:
 
 
 def failure(delivery: Delivery, code: ErrorCode, message: str, details: dict[str, Any]) -> Failure:
-    """Make the failure that the caller reads."""
+    """Make the failure that the caller reads.
+
+    `message`: for a person, without speech; `details`: scalars and lists for a program.
+    """
     return Failure(
         correlation_id=delivery.correlation_id,
         message_id=delivery.message_id,
@@ -70,7 +73,10 @@ def suspect(delivery: Delivery) -> Outgoing:
 
 
 def dead(delivery: Delivery, reason: DeadReason, code: str) -> Outgoing:
-    """Make the copy for the dead-letter queue; the routing key keeps the lane, for a requeue."""
+    """Make the copy for the dead-letter queue; the routing key keeps the lane, for a requeue.
+
+    `code`: of the failure, for its header.
+    """
     marks = {names.ATTEMPT_HEADER: delivery.attempt, names.REASON_HEADER: str(reason), names.ERROR_CODE_HEADER: code}
     return _copy(delivery, exchange=names.DEAD_EXCHANGE, routing_key=delivery.lane, marks=marks)
 

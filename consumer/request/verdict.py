@@ -52,7 +52,10 @@ def bad_reply_to(delivery: Delivery) -> Verdict:
 
 
 def dead(delivery: Delivery, reason: DeadReason, code: str) -> Verdict:
-    """A dead copy and no answer."""
+    """A dead copy and no answer.
+
+    `reason`: why it is dead; `code`: of the failure, for its header.
+    """
     return Verdict("dead_lettered", str(code), copy=copies.dead(delivery, reason, str(code)), dead_reason=reason)
 
 

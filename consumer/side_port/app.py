@@ -54,7 +54,11 @@ class _Pages:
 def build(
     metrics: Metrics, health: DaemonHealth, model_name: Callable[[], str], history: History | None = None
 ) -> Starlette:
-    """The app. `model_name()` gives what the operator calls the model, such as `base`."""
+    """The app.
+
+    `model_name()` gives the operator's name of the model, such as `base`; without `history` the status page has no
+    plots.
+    """
     pages = _Pages(metrics, health, history or History(metrics), model_name)
     return Starlette(
         routes=[

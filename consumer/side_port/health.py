@@ -47,7 +47,11 @@ class DaemonHealth:
         self._was_ready = False
 
     def set(self, check: str, ok: bool, reason: str = "") -> None:
-        """State one check. Raises `KeyError` for a check that was not declared: it would never be seen."""
+        """Set one check.
+
+        `reason`: why it is not ok, for a person. Raises `KeyError` for a check that was not declared: it would never be
+        seen.
+        """
         before = self._checks[check]
         self._checks[check] = Check(ok, "" if ok else reason[:LONGEST_REASON])
         self._was_ready = self._was_ready or self.ready

@@ -23,7 +23,11 @@ def ceiling(values: Sequence[float | None], least: float = 1.0) -> float:
 
 
 def line(values: Sequence[float | None], *, top: float, points: int, name: str, filled: bool = True) -> str:
-    """One line of a plot, newest value at the right edge; `None` is a gap. `name` is its class."""
+    """One line of a plot, newest value at the right edge; `None` is a gap.
+
+    `top`: the value at the upper edge; `points`: across the whole width; `name`: its class; `filled`: with an area
+    below. Returns SVG.
+    """
     drawn = []
     for run in _runs(values, points):
         xy = [(WIDTH * place / (points - 1), HEIGHT - HEIGHT * min(value, top) / top) for place, value in run]

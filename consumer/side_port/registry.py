@@ -79,7 +79,10 @@ class Declarations:
         return Info(f"{PREFIX}_{name}", meaning, registry=self.registry)
 
     def counter(self, name: str, meaning: str, labels: Labels | None = None) -> Counter:
-        """Declare a counter; `_total` is added."""
+        """Declare a counter; `_total` is added.
+
+        `name`: without the prefix; `meaning`: its row in the docs; `labels`: the documented values of each.
+        """
         counter = Counter(f"{PREFIX}_{name}", meaning, tuple(labels or ()), registry=self.registry)
         self._describe(f"{PREFIX}_{name}_total", "counter", meaning, labels)
         return _at_zero(counter, labels)
@@ -98,7 +101,11 @@ class Declarations:
         return _at_zero(gauge, labels)
 
     def histogram(self, name: str, meaning: str, buckets: tuple[float, ...], labels: Labels | None = None) -> Histogram:
-        """Declare a histogram."""
+        """Declare a histogram.
+
+        `name`: without the prefix; `meaning`: its row in the docs; `buckets`: upper bounds; `labels`: the documented
+        values of each.
+        """
         histogram = Histogram(f"{PREFIX}_{name}", meaning, tuple(labels or ()), registry=self.registry, buckets=buckets)
         self._describe(f"{PREFIX}_{name}", "histogram", meaning, labels)
         return _at_zero(histogram, labels)

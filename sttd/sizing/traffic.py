@@ -96,7 +96,11 @@ class Day:
 
 
 def arrivals(rate: Callable[[float], float], seconds: float, lengths: Lengths, seed: int) -> list[Note]:
-    """Notes in order of time. `rate(at)`: notes a second, constant within a minute."""
+    """Notes in order of time.
+
+    `rate(at)`: notes a second at `at` seconds, constant within a minute; `seconds`: of traffic; `seed`: equal seeds
+    give equal notes.
+    """
     chance = random.Random(seed)  # noqa: S311 - repeatable traffic, not secrets
     found = (
         note

@@ -35,7 +35,8 @@ Send = Callable[[memoryview], None]
 def decode(audio: bytes, tally: Tally, send: Send) -> dict[str, Any]:
     """Decode one file, handing PCM to `send` piece by piece; return the fields of `AudioInfo`.
 
-    Raises `Rejected`, `Longer`.
+    `audio`: the file's bytes; `tally`: its counts, empty; `send`: takes s16le mono PCM, 16 kHz. Raises `Rejected`,
+    `Longer`.
     """
     if structure.is_restarting_ogg(audio):
         raise Rejected(ErrorCode.AUDIO_UNREADABLE, "the file is a chain of Ogg streams that all have one serial number")

@@ -54,7 +54,11 @@ class _Axis:
 
 
 def decode(audio: bytes, length: Length, tally: Tally, send: Send) -> Heard:
-    """Decode one file, handing PCM to `send`. Raises `Rejected`, also where there is no sound in it, and `Longer`."""
+    """Decode one file, handing PCM (s16le, mono, 16 kHz) to `send`.
+
+    `length`: what the container's lengths prove; `tally`: the counts so far, of all files among the bytes. Raises
+    `Rejected`, also where there is no sound in it, and `Longer`.
+    """
     with media.open_container(audio) as container:
         stream = _chosen(audio, media.tracks(container), tally.max_seconds)
         axis = _axis(audio, length, container, stream, tally.max_seconds)
@@ -121,7 +125,7 @@ def _axis(audio: bytes, length: Length, container: Any, stream: Any, max_seconds
 def announced_seconds(audio: bytes, parts: Sequence[Part], max_seconds: float) -> float:
     """How much sound all files among the bytes announce, in seconds, counted without decoding.
 
-    Raises as soon as it is too much.
+    `parts`: the files; `max_seconds`: of sound, in all. Raises as soon as it is more.
     """
     seconds = 0.0
     for part in parts:
@@ -162,7 +166,7 @@ def _lacks(length: Length, container: str, declared: float | None, came: float) 
 def info(heard: Sequence[Heard], tally: Tally, *, lost: bool) -> dict[str, Any]:
     """The fields of `sttd.schemas.reply.AudioInfo`, over all files that were decoded.
 
-    The first one gives container and codec.
+    `heard`: at least one, of which the first gives container and codec; `lost`: some sound was not decoded.
     """
     first, declared = heard[0], [one.declared for one in heard if one.declared is not None]
     return {

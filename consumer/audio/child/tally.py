@@ -55,7 +55,10 @@ class Tally:
             )
 
     def count(self, samples: int, rate: int, channels: int) -> None:
-        """Add one frame; stop the whole file as soon as it is too long, however little the container announced."""
+        """Add one frame; stop the whole file as soon as it is too long, however little the container announced.
+
+        `samples`: of one channel; `rate`: in Hz.
+        """
         self.frames += 1
         self.values += samples * channels
         if self.values > self.max_seconds * MAX_DENSITY:

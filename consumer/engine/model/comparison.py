@@ -83,7 +83,10 @@ def cosine(one: Floats, other: Floats) -> float:
 
 
 def refuse_unlike(ours: float, least: float, against: str) -> None:
-    """Raises `EncoderUnavailable` for a cosine below `least`; written so that NaN fails."""
+    """Raise `EncoderUnavailable` for a cosine `ours` below `least`; written so that NaN fails.
+
+    `against`: the name of the reference, for the message.
+    """
     if not ours >= least:
         raise EncoderUnavailable(
             f"its output is not ctranslate2's in {against} (cosine {ours:.6f}, {least:.6f} needed)"

@@ -49,7 +49,10 @@ class CompiledEncoder:
     """
 
     def __init__(self, file: EncoderFile, precision: Precision, slots: int) -> None:
-        """Build and compile, in about the time that one encode takes. Raises `EncoderUnavailable`."""
+        """Build and compile, in about the time that one encode takes.
+
+        `file`: the weights; `precision`: of the arithmetic; `slots`: calls at a time. Raises `EncoderUnavailable`.
+        """
         openvino = library()
         self.name: Final = f"OpenVINO {'.'.join(openvino.__version__.split('.')[:2])} encoder"
         self.precision: Final = precision

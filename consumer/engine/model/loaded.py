@@ -111,7 +111,8 @@ class LoadedModel:
     def speech(self, pcm: Pcm, longest: float = math.inf) -> list[Span]:
         """Where speech is, by voice-activity detection.
 
-        Returns spans in samples. Spans over `longest` s are cut at their last silence before that.
+        `pcm`: float32 mono in [-1, 1], shape (samples,), 16 kHz; `longest`: seconds of one span. Returns spans in
+        samples; longer ones are cut at their last silence before that.
         """
         vad = importlib.import_module("faster_whisper.vad")
         chunks = vad.get_speech_timestamps(pcm, vad.VadOptions(max_speech_duration_s=longest))
@@ -120,7 +121,7 @@ class LoadedModel:
     def first_window(self, sound: Pcm) -> Any:
         """The first 30 s, encoded: the same input that `segments` begins with.
 
-        So one encoding serves language and text.
+        `sound`: float32 mono in [-1, 1], shape (samples,), 16 kHz. So one encoding serves language and text.
         """
         audio = importlib.import_module("faster_whisper.audio")
         extractor = self._whisper.feature_extractor
@@ -137,8 +138,9 @@ class LoadedModel:
     ) -> Iterable[RawSegment]:
         """Transcribe lazily: each step of the iteration computes up to one window of 30 s.
 
-        `spans`: transcribe these parts of the audio only, at least one; times are those of the whole. `first`: what
-        `first_window` gave for the same sound.
+        `pcm`: float32 mono in [-1, 1], shape (samples,), 16 kHz. `language`: a code. `spans`: transcribe these parts of
+        the audio only, at least one; times are those of the whole. `first`: what `first_window` gave for the same
+        sound.
         """
         whisper = self._whisper if first is None else _beginning_with(self._whisper, first)
         segments, _ = whisper.transcribe(
@@ -165,7 +167,10 @@ def _never_said(whisper: Any) -> tuple[int, ...]:
 
 
 def heard(pcm: Pcm, spans: Sequence[Span]) -> Pcm:
-    """The parts of the audio in one piece."""
+    """The parts of the audio in one piece.
+
+    `pcm`: float32 mono, shape (samples,); `spans`: in samples. Returns the same type, shape (sum of the spans,).
+    """
     return np.concatenate([pcm[start:end] for start, end in spans])
 
 

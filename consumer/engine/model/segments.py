@@ -46,7 +46,11 @@ class RawSegment(Protocol):
 
 
 def to_segment(raw: RawSegment, *, number: int, duration: float) -> Segment:
-    """One segment of the reply. Raises `ModelFailed` where the model computed no number: its text is then noise too."""
+    """One segment of the reply.
+
+    `number`: its id in the reply; `duration`: of the audio, in seconds. Raises `ModelFailed` where the model computed
+    no number: its text is then noise too.
+    """
     start, end = _span(raw.start, raw.end, duration)
     return Segment(
         id=number,

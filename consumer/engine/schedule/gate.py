@@ -129,7 +129,7 @@ class SlotGate(JobThreads):
         begins: bool = False,  # noqa: ARG002 - the seam's; this gate orders nothing
         batch: Batchable[T] | None = None,  # noqa: ARG002 - the same
     ) -> T:
-        """Wait for a slot, then call. Raises `JobStopped` when the job was stopped before its turn came."""
+        """See `Gate.run`; first come, first served."""
         refuse_if_stopped(self.current)
         self._enter()
         try:
@@ -159,7 +159,10 @@ class SlotGate(JobThreads):
 
 
 def timed(gate: Gate, name: str, call: Callable[[], T]) -> Callable[[], T]:
-    """Record in the job's timeline how long the call waited and took."""
+    """Wrap a call: the job's timeline records how long it waited and took.
+
+    `name`: the operation, as the timeline calls it.
+    """
     job = gate.current
     return call if job is None else job.timeline.call(name, call)
 

@@ -117,14 +117,8 @@ def choose(
             raise ModelUnavailable(
                 f"STTD_ENCODER=openvino cannot be used: {error}; STTD_ENCODER=auto uses it where it can"
             ) from error
-        log.info(
-            "ctranslate2 encodes: %s (CPU: %s)",
-            error,
-            here.level,
-            action="encoder",
-            encoder="ctranslate2",
-            cpu=here.level,
-        )
+        facts = {"action": "encoder", "encoder": "ctranslate2", "cpu": here.level}
+        log.info("ctranslate2 encodes: %s (CPU: %s)", error, here.level, **facts)
         return None
     _report(compiled, finding, reference, here)
     return compiled

@@ -20,9 +20,10 @@ from sttd.consumer.engine import environment
 from sttd.consumer.engine.model import batches, comparison, encoder
 from sttd.consumer.engine.model.contexts import FULL, Contexts, Reruns, ShortContextModel
 from sttd.consumer.engine.model.findings import Findings, own_cache
+from sttd.consumer.engine.model.gated import GatedModel
 from sttd.consumer.engine.model.segments import RawSegment
 from sttd.consumer.engine.model.weights import Floats
-from sttd.consumer.engine.schedule.gate import Gate, timed
+from sttd.consumer.engine.schedule.gate import Gate
 from sttd.consumer.engine.transcriber import JobOptions
 from sttd.consumer.engine.windows import Span
 from sttd.consumer.errors import ModelUnavailable
@@ -36,47 +37,6 @@ NOTE_TOKENS: Final = 18
 """A note of 5 s."""
 
 _PREFERRED: Final = {"cpu": ("int8", "float32"), "cuda": ("float16", "float32")}
-
-
-class GatedModel:
-    """What faster-whisper gets as `WhisperModel.model`: ctranslate2's model, each call of it through the gate."""
-
-    def __init__(self, model: Any, gate: Gate) -> None:
-        """`model`: a `ctranslate2.models.Whisper`."""
-        self._model = model
-        self._gate = gate
-
-    is_multilingual = property(lambda self: self._model.is_multilingual)
-    n_mels = property(lambda self: self._model.n_mels)
-    device = property(lambda self: self._model.device)
-    device_index = property(lambda self: self._model.device_index)
-
-    def encode(self, *args: Any, **kwargs: Any) -> Any:
-        """Mel frames -> what the decoder reads."""
-        return self._gate.run(timed(self._gate, "encode", lambda: self._model.encode(*args, **kwargs)), begins=True)
-
-    def generate(self, *args: Any, **kwargs: Any) -> Any:
-        """Encoded windows -> tokens."""
-        return self._gate.run(timed(self._gate, "generate", lambda: self._model.generate(*args, **kwargs)))
-
-    def detect_language(self, *args: Any, **kwargs: Any) -> Any:
-        """Encoded windows -> the probability of each language."""
-        return self._gate.run(
-            timed(self._gate, "detect_language", lambda: self._model.detect_language(*args, **kwargs))
-        )
-
-    def align(self, features: Any, start_sequence: Any, text_tokens: Any, num_frames: int, **kwargs: Any) -> Any:
-        """Tokens and encoded windows -> when each token was spoken.
-
-        A window of one frame (the last one of a note can be that short) has no place to put a word: ctranslate2 answers
-        with empty alignments and faster-whisper 1.2.1 raises IndexError on them. Two frames make one place.
-        """
-        frames = max(num_frames, 2)
-        return self._gate.run(
-            timed(
-                self._gate, "align", lambda: self._model.align(features, start_sequence, text_tokens, frames, **kwargs)
-            )
-        )
 
 
 class LoadedModel:
@@ -227,6 +187,19 @@ def load(
     faster_whisper, ctranslate2 = _libraries()
     device = _device(ctranslate2, device)
     compute_type = _compute_type(ctranslate2, device, compute_type)
+    whisper = _whisper(faster_whisper, path, name, device, compute_type, slots)
+    _refuse_short_contexts(whisper.model, contexts)
+    engine = " + ".join(
+        [
+            f"faster-whisper {faster_whisper.__version__}",
+            *_encode_elsewhere(whisper, path, encoding, slots, findings, spare_bytes),
+        ]
+    )
+    info = ModelInfo(name=name, engine=engine, device=device, compute_type=whisper.model.compute_type)
+    return LoadedModel(whisper, info=info, gate=gate, contexts=contexts)
+
+
+def _whisper(faster_whisper: Any, path: Path, name: str, device: str, compute_type: str, slots: int) -> Any:
     try:
         whisper = faster_whisper.WhisperModel(
             str(path),
@@ -243,15 +216,7 @@ def load(
         raise ModelUnavailable(
             f"model {name!r} needs {whisper.feature_extractor.sampling_rate} Hz; Whisper models take {SAMPLE_RATE}"
         )
-    _refuse_short_contexts(whisper.model, contexts)
-    engine = " + ".join(
-        [
-            f"faster-whisper {faster_whisper.__version__}",
-            *_encode_elsewhere(whisper, path, encoding, slots, findings, spare_bytes),
-        ]
-    )
-    info = ModelInfo(name=name, engine=engine, device=device, compute_type=whisper.model.compute_type)
-    return LoadedModel(whisper, info=info, gate=gate, contexts=contexts)
+    return whisper
 
 
 def _refuse_short_contexts(model: Any, contexts: Contexts) -> None:

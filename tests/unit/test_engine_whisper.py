@@ -36,6 +36,7 @@ from sttd.consumer.models import demo_directory
 from sttd.samples import Sample, samples
 from sttd.schemas.codes import ErrorCode
 from tests.support.notes import short_notes
+from tests.support.sounds import SOUNDS
 from tests.support.waiting import PATIENCE
 
 T = TypeVar("T")
@@ -393,6 +394,29 @@ async def test_silence_is_no_speech_and_costs_no_model_call(
     heard = await engine.transcribe(Job(pcm(SILENCE), options))
     assert (heard.segments, heard.text, heard.language) == ([], "", "ru")
     assert gate.calls == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "length"),
+    [("ru-groceries.ogg", 0.25, 0.3), ("ru-lunch.ogg", 0.55, 0.2), ("ru-taxi.ogg", 0.1, 0.3)],
+)
+async def test_a_note_of_one_short_word_is_transcribed(
+    engine: WhisperTranscriber, gate: WatchedGate, name: str, start: float, length: float
+) -> None:
+    """Voice detection needs sound before a word; a note of a syllable has none, and was passed over."""
+    whole = pcm(next(sample for sample in samples() if sample.file == name))
+    word = whole[int(start * SAMPLE_RATE) : int((start + length) * SAMPLE_RATE)]
+    await engine.transcribe(Job(word, RU))
+    assert gate.calls > 0
+
+
+@pytest.mark.parametrize("sound", SOUNDS)
+def test_a_second_look_takes_no_short_sound_for_speech(loaded: LoadedModel, sound: str) -> None:
+    """A click, a beep or a gust of a second stays without text; so does all that is longer."""
+    for seconds in (0.3, 1.0, 1.9):
+        for level in (-40.0, -15.0):
+            assert loaded.short_speech(SOUNDS[sound](seconds, level)) == [], (seconds, level)
+    assert loaded.short_speech(pcm(NOTES[0])) == []
 
 
 @pytest.mark.parametrize("length", [0, 1, 160, 1599])

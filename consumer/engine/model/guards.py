@@ -75,6 +75,21 @@ CAPTION_LETTERS: Final = 8
 """A segment of at least so many letters, all of them capitals, is a caption of sounds ("СПОКОЙНАЯ МУЗЫКА"): speech is
 not written so, names of companies are shorter."""
 
+_SOUNDS: Final = frozenset(
+    """
+    музыка песня пение напев мелодия заставка тишина шум шумы гул гудок гудки звонок стук топот шорох шаги треск скрип
+    свист смех хохот плач крик крики вопль визг стон вздох кашель чих храп лай рев рык мяу гром взрыв выстрел выстрелы
+    удар сирена
+    music song singing silence noise static beep buzz ring ringing knock knocking footsteps crash laughs laughter laugh
+    crying cry scream sigh sighs cough coughs snoring barking bark thunder bang gunshot siren applause cheers
+    """.split()
+)
+"""Words of captions that are too short for `CAPTION_LETTERS`: "СМЕХ", "ЛАЙ"."""
+
+_NOTES: Final = "♪♫♬🎵🎶"
+_BRACKETED: Final = re.compile(rf"[\[(*{_NOTES}][^\])*]*[\])*{_NOTES}]|[{_NOTES}]")
+"""The whole of a segment in brackets or asterisks, or between notes: "[Музыка]", "*laughs*", "♪"."""
+
 _STRIPPED: Final = frozenset(phrase.strip() for phrase in _PHRASES)
 
 
@@ -107,8 +122,14 @@ def is_silence_phrase(words: str) -> bool:
 
 
 def is_caption(text: str) -> bool:
-    """Whether the whole segment is in capitals, as Whisper writes sounds other than speech."""
-    return text.isupper() and sum(letter.isalpha() for letter in text) >= CAPTION_LETTERS
+    """Whether the whole segment is written as captions of sounds are: in brackets, or in capitals."""
+    if any(letter in _NOTES or letter.isalpha() for letter in text) and _BRACKETED.fullmatch(text.strip()):
+        return True
+    if not text.isupper():
+        return False
+    return sum(letter.isalpha() for letter in text) >= CAPTION_LETTERS or not _SOUNDS.isdisjoint(
+        normalized(text).split()
+    )
 
 
 def too_dense(words: str, seconds: float) -> bool:

@@ -183,7 +183,7 @@ class WhisperTranscriber:
 
     def _speech(self, pcm: Pcm, cut: LongAudio | None) -> Spans:
         if cut is None:
-            return tuple(self._model.speech(pcm))
+            return tuple(self._model.speech(pcm) or self._model.short_speech(pcm))
         longest = cut.window_seconds
         return tuple(
             speech_in_pieces(lambda start, end: self._model.speech(pcm[start:end], longest), pcm.size, VAD_PIECE)

@@ -35,7 +35,7 @@ from sttd.consumer.request.handler import Handler
 from sttd.consumer.request.worker import Worker
 from sttd.consumer.service_manager import ServiceManager
 from sttd.consumer.settings import Settings, removed
-from sttd.consumer.side_port import app as side_app
+from sttd.consumer.side_port import asgi
 from sttd.consumer.side_port.health import DaemonHealth
 from sttd.consumer.side_port.history import History
 from sttd.consumer.side_port.metrics import Metrics
@@ -189,7 +189,12 @@ class Daemon:
         server = SideServer(
             self._settings.side_host,
             self._settings.side_port,
-            side_app.build(self._metrics, self._health, lambda: self._settings.public_model, self._history),
+            asgi.build(
+                metrics=self._metrics,
+                health=self._health,
+                model_name=lambda: self._settings.public_model,
+                history=self._history,
+            ),
         )
         await server.start()
         self._parts.push_async_callback(server.close)
@@ -271,7 +276,7 @@ class Daemon:
         }
 
     def _link(self, role: str) -> Link:
-        return Link(role, self._settings.amqp_url, self._settings.worker, self._reporter)
+        return Link(role=role, url=self._settings.amqp_url, name=self._settings.worker, observer=self._reporter)
 
     def _watch(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run `work` as a named task for the rest of the life; its end is the daemon's end."""

@@ -9,7 +9,7 @@ import asyncio
 
 import structlog
 
-from sttd.consumer.engine.files.progress import DownloadProgress
+from sttd.consumer.engine.files.download_progress import DownloadProgress
 from sttd.consumer.side_port.health import DaemonHealth
 from sttd.consumer.side_port.history import EVERY, History
 from sttd.consumer.side_port.metrics import Metrics

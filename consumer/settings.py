@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfig
 from sttd.consumer import machine
 from sttd.consumer.errors import SettingsError
 from sttd.schemas import languages, names, reference
-from sttd.schemas.problems import problems
+from sttd.schemas.validation import problems
 from sttd.service import broker_address
 
 REMOVED: Final = {

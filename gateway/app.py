@@ -38,7 +38,12 @@ class Gateway:
             model=settings.public_model,
         )
         app = browsers.opened(routes.build(endpoints, settings.tokens), settings.origins)
-        self._server = GatewayServer(settings.gateway_host, settings.gateway_port, app, settings.gateway_drain_seconds)
+        self._server = GatewayServer(
+            host=settings.gateway_host,
+            port=settings.gateway_port,
+            app=app,
+            drain_seconds=settings.gateway_drain_seconds,
+        )
 
     async def serve(self) -> None:
         """Run until a signal. Raises `CannotListen`."""

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from sttd import Client
+from sttd.call_options import Options
 from sttd.errors import SttdClientError
 from sttd.gateway import door, forms, openapi, shapes, static, wishes
 from sttd.gateway.broker import Broker
@@ -24,7 +25,6 @@ from sttd.gateway.problems import Problem, from_client
 from sttd.gateway.room import Hold, UploadRoom
 from sttd.gateway.wishes import Task, Wish
 from sttd.gateway.work import running, settled, until_gone
-from sttd.options import Options
 from sttd.schemas.reply import Transcript
 from sttd.subtitles import render
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, cast, get_args
 
+from sttd.call_options import Options
 from sttd.gateway.forms import Form
 from sttd.gateway.problems import Problem, no_file
-from sttd.options import Options
 from sttd.schemas.languages import AUTO
 from sttd.schemas.options import option_of
 

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 from starlette.types import Receive
 
 from sttd import Client
+from sttd.call_options import Options
 from sttd.errors import SttdClientError
 from sttd.gateway.problems import CallerGone
-from sttd.options import Options
 from sttd.schemas.reply import Progress, Transcript
 
 T = TypeVar("T")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from sttd.schemas.cancel import Cancel
 from sttd.schemas.codes import ErrorCode
-from sttd.schemas.control import Cancel
 from sttd.schemas.options import TranscriptionOptions
 from sttd.schemas.reply import (
     AudioInfo,

@@ -12,7 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 from pydantic_core import core_schema
 
 from sttd.schemas import examples
-from sttd.schemas.control import Cancel
+from sttd.schemas.cancel import Cancel
 from sttd.schemas.options import TranscriptionOptions
 from sttd.schemas.reply import REPLY, Failure, Progress, Transcript
 from sttd.schemas.request import JsonRequest

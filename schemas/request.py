@@ -15,8 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from sttd.schemas import base64_text, options, reference
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.options import TranscriptionOptions
-from sttd.schemas.problems import problems
 from sttd.schemas.reference import AudioRef, Reference
+from sttd.schemas.validation import problems
 
 JSON_TYPE: Final = "application/json"
 LONGEST_WORDS: Final = 200  # characters of one problem: an option's name, or a language, may be megabytes long

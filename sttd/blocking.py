@@ -15,9 +15,9 @@ from typing import Any, Final, Self, TypeVar, Unpack
 
 from sttd import errors
 from sttd.arguments import Id
+from sttd.call_options import CallOptions
 from sttd.client import Client
 from sttd.content import Audio
-from sttd.options import CallOptions
 from sttd.replies import Dropped
 from sttd.schemas.reply import Progress, Transcript
 

@@ -18,17 +18,17 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from pydantic import ValidationError
 
 from sttd import arguments, errands, errors, tracing
+from sttd.amqp import ClientLink
 from sttd.arguments import Id, identifier
+from sttd.call_options import CallOptions, Options
+from sttd.cancelling import Control
 from sttd.content import Audio, Content, content_of
-from sttd.control import Control
 from sttd.errands import QueueState
-from sttd.link import ClientLink
-from sttd.options import CallOptions, Options
 from sttd.replies import Dropped, Pending, Replies
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.options import DEADLINE_AHEAD, TranscriptionOptions
-from sttd.schemas.problems import problems
 from sttd.schemas.reply import Progress, Transcript
+from sttd.schemas.validation import problems
 from sttd.settings import load
 
 _CLOCKS_AGREE_SECONDS: Final = 5.0

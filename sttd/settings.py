@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sttd.errors import SettingsInvalid
 from sttd.schemas import names
-from sttd.schemas.problems import problems
+from sttd.schemas.validation import problems
 from sttd.service import broker_address
 
 CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"

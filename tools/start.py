@@ -12,7 +12,7 @@ from typing import Final
 
 import typer
 
-from sttd.commands.demo.choice import choose
+from sttd.commands.demo.chosen import choose
 from sttd.commands.exit_codes import Exit
 from sttd.commands.model import daemon_settings
 from sttd.consumer.errors import ModelUnavailable

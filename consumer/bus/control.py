@@ -15,7 +15,7 @@ from aio_pika.exceptions import ChannelClosed
 from pydantic import ValidationError
 
 from sttd.schemas import names
-from sttd.schemas.control import Cancel
+from sttd.schemas.cancel import Cancel
 
 MOST_WAITING = 10_000  # cancels queued while the daemon does not read; older ones are dropped
 LONGEST_BODY = 1024  # bytes; a message id has 255 at most

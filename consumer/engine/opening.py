@@ -15,7 +15,7 @@ from typing import Self, TypeVar
 
 from sttd.consumer import machine
 from sttd.consumer.engine.files import background, store
-from sttd.consumer.engine.files.progress import DownloadProgress, OnProgress
+from sttd.consumer.engine.files.download_progress import DownloadProgress, OnProgress
 from sttd.consumer.engine.model import loaded as models
 from sttd.consumer.engine.model.contexts import DYNAMIC, FULL, Contexts
 from sttd.consumer.engine.model.encoder import Setting as Encoder

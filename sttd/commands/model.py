@@ -61,7 +61,7 @@ def brought(name: str, cache: Path | None) -> Path:
     Raises `ModelUnavailable`.
     """
     from sttd.consumer.engine.files import store  # noqa: PLC0415 - the base install has no daemon
-    from sttd.consumer.engine.files.progress import DownloadProgress  # noqa: PLC0415 - the same
+    from sttd.consumer.engine.files.download_progress import DownloadProgress  # noqa: PLC0415 - the same
 
     with bytes_bar() as bar:
         shown = bar.add_task(f"fetching {name}", total=None, visible=False)

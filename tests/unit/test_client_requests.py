@@ -15,10 +15,10 @@ import pytest
 
 from sttd import Client, errors
 from sttd.arguments import check, identifier
+from sttd.call_options import Options
 from sttd.client import _asked, _doubt_clocks
 from sttd.commands.exit_codes import Exit
 from sttd.content import _read, content_of
-from sttd.options import Options
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.options import TranscriptionOptions, from_headers, to_headers
 from sttd.schemas.reference import Reference

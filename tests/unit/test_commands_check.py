@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sttd.commands.check import broker as check_broker
 from sttd.commands.check import host as check_host
+from sttd.commands.check import rabbitmq as check_broker
 from sttd.commands.check import settings as check_settings
 from sttd.commands.check.command import verdict
 from sttd.commands.check.line import Line, Status, failed, ok, warning

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from sttd.commands import main
-from sttd.commands.dead import copies as dead_copies
 from sttd.commands.dead import report as dead_report
-from sttd.commands.dead.copies import NotPossible
+from sttd.commands.dead import requeued as dead_copies
 from sttd.commands.dead.letters import Choice, Letter
+from sttd.commands.dead.requeued import NotPossible
 from sttd.commands.exit_codes import Exit
 
 LANES = ("stt.requests", "stt.requests.bulk")

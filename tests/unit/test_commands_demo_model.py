@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sttd.commands.demo import choice as demo_model
-from sttd.commands.demo.choice import Chosen
+from sttd.commands.demo import chosen as demo_model
+from sttd.commands.demo.chosen import Chosen
 from sttd.consumer.engine.files import hub
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.models import demo_directory

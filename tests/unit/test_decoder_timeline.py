@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from sttd.consumer.audio.child.timeline import SoundTimeline
+from sttd.consumer.audio.child.packet_times import SoundTimeline
 
 MS = 0.001
 FRAME = 0.02

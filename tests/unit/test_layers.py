@@ -386,3 +386,25 @@ def test_no_two_classes_that_are_installed_have_one_name() -> None:
     """One name, one thing: a search finds it (issue 12)."""
     assert shared_names({"a": "class Link: ...", "b": "class Link: ...\nclass _Own: ..."}) == {"Link": ["a", "b"]}
     assert shared_names({name: source for name, source in real_tree().items() if _within(name, "sttd")}) == {}
+
+
+ORDINARY: Final = frozenset("__init__ __main__ app broker command errors report seam server settings work".split())
+"""Names of modules with the same part in each package."""
+
+
+def shared_module_names(tree: Mapping[str, str]) -> dict[str, list[str]]:
+    """Names of modules that stand in more than one package, with those modules."""
+    homes: dict[str, list[str]] = {}
+    for module in tree:
+        homes.setdefault(module.rpartition(".")[2], []).append(module)
+    return {name: modules for name, modules in homes.items() if len(modules) > 1 and name not in ORDINARY}
+
+
+def test_no_two_modules_that_are_installed_have_one_name() -> None:
+    """Whoever looks for `link.py` finds one. What every package has (`settings`, `errors`) may have the same name."""
+    assert shared_module_names({"a.link": "", "b.link": "", "c.errors": "", "d.errors": ""}) == {
+        "link": ["a.link", "b.link"]
+    }
+    modules = {path: source for path, source in real_tree().items() if _within(path, "sttd")}
+    packages = {module for module in modules if any(other.startswith(f"{module}.") for other in modules)}
+    assert shared_module_names({module: "" for module in modules if module not in packages}) == {}

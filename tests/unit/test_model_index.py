@@ -17,8 +17,8 @@ from typing import IO
 import pytest
 
 from sttd.consumer.engine.files import hub, intact, packages, pip, store
+from sttd.consumer.engine.files.download_progress import DownloadProgress
 from sttd.consumer.engine.files.packages import Wheel
-from sttd.consumer.engine.files.progress import DownloadProgress
 from sttd.consumer.errors import JobStopped, ModelUnavailable
 from sttd.consumer.models import demo_directory
 from tests.support import fake_pip

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sttd.schemas import examples, languages, names
+from sttd.schemas.cancel import Cancel
 from sttd.schemas.codes import DeadReason, ErrorCode
-from sttd.schemas.control import Cancel
 from sttd.schemas.names import MessageType
 from sttd.schemas.reply import REPLY, TYPE_OF, Failure, Progress, Transcript, reply_id
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from sttd.consumer.errors import ExitCode, SidePortTaken
-from sttd.consumer.side_port.app import build
+from sttd.consumer.side_port.asgi import build
 from sttd.consumer.side_port.health import DaemonHealth
 from sttd.consumer.side_port.metrics import Metrics
 from sttd.consumer.side_port.server import MAX_CONNECTIONS, SideServer, _Connection

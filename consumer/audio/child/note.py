@@ -9,9 +9,9 @@ from typing import Any, Final
 from sttd.consumer.audio import headers
 from sttd.consumer.audio.child import media, sound
 from sttd.consumer.audio.child.downmix import OUT_RATE, is_heard
+from sttd.consumer.audio.child.packet_times import SoundTimeline
 from sttd.consumer.audio.child.refusal import Longer, Rejected
 from sttd.consumer.audio.child.tally import Tally
-from sttd.consumer.audio.child.timeline import SoundTimeline
 from sttd.consumer.audio.structure import Length, Part
 from sttd.schemas.codes import ErrorCode
 

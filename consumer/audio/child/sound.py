@@ -12,8 +12,8 @@ import av
 
 from sttd.consumer.audio.child.downmix import OUT_RATE, Mixer, loses
 from sttd.consumer.audio.child.media import check_shape
+from sttd.consumer.audio.child.packet_times import SoundTimeline
 from sttd.consumer.audio.child.tally import Tally
-from sttd.consumer.audio.child.timeline import SoundTimeline
 
 GROUP: Final = 500_000
 """Samples that go through the mixer at a time, as in faster-whisper, so that both give the same PCM."""

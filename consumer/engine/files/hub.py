@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from sttd.consumer.engine.files import background
-from sttd.consumer.engine.files.progress import DownloadProgress, OnProgress
+from sttd.consumer.engine.files.download_progress import DownloadProgress, OnProgress
 from sttd.consumer.errors import SttdError
 
 T = TypeVar("T")

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import IO, Final
 
 from sttd.consumer.engine.files import intact, packages, pip
+from sttd.consumer.engine.files.download_progress import DownloadProgress, OnProgress
 from sttd.consumer.engine.files.packages import File, Packaged, Wheel
 from sttd.consumer.engine.files.pip import SOURCE, IndexUnavailable
-from sttd.consumer.engine.files.progress import DownloadProgress, OnProgress
 
 __all__ = ["SOURCE", "IndexUnavailable", "download", "offers"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from sttd.consumer.engine.files import hub, intact, package_index
-from sttd.consumer.engine.files.progress import OnProgress
+from sttd.consumer.engine.files.download_progress import OnProgress
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.models import demo_directory
 

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from sttd.commands import extras
-from sttd.commands.check import broker, host, settings
+from sttd.commands.check import host, rabbitmq, settings
 from sttd.commands.check.line import Line, Status, failed
 from sttd.commands.connection import client_settings
 from sttd.commands.exit_codes import Exit
@@ -50,7 +50,7 @@ async def _gather(show: Callable[[Line], None]) -> list[Line]:
 async def _lines() -> AsyncIterator[Line]:
     daemon = daemon_settings()
     yield settings.look()
-    async for line in broker.look(daemon, client_settings()):
+    async for line in rabbitmq.look(daemon, client_settings()):
         yield line
     if missing := extras.missing():
         yield failed("libraries", f"{', '.join(missing)} missing", 'pip install "sttd[consumer]"')

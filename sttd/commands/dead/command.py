@@ -17,8 +17,8 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
 from sttd.commands.connection import client_settings, connected
 from sttd.commands.dead import report
+from sttd.commands.dead.deeds import Deed, Drop, lanes_of, requeueing, work
 from sttd.commands.dead.letters import Choice, DeadQueue, Kind, Letter, broken, opened
-from sttd.commands.dead.work import Deed, Drop, lanes_of, requeueing, work
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import leave, say
 from sttd.errors import BrokerUnavailable

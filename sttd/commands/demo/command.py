@@ -17,7 +17,7 @@ from rich.console import Console
 
 from sttd import errors
 from sttd.client import Client
-from sttd.commands.demo.choice import Chosen, choose
+from sttd.commands.demo.chosen import Chosen, choose
 from sttd.commands.demo.daemon import DaemonEnded, DemoDaemon
 from sttd.commands.demo.queues import corner, reachable
 from sttd.commands.demo.report import BUNDLED, SampleResult, complaint, counters, table

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
-from sttd.commands.demo.choice import Chosen
+from sttd.commands.demo.chosen import Chosen
 from sttd.settings import ClientSettings
 
 HOST: Final = "127.0.0.1"

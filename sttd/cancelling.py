@@ -14,9 +14,9 @@ import aio_pika
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelClosed
 
 from sttd import errors
-from sttd.link import GOODBYE_SECONDS, ClientLink, is_cancelled, words
+from sttd.amqp import GOODBYE_SECONDS, ClientLink, is_cancelled, words
 from sttd.schemas import names
-from sttd.schemas.control import Cancel
+from sttd.schemas.cancel import Cancel
 
 CANCEL_SECONDS: Final = 30
 """How long a cancel may take, a reconnect to the broker included. Later the request is done, or has expired."""

@@ -15,10 +15,10 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import ChannelClosed, ChannelNotFoundEntity, DeliveryError, PublishError
 
 from sttd.commands.connection import words
-from sttd.commands.dead import copies
-from sttd.commands.dead.copies import Fresh, NotPossible
+from sttd.commands.dead import requeued
 from sttd.commands.dead.letters import Choice, DeadQueue, Held, Kind, Letter
 from sttd.commands.dead.report import harmless, name_of
+from sttd.commands.dead.requeued import Fresh, NotPossible
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import say
 from sttd.errors import BrokerUnavailable
@@ -129,10 +129,10 @@ def requeueing(
 
     if kind is Kind.REPLIES:
         forbidden = build(settings.request_queue).forbidden_reply_targets
-        return Requeue(connection, lambda held: copies.reply(held.letter, held.body, forbidden=forbidden, queue=to))
+        return Requeue(connection, lambda held: requeued.reply(held.letter, held.body, forbidden=forbidden, queue=to))
     lanes = lanes_of(settings)
     return Requeue(
-        connection, lambda held: copies.request(held.letter, held.body, lanes=lanes, queue=to, reply_to=reply_to)
+        connection, lambda held: requeued.request(held.letter, held.body, lanes=lanes, queue=to, reply_to=reply_to)
     )
 
 

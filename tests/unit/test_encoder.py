@@ -16,12 +16,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from bench import workload
-from sttd.consumer.engine.model import comparison, encoder
+from sttd.consumer.engine.model import comparison, cpu, encoder
 from sttd.consumer.engine.model import loaded as model
 from sttd.consumer.engine.model.comparison import cosine
 from sttd.consumer.engine.model.encoder import EncoderReference, EncodingModel
 from sttd.consumer.engine.model.findings import Findings
-from sttd.consumer.engine.model.graph import CompiledEncoder, Precision
+from sttd.consumer.engine.model.graph import CompiledEncoder, Precision, refuse_slow_products
 from sttd.consumer.engine.model.weights import EncoderFile, EncoderUnavailable, Floats
 from sttd.consumer.engine.schedule.gate import SlotGate
 from sttd.consumer.engine.transcriber import JobOptions
@@ -52,6 +52,18 @@ def test_what_is_tried_follows_the_cpu_and_is_never_less_exact_than_asked(
 ) -> None:
     """bfloat16 without AMX is slower than float32; and who asks for float32 gets float32."""
     assert encoder.precisions(frozenset(flags.split()), compute_type) == tried
+
+
+@pytest.mark.parametrize("kernels", [["jit_gemm_bf16"], ["brgemm_avx512_amx_bf16", "jit_gemm_bf16"], []])
+def test_bfloat16_without_amx_is_refused_before_it_encodes(kernels: list[str]) -> None:
+    """With AMX among the flags and a limit below it, one encode takes more than 20 s; a start would hang."""
+    with pytest.raises(EncoderUnavailable, match="AMX"):
+        refuse_slow_products(kernels)
+
+
+def test_bfloat16_with_amx_is_accepted() -> None:
+    """The kernel's name on a CPU with AMX, as OpenVINO reports it."""
+    refuse_slow_products(["brgemm_avx512_amx_bf16"] * 24)
 
 
 def unreachable(*_: object) -> Any:
@@ -167,6 +179,8 @@ def test_each_arithmetic_is_as_near_to_float32_as_the_comparison_demands(precisi
     """The bound is what ctranslate2's int8 reaches on this CPU: without VNNI its 8-bit products saturate (issue 11)."""
     exact = as_ctranslate2(demo_directory(), speech)
     theirs = cosine(as_ctranslate2(demo_directory(), speech, "int8"), exact)
+    if precision == "bf16" and "amx_bf16" not in cpu.here().flags:
+        pytest.skip("bfloat16 needs AMX")
     ours = cosine(CompiledEncoder(EncoderFile(demo_directory() / "model.bin"), precision, 1).encode(speech), exact)
     assert ours >= (comparison.SAME if precision == "f32" else 1 - comparison.ROUNDING * (1 - theirs))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import queue
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Literal
 
@@ -78,6 +79,8 @@ class CompiledEncoder:
             compiled = openvino.Core().compile_model(
                 _Builder(file, precision).model(), "CPU", _configuration(file, precision, slots)
             )
+            if precision == "bf16":
+                refuse_slow_products(_product_kernels(compiled))
             return [compiled.create_infer_request() for _ in range(slots)]
         except (RuntimeError, MemoryError) as error:
             raise EncoderUnavailable(f"OpenVINO does not compile the encoder: {_line(error)}") from error
@@ -120,6 +123,24 @@ def _configuration(file: EncoderFile, precision: Precision, slots: int) -> dict[
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": group if precision == "int8" else 0,
     }
+
+
+def _product_kernels(compiled: Any) -> list[str]:
+    """The names of the kernels that compute the matrix products, such as `brgemm_avx512_amx_bf16`."""
+    facts = [node.get_rt_info() for node in compiled.get_runtime_model().get_ordered_ops()]
+    products = [fact for fact in facts if "layerType" in fact and fact["layerType"].astype(str) == "FullyConnected"]
+    return [str(fact["primitiveType"].astype(str)) for fact in products]
+
+
+def refuse_slow_products(kernels: Sequence[str]) -> None:
+    """Raises `EncoderUnavailable` for bfloat16 products without AMX.
+
+    `kernels`: their names. The CPU's flags are no proof: with oneDNN capped below AMX it is `jit_gemm_bf16`, and
+    one encode took more than 20 s instead of 0.2.
+    """
+    if not kernels or not all("amx" in kernel for kernel in kernels):
+        found = ", ".join(sorted(set(kernels))) or "none"
+        raise EncoderUnavailable(f"OpenVINO computes no bfloat16 with AMX here (kernels: {found})")
 
 
 class _Builder:

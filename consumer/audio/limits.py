@@ -21,7 +21,7 @@ SHORT_SECONDS: Final = 90.0
 class DecodeLimits:
     """Bounds on decoding one file.
 
-    `max_audio_seconds`: of sound; `decode_seconds`: of wall clock, for each of two tries.
+    `max_audio_seconds`: of sound; `decode_seconds`: of wall clock, and of processor time too, for each of two tries.
     """
 
     max_audio_seconds: float = 3600.0

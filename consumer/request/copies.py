@@ -60,7 +60,7 @@ def failure(delivery: Delivery, code: ErrorCode, message: str, details: dict[str
 
 
 def retry(delivery: Delivery, code: ErrorCode) -> Outgoing:
-    """Make the copy that comes back to its own lane after the next tier's delay."""
+    """Make the copy that comes back to its own lane after the delay of this attempt, see `names.RETRY_SECONDS`."""
     tier = names.RETRY_QUEUES[delivery.attempt - 1]
     marks = {names.ATTEMPT_HEADER: delivery.attempt + 1, names.ERROR_CODE_HEADER: str(code)}
     return _copy(delivery, exchange=tier, routing_key=delivery.lane, marks=marks)

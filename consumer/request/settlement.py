@@ -1,6 +1,6 @@
 """The end of every request: publish what replaces it, wait for the broker's confirm, then ack. No other code acks.
 
-One cancellation does not end it: torn in two, publish, confirm and ack would give a duplicate answer at every drain.
+One cancellation does not end it: an ack that is missing after a confirmed answer would give a second answer.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ class Settlement:
 
         A second cancellation ends it too: that is the end of the drain, and the message stays unacked.
 
-        Returns: what was done; another verdict than the given one where a target could not be reached. Raises:
+        Returns: what was done; another verdict than the given one where a target could not be reached, or did not
+        confirm an answer within 60 s. Raises:
         `StaleDelivery` when the broker will deliver the message again; `SettleError` when it was settled.
         """
         work = asyncio.create_task(self._carry_out(verdict), name="settle")

@@ -106,9 +106,9 @@ def retried(delivery: Delivery, code: ErrorCode) -> Verdict:
 def without_answer(delivery: Delivery, judged: Verdict, error: BusError) -> Verdict:
     """The answer's target did not take it. `error`: what the publisher raised at last.
 
-    Access refused does not change with time: a dead copy. Without a confirm the answer may be there or not: another
-    try, while there are tries and a queue for them. Where its queue is gone, the finished answer is parked for the
-    operator; so is any for a direct reply-to, as no later try would find its connection.
+    Access refused does not change with time: a dead copy. Without a confirm nobody can say whether the answer is there:
+    the request is tried again while there are tries left. A finished answer whose queue is gone is parked for the
+    operator. An answer to a direct reply-to is parked in each case: a later try would not find its connection.
     """
     if isinstance(error, PublishForbidden):
         return bad_reply_to(delivery)

@@ -1,4 +1,4 @@
-"""Whether the daemon can serve: a fixed list of named checks, each set by the part that owns it.
+"""Whether the daemon can serve: a fixed list of named checks, set by consumer/observe.py and consumer/app.py.
 
 Makes no call to any part, so reading it costs nothing and cannot hang.
 """

@@ -143,6 +143,7 @@ def test_a_body_beyond_the_limit_is_cut_off_while_it_is_read(site: Site) -> None
     assert site.door.sent < MOST + 16 * MIB  # and what lay in the sockets' buffers
 
 
+@pytest.mark.slow("waits for a deadline")
 def test_a_store_that_stands_still_costs_no_more_than_the_deadline(site: Site) -> None:
     """The caller's deadline is kept, and others are served meanwhile."""
     soon = {"language": "ru"}

@@ -24,6 +24,8 @@ from tests.support.broker import Broker
 from tests.support.notes import GROCERIES, note, spoken
 from tests.support.waiting import PATIENCE, wait_for
 
+pytestmark = pytest.mark.slow("processes as compose starts them")
+
 DOCKERFILE = (compose.ROOT / "Dockerfile").read_text(encoding="utf-8")
 HAS_GATEWAY = "gateway" in getattr(get_command(main.build()), "commands", {})
 

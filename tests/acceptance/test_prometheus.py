@@ -22,6 +22,7 @@ from tests.support.promql import PROCESS
 from tests.support.rpc import Rpc
 
 pytestmark = [
+    pytest.mark.slow("provokes every metric"),
     pytest.mark.skipif(
         prometheus.binary() is None and not os.environ.get("CI"),
         reason="prometheus (Debian package prometheus) is not installed",

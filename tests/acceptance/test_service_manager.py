@@ -90,6 +90,8 @@ def test_a_stuck_daemon_starves_its_watchdog(start_daemon: StartDaemon, systemd:
 STUCK = """
 import os, signal, socket, time
 
+pytestmark = pytest.mark.slow("several lives of a daemon")
+
 def stick(*_):
     # In the main thread, as everything that blocks the event loop is.
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ours:

@@ -105,6 +105,7 @@ async def test_one_trace_from_the_bot_to_the_answer(
     bot.shutdown()
 
 
+@pytest.mark.slow("waits for a collector")
 def test_a_collector_that_is_not_there_costs_nothing(start_daemon: Any, broker: Broker) -> None:
     """Tracing is optional: notes are answered and the daemon ends in time without a collector."""
     from tests.support.rpc import Rpc  # noqa: PLC0415 - the only use

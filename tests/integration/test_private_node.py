@@ -19,6 +19,8 @@ from tests.support.waiting import PATIENCE
 from tools.rabbitmq import Node
 from tools.rabbitmq.guard import MARKER, Claim
 
+pytestmark = pytest.mark.slow("brokers of their own")
+
 RUN = [sys.executable, "-m", "tools.rabbitmq", "run", "--"]
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -63,7 +65,6 @@ def told(runner: subprocess.Popen[bytes]) -> tuple[int, Path]:
     return parameters.port, Path(directory)
 
 
-@pytest.mark.slow("two lives of a broker")
 async def test_a_durable_message_is_still_there_after_a_restart(own_broker: Broker, own_node: Node) -> None:
     """Tests that restart the broker may rely on ports, users and durable messages staying."""
     own_broker.declare("kept", x_queue_type="quorum")
@@ -72,7 +73,6 @@ async def test_a_durable_message_is_still_there_after_a_restart(own_broker: Brok
     assert await wait_until(lambda: own_broker.take("kept"))
 
 
-@pytest.mark.slow("two lives of a broker")
 async def test_a_killed_node_leaves_no_process_and_starts_again_with_its_data(
     own_broker: Broker, own_node: Node
 ) -> None:
@@ -122,7 +122,6 @@ def test_only_loopback_is_listened_on(node: Node) -> None:
     assert {address for address, port in listening if int(port, 16) in ports} == {"0100007F"}
 
 
-@pytest.mark.slow("a broker of its own")
 async def test_run_gives_the_commands_exit_code_and_stops_the_node(runner: subprocess.Popen[bytes]) -> None:
     """`make demo` fails when the demo fails, a signal reaches the command once, and nothing is left."""
     port, directory = told(runner)
@@ -134,7 +133,6 @@ async def test_run_gives_the_commands_exit_code_and_stops_the_node(runner: subpr
     assert processes_of(directory) == []
 
 
-@pytest.mark.slow("a broker of its own")
 async def test_a_killed_runner_takes_node_and_command_with_it(runner: subprocess.Popen[bytes]) -> None:
     """No cleanup follows SIGKILL, so the guard does it: node, command and directory go."""
     _, directory = told(runner)

@@ -173,8 +173,8 @@ def density(stream: Any) -> float:
 def survey(audio: bytes, index: int, max_seconds: float) -> Survey:
     """How much sound the packets of a track announce, in seconds, counted without decoding.
 
-    `index`: of the stream in its container; `max_seconds`: of sound. Raises as soon as it is more. A header may claim
-    an hour; thousands of packets of the codec hardly can.
+    `index`: of the stream in its container; `max_seconds`: of sound. Raises as soon as it is more. Packets
+    are counted because a header alone may claim any length.
     """
     with open_container(audio) as container:
         stream = container.streams[index]

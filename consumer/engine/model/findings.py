@@ -47,7 +47,8 @@ class EncoderFinding:
         """Whether later starts may rely on it: OpenVINO was taken, or ctranslate2 is clearly the faster one.
 
         A close result is measured again at the next start: on a busy machine the gain comes out too small, and one such
-        start must not keep OpenVINO off for good. So is a comparison that failed for another reason than speed.
+        start must not keep OpenVINO off for good. A comparison that failed for another reason than speed is made again
+        too.
         """
         return self.precision is not None or (self.gain is not None and self.gain < 1 / CLEAR)
 

@@ -15,8 +15,8 @@ from sttd.schemas.reply import Segment, SegmentFlag
 COMPRESSES: Final = 2.4
 """Whisper's own threshold: text that gzip shrinks more than this repeats itself."""
 NO_SPEECH: Final = 0.5
-"""No speech is more likely than speech. Of 832 segments of human speech none was above, of what `base` invented hardly
-any below."""
+"""No speech is more likely than speech. None of 832 segments of human speech was above it; almost all that `base`
+invented was."""
 DENSE: Final = 35.0
 """Characters a second; the fastest speakers stay below 25."""
 DENSE_FROM: Final = 20

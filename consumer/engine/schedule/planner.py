@@ -3,10 +3,10 @@
 Pure and synchronous: the clock is passed in. Decides and returns what is to be done (`take`); never waits and never
 calls the model. Not thread-safe: scheduler.py holds its lock around every method.
 
-Order: each call has a moment by which it is due, the moment when its window began to wait plus a grace that grows with
-the audio its message still has ahead: a second for every `OVERTAKING` seconds of audio, at most `PATIENCE`. The
-earliest due goes first. So a short note passes a long file, and no call is ever passed by one that came more than
-`PATIENCE` later.
+Order: interactive calls go before bulk ones, but for every tenth start (`BULK_EVERY`). Within a lane each call has a
+moment by which it is due: when its window began to wait, and a grace. The grace is a second for every `OVERTAKING`
+seconds of audio that its message still has ahead, at most `PATIENCE`. The earliest due goes first. So a short note
+passes a long file, and no call is passed by one of its lane that came more than `PATIENCE` later.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OVERTAKING: Final = 60.0
 """Seconds of remaining audio that one second of waiting makes up for."""
 
 PATIENCE: Final = 5.0
-"""Seconds: calls that come later than this after another one never go before it, however short their notes are."""
+"""Seconds: a call that comes later than this after another one of its lane never goes before it."""
 
 BULK_EVERY: Final = 10
 """While bulk waits beside interactive work, every tenth start is bulk's."""

@@ -1,4 +1,4 @@
-"""Our texts beside stock faster-whisper's, on three dozen recorded sentences."""
+"""Our texts beside stock faster-whisper's, on two dozen recorded sentences."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import pytest
 
 from sttd.consumer.engine.model.whisper import WhisperTranscriber
 from sttd.consumer.engine.transcriber import TEMPERATURE_LADDER, Transcription
-from tests.support.human import AT_ZERO, Note, errors_by_set, side_by_side, transcribed
+from tests.support.human import AT_ZERO, Note, more_errors, side_by_side, transcribed
 
 pytestmark = pytest.mark.timeout(1800)
 
-MARGIN: Final = 0.08
+MARGIN: Final = 0.02
+"""Of the word error rate: two points."""
 
 MODES: Final[dict[str, dict[str, Any]]] = {
     "defaults": {"temperatures": TEMPERATURE_LADDER},
@@ -54,24 +55,16 @@ def stock_texts(stock: Any, notes: list[Note]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def heard(accelerated: WhisperTranscriber, notes: list[Note]) -> Callable[[str], list[Transcription]]:
-    """Our answers in one of `MODES`, to every second recording but for the defaults."""
+    """Our answers in one of `MODES`."""
 
     @cache
     def answers(mode: str) -> list[Transcription]:
         return transcribed(
             accelerated,
-            [
-                (note.pcm, replace(AT_ZERO, **({"language": note.language} | MODES[mode])))
-                for note in asked(notes, mode)
-            ],
+            [(note.pcm, replace(AT_ZERO, **({"language": note.language} | MODES[mode]))) for note in notes],
         )
 
     return answers
-
-
-def asked(notes: list[Any], mode: str) -> list[Any]:
-    """What a mode is tried on."""
-    return notes if mode == "defaults" else notes[::2]
 
 
 def test_with_ctranslate2_encoding_every_text_is_stocks(
@@ -89,17 +82,19 @@ def test_with_ctranslate2_encoding_every_text_is_stocks(
 def test_no_mode_makes_more_errors_than_stock(
     mode: str, heard: Callable[[str], list[Transcription]], stock_texts: list[str], notes: list[Note]
 ) -> None:
-    """OpenVINO's encoder rounds unlike ctranslate2's int8, so texts differ; errors must not grow in any voice."""
-    tried = asked(notes, mode)
-    ours = errors_by_set(tried, [answer.text for answer in heard(mode)])
-    stocks = errors_by_set(tried, asked(stock_texts, mode))
-    worse = {
-        name: (ours[name], stocks[name]) for name in ours if ours[name].word_rate > stocks[name].word_rate + MARGIN
-    }
-    assert worse == {}
+    """OpenVINO's encoder rounds unlike ctranslate2's int8, so texts differ; errors must not grow in any voice.
+
+    A few words more in a few notes are chance: a mode fails when its whole interval is above `MARGIN`.
+    """
+    more = more_errors(notes, [answer.text for answer in heard(mode)], stock_texts)
+    assert {name: figure for name, figure in more.items() if figure.low > MARGIN} == {}
 
 
 def test_russian_and_english_are_told_apart(heard: Callable[[str], list[Transcription]], notes: list[Note]) -> None:
-    """A sentence is enough for `auto`, at telephone quality too."""
-    told = [answer.language for answer in heard(DETECTED)]
-    assert told == [note.language for note in asked(notes, DETECTED)]
+    """A sentence is enough for `auto`, at telephone quality too: nine in ten at least."""
+    wrong = [
+        (note.name, answer.language)
+        for note, answer in zip(notes, heard(DETECTED), strict=True)
+        if note.language != answer.language
+    ]
+    assert len(wrong) <= len(notes) // 10, wrong

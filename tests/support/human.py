@@ -5,7 +5,7 @@ Loads no model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -13,11 +13,12 @@ from typing import Final, TypeVar
 
 import numpy as np
 
+from bench.accuracy.scores import Figure, difference
 from sttd.consumer.engine.model.whisper import WhisperTranscriber
 from sttd.consumer.engine.transcriber import Job, JobOptions, Transcription
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm
 from tools.voices import Utterance
-from tools.word_errors import Errors, errors, total
+from tools.word_errors import errors
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -81,11 +82,18 @@ def transcribed(engine: WhisperTranscriber, jobs: Iterable[tuple[Pcm, JobOptions
     return side_by_side(lambda job: engine.transcribe_here(Job(*job)), jobs)
 
 
-def errors_by_set(notes: Sequence[Note], texts: Sequence[str]) -> dict[str, Errors]:
-    """Word and character errors of the texts, each set of recordings by itself."""
+def more_errors(notes: Sequence[Note], ours: Sequence[str], theirs: Sequence[str]) -> dict[str, Figure]:
+    """Our word error rate less theirs, paired, with its 95 % interval; each set of recordings by itself."""
     return {
-        name: total(
-            errors(note.said, text, note.language) for note, text in zip(notes, texts, strict=True) if note.set == name
-        )
+        name: difference(*zip(*_counted(notes, ours, theirs, name), strict=True))
         for name in dict.fromkeys(note.set for note in notes)
     }
+
+
+def _counted(
+    notes: Sequence[Note], ours: Sequence[str], theirs: Sequence[str], name: str
+) -> Iterator[tuple[int, int, int]]:
+    for note, our, their in zip(notes, ours, theirs, strict=True):
+        if note.set == name:
+            mine, other = (errors(note.said, text, note.language) for text in (our, their))
+            yield mine.word_errors, other.word_errors, mine.words

@@ -24,10 +24,11 @@ from sttd.consumer.errors import BusError
 from sttd.service import broker_address
 
 HEARTBEAT = 10  # s; a frozen broker is noticed after three missed ones instead of after three minutes
-CONNECT_SECONDS = 10.0
+CONNECT_SECONDS = 10.0  # of several nodes: for all of them in turn, and a session's set-up with it
 CLOSE_SECONDS = 3.0
 BACKOFF_FIRST = 0.1  # s
 BACKOFF_CAP = 5.0  # s
+PATIENCE_DOUBLINGS = 3
 
 
 class Loss:
@@ -69,22 +70,39 @@ class Link:
         `role`: `consume` or `publish`. `url`: of one node, or of several. `name` shows in the broker's connection list.
         """
         self.role = role
-        self._urls = itertools.cycle(broker_address.shuffled(url))
+        urls = broker_address.shuffled(url)
+        self._nodes, self._urls = len(urls), itertools.cycle(urls)
         self._name = name
         self._observer = observer
+
+    @property
+    def several(self) -> bool:
+        """Whether there is another node to go to when one does not answer."""
+        return self._nodes > 1
 
     async def run(self, session: Session, ended: Callable[[], None]) -> None:
         """Run `session` on one connection after the other; `ended` is called each time one is gone."""
         failures = 0
         while True:
             try:
-                reason = await self._once(session, ended)
+                reason = await self._once(session, ended, self._patience(failures))
                 failures = 0
             except (TimeoutError, *CONNECTION_EXCEPTIONS) as error:
                 reason = _words(error)
                 failures += 1
             self._observer.lost(self.role, reason)
-            await asyncio.sleep(backoff(failures))
+            rounds, rest = divmod(failures, self._nodes)
+            await asyncio.sleep(backoff(0 if rest else rounds))  # all nodes in turn, then the pause
+
+    def _patience(self, failures: int) -> float | None:
+        """Seconds that one of several nodes gets to let us in; twice as many in each further round.
+
+        A node that stands still accepts connections. One that is cut off from the others lets us in, and then its
+        queues cannot be declared or consumed. A single node has no limit for its set-up: there is no better one.
+        """
+        if not self.several:
+            return None
+        return CONNECT_SECONDS / self._nodes * 2.0 ** min(failures // self._nodes, PATIENCE_DOUBLINGS)
 
     async def _connect(self) -> AbstractConnection:
         url = make_url(next(self._urls), heartbeat=HEARTBEAT)  # after a loss another node, if there is one
@@ -98,12 +116,15 @@ class Link:
             raise
         return connection
 
-    async def _once(self, session: Session, ended: Callable[[], None]) -> str:
+    async def _once(self, session: Session, ended: Callable[[], None], patience: float | None) -> str:
         loss = Loss()
-        connection = await self._connect()
+        until = None if patience is None else asyncio.get_running_loop().time() + patience
+        async with asyncio.timeout_at(until):
+            connection = await self._connect()
         connection.close_callbacks.add(loss.on_close("connection"))
         try:
-            await _begun(session(connection, loss))
+            async with asyncio.timeout_at(until):
+                await _begun(session(connection, loss))
             self._observer.connected(self.role)
             return await loss.wait()
         finally:

@@ -59,6 +59,8 @@ class AmqpPublisher:
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
         self._looks: AbstractChannel | None = None
+        self._loss: Loss | None = None
+        self._blocked = False
         self._open = asyncio.Event()
         self._turns: dict[str, _Turn] = {}
         self._watch: asyncio.Task[None] | None = None
@@ -68,7 +70,7 @@ class AmqpPublisher:
         await self._link.run(self._session, self._ended)
 
     async def _session(self, connection: AbstractConnection, loss: Loss) -> None:
-        self._connection = connection
+        self._connection, self._loss = connection, loss
         self._channel = channel = await open_channel(connection, loss, confirms=True)
         # At once, not when the link gets to it: a publish on a closed connection would count as a failed try.
         connection.close_callbacks.add(lambda *_: self._open.clear())
@@ -81,7 +83,7 @@ class AmqpPublisher:
 
     def _ended(self) -> None:
         self._open.clear()
-        self._channel = self._looks = self._connection = None
+        self._channel = self._looks = self._connection = self._loss = None
         if self._watch is not None:
             self._watch.cancel()
 
@@ -92,10 +94,14 @@ class AmqpPublisher:
                 async with asyncio.timeout(BLOCKED_LOOK):
                     if connection.transport is not None:
                         await connection.transport.ready()
-                self._observer.blocked(self._link.role, False)
+                self._set_blocked(False)
                 await asyncio.sleep(BLOCKED_LOOK)
             except TimeoutError:
-                self._observer.blocked(self._link.role, True)
+                self._set_blocked(True)
+
+    def _set_blocked(self, blocked: bool) -> None:
+        self._blocked = blocked
+        self._observer.blocked(self._link.role, blocked)
 
     async def publish(self, message: Outgoing) -> None:
         """See `Publisher.publish`."""
@@ -138,12 +144,21 @@ class AmqpPublisher:
         except DeliveryError as error:
             raise Unconfirmed("the broker refused the message (nack)") from error
         except TimeoutError as error:
+            self._leave_silent_node()
             raise Unconfirmed(f"no confirm within {self._confirm_seconds:g} s") from error
         except UNWRITABLE as error:
             # Not sent, whatever the connection does: the same bytes would fail again.
             raise Unroutable(f"the message cannot be written: {type(error).__name__}") from error
         if not isinstance(confirmation, Basic.Ack):
             raise Unconfirmed(f"the broker answered {type(confirmation).__name__} instead of an ack")
+
+    def _leave_silent_node(self) -> None:
+        """Go to another node, if there is one: this one may be cut off from the others for a long time.
+
+        A broker that has blocked us confirms nothing on any node.
+        """
+        if self._link.several and self._loss is not None and not self._blocked:
+            self._loss.report(f"no confirm within {self._confirm_seconds:g} s")
 
     async def _publish(self, message: Outgoing) -> object:
         await self._open.wait()

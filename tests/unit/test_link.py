@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 from aio_pika.abc import AbstractConnection
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from sttd.consumer.bus.link import BACKOFF_CAP, BACKOFF_FIRST, Link, Loss, backoff
+from sttd.consumer.bus.link import BACKOFF_CAP, BACKOFF_FIRST, CONNECT_SECONDS, Link, Loss, backoff
 from sttd.consumer.errors import TopologyMismatch
 from tests.support.fakes import Watcher
 
@@ -54,6 +55,11 @@ def link_to(port: int, watcher: Watcher) -> Link:
 async def never(_connection: AbstractConnection, _loss: Loss) -> None:
     """A session that must not begin."""
     raise AssertionError("no connection, no session")
+
+
+def link_to_several(watcher: Watcher, *ports: int) -> Link:
+    """A link to several nodes."""
+    return Link("consume", SecretStr(",".join(f"amqp://127.0.0.1:{port}/" for port in ports)), "worker-1", watcher)
 
 
 async def told_of(port: int, times: int) -> Watcher:
@@ -132,6 +138,70 @@ async def test_a_connection_lost_while_its_session_begins_is_tried_again(
     assert running.cancelled()
     assert watcher.losses("consume")[1] == "enough"
     assert len(ended) == connection.closed >= 2
+
+
+async def begun_on_the_second_try(link: Link, watcher: Watcher, seconds: float) -> float:
+    """Run a link whose first session takes so long; return the time at which one has begun."""
+    tries: list[int] = []
+
+    async def session(_connection: AbstractConnection, _loss: Loss) -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            await asyncio.sleep(seconds)
+
+    running = asyncio.create_task(link.run(session, lambda: None))
+    await watcher.until(lambda: watcher.connects("consume") == 1)
+    running.cancel()
+    await asyncio.wait({running})
+    return asyncio.get_running_loop().time()
+
+
+async def test_a_node_that_lets_nobody_begin_is_left_for_another(connection: Connection) -> None:
+    """One that is cut off from the others accepts a connection, and its queues cannot be used (issue 13)."""
+    watcher = Watcher()
+
+    assert await begun_on_the_second_try(link_to_several(watcher, 1, 2, 3), watcher, 3600) < CONNECT_SECONDS / 2
+    assert connection.closed == 2
+
+
+async def test_a_single_node_may_take_its_time(connection: Connection) -> None:
+    """There is no better one: a set-up that is given up and begun again would only take longer."""
+    watcher = Watcher()
+
+    assert await begun_on_the_second_try(link_to(1, watcher), watcher, 100) == 100
+    assert not watcher.losses("consume")
+
+
+@pytest.mark.usefixtures("connection")
+async def test_slow_nodes_get_more_time_in_each_round() -> None:
+    """A cluster under load is slow on every node; too little time for all of them would keep the daemon away."""
+    watcher = Watcher()
+
+    async def session(_connection: AbstractConnection, _loss: Loss) -> None:
+        await asyncio.sleep(3 * CONNECT_SECONDS / 2)
+
+    running = asyncio.create_task(link_to_several(watcher, 1, 2).run(session, lambda: None))
+    await watcher.until(lambda: watcher.connects("consume") == 1)
+    running.cancel()
+    await asyncio.wait({running})
+
+    assert len(watcher.losses("consume")) == 4
+
+
+async def test_all_nodes_are_tried_before_the_long_pause() -> None:
+    """The one that lives must not wait for the pauses of those that are dead."""
+    watcher, moments = Watcher(), list[float]()
+    ports = [await free_port() for _ in range(3)]
+    running = asyncio.create_task(link_to_several(watcher, *ports).run(never, lambda: None))
+    while len(moments) < 30:
+        await watcher.until(lambda: len(watcher.losses("consume")) > len(moments))
+        moments.append(asyncio.get_running_loop().time())
+    running.cancel()
+    await asyncio.wait({running})
+
+    pauses = [later - sooner for sooner, later in pairwise(moments)]
+    assert all(pause <= BACKOFF_FIRST for number, pause in enumerate(pauses, 1) if number % 3)
+    assert pauses[26] >= BACKOFF_CAP / 2
 
 
 async def test_what_a_person_has_to_change_ends_the_link(connection: Connection) -> None:

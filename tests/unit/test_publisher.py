@@ -16,7 +16,7 @@ from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 from pydantic import SecretStr
 
-from sttd.consumer.bus.link import Link
+from sttd.consumer.bus.link import Link, Loss
 from sttd.consumer.bus.publisher import AmqpPublisher
 from sttd.consumer.bus.seam import Outgoing
 from sttd.consumer.errors import BusError, PublishForbidden, Unconfirmed, Unroutable
@@ -98,6 +98,23 @@ async def test_without_a_confirm_a_publish_ends_in_time_and_leaves_nothing_behin
 
     wire.release.set()
     await slow.publish(note(message_id="m-1"))
+
+
+@pytest.mark.parametrize(("nodes", "blocked", "left"), [(2, False, True), (2, True, False), (1, False, False)])
+async def test_a_node_that_does_not_confirm_is_left_if_there_is_another(nodes: int, blocked: bool, left: bool) -> None:
+    """Cut off from the others it would confirm nothing for as long as that lasts; an alarm holds on all nodes."""
+    wire, watcher, loss = Wire(), Watcher(), Loss()
+    wire.release.clear()
+    link = Link("publish", SecretStr(",".join(["amqp://127.0.0.1:1/"] * nodes)), "w", watcher)
+    silent = AmqpPublisher(link, watcher, 10)
+    silent._channel = wire  # type: ignore[assignment]  # the two methods that are used
+    silent._open.set()
+    silent._loss, silent._blocked = loss, blocked
+
+    with pytest.raises(Unconfirmed):
+        await silent.publish(note())
+
+    assert loss.happened is left
 
 
 async def test_publishes_under_one_message_id_take_turns_and_others_do_not_wait() -> None:

@@ -1,0 +1,94 @@
+"""How the intake learns that the broker has no consumer of it any more. The rest is in the bus contract."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import cast
+
+import pytest
+from aio_pika.abc import AbstractConnection
+from pydantic import SecretStr
+
+from sttd.consumer.bus import topology
+from sttd.consumer.bus.intake import WATCH_EVERY, WATCH_SECONDS, AmqpIntake
+from sttd.consumer.bus.link import Link, Loss
+from sttd.schemas import names
+from tests.support.fakes import Watcher
+
+pytestmark = pytest.mark.virtual_time
+
+
+class Looks:
+    """What each look at the queues finds: the consumers of the first. The last answer stays."""
+
+    def __init__(self, *consumers: int | None) -> None:
+        """In this order."""
+        self.taken = 0
+        self._answers: Iterator[int | None] = iter(consumers)
+        self._last: int | None = None
+
+    async def __call__(self, _connection: AbstractConnection) -> int | None:
+        """See `AmqpIntake._look`."""
+        self.taken += 1
+        self._last = next(self._answers, self._last)
+        return self._last
+
+
+def intake(nodes: int = 1) -> AmqpIntake:
+    """An intake that knows so many nodes."""
+    link = Link("consume", SecretStr(",".join(["amqp://127.0.0.1:1/"] * nodes)), "w", Watcher())
+    return AmqpIntake(link=link, plan=topology.build(), mode="declare", lanes={names.REQUESTS: 1})
+
+
+async def watched(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether ten minutes of these looks end the session."""
+    watching, loss = intake(), Loss()
+    monkeypatch.setattr(watching, "_look", looks)
+    watch = asyncio.create_task(watching._watch_consumer(cast("AbstractConnection", None), loss))
+    await asyncio.sleep(600)
+    watch.cancel()
+    await asyncio.wait({watch})
+    return loss.happened
+
+
+@pytest.mark.parametrize(
+    ("found", "lost"), [((1, 0, 0, 1, 0, 0, 1), False), ((1, 0, 0, 0), True), ((0, 0, None), False), ((1,), False)]
+)
+async def test_a_consumer_is_lost_when_several_looks_in_a_row_miss_it(
+    found: tuple[int | None, ...], lost: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a queue's leader is elected, or takes more than 250 ms, RabbitMQ says 0 consumers (issue 13)."""
+    assert await watched(Looks(*found), monkeypatch) is lost
+
+
+@pytest.mark.parametrize(("nodes", "seconds"), [(1, WATCH_SECONDS), (3, WATCH_SECONDS / 2)])
+async def test_a_look_without_an_answer_ends_the_watch_sooner_where_there_is_another_node(
+    nodes: int, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that stands still keeps its connections; the heartbeats need half a minute."""
+    watching = intake(nodes)
+
+    async def silent(_connection: AbstractConnection) -> int:
+        await asyncio.sleep(3600)
+        return 1
+
+    monkeypatch.setattr(watching, "_look", silent)
+    with pytest.raises(TimeoutError):
+        await watching._watch_consumer(cast("AbstractConnection", None), Loss())
+
+    virtual = asyncio.get_running_loop().time()
+    assert virtual == seconds
+
+
+async def test_a_daemon_that_consumes_nothing_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paused for a suspect, or leaving: the broker is right to have no consumer."""
+    watching, loss, looks = intake(), Loss(), Looks(0)
+    monkeypatch.setattr(watching, "_look", looks)
+    await watching.pause("suspect")
+    watch = asyncio.create_task(watching._watch_consumer(cast("AbstractConnection", None), loss))
+    await asyncio.sleep(10 * WATCH_EVERY + 1)
+    watch.cancel()
+    await asyncio.wait({watch})
+
+    assert (looks.taken, loss.happened) == (11, False)

@@ -93,7 +93,8 @@ def test_processes_are_replaced_one_by_one_and_nobody_notices(
     old = old_code(tmp_path / "old")
     serving = [start_daemon(slots="1", worker=f"old-{number}", **old).wait_ready() for number in range(2)]
     ledger = Ledger(tmp_path / "ledger.sqlite")
-    load, reader = Load(broker.amqp_url, ledger, Plain("upgrade", seed=1), RATE), Reader(broker.amqp_url, ledger)
+    load = Load(lambda: broker.amqp_url, ledger, Plain("upgrade", seed=1), RATE)
+    reader = Reader(lambda: broker.amqp_url, ledger)
     for thread in (load, reader):
         thread.start()
     load.flow.set()

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.cluster_rig import ClusterRig
 from tests.chaos.profile import Profile
 from tests.chaos.results import Results, append
 from tests.chaos.rig import Rig
-from tools.rabbitmq import Node
+from tests.support.cluster import Cluster
+from tools.rabbitmq import Node, install
 
 PROFILE = pytest.StashKey[Profile]()
 SECONDS = 1200  # one test's time limit in the short form
@@ -73,6 +75,22 @@ def chaos_node() -> Iterator[Node]:
         yield private
 
 
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """Three nodes that the tests may hurt, and leave well."""
+    if os.environ.get(install.VARIABLE) != "4.3":
+        pytest.skip("three nodes are tried on RabbitMQ 4.3 only: make chaos BROKER=4.3")
+    with Cluster() as three:
+        yield three
+
+
+@pytest.fixture
+def cluster_rig(cluster: Cluster, profile: Profile, tmp_path: Path, results: Results) -> Iterator[ClusterRig]:
+    """A daemon that knows three nodes, under load that a test lets flow."""
+    with ClusterRig(cluster, profile, tmp_path, results) as whole:
+        yield whole
+
+
 @pytest.fixture
 def results(request: pytest.FixtureRequest, profile: Profile) -> Iterator[Results]:
     """This test's figures; added to the results file when the test ends, passed or not."""
@@ -88,5 +106,5 @@ def results(request: pytest.FixtureRequest, profile: Profile) -> Iterator[Result
 @pytest.fixture
 def rig(chaos_node: Node, profile: Profile, tmp_path: Path, results: Results) -> Iterator[Rig]:
     """A daemon behind a proxy, under load that a test lets flow."""
-    with Rig(chaos_node, profile, tmp_path, results) as whole:
+    with Rig([chaos_node], chaos_node, profile, tmp_path, results) as whole:
         yield whole

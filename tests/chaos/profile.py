@@ -26,6 +26,7 @@ class Profile:
     properties: int  # messages with fuzzed AMQP properties
     bodies: int  # fuzzed JSON bodies
     rate: float  # requests per second
+    hold: float  # s that a node of a cluster stays stopped or cut off
     results: Path | None  # JSON file to which this run's figures are added
     command: str
 
@@ -49,6 +50,7 @@ class Profile:
             properties=number("PROPERTIES", 5_000),
             bodies=number("BODIES", 5_000),
             rate=float(given.get("CHAOS_RATE", "2.5")),
+            hold=float(given.get("CHAOS_HOLD", "20")),
             results=Path(results).resolve() if results else None,
             command=" ".join(f"{name}={value}" for name, value in sorted(given.items()) if name != "CHAOS_RESULTS"),
         )
@@ -58,6 +60,6 @@ class Profile:
         """How many times the short form this is, at its largest."""
         pairs = (
             (self.kills, 6), (self.terms, 3), (self.faults, 1), (self.slow_faults, 1), (self.points, 1), (self.matrix,
-            1 / 11), (self.properties, 5_000), (self.bodies, 5_000),
+            1 / 11), (self.properties, 5_000), (self.bodies, 5_000), (self.hold, 20),
         )  # fmt: skip
         return max(1.0, *(mine / short for mine, short in pairs))

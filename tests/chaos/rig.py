@@ -9,7 +9,7 @@ import contextlib
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ import pika
 from sttd.samples import samples
 from tests.chaos.profile import Profile
 from tests.chaos.results import Results
-from tests.support.broker import Broker
+from tests.support.broker import Broker, Endpoint
 from tests.support.daemon import DaemonProcess
 from tests.support.ledger import Balance, Ledger, balance_line
 from tests.support.load import LOST, REPLIES, Load, Reader, Requests
@@ -39,16 +39,21 @@ BUGS = frozenset({"settle_failed", "request_crashed", "part_ended", "startup_err
 class Rig:
     """Everything around one ledger. A `with` block ends with nothing left running; `settle` checks the books first."""
 
-    def __init__(self, node: Node, profile: Profile, folder: Path, results: Results) -> None:
-        """`folder` gets the books and one log per life of a daemon."""
-        self.node = node
+    def __init__(
+        self, nodes: Sequence[Node], endpoint: Endpoint, profile: Profile, folder: Path, results: Results
+    ) -> None:
+        """`endpoint`: how others reach the broker, which is these nodes.
+
+        `folder` gets the books and one log per life of a daemon.
+        """
+        self.nodes = nodes
         self.profile = profile
         self.results = results
         self.dice = random.Random(f"{profile.seed} {results.test}")
-        self.broker = Broker(node)
+        self.broker = Broker(endpoint)
         self.ledger = Ledger(folder / "ledger.sqlite")
         self._folder = folder
-        self.proxy = Proxy(("127.0.0.1", urlsplit(node.amqp_url).port or 5672))
+        self.proxies = [Proxy(("127.0.0.1", urlsplit(node.amqp_url).port or 5672)) for node in nodes]
         self._watcher: pika.BlockingConnection | None = None
         self.lives: list[DaemonProcess] = []
 
@@ -56,21 +61,23 @@ class Rig:
         """Make the vhost, start the daemon, then the load, which waits for `flow`."""
         with contextlib.ExitStack() as parts:
             parts.enter_context(self.broker)
-            parts.enter_context(self.proxy)
+            for proxy in self.proxies:
+                parts.enter_context(proxy)
             parts.callback(self._end_lives)
             self.start()
             self.wait_consumer()
             self.broker.declare(
                 REPLIES, x_queue_type="quorum"
             )  # as the reader does: here, so that a broker killed at once has it
-            self.node.flush()
+            for node in self.nodes:
+                node.flush()
             self.requests = Requests(f"{self.results.test[:20]}-{self.dice.randrange(10**6)}", self.profile.seed)
-            self.load = Load(self.broker.amqp_url, self.ledger, self.requests, self.profile.rate)
-            self.reader = Reader(self.broker.amqp_url, self.ledger)
+            self.load = Load(lambda: self.broker.amqp_url, self.ledger, self.requests, self.profile.rate)
+            self.reader = Reader(lambda: self.broker.amqp_url, self.ledger)
             for thread in (self.load, self.reader):
                 thread.start()
                 parts.callback(thread.stop)
-            parts.callback(self._leave_broker_well)
+            parts.callback(self.mend)
             self._parts = parts.pop_all()
         return self
 
@@ -80,14 +87,25 @@ class Rig:
         self.ledger.close()
 
     def _end_lives(self) -> None:
-        self._forget_watcher()
+        self.forget_watcher()
         for life in self.lives:
             life.close()
 
-    def _leave_broker_well(self) -> None:
+    def mend(self) -> None:
+        """Leave the broker well."""
         self.node.thaw()
         if self.node.pid is None:
             self.node.start()
+
+    @property
+    def node(self) -> Node:
+        """The broker, where it is one node."""
+        return self.nodes[0]
+
+    @property
+    def proxy(self) -> Proxy:
+        """The daemon's way to it."""
+        return self.proxies[0]
 
     @property
     def daemon(self) -> DaemonProcess:
@@ -96,8 +114,9 @@ class Rig:
 
     @property
     def daemon_url(self) -> str:
-        """The broker as the daemon sees it: through the proxy."""
-        return f"amqp://{self.broker.user}:{self.broker.password}@127.0.0.1:{self.proxy.port}/{self.broker.vhost}"
+        """The broker as the daemon sees it: through the proxies."""
+        who, vhost = f"{self.broker.user}:{self.broker.password}", self.broker.vhost
+        return ",".join(f"amqp://{who}@127.0.0.1:{proxy.port}/{vhost}" for proxy in self.proxies)
 
     def start(self, **settings: str) -> DaemonProcess:
         """Begin a new life of the daemon, without waiting for it."""
@@ -109,6 +128,10 @@ class Rig:
     def pause(self, least: float, most: float) -> None:
         """Let the load run for a random time."""
         time.sleep(self.dice.uniform(least, most))
+
+    def sleep_until(self, moment: float) -> None:
+        """Let the load run until this moment (epoch seconds)."""
+        time.sleep(max(0.0, moment - time.time()))
 
     @contextlib.contextmanager
     def fault(self, kind: str, promised: float, *, crash: bool = False, silent: bool = False) -> Iterator[None]:
@@ -165,8 +188,11 @@ class Rig:
         return (
             f"; {self.ledger.outstanding()} outstanding, depths {self.depths()}\nthe daemon's last "
             f"words:\n{self.daemon.log[-2500:]}\n"
-            f"the broker's:\n{self.node.log_tail(60)}\nbooks: {self.ledger.path}"
+            f"the broker's:\n{self._broker_log(60)}\nbooks: {self.ledger.path}"
         )
+
+    def _broker_log(self, lines: int) -> str:
+        return "\n".join(node.log_tail(lines) for node in self.nodes)
 
     def _ready(self) -> bool:
         try:
@@ -198,11 +224,12 @@ class Rig:
             answer = channel.queue_declare(name, passive=True).method
             channel.close()
         except LOST:
-            self._forget_watcher()
+            self.forget_watcher()
             return 0, 0
         return answer.message_count, answer.consumer_count
 
-    def _forget_watcher(self) -> None:
+    def forget_watcher(self) -> None:
+        """Look through another connection from now on."""
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             with contextlib.suppress(*LOST):
@@ -236,7 +263,7 @@ class Rig:
             for word in spoken(sample.text)
             if len(word) >= SHORTEST_WORD
         }
-        assert "unknown delivery tag" not in self.node.log_tail(100_000), (
+        assert "unknown delivery tag" not in self._broker_log(100_000), (
             "a delivery was settled twice, or on another channel"
         )
         for life in self.lives:

@@ -146,7 +146,7 @@ class _HeldChannel:
 def test_the_load_rests_only_when_its_bunch_is_confirmed(tmp_path: Path) -> None:
     """A count between two requests of a bunch took those that followed for lost (issue 11)."""
     books, channel = Ledger(tmp_path / "ledger.sqlite"), _HeldChannel()
-    load = Load("amqp://127.0.0.1/", books, _Bunches("bunch", seed=1), rate=1000)
+    load = Load(lambda: "amqp://127.0.0.1/", books, _Bunches("bunch", seed=1), rate=1000)
     thread = threading.Thread(target=load._use, args=(channel,), daemon=True)
     thread.start()
     load.flow.set()

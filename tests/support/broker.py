@@ -103,11 +103,15 @@ class Broker:
     def __init__(self, endpoint: Endpoint) -> None:
         """Choose names; the vhost exists inside the `with` block."""
         self.endpoint = endpoint
-        self.management = Management(endpoint.management_url)
         self.vhost = f"test-{secrets.token_hex(4)}"
         self.user = self.vhost
         self.password = f"secret-{secrets.token_hex(8)}"
         self._users: list[str] = []
+
+    @property
+    def management(self) -> Management:
+        """The management API; of a cluster, a node's that is well now."""
+        return Management(self.endpoint.management_url)
 
     @cached_property
     def version(self) -> tuple[int, ...]:

@@ -155,6 +155,10 @@ class Ledger:
         """Confirmed requests without a reply or a dead letter."""
         return self._number(f"SELECT COUNT(*) FROM asked WHERE confirmed NOT NULL AND {_UNHEARD}")
 
+    def confirmed(self) -> int:
+        """Requests that the broker has confirmed so far."""
+        return self._number("SELECT COUNT(*) FROM asked WHERE confirmed NOT NULL")
+
     def answers(self) -> int:
         """Replies so far."""
         return self._number("SELECT COUNT(*) FROM reply")

@@ -134,10 +134,8 @@ class Requests:
 class _Thread(ABC):
     """A thread that works on one connection after the other until it is stopped."""
 
-    def __init__(self, url: str, name: str) -> None:
-        self._parameters = pika.URLParameters(url)
-        self._parameters.heartbeat = 10
-        self._parameters.socket_timeout = self._parameters.stack_timeout = 8
+    def __init__(self, url: Callable[[], str], name: str) -> None:
+        self._url = url
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -152,7 +150,7 @@ class _Thread(ABC):
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                connection = pika.BlockingConnection(self._parameters)
+                connection = pika.BlockingConnection(self._parameters())
             except LOST:
                 self._stop.wait(RETRY)
                 continue
@@ -162,6 +160,12 @@ class _Thread(ABC):
                 self._stop.wait(RETRY)
             finally:
                 _close(connection)
+
+    def _parameters(self) -> pika.URLParameters:
+        parameters = pika.URLParameters(self._url())
+        parameters.heartbeat = 10
+        parameters.socket_timeout = parameters.stack_timeout = 8
+        return parameters
 
     @abstractmethod
     def _use(self, connection: pika.BlockingConnection) -> None:
@@ -183,8 +187,8 @@ class Load(_Thread):
     requests counted as lost a few milliseconds later (issue 11).
     """
 
-    def __init__(self, url: str, ledger: Ledger, requests: Requests, rate: float) -> None:
-        """Paused until `flow` is set."""
+    def __init__(self, url: Callable[[], str], ledger: Ledger, requests: Requests, rate: float) -> None:
+        """Paused until `flow` is set. `url` is asked before each connection: a cluster has several."""
         super().__init__(url, "load")
         self._ledger = ledger
         self._requests = requests
@@ -224,16 +228,20 @@ class Load(_Thread):
         Returns how many were drawn, which the rate has to make up for.
         """
         while self._extra:
-            self._publish(channel, self._extra[0])
+            self.publish(channel, self._extra[0])
             del self._extra[0]
         if not self.flow.is_set() or self._ledger.outstanding() >= MOST_OUTSTANDING:
             return 0
         burst = self._requests.burst()
         for _ in range(burst):
-            self._publish(channel, self._requests.draw())
+            self.publish(channel, self._requests.draw())
         return burst
 
-    def _publish(self, channel: Any, request: Request) -> None:
+    def publish(self, channel: Any, request: Request) -> None:
+        """Publish one request on a channel with confirms, and write down what becomes of it.
+
+        Raises what pika raises.
+        """
         self._ledger.ask(request.name, hashlib.sha256(request.body).hexdigest(), request.expected)
         properties = pika.BasicProperties(correlation_id=request.name, delivery_mode=2, **request.properties)
         try:
@@ -251,8 +259,8 @@ class Load(_Thread):
 class Reader(_Thread):
     """Takes all out of the reply queues and the dead-letter queue into the ledger; acks what is written down."""
 
-    def __init__(self, url: str, ledger: Ledger) -> None:
-        """`queues` may grow while it runs, with `again`."""
+    def __init__(self, url: Callable[[], str], ledger: Ledger) -> None:
+        """`url`: see `Load`. `queues` may grow while it runs, with `again`."""
         super().__init__(url, "reader")
         self._ledger = ledger
         self.queues = list(READ)
@@ -261,6 +269,11 @@ class Reader(_Thread):
     def again(self) -> None:
         """Subscribe anew: a queue was added, or deleted and made again."""
         self._renew.set()
+
+    @property
+    def renewing(self) -> bool:
+        """Whether `again` was called and its effect is still to come."""
+        return self._renew.is_set()
 
     def _use(self, connection: pika.BlockingConnection) -> None:
         self._renew.clear()

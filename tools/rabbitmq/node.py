@@ -17,7 +17,7 @@ from typing import Protocol, Self
 from tools.rabbitmq import container, host, install
 from tools.rabbitmq.errors import NodeError
 from tools.rabbitmq.guard import MARKER, Claim, Guard
-from tools.rabbitmq.plan import LOOPBACK, Plan
+from tools.rabbitmq.plan import LOOPBACK, Identity, Plan
 
 DEFAULT_BASE = Path(__file__).resolve().parents[2] / ".local" / "rabbitmq"
 POLL_SECONDS = 0.05
@@ -71,17 +71,19 @@ class Node:
         settings: Mapping[str, str] | None = None,
         version: str | None = None,
         variables: Mapping[str, str] | None = None,
+        identity: Identity | None = None,
     ) -> None:
         """Claim a directory below `base`.
 
         `settings` are extra lines for rabbitmq.conf, which may name the environment's `variables`. Installs RabbitMQ
         where it is missing. `version`: one of `roots.SUITES`; None: that of `TEST_BROKER`, else the machine's own.
-        Raises `NodeError`.
+        `identity`: its own unless given, as a cluster's members have them. Raises `NodeError`.
         """
         self.programs = programs = install.ensure(version)
         self._claim = Claim(base)
         self._guard = Guard(self._claim.directory)
-        self.plan = Plan.draw(self._claim.directory, settings or {}, variables or {})
+        who = identity or Identity.draw(1)[0]
+        self.plan = Plan.of(who, self._claim.directory, settings or {}, variables or {})
         try:
             self._backend: Backend = (
                 container.ContainerBackend(self.plan) if programs is None else host.HostBackend(self.plan, programs)

@@ -33,6 +33,25 @@ ADVANCED = """[
 
 
 @dataclass(frozen=True)
+class Identity:
+    """What a node is called, the password of its user, and its ports: AMQP, management, distribution, epmd."""
+
+    name: str
+    password: str
+    ports: tuple[int, int, int, int]
+
+    @classmethod
+    def draw(cls, count: int) -> list[Identity]:
+        """Those of a cluster's members, with ports that are free now.
+
+        Drawn together: a drawn port is not taken yet, and could be drawn again.
+        """
+        password, ports = secrets.token_urlsafe(12), iter(free_ports(4 * count))
+        fours = zip(ports, ports, ports, ports, strict=True)
+        return [cls(f"sttd-{secrets.token_hex(4)}@localhost", password, four) for four in fours]
+
+
+@dataclass(frozen=True)
 class Plan:
     """Names, ports and credentials of one node."""
 
@@ -42,17 +61,26 @@ class Plan:
     management_port: int
     dist_port: int
     epmd_port: int
+    password: str
     user: str = "sttd"
-    password: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     settings: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def draw(cls, directory: Path, settings: Mapping[str, str], variables: Mapping[str, str]) -> Plan:
-        """A plan with ports that are free now."""
-        name = f"sttd-{secrets.token_hex(4)}@localhost"
-        amqp, management, dist, epmd = free_ports(4)
-        return cls(directory, name, amqp, management, dist, epmd, settings=settings, variables=variables)
+    def of(cls, who: Identity, directory: Path, settings: Mapping[str, str], variables: Mapping[str, str]) -> Plan:
+        """The plan of this node."""
+        amqp, management, dist, epmd = who.ports
+        return cls(
+            directory,
+            who.name,
+            amqp,
+            management,
+            dist,
+            epmd,
+            password=who.password,
+            settings=settings,
+            variables=variables,
+        )
 
     @property
     def amqp_url(self) -> str:

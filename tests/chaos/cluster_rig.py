@@ -1,0 +1,140 @@
+"""The rig around a cluster of three: where leader and daemon are, how long no daemon consumed, whether all is whole.
+
+Times count from the moment when a fault began, for it goes on meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pika
+
+from tests.chaos.profile import Profile
+from tests.chaos.results import Results
+from tests.chaos.rig import Rig
+from tests.support.cluster import SIZE, Cluster
+from tests.support.load import LOST, Requests
+from tests.support.waiting import PATIENCE, POLL, Deadline
+
+QUEUE = "stt.requests"
+ASK_EVERY = 0.5  # s between two requests that look whether anybody serves
+CONSUMER = "sttd consume "
+
+
+class ClusterRig(Rig):
+    """A rig whose broker is a cluster. Each node's faults are told to the `cluster` itself."""
+
+    def __init__(self, cluster: Cluster, profile: Profile, folder: Path, results: Results) -> None:
+        """See `Rig`."""
+        super().__init__(cluster.nodes, cluster, profile, folder, results)
+        self.cluster = cluster
+        self._asked = Requests(f"ask-{self.dice.randrange(10**6)}", profile.seed)
+
+    def mend(self) -> None:
+        """Undo every fault and wait until all three nodes carry the request queue again."""
+        for proxy in self.proxies:
+            proxy.resume()
+        self.cluster.mend()
+        self.wait_until(self._whole, "whole cluster")
+
+    def _whole(self) -> bool:
+        # The management API is just coming up.
+        with contextlib.suppress(OSError, LookupError, RuntimeError, ValueError, http.client.HTTPException):
+            found = self.broker.queue(QUEUE)
+            return len(found.get("online", ())) == SIZE and found.get("leader") in found["online"]
+        return False
+
+    @property
+    def serving(self) -> int:
+        """Which node the daemon consumes from, once the management API knows."""
+        found: list[str] = []
+
+        def known() -> bool:
+            since = self._last("bus_lost")  # older connections are still shown for a while
+            found[:] = [
+                told["node"]
+                for told in self.broker.connections()
+                if str((told.get("client_properties") or {}).get("connection_name")).startswith(CONSUMER)
+                and told["connected_at"] / 1000 > since
+            ]
+            return len(found) == 1
+
+        self.wait_until(known, "sight of the daemon's connection")
+        return self.cluster.number(found[0])
+
+    def _last(self, action: str) -> float:
+        """When (epoch seconds) the daemon last said this of its consuming connection; 0 if never."""
+        told = [line["timestamp"] for line in self.daemon.lines(action) if line["role"] == "consume"]
+        return datetime.fromisoformat(told[-1]).timestamp() if told else 0.0
+
+    def lead(self, number: int) -> None:
+        """Have this node lead the request queue."""
+        name = self.nodes[number].plan.name
+        queue = f'rabbit_misc:r(<<"{self.broker.vhost}">>, queue, <<"{QUEUE}">>)'
+        order = f"{{ok, Q}} = rabbit_amqqueue:lookup({queue}), rabbit_quorum_queue:transfer_leadership(Q, '{name}')."
+
+        def leads() -> bool:
+            if self.broker.queue(QUEUE).get("leader") == name:
+                return True
+            self.nodes[number].rabbitmqctl("eval", order)
+            return False
+
+        self.wait_until(leads, f"lead of node {number}")
+
+    def another(self, *numbers: int) -> int:
+        """Draw a node that is none of these."""
+        return self.dice.choice([number for number in range(SIZE) if number not in numbers])
+
+    def move_reader(self) -> None:
+        """Have the reader read from a well node: what it holds on a silent one would not come."""
+        self.reader.again()
+        self.wait_until(lambda: not self.reader.renewing, "another connection of the reader")
+
+    def measure(self, kind: str, began: float) -> None:
+        """Wait until a request is answered that was asked after `began` (epoch seconds).
+
+        How long that took, and how long no daemon consumed, are figures of the run.
+        """
+        self.forget_watcher()
+        self._ask_until_served(began)
+        served = time.time() - began
+        self.wait_consumer()
+        self.results.add(kind, self._without_consumer(began), served)
+
+    def _ask_until_served(self, began: float) -> None:
+        deadline = Deadline(PATIENCE)
+        asked = 0.0
+        while not self.ledger.answered_since(began):
+            assert not deadline.passed, f"nobody serves{self._tail()}"
+            if time.time() > asked + ASK_EVERY:
+                asked = time.time()
+                with contextlib.suppress(*LOST):  # a node that is just being hurt
+                    self._ask()
+            time.sleep(POLL)
+
+    def _ask(self) -> None:
+        """One request through a well node; the load may wait at another."""
+        parameters = pika.URLParameters(self.broker.amqp_url)
+        parameters.heartbeat = parameters.socket_timeout = parameters.stack_timeout = 5
+        with pika.BlockingConnection(parameters) as connection:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            self.load.publish(channel, self._asked.plain())
+
+    def _without_consumer(self, began: float) -> float:
+        """Seconds until the daemon consumed from a node that serves; 0 if it never lost its own."""
+        return max(0.0, self._last("bus_connected") - began)
+
+    @contextlib.contextmanager
+    def outage(self, kind: str) -> Iterator[None]:
+        """Wait, after the block, until everything is as before: all nodes carry the queue and the daemon consumes."""
+        with self.ledger.fault(kind):
+            yield
+            self.mend()
+            self.wait_consumer()
+            self.wait_answers(1)

@@ -85,7 +85,7 @@ def _known(request: Request) -> set[str]:
 
 def assets(facts: Facts) -> dict[str, Asset]:
     """All files by name; `index.html` with the facts in it."""
-    found = {entry.name: entry.read_bytes() for entry in (files("gateway") / "page").iterdir()}
+    found = {entry.name: entry.read_bytes() for entry in (files("sttd.gateway") / "page").iterdir()}
     found[INDEX] = _filled(found[INDEX].decode(), facts).encode()
     return {name: Asset.of(name, body) for name, body in found.items()}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -108,3 +109,10 @@ def test_a_file_that_is_not_there_is_not_found() -> None:
     assert {
         ask(f"{static.PREFIX}{name}").status_code for name in ("index.html", "../door.py", "%2e%2e/door.py", "x.js")
     } == {404}
+
+
+def test_the_page_is_found_where_only_the_package_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed gateway has no module `gateway` beside `sttd`: in an image it ended at once."""
+    monkeypatch.setitem(sys.modules, "gateway", None)
+
+    assert static.INDEX in static.assets(FACTS)

@@ -5,14 +5,14 @@ Pure: no I/O, no HTTP; leaves no word out, whatever signs it holds.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import Final, Literal, TypeAlias
 
 from pysubs2 import SSAEvent, SSAFile
 
-from sttd.schemas.reply import Segment, Transcript
+from sttd.cues import cues, one_line
+from sttd.schemas.reply import Transcript
 
 Format: TypeAlias = Literal["text", "json", "srt", "vtt", "tsv"]
 
@@ -23,15 +23,15 @@ _WORD_JOINER: Final = "\u2060"
 def render(transcript: Transcript, format: Format) -> str:  # noqa: A002 - the field's own name
     """The transcript in this format; never ends in a line feed.
 
-    `text`: the text, on one line. `json`: the reply as it came, on one line. `srt`, `vtt`: one cue per segment. `tsv`:
-    head `start`, `end`, `text`, then one line per segment, times in milliseconds. Silence gives an empty text, or no
-    cue at all.
+    `text`: the text, on one line. `json`: the reply as it came, on one line. `srt`, `vtt`: cues of at most 7 s
+    and two lines of 42 characters. `tsv`: head `start`, `end`, `text`, then one line per segment, times in
+    milliseconds. Silence gives an empty text, or no cue at all.
     """
     return _RENDERERS[format](transcript).rstrip("\n")
 
 
 def _text(transcript: Transcript) -> str:
-    return _one_line(transcript.text)
+    return one_line(transcript.text)
 
 
 def _json(transcript: Transcript) -> str:
@@ -47,29 +47,21 @@ def _vtt(transcript: Transcript) -> str:
 
 
 def _tsv(transcript: Transcript) -> str:
-    rows = [f"{start}\t{end}\t{text}" for start, end, text in _lines(transcript.segments)]
+    rows = [
+        f"{round(segment.start * 1000)}\t{round(segment.end * 1000)}\t{text}"
+        for segment in transcript.segments
+        if (text := one_line(segment.text))
+    ]
     return "\n".join(["start\tend\ttext", *rows])
 
 
 def _cues(transcript: Transcript, name: str, encode: Callable[[str], str]) -> str:
     file = SSAFile()
-    for start, end, text in _lines(transcript.segments):
+    for cue in cues(transcript.segments, transcript.duration):
         # pysubs2 works in SubStation: \N is a line break there and {\p1} a drawing, which has no text.
-        plain = encode(text).replace("\\", f"\\{_WORD_JOINER}")
-        file.append(SSAEvent(start=start, end=max(end, start + 1), text=plain))
+        lines = [encode(line).replace("\\", f"\\{_WORD_JOINER}") for line in cue.lines]
+        file.append(SSAEvent(start=cue.start, end=cue.end, text="\\N".join(lines)))
     return file.to_string(name, keep_ssa_tags=True)
-
-
-def _lines(segments: list[Segment]) -> Iterator[tuple[int, int, str]]:
-    """Start and end in milliseconds, and the words on one line; segments without a word are no cue."""
-    for segment in segments:
-        if text := _one_line(segment.text):
-            yield round(segment.start * 1000), round(segment.end * 1000), text
-
-
-def _one_line(text: str) -> str:
-    """A line feed or a tab within a cue would end it."""
-    return re.sub(r"\s+", " ", text).strip()
 
 
 _RENDERERS: Final[Mapping[str, Callable[[Transcript], str]]] = {

@@ -1,4 +1,4 @@
-"""Long audio: where it is cut, and how its windows are shared out among threads.
+"""Where audio is cut, and how the windows of long audio are shared out among threads.
 
 A window is transcribed by the thread that claims it; the order of the results is that of the audio, whatever order they
 come in.
@@ -12,13 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import takewhile
 
+from sttd.consumer.engine.glue import Span, Spans
 from sttd.consumer.errors import JobStopped
-from sttd.schemas.reply import Segment, Word
-
-Span = tuple[int, int]
-"""Samples [start, end) of the audio with speech."""
-
-Spans = tuple[Span, ...]
+from sttd.schemas.reply import Segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +29,14 @@ class LongAudio:
     threads: int
 
 
-def speech_in_pieces(detect: Callable[[int, int], Sequence[Span]], samples: int, piece: int) -> list[Span]:
+def speech_in_pieces(
+    detect: Callable[[int, int], Sequence[Span]], samples: int, piece: int, overlap: int
+) -> list[Span]:
     """Speech of long audio, found a piece at a time, so that memory does not grow with its length.
 
     `detect(start, end)` gives the spans of one piece, counted from its start. A span that reaches the end of a piece is
-    examined again with what follows it.
+    examined again with what follows it. Two pieces share up to `overlap` samples without speech: detection needs them
+    before a word, and finds what begins at the very end of a piece too late.
     """
     found: list[Span] = []
     start = 0
@@ -45,17 +44,25 @@ def speech_in_pieces(detect: Callable[[int, int], Sequence[Span]], samples: int,
         end = min(start + piece, samples)
         spans = [(start + begin, start + stop) for begin, stop in detect(start, end)]
         unfinished = end < samples and bool(spans) and spans[-1][1] >= end and spans[-1][0] > start
-        start = spans.pop()[0] if unfinished else end
+        start = spans.pop()[0] if unfinished else _next_start(spans, end, overlap if end < samples else 0)
         found += spans
     return found
 
 
-def pack(spans: Iterable[Span], longest: int) -> list[Spans]:
-    """Spans -> windows of at most `longest` samples of speech each, in order; a span that is longer is cut in parts."""
+def _next_start(spans: Sequence[Span], end: int, overlap: int) -> int:
+    return max([end - overlap, *(stop for _, stop in spans[-1:])])
+
+
+def pack(spans: Iterable[Span], longest: int, farthest: int) -> list[Spans]:
+    """Spans -> windows of at most `longest` samples of speech each, in order; a span that is longer is cut in parts.
+
+    Spans of one window have at most `farthest` samples between each other: Whisper loses words where speech of two
+    occasions is glued together, and writes segments that begin in the one and end in the other.
+    """
     windows: list[Spans] = []
     window: list[Span] = []
     for part in (part for span in spans for part in _parts(span, longest)):
-        if window and _length([*window, part]) > longest:
+        if window and (part[0] - window[-1][1] > farthest or _length([*window, part]) > longest):
             windows.append(tuple(window))
             window = []
         window.append(part)
@@ -81,28 +88,6 @@ def joined(windows: Iterable[Sequence[Segment] | None]) -> list[Segment]:
     done = takewhile(lambda window: window is not None, windows)
     segments = (segment for window in done for segment in window or ())
     return [segment.model_copy(update={"id": number}) for number, segment in enumerate(segments)]
-
-
-def within(segment: Segment, start: float, end: float) -> Segment:
-    """The segment with its times inside its window, `start` to `end` in seconds.
-
-    Whisper's last timestamp may lie in the padding, over the next window's words.
-    """
-    clip = _Clip(start, end)
-    words = None if segment.words is None else [clip.word(word) for word in segment.words]
-    return segment.model_copy(update={"start": clip.time(segment.start), "end": clip.time(segment.end), "words": words})
-
-
-@dataclass(frozen=True, slots=True)
-class _Clip:
-    start: float
-    end: float
-
-    def time(self, moment: float) -> float:
-        return round(min(max(moment, self.start), self.end), 3)
-
-    def word(self, word: Word) -> Word:
-        return word.model_copy(update={"start": self.time(word.start), "end": self.time(word.end)})
 
 
 class LongNote:

@@ -8,7 +8,7 @@ import { apply, languageName, put, say } from "./words.js";
 export class Card {
   // on: {cancel(card), again(card), remove(card), news(sentence)}
   constructor(file, on) {
-    Object.assign(this, { file, on, text: "", segments: [] });
+    Object.assign(this, { file, on, text: "", segments: [], duration: 0 });
     this.element = document.getElementById("card").content.firstElementChild.cloneNode(true);
     this.part = (selector) => this.element.querySelector(selector);
     this.part("h2").textContent = file.name;
@@ -50,7 +50,7 @@ export class Card {
   }
 
   done({ text, segments, language, duration }) {
-    Object.assign(this, { text, segments });
+    Object.assign(this, { text, segments, duration });
     this.part(".draft").textContent = "";
     this.player.show(segments, this.part(".deaf").hidden);
     this.part(".result").hidden = !text.trim();
@@ -111,7 +111,7 @@ export class Card {
 
   // The link gets its file in the moment it is used, and lets go of it when the browser has it.
   fill(link) {
-    const body = new Blob([render(link.dataset.form, this.text, this.segments)], { type: "text/plain;charset=utf-8" });
+    const body = new Blob([render(link.dataset.form, this.text, this.segments, this.duration)], { type: "text/plain;charset=utf-8" });
     link.href = URL.createObjectURL(body);
     link.download = `${this.file.name.replace(/\.[^.]*$/, "")}.${link.dataset.form}`;
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);

@@ -1,26 +1,28 @@
-// Segments ({start, end, text}, in seconds) as files: the same cues as the gateway's own srt and vtt.
+// Segments ({start, end, text, words}, in seconds) as files: the same cues as the gateway's own srt and vtt.
+
+import { cues } from "./cues.js";
 
 const WORD_JOINER = "\u2060"; // no width: keeps an arrow within a text from being taken for a cue's times
 
-export function render(form, text, segments) {
-  return { txt: () => `${text}\n`, srt: () => srt(segments), vtt: () => vtt(segments) }[form]();
+export function render(form, text, segments, duration) {
+  const shown = () => cues(segments, duration);
+  return { txt: () => `${text}\n`, srt: () => srt(shown()), vtt: () => vtt(shown()) }[form]();
 }
 
-function srt(segments) {
+function srt(shown) {
   const said = (text) => text.replaceAll("-->", `--${WORD_JOINER}>`);
-  return cues(segments, ",", said);
+  return numbered(shown, ",", said);
 }
 
-function vtt(segments) {
+function vtt(shown) {
   const said = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-  return `WEBVTT\n\n${cues(segments, ".", said)}`;
+  return `WEBVTT\n\n${numbered(shown, ".", said)}`;
 }
 
-function cues(segments, point, said) {
-  return segments
-    .map(({ start, end, text }) => [Math.round(start * 1000), Math.round(end * 1000), text.replace(/\s+/g, " ").trim()])
-    .filter(([, , text]) => text)
-    .map(([start, end, text], i) => `${i + 1}\n${stamp(start, point)} --> ${stamp(Math.max(end, start + 1), point)}\n${said(text)}\n`)
+function numbered(shown, point, said) {
+  return shown
+    .map(({ start, end, lines }, i) => [i + 1, `${stamp(start, point)} --> ${stamp(end, point)}`, ...lines.map(said)])
+    .map((block) => `${block.join("\n")}\n`)
     .join("\n");
 }
 

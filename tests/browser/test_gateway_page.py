@@ -196,16 +196,19 @@ def test_several_dropped_files_wait_their_turn(chromium: Browser, url: str, stac
 
 def test_subtitles_are_those_of_the_gateway(chromium: Browser, url: str) -> None:
     """Made in the browser, without a second request, and equal to `response_format=srt` and `vtt` byte for byte."""
-    texts = [" Привет,\n мир. ", "a --> b", "<i>x</i> & y", "  ", "{note} kept"]
+    long = "Во вторник, если не будет дождя, мы поедем за город и посмотрим на дом, о котором ты говорил " * 2
+    texts = [" Привет,\n мир. ", "a --> b", "<i>x</i> & y", "  ", "{note} kept", long, "今" * 100 + "。"]
     given = {"avg_logprob": -0.1, "no_speech_prob": 0.0, "compression_ratio": 1.0}
     segments = [
-        {"id": i, "start": i * 1800.25, "end": i * 1800.25, "text": text, **given} for i, text in enumerate(texts)
+        {"id": i, "start": i * 1800.25, "end": i * 1800.25 + i * 3, "text": text, **given}
+        for i, text in enumerate(texts)
     ]
-    found = Transcript.model_validate({**examples.TRANSCRIPT.model_dump(), "segments": segments})
+    end = len(texts) * 1800.25
+    found = Transcript.model_validate({**examples.TRANSCRIPT.model_dump(), "segments": segments, "duration": end})
     with visiting(chromium, url) as visitor:
         for form in ("srt", "vtt"):
-            program = "async ([form, segments]) => (await import('/page/subtitles.js')).render(form, '', segments)"
-            assert visitor.page.evaluate(program, [form, segments]).strip() == render(found, form)
+            program = "async (given) => (await import('/page/subtitles.js')).render(...given)"
+            assert visitor.page.evaluate(program, [form, "", segments, found.duration]).strip() == render(found, form)
         quiet(visitor, url)
 
 

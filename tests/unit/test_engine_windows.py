@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sttd.consumer.engine.windows import Helpers, LongNote, Span, joined, pack, speech_in_pieces, within
+from sttd.consumer.engine.glue import Span
+from sttd.consumer.engine.windows import Helpers, LongNote, joined, pack, speech_in_pieces
 from sttd.consumer.errors import JobStopped
-from sttd.schemas.reply import Segment, Word
+from sttd.schemas.reply import Segment
 from tests.support.waiting import PATIENCE, wait_for
 
 SPANS = st.lists(st.tuples(st.integers(1, 50), st.integers(1, 80)), max_size=30).map(
@@ -28,17 +29,18 @@ SPANS = st.lists(st.tuples(st.integers(1, 50), st.integers(1, 80)), max_size=30)
 )
 
 
-def segment(start: float, end: float, text: str = " x", words: list[Word] | None = None) -> Segment:
+def segment(start: float, end: float, text: str) -> Segment:
     """A segment of the reply."""
-    return Segment(
-        id=0, start=start, end=end, text=text, avg_logprob=-0.1, no_speech_prob=0.0, compression_ratio=1.0, words=words
-    )
+    return Segment(id=0, start=start, end=end, text=text, avg_logprob=-0.1, no_speech_prob=0.0, compression_ratio=1.0)
 
 
-@given(SPANS, st.integers(10, 60))
-def test_windows_hold_all_speech_once_in_order_and_none_is_too_long(spans: list[Span], longest: int) -> None:
-    """Nothing is lost between two windows and nothing is transcribed twice."""
-    packed = pack(spans, longest)
+@given(SPANS, st.integers(10, 60), st.integers(0, 50))
+def test_windows_hold_all_speech_once_in_order_and_none_is_too_long(
+    spans: list[Span], longest: int, farthest: int
+) -> None:
+    """Nothing is lost between two windows, nothing is transcribed twice, and no window reaches over a pause."""
+    packed = pack(spans, longest, farthest)
+    assert all(after[0] - before[1] <= farthest for window in packed for before, after in pairwise(window))
     assert [sample for window in packed for start, end in window for sample in range(start, end)] == [
         sample for start, end in spans for sample in range(start, end)
     ]
@@ -48,25 +50,37 @@ def test_windows_hold_all_speech_once_in_order_and_none_is_too_long(spans: list[
 
 def test_a_window_takes_as_much_as_fits() -> None:
     """Each costs a full encoder pass, so they are filled."""
-    assert pack([(0, 10), (12, 20), (25, 40), (50, 52)], 30) == [((0, 10), (12, 20)), ((25, 40), (50, 52))]
+    assert pack([(0, 10), (12, 20), (25, 40), (50, 52)], 30, 10) == [((0, 10), (12, 20)), ((25, 40), (50, 52))]
 
 
-@given(SPANS, st.integers(200, 400))
-def test_speech_found_in_pieces_is_the_speech_found_at_once(spans: list[Span], piece: int) -> None:
-    """A border between two pieces that falls into a word does not cut it."""
+@given(SPANS, st.integers(200, 400), st.integers(0, 30))
+def test_speech_found_in_pieces_is_the_speech_found_at_once(spans: list[Span], piece: int, overlap: int) -> None:
+    """A border between two pieces that falls into a word does not cut it, and what both hold is found once."""
     samples = max((end for _, end in spans), default=0) + 5
 
     def detect(start: int, end: int) -> list[Span]:
         return [(max(a, start) - start, min(b, end) - start) for a, b in spans if a < end and b > start]
 
-    found = speech_in_pieces(detect, samples, piece)
+    found = speech_in_pieces(detect, samples, piece, overlap)
     assert [span for span in found if span not in spans] == []
     assert found == spans
 
 
 def test_a_span_as_long_as_a_piece_does_not_stop_the_search() -> None:
     """However odd the detection: every piece is a step forward."""
-    assert speech_in_pieces(lambda start, end: [(0, end - start)], 25, 10) == [(0, 10), (10, 20), (20, 25)]
+    assert speech_in_pieces(lambda start, end: [(0, end - start)], 25, 10, 2) == [(0, 10), (10, 20), (20, 25)]
+
+
+def test_a_piece_begins_before_its_border_where_no_speech_is_known() -> None:
+    """Speech that begins right at a border has its padding, and detection has the sound before it."""
+    seen: list[Span] = []
+
+    def detect(start: int, end: int) -> list[Span]:
+        seen.append((start, end))
+        return [(2, 9)] if len(seen) == 2 else []
+
+    assert speech_in_pieces(detect, 28, 10, 3) == [(9, 16)]
+    assert seen == [(0, 10), (7, 17), (16, 26), (23, 28)]
 
 
 def test_segments_are_joined_in_order_as_far_as_no_window_is_missing() -> None:
@@ -74,21 +88,6 @@ def test_segments_are_joined_in_order_as_far_as_no_window_is_missing() -> None:
     first, second, third = ([segment(n, n + 1, f" {n}")] for n in range(3))
     assert [part.text for part in joined([first, None, third])] == [" 0"]
     assert [(part.id, part.text) for part in joined([first, second, [], third])] == [(0, " 0"), (1, " 1"), (2, " 2")]
-
-
-def test_times_in_the_padding_after_a_window_are_its_end() -> None:
-    """Whisper's last timestamp may be after the sound: over the next window's words."""
-    late = segment(
-        29.0,
-        31.2,
-        words=[
-            Word(start=29.0, end=29.9, word=" a", probability=1.0),
-            Word(start=30.1, end=31.2, word=" b", probability=1.0),
-        ],
-    )
-    clipped = within(late, 1.0, 30.0)
-    assert (clipped.start, clipped.end) == (29.0, 30.0)
-    assert [(word.start, word.end) for word in clipped.words or []] == [(29.0, 29.9), (30.0, 30.0)]
 
 
 class Recorder:

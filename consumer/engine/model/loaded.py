@@ -10,13 +10,14 @@ import copy
 import importlib
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, cast
 
 import numpy as np
 
 from sttd.consumer.engine import environment
+from sttd.consumer.engine.glue import Span
 from sttd.consumer.engine.model import batches, comparison, encoder
 from sttd.consumer.engine.model.contexts import FULL, Contexts, Reruns, ShortContextModel
 from sttd.consumer.engine.model.findings import Findings, own_cache
@@ -25,7 +26,6 @@ from sttd.consumer.engine.model.segments import RawSegment
 from sttd.consumer.engine.model.weights import Floats
 from sttd.consumer.engine.schedule.gate import Gate
 from sttd.consumer.engine.transcriber import JobOptions
-from sttd.consumer.engine.windows import Span
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm
 from sttd.schemas.reply import ModelInfo
@@ -112,18 +112,15 @@ class LoadedModel:
         """The probability of each language of the model, from an encoded window."""
         return {token[2:-2]: probability for token, probability in self._whisper.model.detect_language(encoded)[0]}
 
-    def segments(
-        self, pcm: Pcm, language: str, options: JobOptions, *, spans: Sequence[Span] | None = None, first: Any = None
-    ) -> Iterable[RawSegment]:
+    def segments(self, sound: Pcm, language: str, options: JobOptions, *, first: Any = None) -> Iterable[RawSegment]:
         """Transcribe lazily: each step of the iteration computes up to one window of 30 s.
 
-        `pcm`: float32 mono in [-1, 1], shape (samples,), 16 kHz. `language`: a code. `spans`: transcribe these parts of
-        the audio only, at least one; times are those of the whole. `first`: what `first_window` gave for the same
-        sound.
+        `sound`: float32 mono in [-1, 1], shape (samples,), 16 kHz. `language`: a code. `first`: what `first_window`
+        gave for the same sound. Times are those of the sound.
         """
         whisper = self._whisper if first is None else _beginning_with(self._whisper, first)
         segments, _ = whisper.transcribe(
-            pcm if spans is None else heard(pcm, spans),
+            sound,
             language=language if self.multilingual else "en",
             task=options.task,
             beam_size=options.beam_size,
@@ -135,7 +132,7 @@ class LoadedModel:
             word_timestamps=options.word_timestamps,
             vad_filter=False,
         )
-        return cast("Iterable[RawSegment]", segments if spans is None else _in_the_whole(segments, spans))
+        return cast("Iterable[RawSegment]", segments)
 
 
 def _never_said(whisper: Any) -> tuple[int, ...]:
@@ -143,22 +140,6 @@ def _never_said(whisper: Any) -> tuple[int, ...]:
     tokenizer = importlib.import_module("faster_whisper.tokenizer").Tokenizer(whisper.hf_tokenizer, False)
     tokens: tuple[int, ...] = tokenizer.non_speech_tokens
     return tokens
-
-
-def heard(pcm: Pcm, spans: Sequence[Span]) -> Pcm:
-    """The parts of the audio in one piece.
-
-    `pcm`: float32 mono, shape (samples,); `spans`: in samples. Returns the same type, shape (sum of the spans,).
-    """
-    return np.concatenate([pcm[start:end] for start, end in spans])
-
-
-def _in_the_whole(segments: Iterable[Any], spans: Sequence[Span]) -> Iterable[Any]:
-    chunks = [{"start": start, "end": end} for start, end in spans]
-    restored: Iterable[Any] = importlib.import_module("faster_whisper.transcribe").restore_speech_timestamps(
-        segments, chunks, SAMPLE_RATE
-    )
-    return restored
 
 
 def _beginning_with(whisper: Any, encoded: Any) -> Any:

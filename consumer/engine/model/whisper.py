@@ -8,35 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from sttd.consumer.engine.glue import Glued, Spans
 from sttd.consumer.engine.model import language
 from sttd.consumer.engine.model.guards import marked
-from sttd.consumer.engine.model.loaded import LoadedModel, heard
+from sttd.consumer.engine.model.loaded import LoadedModel
 from sttd.consumer.engine.model.segments import to_segment
 from sttd.consumer.engine.transcriber import Job, JobOptions, Lane, Transcription
-from sttd.consumer.engine.windows import (
-    Helpers,
-    LongAudio,
-    LongNote,
-    Spans,
-    joined,
-    pack,
-    seconds,
-    speech_in_pieces,
-    within,
-)
+from sttd.consumer.engine.windows import Helpers, LongAudio, LongNote, joined, pack, seconds, speech_in_pieces
 from sttd.consumer.errors import JobStopped, ModelFailed, ModelUnavailable, RequestFailed, SttdError
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm
 from sttd.schemas import languages
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.reply import ModelInfo, Segment
+
+Window: TypeAlias = Spans | None
+"""The parts that one window transcribes; None: the whole audio."""
 
 NEARLY_DONE: Final = 0.99
 """The largest fraction that a progress report names: 1 is the transcript itself."""
@@ -45,6 +40,15 @@ SELF_TEST_LOUDNESS: Final = 0.01
 
 VAD_PIECE: Final = 300 * SAMPLE_RATE
 """Long audio passes voice detection in pieces of so many samples: an hour at once takes half a gigabyte more."""
+
+VAD_OVERLAP: Final = 2 * SAMPLE_RATE
+"""Voice detection needs some sound before a word."""
+
+LONGEST_PAUSE: Final = 3 * SAMPLE_RATE
+"""Samples between two parts with speech that may still be transcribed as one piece. Each has 0.4 s of padding."""
+
+PROMPT_CHARACTERS: Final = 1000
+"""How much of the text before a pause goes on as the prompt behind it. Whisper takes the last 223 tokens."""
 
 
 class WhisperTranscriber:
@@ -162,17 +166,25 @@ class WhisperTranscriber:
         spans = self._speech(pcm, cut) if options.vad and pcm.size else None
         if not (pcm.size if spans is None else spans):
             return Transcription([], *self._silence(options))
-        windows = pack(spans, int(cut.window_seconds * SAMPLE_RATE)) if cut and spans else []
-        spoken, probability, first = self._language(pcm, windows[0] if windows else spans, options)
-        if len(windows) > 1:
-            return Transcription(marked(self._windows(job, pcm, spoken, windows, first)), spoken, probability)
-        return Transcription(marked(self._segments(job, pcm, spoken, spans, first)), spoken, probability)
+        longest = int(cut.window_seconds * SAMPLE_RATE) if cut else sys.maxsize
+        packed = pack(spans, longest, LONGEST_PAUSE) if spans else []
+        windows: list[Window] = [*packed] or [None]
+        beginning = pack(spans, longest, sys.maxsize)[0] if spans else None
+        spoken, probability, first = self._language(pcm, beginning, options)
+        if windows[0] != beginning:
+            first = None
+        segments = (
+            self._side_by_side(job, pcm, spoken, packed, first)
+            if cut and len(packed) > 1
+            else self._in_turn(job, pcm, spoken, windows, first)
+        )
+        return Transcription(marked(segments), spoken, probability)
 
     def _cuts(self, job: Job) -> LongAudio | None:
-        """How to cut this job's audio; None for audio that is transcribed in one piece.
+        """How to cut this job's audio into windows that run side by side; None where only long pauses part it.
 
         Without voice detection the silences are unknown, and windows at the same time cannot be conditioned on the text
-        before them: both stay as in faster-whisper.
+        before them.
         """
         cut, options = self._long_audio, job.options
         return (
@@ -186,7 +198,9 @@ class WhisperTranscriber:
             return tuple(self._model.speech(pcm) or self._model.short_speech(pcm))
         longest = cut.window_seconds
         return tuple(
-            speech_in_pieces(lambda start, end: self._model.speech(pcm[start:end], longest), pcm.size, VAD_PIECE)
+            speech_in_pieces(
+                lambda start, end: self._model.speech(pcm[start:end], longest), pcm.size, VAD_PIECE, VAD_OVERLAP
+            )
         )
 
     def _refuse_unknown_language(self, options: JobOptions) -> None:
@@ -205,42 +219,42 @@ class WhisperTranscriber:
             return "en", 1.0, None
         if options.language != languages.AUTO:
             return options.language, 1.0, None
-        first = self._model.first_window(pcm if spans is None else heard(pcm, spans))
+        first = self._model.first_window(pcm if spans is None else Glued(spans).sound(pcm))
         return *language.choose(self._model.languages(first), options), first
 
-    def _segments(self, job: Job, pcm: Pcm, spoken: str, spans: Spans | None, first: Any) -> list[Segment]:
-        """Consume the lazy transcription: the work happens in this loop."""
-        duration = job.audio_seconds
+    def _in_turn(self, job: Job, pcm: Pcm, spoken: str, windows: list[Window], first: Any) -> list[Segment]:
+        """One window after the other, in this thread, each with as much of the text before as is asked for."""
         segments: list[Segment] = []
-        for raw in self._model.segments(pcm, spoken, job.options, spans=spans, first=first):
-            segments.append(to_segment(raw, number=len(segments), duration=duration))
-            _stop_if_told(job)
-            job.heard_seconds = max(job.heard_seconds, segments[-1].end)
-            _report(job, job.heard_seconds / duration, segments)
+        for index, window in enumerate(windows):
+            options = job.options if index == 0 else replace(job.options, initial_prompt=_prompt(job.options, segments))
+            for segment in self._window(job, pcm, spoken, options, window, first if index == 0 else None):
+                segments.append(segment.model_copy(update={"id": len(segments)}))
+                job.heard_seconds = max(job.heard_seconds, segment.end)
+                _report(job, job.heard_seconds / job.audio_seconds, segments)
         return segments
 
-    def _windows(self, job: Job, pcm: Pcm, spoken: str, windows: list[Spans], first: Any) -> list[Segment]:
+    def _side_by_side(self, job: Job, pcm: Pcm, spoken: str, windows: list[Spans], first: Any) -> list[Segment]:
         """All windows of long audio, in this thread and in those that help."""
         done = _WindowsDone(job, windows)
-        first_encoding = [first]
 
         def transcribe(index: int) -> None:
+            options = job.options if index == 0 else replace(job.options, initial_prompt=None)
             with self._model.gate.job(job):
-                encoded = first_encoding.pop() if index == 0 else None
-                done.add(index, self._window(job, pcm, spoken, windows[index], index, encoded))
+                encoded = first if index == 0 else None
+                done.add(index, list(self._window(job, pcm, spoken, options, windows[index], encoded)))
 
         self._helpers.transcribe(LongNote(len(windows), transcribe, lambda: job.remaining))
         return done.segments
 
-    def _window(self, job: Job, pcm: Pcm, spoken: str, spans: Spans, index: int, first: Any) -> list[Segment]:
-        """One window; like faster-whisper, only the first gets the initial prompt."""
-        options = job.options if index == 0 else replace(job.options, initial_prompt=None)
-        start, end = spans[0][0] / SAMPLE_RATE, spans[-1][1] / SAMPLE_RATE
-        segments: list[Segment] = []
-        for raw in self._model.segments(pcm, spoken, options, spans=spans, first=first):
-            segments.append(within(to_segment(raw, number=0, duration=job.audio_seconds), start, end))
+    def _window(
+        self, job: Job, pcm: Pcm, spoken: str, options: JobOptions, window: Window, first: Any
+    ) -> Iterator[Segment]:
+        """The segments of one window, with times of the audio. The work happens between two of them."""
+        glued = None if window is None else Glued(window)
+        for raw in self._model.segments(glued.sound(pcm) if glued else pcm, spoken, options, first=first):
+            segment = to_segment(raw, number=0, duration=job.audio_seconds)
             _stop_if_told(job)
-        return segments
+            yield glued.placed(segment) if glued else segment
 
 
 class _WindowsDone:
@@ -267,6 +281,13 @@ class _WindowsDone:
             )
             self._job.heard_seconds = self._job.audio_seconds * heard_seconds / speech
             _report(self._job, heard_seconds / speech, self.segments)
+
+
+def _prompt(options: JobOptions, before: list[Segment]) -> str | None:
+    """Like faster-whisper, only the first window gets the initial prompt."""
+    if not options.condition_on_previous_text:
+        return None
+    return "".join(segment.text for segment in before)[-PROMPT_CHARACTERS:].strip() or None
 
 
 _SELF_TEST: Final = JobOptions("en", "en", temperatures=(0.0,), vad=False, word_timestamps=True)

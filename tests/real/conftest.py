@@ -23,7 +23,7 @@ from tools import voices
 from tools.voices import Utterance
 
 MODEL: Final = "base"
-EACH_SET: Final = 8
+EACH_SET: Final = 6
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +42,7 @@ def recordings() -> dict[str, list[Utterance]]:
 
 @pytest.fixture(scope="session")
 def notes(recordings: dict[str, list[Utterance]]) -> list[Note]:
-    """Two dozen sentences: two Russian voices and an English one."""
+    """Eighteen sentences: two Russian voices and an English one."""
     return [note for found in recordings.values() for note in usual(found, EACH_SET)]
 
 

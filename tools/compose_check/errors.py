@@ -1,0 +1,5 @@
+"""What the check's modules raise."""
+
+
+class NotSo(Exception):
+    """Something is not as it should be."""

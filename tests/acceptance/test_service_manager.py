@@ -17,6 +17,8 @@ import pytest
 from tests.support.daemon import DaemonProcess
 from tests.support.waiting import PATIENCE
 
+pytestmark = pytest.mark.slow("several lives of a daemon")
+
 StartDaemon = Callable[..., DaemonProcess]
 PERIOD = 0.6  # s of the watchdog
 
@@ -89,8 +91,6 @@ def test_a_stuck_daemon_starves_its_watchdog(start_daemon: StartDaemon, systemd:
 
 STUCK = """
 import os, signal, socket, time
-
-pytestmark = pytest.mark.slow("several lives of a daemon")
 
 def stick(*_):
     # In the main thread, as everything that blocks the event loop is.

@@ -26,6 +26,7 @@ def daemon_on_own_node(own_broker: Broker, tmp_path: Path) -> Iterator[DaemonPro
     daemon.close()
 
 
+@pytest.mark.slow("a broker that goes away")
 async def test_readiness_follows_model_consumer_and_broker(
     daemon_on_own_node: DaemonProcess, own_node: Node, own_broker: Broker
 ) -> None:

@@ -26,6 +26,8 @@ from tests.support.gateway import GatewayProcess
 from tests.support.notes import GROCERIES, note, spoken
 from tools.rabbitmq import Node
 
+pytestmark = pytest.mark.slow("a broker of its own, and daemons of each user")
+
 ROOT = Path(__file__).resolve().parents[2]
 USERS_PY = ROOT / "deploy" / "rabbitmq" / "users.py"
 TABLE = json.loads((ROOT / "deploy" / "rabbitmq" / "users.json").read_text(encoding="utf-8"))
@@ -105,7 +107,6 @@ def daemon(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dae
         process.close()
 
 
-@pytest.mark.slow("a broker of its own")
 def test_the_broker_counts_from_the_memory_that_compose_gives_it(site: Site) -> None:
     """It stops taking requests at 60 % of its own limit, not of the host's memory.
 

@@ -111,6 +111,7 @@ def after_pauses(*pauses: float) -> tuple[float, ...]:
     return tuple(starts)
 
 
+@pytest.mark.slow("minutes of audio, again and again")
 @pytest.mark.parametrize("words", [False, True], ids=["", "word times"])
 @pytest.mark.parametrize(
     "pauses", [None, (5.0,), (5.0,) * 5, (20.0, 20.0)], ids=["memo", "2 parts", "6 parts", "3 parts"]
@@ -161,6 +162,7 @@ async def test_text_before_a_pause_is_the_prompt_behind_it(
         assert prompts == [None, before if conditioned else None]
 
 
+@pytest.mark.slow("minutes of audio, again and again")
 @pytest.mark.parametrize("pause", [0.5, 1.5, 2.5])
 @pytest.mark.parametrize("words", [False, True], ids=["", "word times"])
 async def test_short_pauses_change_no_letter_of_stocks_text(loaded: LoadedModel, pause: float, words: bool) -> None:

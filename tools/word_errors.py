@@ -6,7 +6,7 @@ jiwer aligns and num2words spells; here is only what is compared: no case, no pu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -57,24 +57,10 @@ class Errors:
     characters: int = 0
     character_errors: int = 0
 
-    def __add__(self, other: Errors) -> Errors:
-        """Both together."""
-        return Errors(
-            self.words + other.words,
-            self.word_errors + other.word_errors,
-            self.characters + other.characters,
-            self.character_errors + other.character_errors,
-        )
-
     @property
     def word_rate(self) -> float:
         """Word error rate, 0 to 1 and above."""
         return self.word_errors / self.words
-
-    @property
-    def character_rate(self) -> float:
-        """Character error rate, 0 to 1 and above; the space between two words is a character."""
-        return self.character_errors / self.characters
 
 
 def errors(said: str, heard: str, language: str) -> Errors:
@@ -89,11 +75,6 @@ def errors(said: str, heard: str, language: str) -> Errors:
         len(expected),
         by_character.substitutions + by_character.deletions + by_character.insertions,
     )
-
-
-def total(counted: Iterable[Errors]) -> Errors:
-    """All of them together."""
-    return sum(counted, Errors())
 
 
 def changes(one: str, other: str, language: str) -> Iterator[tuple[str, str]]:

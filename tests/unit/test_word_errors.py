@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bench.accuracy.scores import share
 from tools import word_errors
 from tools.word_errors import Errors
 
@@ -47,8 +48,8 @@ def test_replaced_left_out_and_added_words_count_one_each() -> None:
 
 def test_the_rate_of_several_utterances_is_that_of_all_their_words() -> None:
     """A mean of rates would give a word in a short utterance more weight than one in a long one."""
-    both = word_errors.total([Errors(1, 1, 4, 4), Errors(9, 0, 36, 0)])
-    assert (both.word_rate, both.character_rate) == (0.1, 0.1)
+    by_word, by_character = share([1, 0], [1, 9]), share([4, 0], [4, 36])
+    assert (by_word.value, by_character.value) == (0.1, 0.1)
 
 
 def test_an_utterance_of_which_nothing_was_said_has_no_rate() -> None:

@@ -66,7 +66,7 @@ async def serve(settings: Settings) -> ExitCode:
 
 
 def _ask_to_stop(stop: asyncio.Event, signal_name: str) -> None:
-    log.info("stopping: intake ends, running work finishes", action="stop", signal=signal_name)
+    log.info("stopping (%s): no new notes are taken", signal_name, action="stop", signal=signal_name)
     stop.set()
 
 
@@ -81,6 +81,7 @@ class Daemon:
         self._watched: set[asyncio.Task[None]] = set()
         self._intake: AmqpIntake | None = None
         self._worker: Worker | None = None
+        self._side_url = ""
         self._tracing = tracing.from_environment(settings.worker)
         self._metrics = Metrics(self._tracing.exemplar)
         self._history = History(self._metrics)
@@ -150,6 +151,7 @@ class Daemon:
             action="started",
             seconds=round(time.monotonic() - began, 2),
             slots=self._settings.effective_slots,
+            people=False,  # "ready" follows, when the broker sends notes
         )
 
     async def _follow_blocks(self, intake: AmqpIntake) -> None:
@@ -174,7 +176,8 @@ class Daemon:
         await self._intake.stop_consuming()
         # 3. Finish what is in hand; what is left after the grace time stays unsettled and is redelivered.
         report = await self._worker.drain(self._settings.drain_seconds)
-        log.info("drained", action="drained", finished=report.finished, handed_back=report.handed_back)
+        said = {"action": "drained", "finished": report.finished, "handed_back": report.handed_back}
+        log.info("finished %d notes; %d go back to the queue", report.finished, report.handed_back, **said)
 
     async def _close(self) -> None:
         """Close in reverse order of opening: consuming connection, engine, decoders, publisher, side port last."""
@@ -183,7 +186,7 @@ class Daemon:
                 await self._parts.aclose()
         except TimeoutError:
             log.warning("closing took too long; leaving the rest to the end of the process", action="close_late")
-        log.info("bye", action="stopped")
+        log.info("stopped", action="stopped")
 
     async def _open_side_port(self) -> None:
         server = SideServer(
@@ -199,7 +202,8 @@ class Daemon:
         await server.start()
         self._parts.push_async_callback(server.close)
         self._watch(server.watch(), "side-port")
-        log.info("metrics and health at %s", server.url, action="side_port", url=server.url)
+        self._side_url = server.url
+        log.info("status, metrics and health at %s", server.url, action="side_port", url=server.url)
 
     async def _open_decoder(self) -> DecoderPool:
         settings = self._settings
@@ -208,12 +212,13 @@ class Daemon:
         )
         self._parts.push_async_callback(pool.close)
         await pool.start()
-        log.info("decoder children confined", action="confined", in_force=", ".join(pool.confinement))
+        log.info("decoder children confined", action="confined", in_force=", ".join(pool.confinement), people=False)
         return pool
 
     async def _open_engine(self) -> WhisperTranscriber:
         began = time.monotonic()
         settings = self._settings
+        log.info("loading the model %s and testing it: about 20 s with base", settings.public_model, action="loading")
         engine = await open_engine(
             EngineOptions.from_settings(settings), on_progress=DownloadReporter(self._health, settings.model).tell
         )
@@ -226,20 +231,31 @@ class Daemon:
         self._metrics.model_loaded(engine.info, time.monotonic() - began)
         self._metrics.engine(engine, settings.effective_slots)
         self._health.set("model", True)
-        log.info(
-            "model loaded and self-tested",
-            action="model_loaded",
-            seconds=round(time.monotonic() - began, 2),
-            **engine.info.model_dump(),
-        )
+        seconds = round(time.monotonic() - began, 2)
+        said = {"action": "model_loaded", "seconds": seconds, **engine.info.model_dump()}
+        log.info("the model is loaded and passed its test, after %g s", seconds, **said)
         bound = memory.bound(settings, machine.resident_bytes())
         self._metrics.serving(lambda: self._health.ready, bound.total - bound.decoders)
-        log.info("memory bound", action="memory_bound", **bound.in_mib())
+        said = {"action": "memory_bound", **bound.in_mib()}
+        log.info("with these settings this needs %d MiB of memory at most", said["total_mib"], **said)
         return engine
 
     def _on_check(self, check: str, ok: bool, reason: str) -> None:
         log_check(check, ok, reason)
+        if self._health.ready:
+            self._announce()
         self._manager.health(self._health.ready, self._health.summary)
+
+    def _announce(self) -> None:
+        settings = self._settings
+        log.info(
+            "ready: serving %s with the model %s, %d at a time; %s",
+            settings.request_queue,
+            settings.public_model,
+            settings.effective_slots,
+            self._side_url,
+            action="ready",
+        )
 
     def _handler(self, references: References, decoder: DecoderPool, engine: WhisperTranscriber) -> Handler:
         settings = self._settings

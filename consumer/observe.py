@@ -35,10 +35,11 @@ class BusReporter:
 
     def connected(self, role: str) -> None:
         """See `BusObserver.connected`."""
-        self._said.pop(role, None)
         self._met = True
         self._set(role, up=True, reason="")
-        log.info("connected to the broker", action="bus_connected", role=role)
+        # People wait for "ready"; only what was lost and is back is news to them.
+        lost_before = self._said.pop(role, None) is not None
+        log.info("connected to the broker (%s)", role, action="bus_connected", role=role, people=lost_before)
 
     def lost(self, role: str, reason: str) -> None:
         """See `BusObserver.lost`. The same reason again, second after second, is logged once."""
@@ -112,7 +113,8 @@ def log_check(check: str, ok: bool, reason: str) -> None:
 
     `check`: its name; `ok`: its new state; `reason`: why it is not ok.
     """
-    log.info("%s is %s", check, "ok" if ok else "not ok", action="health", check=check, ok=ok, reason=reason or None)
+    said = {"action": "health", "check": check, "ok": ok, "reason": reason or None}
+    log.info("%s is %s", check, "ok" if ok else "not ok", people=False, **said)
 
 
 async def watch_history(history: History) -> None:

@@ -55,7 +55,8 @@ class Gateway:
             async with self._broker.running():
                 await self._run(stop)
                 log.info(
-                    "stopping: answers under way are finished first",
+                    "stopping: %d answers under way are finished first",
+                    self._server.under_way,
                     action="draining",
                     under_way=self._server.under_way,
                 )

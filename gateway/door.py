@@ -106,15 +106,20 @@ class _Visit:
         path = self._scope["path"]
         # Probes would fill the log.
         write = log.debug if path == "/health" and self.status < HTTPStatus.BAD_REQUEST else log.info
-        state = self._scope["state"]
+        state, seconds = self._scope["state"], asyncio.get_running_loop().time() - self._began
         write(
-            "answered",
+            "%s %s: %d%s in %.1f s",
+            self._scope["method"],
+            path,
+            self.status,
+            f" {state['code']}" if state.get("code") else "",
+            seconds,
             action="request",
             method=self._scope["method"],
             path=path,
             status=self.status,
             request_id=self._request_id,
-            seconds=round(asyncio.get_running_loop().time() - self._began, 3),
+            seconds=round(seconds, 3),
             **{name: state.get(name) for name in ("audio_bytes", "code", "reason")},
         )
 

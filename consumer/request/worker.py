@@ -20,6 +20,7 @@ from sttd.consumer.request.survived import Survived
 from sttd.consumer.request.verdict import Verdict
 from sttd.consumer.side_port.metrics import Metrics
 from sttd.consumer.tracing.seam import Trace, Tracing
+from sttd.schemas.reply import Transcript
 
 LAST_WORD = 5.0  # s that a settlement may still take after the grace time
 SUSPECT = "suspect"  # why the worker pauses the intake
@@ -111,10 +112,10 @@ class Worker:
         except StaleDelivery as error:
             self._survived.add(delivery.reply_id)
             _leave(settlement, error.message)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             if delivery.orphaned.is_set():
                 self._survived.add(delivery.reply_id)
-            _leave(settlement, "stopped")
+            _leave(settlement, "the connection to the broker is gone" if delivery.orphaned.is_set() else str(error))
             raise
         except Exception:
             # A bug in the settlement itself. Unacked, the message would hold its place in the prefetch until the
@@ -165,20 +166,22 @@ class Worker:
             if held.untouched and not (held.delivery.again or held.delivery.suspected)
         ]
         log.info(
-            "finishing %d notes in hand",
+            "finishing %d notes in hand, for %g s at most; %d not begun go back to the queue",
             len(in_hand) - len(untouched),
+            seconds,
+            len(untouched),
             action="drain",
             grace=seconds,
             not_begun=len(untouched),
         )
         for task in untouched:
-            task.cancel("drain: not begun")
+            task.cancel("the daemon stops, and this note was not begun")
         if in_hand:
             await asyncio.wait(in_hand, timeout=seconds)
-        for last_word in (False, True):
+        for _ in range(2):
             pending = {task for task in in_hand if not task.done()}
             for task in pending:
-                task.cancel("drain: last word" if last_word else "drain: the grace time is over")
+                task.cancel(f"the daemon stops, and did not finish this note within {seconds:g} s")
             if pending:
                 await asyncio.wait(pending, timeout=LAST_WORD)
         # By their states: what was settling when the grace time ended has finished, what lost its connection has not.
@@ -192,15 +195,25 @@ class Worker:
 
 def _leave(settlement: Settlement, reason: str) -> None:
     settlement.abandon()
-    log.warning("left to the broker, which delivers it again", action="handed_back", reason=reason)
+    log.warning("a note goes back to the queue: %s", reason, action="handed_back", reason=reason)
 
 
 def _log_done(delivery: Delivery, done: Verdict, seconds: float) -> None:
     log.info(
-        "request %s",
-        done.outcome,
+        _sentence(delivery, done, seconds),
         action="request_done",
+        outcome=done.outcome,
         code=done.code,
         seconds=round(seconds, 3),
         bytes=len(delivery.incoming.body),
     )
+
+
+def _sentence(delivery: Delivery, done: Verdict, seconds: float) -> str:
+    if isinstance(answer := done.answer, Transcript):
+        heard = "no speech" if answer.no_speech else answer.language
+        return f"note of {answer.duration:.1f} s, {heard}: answered in {seconds:.1f} s"
+    size = f"{len(delivery.incoming.body):,} bytes"
+    if done.outcome == "retried":
+        return f"note of {size}: {done.code} in attempt {delivery.attempt}, will be tried again"
+    return f"note of {size}: {done.outcome.replace('_', '-')}, {done.code}, after {seconds:.1f} s"

@@ -1,6 +1,7 @@
-"""Logging to stderr: one sentence per line with its facts as fields, for people (console) or collectors (JSON).
+"""Logging to stderr, for people (console: sentences) or for collectors (JSON: every fact as a field).
 
-No text of a note is passed to a log call; what callers control is escaped and cut.
+A log call's sentence says all that a person needs; its fields repeat that for programs. With `people=False` a line is
+for collectors only. No text of a note is passed to a log call; what callers control is escaped and cut.
 """
 
 from __future__ import annotations
@@ -13,6 +14,21 @@ from typing import Any
 import structlog
 
 LONGEST = 200  # characters of one value; ids on the wire may have 255
+CHOSEN_ID = 20  # characters: an id of up to so many was chosen by the caller and is shown whole; of a UUID the first 8
+IDS = ("correlation_id", "message_id", "request_id")
+TOLD = {
+    *IDS,
+    "timestamp",
+    "level",
+    "event",
+    "exception",
+    "action",
+    "trace_id",
+    "lane",
+}
+"""Not shown behind a sentence: what has its own place in the line, or is for programs."""
+
+COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
 NOISY = {
     "aiormq": logging.CRITICAL,
     "aio_pika": logging.CRITICAL,
@@ -39,7 +55,7 @@ def configure(style: str, level: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.PositionalArgumentsFormatter(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.TimeStamper(fmt="iso") if style == "json" else _local_time(),
     ]
     structlog.configure(
         processors=[
@@ -52,6 +68,8 @@ def configure(style: str, level: str) -> None:
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
+    if style == "console":
+        handler.addFilter(for_people)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_last(style)))
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     for name, floor in NOISY.items():
@@ -60,12 +78,40 @@ def configure(style: str, level: str) -> None:
 
 def _last(style: str) -> list[Any]:
     cleanup = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    render = structlog.processors.JSONRenderer(ensure_ascii=False) if style == "json" else _console()
+    render = structlog.processors.JSONRenderer(ensure_ascii=False) if style == "json" else line
     return [cleanup, structlog.processors.format_exc_info, harmless, render]
 
 
-def _console() -> structlog.dev.ConsoleRenderer:
-    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+def _local_time() -> structlog.processors.TimeStamper:
+    return structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False)
+
+
+def for_people(record: logging.LogRecord) -> bool:
+    """Whether a line is more than a collector's business."""
+    return not isinstance(record.msg, dict) or record.msg.get("people", True)
+
+
+def line(_logger: Any, _method: str, event: Event) -> str:
+    """The console's line: time, sentence, the request's id. Unless all is well: the level, and the facts behind it."""
+    level, sentence = event["level"], event["event"]
+    if shown := _id(event):
+        sentence = f"{sentence} (id {shown})"
+    if level == "info":
+        return f"{event['timestamp']}  {sentence}"
+    word = level.upper()
+    if level in COLOURS and sys.stderr.isatty():
+        word = f"{COLOURS[level]}{word}\x1b[0m"
+    facts = "; ".join(
+        f"{name}: {value}" for name, value in event.items() if name not in TOLD and str(value) not in sentence
+    )
+    text = f"{event['timestamp']}  {word} {sentence}{facts and f' [{facts}]'}"
+    return f"{text}\n{event['exception']}" if "exception" in event else text
+
+
+def _id(event: Event) -> str:
+    """The first id that there is: whole where a caller chose it, as its length shows; else its beginning."""
+    given = next((str(event[name]) for name in IDS if event.get(name)), "")
+    return given if len(given) <= CHOSEN_ID else given[:8]
 
 
 def harmless(_logger: Any, _method: str, event: Event) -> Event:
@@ -73,7 +119,7 @@ def harmless(_logger: Any, _method: str, event: Event) -> Event:
 
     An id with a line feed must not forge a log line.
     """
-    return {key: _escaped(key, value) for key, value in event.items() if value is not None}
+    return {key: _escaped(key, value) for key, value in event.items() if value is not None and key != "people"}
 
 
 def _escaped(key: str, value: Any) -> Any:

@@ -49,9 +49,16 @@ async def test_readiness_follows_model_consumer_and_broker(
     assert daemon.get("/healthz")[0] == 200
     own_node.start()
     daemon.wait_ready()
+    assert len(daemon.lines("ready")) == 2
     await wait_until(lambda: own_broker.consumers("stt.requests") == 1)
     with Rpc(own_broker.amqp_url) as client:
         assert spoken(client.ask(note(text=GROCERIES).path.read_bytes()).body["text"]) == spoken(GROCERIES)
+
+
+def test_the_log_says_once_that_it_is_ready_and_what_it_serves(daemon: DaemonProcess) -> None:
+    """The last line of a start has the queue, the model, how many notes go at a time, and where to look."""
+    [line] = daemon.lines("ready")
+    assert all(part in line["event"] for part in ("stt.requests", "demo", "at a time", daemon.url("")))
 
 
 def test_metrics_count_what_was_sent_and_pass_promtool(daemon: DaemonProcess, broker: Broker) -> None:

@@ -115,3 +115,50 @@ def test_levels_and_noisy_libraries_are_held_back(capsys: pytest.CaptureFixture[
     structlog.get_logger("x").warning("this")
 
     assert told(capsys)["event"] == "this"
+
+
+UUID = "824e51f0-6c2b-4c0e-9b3e-0d5a8a9f7c11"
+
+
+def test_a_console_line_of_what_went_well_is_a_sentence_and_the_start_of_its_id(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An operator reads what happened and can name the note; two UUIDs and repeated facts are for collectors."""
+    log.configure("console", "info")
+    with structlog.contextvars.bound_contextvars(correlation_id=UUID, message_id=UUID, lane="stt.requests", attempt=1):
+        structlog.get_logger("x").info("note answered in 2.1 s", action="request_done", seconds=2.1, code="ok")
+
+    (line,) = lines(capsys)
+    assert "note answered in 2.1 s" in line
+    assert UUID[:8] in line
+    assert not any(word in line for word in (UUID, "request_done", "seconds", "lane", "code"))
+
+
+def test_an_id_that_a_bot_chose_is_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    """`chat-1234567` can be searched for; a part of it cannot."""
+    log.configure("console", "info")
+    structlog.get_logger("x").info("note answered", correlation_id="chat-1234567", message_id=UUID)
+
+    (line,) = lines(capsys)
+    assert "chat-1234567" in line
+    assert UUID[:8] not in line
+
+
+def test_a_console_warning_has_its_level_and_the_facts_behind_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """What went wrong needs more than its sentence."""
+    log.configure("console", "info")
+    structlog.get_logger("x").warning("no connection to the broker", action="bus_lost", broker="rabbit:5672")
+
+    (line,) = lines(capsys)
+    assert all(part in line for part in ("WARNING", "no connection to the broker", "broker: rabbit:5672"))
+    assert "bus_lost" not in line
+
+
+def test_what_only_collectors_need_is_in_json_and_not_on_the_console(capsys: pytest.CaptureFixture[str]) -> None:
+    """JSON stays complete; a person is not shown each inner check."""
+    for style in ("console", "json"):
+        log.configure(style, "info")
+        structlog.get_logger("x").info("publisher is ok", action="health", people=False)
+
+    line = told(capsys)
+    assert (line["action"], "people" in line) == ("health", False)

@@ -338,3 +338,32 @@ async def test_the_engine_is_told_which_lane_a_note_came_by(desk: Desk) -> None:
     await ended(worker)
 
     assert sorted(job.lane for job in desk.transcriber.jobs) == ["bulk", "bulk", "interactive"]
+
+
+async def test_the_log_says_of_an_answered_note_how_long_it_was_and_how_long_it_took(desk: Desk) -> None:
+    """An operator reads length, language and time from one sentence."""
+    worker = desk.worker()
+    with capture_logs() as lines:
+        take(desk, worker)
+        await begun(worker)
+        await worker.drain(5)
+
+    [line] = [line for line in lines if line["action"] == "request_done"]
+    assert (line["outcome"], line["code"]) == ("completed", "ok")
+    assert all(f"{part}" in line["event"] for part in (" s, ru: ", "answered in"))
+
+
+@pytest.mark.parametrize("lost", [True, False], ids=["the connection was lost", "the daemon stops"])
+async def test_a_note_that_goes_back_says_why(desk: Desk, *, lost: bool) -> None:
+    """A lost connection is not called a stop: the operator would look in the wrong place."""
+    worker = desk.worker()
+    desk.transcriber.hold()
+    with capture_logs() as lines:
+        take(desk, worker)
+        await begun(worker)
+        if lost:
+            worker.orphan()
+        await worker.drain(1)
+
+    [reason] = [line["reason"] for line in lines if line["action"] == "handed_back"]
+    assert ("connection" in reason, "stops" in reason) == (lost, not lost)

@@ -106,7 +106,7 @@ def choose(
         name = key(file.path, here, graph.version(), reference.version, reference.compute_type, wanted)
         compiled, finding = _known(findings, name, file, slots)
         if finding is None:
-            log.info("comparing the encoders, once for this model, CPU and library versions", action="encoder")
+            log.info("comparing the two encoders, once for this model and CPU: about 30 s with base", action="encoder")
             compiled, finding = _Trial(file, reference, slots, spare_bytes, kinds).outcome(least_gain)
             if finding.lasting:
                 findings.keep(name, finding)
@@ -118,7 +118,7 @@ def choose(
                 f"STTD_ENCODER=openvino cannot be used: {error}; STTD_ENCODER=auto uses it where it can"
             ) from error
         facts = {"action": "encoder", "encoder": "ctranslate2", "cpu": here.level}
-        log.info("ctranslate2 encodes: %s (CPU: %s)", error, here.level, **facts)
+        log.info("the encoder is ctranslate2: %s (CPU: %s)", error, here.level, **facts)
         return None
     _report(compiled, finding, reference, here)
     return compiled
@@ -211,14 +211,16 @@ def _figures(finding: EncoderFinding, reference: EncoderReference) -> str:
     if finding.theirs is None:
         return ""
     ours = "" if finding.ours is None else f", OpenVINO's {finding.ours:.6f}"
-    return f"; cosine to {finding.against}: ctranslate2 {reference.compute_type} {finding.theirs:.6f}{ours}"
+    return (
+        f"; cosine to {finding.against} (1 is equal): ctranslate2 {reference.compute_type} {finding.theirs:.6f}{ours}"
+    )
 
 
 def _report(compiled: CompiledEncoder, finding: EncoderFinding, reference: EncoderReference, here: cpu.Cpu) -> None:
     log.info(
-        "OpenVINO encodes in %s: %.2f times less core time for a whole note than ctranslate2%s; CPU: %s",
+        "the encoder is OpenVINO in %s: a note takes %.2f times ctranslate2's processor time%s; CPU: %s",
         NAMES[compiled.precision],
-        finding.gain,
+        1 / (finding.gain or 1),
         _figures(finding, reference),
         here.level,
         action="encoder",

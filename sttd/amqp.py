@@ -24,6 +24,7 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AuthenticationError, Chan
 from aio_pika.exceptions import ProbableAuthenticationError as RefusedLogin
 
 from sttd import errors
+from sttd.quiet import quiet
 from sttd.schemas import names
 from sttd.schemas.codes import ErrorCode
 from sttd.service import broker_address
@@ -97,12 +98,18 @@ class ClientLink:
         self._up = asyncio.Event()  # set while a session is usable, and for ever once closed
         self._supervisor: asyncio.Task[None] | None = None
         self._closed: errors.ClientClosed | None = None
+        self._down_since: float | None = None
         self.trouble = ""
 
     @property
     def connected(self) -> bool:
         """Whether there is a usable connection now."""
         return self._up.is_set() and self._session is not None and self._closed is None
+
+    @property
+    def down_seconds(self) -> float:
+        """For how long there has been no connection; 0 while there is one."""
+        return 0.0 if self._down_since is None else asyncio.get_running_loop().time() - self._down_since
 
     async def open(self) -> None:
         """Connect once. Raises `BrokerUnavailable` at once; only what was connected before is connected again."""
@@ -132,7 +139,8 @@ class ClientLink:
         while wanted():
             session = await self._usable()
             try:
-                await session.exchange.publish(message, queue, mandatory=True)
+                with quiet():
+                    await session.exchange.publish(message, queue, mandatory=True)
             except PublishError:
                 raise errors.NotServed(_not_served(queue, self._settings.broker)) from None
             except DeliveryError:
@@ -166,6 +174,7 @@ class ClientLink:
         session.lost.set()
         if session is self._session:
             self._up.clear()
+            self._down_since = self._down_since or asyncio.get_running_loop().time()
             self.trouble = words(error) if error else self.trouble
 
     def _watch(self, supervisor: asyncio.Task[None]) -> None:
@@ -186,7 +195,7 @@ class ClientLink:
             )
             await self._leave(session, delete=False)
             session = await self._redial()
-            self._session = session
+            self._session, self._down_since = session, None
             self._up.set()
             _log.info("back at the broker at %s", self._settings.broker)
 
@@ -216,8 +225,9 @@ class ClientLink:
                 try:
                     # Not aio_pika.connect(): a connection that fails in there is left unclosed, and its finalizer
                     # complains.
-                    await connection.connect()
-                    return await self._set_up(connection)
+                    with quiet():
+                        await connection.connect()
+                        return await self._set_up(connection)
                 except BaseException:
                     await connection.close()
                     raise
@@ -263,13 +273,14 @@ class ClientLink:
 
     async def _leave(self, session: _Session, *, delete: bool) -> None:
         try:
-            async with asyncio.timeout(GOODBYE_SECONDS):
-                try:
-                    if delete and not session.lost.is_set():
-                        await session.stop_listening()
-                        await session.reply_queue.delete(if_unused=False, if_empty=False)
-                finally:
-                    await session.connection.close()
+            with quiet():
+                async with asyncio.timeout(GOODBYE_SECONDS):
+                    try:
+                        if delete and not session.lost.is_set():
+                            await session.stop_listening()
+                            await session.reply_queue.delete(if_unused=False, if_empty=False)
+                    finally:
+                        await session.connection.close()
         except CONNECTION_EXCEPTIONS as error:  # the queue expires by itself
             _log.debug("left the broker without a goodbye: %s", words(error))
         except asyncio.CancelledError:

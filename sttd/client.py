@@ -17,12 +17,12 @@ import aio_pika
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from pydantic import ValidationError
 
-from sttd import arguments, errands, errors, tracing
+from sttd import arguments, errands, errors, late, tracing
 from sttd.amqp import ClientLink
 from sttd.arguments import Id, identifier
 from sttd.call_options import CallOptions, Options
 from sttd.cancelling import Control
-from sttd.content import Audio, Content, content_of
+from sttd.content import Audio, Content, content_of, read
 from sttd.errands import QueueState
 from sttd.replies import Dropped, Pending, Replies
 from sttd.schemas.codes import ErrorCode
@@ -100,11 +100,12 @@ class Client:
         """Send one voice note and await its transcript. Silence is a transcript too: `no_speech`, empty `text`.
 
         `audio`: the file's bytes, a path, an open binary file (read off the event loop), or a `Reference` to an object.
-        `timeout`: seconds for the whole call (default: the client's; `math.inf`: none); unless `deadline` is given, it
-        is the daemon's deadline too. `queue`: `stt.requests.bulk` for backfills. `correlation_id`: shown in the
-        daemon's log; need not be unique; an integer travels as its decimal text. `message_id`: names the request for
-        `cancel`; must be unique, and is made up if absent. `on_progress`: called in the event loop with each progress
-        message; must not block. `options`: `sttd.schemas.options.TranscriptionOptions`.
+        `timeout`: seconds for the whole call (default: the client's, else by the size of the audio; `math.inf`: none);
+        unless `deadline` is given, it is the daemon's deadline too. `queue`: `stt.requests.bulk` for backfills.
+        `correlation_id`: shown in the daemon's log; need not be unique; the message id if absent; an integer travels as
+        its decimal text. `message_id`: names the request for `cancel`; must be unique, and is made up if absent.
+        `on_progress`: called in the event loop with each progress message; must not block. `options`:
+        `sttd.schemas.options.TranscriptionOptions`.
 
         A call that is cancelled or times out cancels its request at the daemon as well.
 
@@ -115,11 +116,14 @@ class Client:
         if not self._open:
             raise errors.ClientClosed("the client is not open: use `async with Client() as client:`")
         arguments.check(timeout=timeout, queue=queue, on_progress=on_progress)
-        patience = self._settings.timeout if timeout is None else timeout
+        given = await read(audio)
+        chosen = self._settings.timeout if timeout is None else timeout
+        patience = late.patience(len(given) if isinstance(given, bytes) else None) if chosen is None else chosen
         asked = _asked(options, patience, progress=on_progress is not None)
-        names = identifier("message_id", message_id), identifier("correlation_id", correlation_id)
-        pending = Pending(*names, asyncio.get_running_loop().create_future(), on_progress)
-        message = self._message(await content_of(audio, asked), pending)
+        named = identifier("message_id", message_id)
+        both = named, identifier("correlation_id", named if correlation_id is None else correlation_id)
+        pending = Pending(*both, asyncio.get_running_loop().create_future(), on_progress)
+        message = self._message(content_of(given, asked), pending)
         return await self._ask(message, queue or self._settings.request_queue, pending, patience)
 
     async def stream(self, audio: Audio, **call: Unpack[CallOptions]) -> AsyncGenerator[Progress | Transcript]:
@@ -171,7 +175,7 @@ class Client:
             raise
         except TimeoutError:
             self._control.withdraw(pending.message_id)
-            raise self._too_late(pending, queue, patience, confirmed=confirmed) from None
+            raise await self._too_late(pending, queue, patience, confirmed=confirmed) from None
         finally:
             self._replies.discard(pending)
 
@@ -187,16 +191,16 @@ class Client:
             timestamp=datetime.now(UTC),
         )
 
-    def _too_late(self, pending: Pending, queue: str, patience: float, *, confirmed: bool) -> errors.SttdClientError:
+    async def _too_late(
+        self, pending: Pending, queue: str, patience: float, *, confirmed: bool
+    ) -> errors.SttdClientError:
         if confirmed:
-            return errors.ReplyTimeout(
-                f"no answer to request {pending.message_id} within {patience:g} s: is a daemon serving {queue}, and is "
-                "the queue short?"
-            )
-        trouble = f" ({self._link.trouble})" if self._link.trouble else ""
+            why = await late.why(self._link, queue, self._settings.broker)
+            return errors.ReplyTimeout(f"no answer to request {pending.message_id} within {patience:.4g} s: {why}")
+        why = late.away(self._link, self._settings.broker)
         return errors.BrokerUnavailable(
-            f"the broker did not confirm request {pending.message_id} within {patience:g} s{trouble}: it may or may "
-            f"not be queued; check the broker at {self._settings.broker} and its alarms"
+            f"the broker did not confirm request {pending.message_id} within {patience:.4g} s: {why}; it may or may "
+            "not be queued; check the broker and its alarms"
         )
 
     async def queue_state(self, queue: str | None = None) -> QueueState:

@@ -42,10 +42,15 @@ class Content:
     content_type: str | None = None
 
 
-async def content_of(audio: Audio, options: TranscriptionOptions) -> Content:
-    """Read the audio, or check the reference. Raises `WrongArgument`, `RejectedAudio`, `OSError`."""
+async def read(audio: Audio) -> bytes | Reference:
+    """The bytes, off the event loop; a reference as it is. Raises `WrongArgument`, `RejectedAudio`, `OSError`."""
+    return audio if isinstance(audio, Reference) else await _read(audio)
+
+
+def content_of(audio: bytes | Reference, options: TranscriptionOptions) -> Content:
+    """Put audio and options together. Raises `RejectedAudio` for a reference that cannot be one."""
     if not isinstance(audio, Reference):
-        return Content(await _read(audio), to_headers(options))
+        return Content(audio, to_headers(options))
     try:
         named = str(reference.of(str(audio)))
     except NoReference as error:

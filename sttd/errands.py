@@ -12,6 +12,7 @@ from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import ChannelClosed, ChannelNotFoundEntity
 
 from sttd import errors
+from sttd.quiet import quiet
 
 ERRAND_SECONDS: Final = 3.0
 """How long one check may take; the broker answers in milliseconds or is in trouble."""
@@ -32,9 +33,10 @@ def refused(error: BaseException) -> bool:
 
 async def look(connection: AbstractConnection, queue: str) -> QueueState | None:
     """Ask passively; None if there is no such queue. Raises `NotVisible` and aio_pika's connection errors."""
-    channel = await connection.channel(publisher_confirms=False)
     try:
-        declared = (await channel.declare_queue(queue, passive=True)).declaration_result
+        with quiet():
+            channel = await connection.channel(publisher_confirms=False)
+            declared = (await channel.declare_queue(queue, passive=True)).declaration_result
     except ChannelNotFoundEntity:
         return None
     except ChannelClosed as error:

@@ -40,8 +40,10 @@ class ClientSettings(BaseSettings):
     request_queue: Annotated[str, Field(min_length=1, max_length=255)] = Field(
         default=names.REQUESTS, description="The queue that requests go to, unless a call names another."
     )
-    timeout: Annotated[float, Field(gt=0)] = Field(
-        default=300, description="How long one request may take from call to answer; `inf` waits for ever."
+    timeout: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="How long one request may take from call to answer; `inf` waits for ever. Default: 300 s, and 1 s "
+        "more for each 4 kB of audio, 1,500 s at most.",
     )
 
     @field_validator("amqp_url")

@@ -343,7 +343,7 @@ async def test_a_reference_travels_as_json_with_its_options() -> None:
     """Options of a JSON body go into it, in the types of the contract; only what was set."""
     asked = _asked({"language": "en", "beam_size": 3, "vad": False}, math.inf, progress=True)
 
-    sent = await content_of(Reference("voice", "in/большой файл.wav"), asked)
+    sent = content_of(Reference("voice", "in/большой файл.wav"), asked)
 
     assert (sent.content_type, dict(sent.headers)) == ("application/json", {})
     read = parse(Properties(content_type=sent.content_type), sent.body, now=datetime.now(UTC))
@@ -354,7 +354,7 @@ async def test_a_deadline_in_json_is_the_one_that_was_meant() -> None:
     """The client's timeout reaches the daemon by this way too."""
     asked = _asked({}, 60, progress=False)
 
-    sent = await content_of(Reference("voice", "note.ogg"), asked)
+    sent = content_of(Reference("voice", "note.ogg"), asked)
 
     read = parse(Properties(content_type=sent.content_type), sent.body, now=datetime.now(UTC))
     assert read.options.deadline == asked.deadline
@@ -363,4 +363,4 @@ async def test_a_deadline_in_json_is_the_one_that_was_meant() -> None:
 async def test_a_reference_that_names_no_object_is_refused_before_it_is_sent() -> None:
     """With the code that the daemon would give."""
     with pytest.raises(errors.RejectedAudio, match="audio_ref_denied"):
-        await content_of(Reference("voice", "../secrets"), _asked({}, 60, progress=False))
+        content_of(Reference("voice", "../secrets"), _asked({}, 60, progress=False))

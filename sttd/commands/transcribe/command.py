@@ -109,7 +109,11 @@ def transcribe(
     ] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(min=0.1, max=86_400, help="Seconds that one file may take. (default: STTD_TIMEOUT, or 300)"),
+        typer.Option(
+            min=0.1,
+            max=86_400,
+            help="Seconds that one file may take. (default: STTD_TIMEOUT, else 300 to 1500 by its size)",
+        ),
     ] = None,
     queue: Annotated[
         str | None,

@@ -1,0 +1,54 @@
+"""A call without an answer says why, from what the broker reports; and the bot's log holds no line of the library."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+from aio_pika.abc import AbstractIncomingMessage
+
+from sttd import Client, errors
+from tests.support.broker import Broker, wait_until
+from tests.support.fake_daemon import FakeDaemon
+from tests.support.waiting import BRIEFLY
+
+
+async def silent(_daemon: FakeDaemon, _message: AbstractIncomingMessage) -> None:
+    """Hold the request in hand, unacked, and never answer."""
+    await asyncio.Event().wait()
+
+
+async def test_a_timeout_without_a_daemon_says_that_none_serves_the_queue(broker: Broker) -> None:
+    """The commonest mistake of the first hour: the bot runs and the daemon does not."""
+    async with FakeDaemon(broker.amqp_url):
+        pass  # it has declared the queue
+    async with Client(broker.amqp_url) as client:
+        with pytest.raises(errors.ReplyTimeout, match=r"no daemon serves stt\.requests.*sttd serve"):
+            await client.transcribe(b"note", timeout=BRIEFLY)
+
+
+async def test_a_timeout_while_a_daemon_works_says_that_the_note_is_at_work(broker: Broker) -> None:
+    """Then nothing is broken: the note needs a longer timeout."""
+    async with FakeDaemon(broker.amqp_url, silent), Client(broker.amqp_url) as client:
+        with pytest.raises(errors.ReplyTimeout, match=r"1 daemon serves stt\.requests.*longer timeout"):
+            await client.transcribe(b"note", timeout=BRIEFLY)
+
+
+@pytest.mark.slow("a broker that stops, and a timeout that outlives its stop")
+async def test_a_timeout_while_the_broker_is_away_says_for_how_long(
+    own_broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And the log says it once, in the client's words: no traceback, no line of aiormq."""
+    caplog.set_level(logging.INFO)
+    async with Client(own_broker.amqp_url) as client:
+        async with FakeDaemon(own_broker.amqp_url, silent) as absent:
+            call = asyncio.create_task(client.transcribe(b"note", timeout=20))
+            await absent.arrived.acquire()
+        caplog.clear()
+        await asyncio.to_thread(own_broker.endpoint.stop)  # type: ignore[attr-defined] # own_node is a Node
+        await wait_until(lambda: not client.connected)
+        with pytest.raises(errors.ReplyTimeout, match=r"no connection to RabbitMQ at .* for \d+ s"):
+            await call
+    assert {record.name for record in caplog.records} == {"sttd.amqp"}
+    assert not any(record.exc_info for record in caplog.records)

@@ -125,7 +125,8 @@ def _parse_json(properties: Properties, body: bytes, now: datetime) -> Request:
     try:
         parsed = JsonRequest.model_validate_json(body, context={"now": now})
     except ValidationError as error:
-        raise _refusal(problems(error)) from None
+        names = (*JsonRequest.model_fields, *TranscriptionOptions.model_fields)
+        raise _refusal(problems(error, names)) from None
     return Request(parsed.audio if parsed.audio_ref is None else _reference(parsed.audio_ref), parsed.options)
 
 
@@ -142,7 +143,7 @@ def _parse_raw(properties: Properties, body: bytes, now: datetime) -> Request:
     except options.OptionGivenTwice as error:
         raise _refusal([(error.field, str(error))]) from None
     except ValidationError as error:
-        raise _refusal(problems(error)) from None
+        raise _refusal(problems(error, map(options.header_name, TranscriptionOptions.model_fields))) from None
     return Request(body, parsed)
 
 

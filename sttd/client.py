@@ -280,7 +280,7 @@ def _deadline(patience: float) -> datetime:
 
 
 def _refusal(error: ValidationError) -> errors.BadRequest:
-    found = [{"field": field, "problem": problem} for field, problem in problems(error)]
+    found = [{"field": field, "problem": problem} for field, problem in problems(error, CallOptions.__annotations__)]
     first = found[0]
     return errors.BadRequest.by_code(
         ErrorCode.BAD_REQUEST, f"{first['field']}: {first['problem']}", {"problems": found}

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from sttd import errors
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.reply import REPLY, Failure, Progress, Transcript
+from sttd.schemas.validation import problems
 
 REMEMBERED: Final = 10_000
 """Answers whose ids are kept, so that a duplicate is counted as one and not as late."""
@@ -135,12 +136,11 @@ class Replies:
         if pending is None:
             self._drop(None)
             return
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "body"
+        where, problem = problems(error)[0]
         self._settle(
             pending,
             errors.BadReply(
-                f"the reply to request {pending.message_id} breaks the contract ({where}: {first['msg']}): "
+                f"the reply to request {pending.message_id} breaks the contract ({where or 'body'}: {problem}): "
                 "is this sttd older than the daemon, or does something else answer on its queue?"
             ),
         )

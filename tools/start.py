@@ -35,7 +35,7 @@ def start(word: str) -> int:
     command = [sys.executable, "-m", "sttd", WORDS[word]]
     if word == "run" and "amqp_url" in settings.model_fields_set:  # in the environment or in .env
         os.execv(command[0], command)  # noqa: S606 - our own interpreter
-    return run(command, show_url=word == "run")
+    return run(command, show_url=word == "run", kept=word == "run")
 
 
 def main() -> int:

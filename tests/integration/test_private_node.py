@@ -151,6 +151,22 @@ def test_run_uses_the_broker_that_is_named() -> None:
     assert done.stderr == ""
 
 
+async def test_the_broker_of_make_run_has_its_address_and_its_queues_again(tmp_path: Path) -> None:
+    """Notes that were left to the broker at Ctrl-C are answered at the next run, and the bot needs no new address."""
+    with Node(tmp_path, kept=True) as node:
+        url = node.amqp_url
+        with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            channel.queue_declare("kept", durable=True, arguments={"x-queue-type": "quorum"})
+            channel.basic_publish("", "kept", b"body", pika.BasicProperties(delivery_mode=2))
+    with Node(tmp_path, kept=True) as node:
+        assert node.amqp_url == url
+        with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+            channel = connection.channel()
+            assert await wait_until(lambda: channel.basic_get("kept", auto_ack=True)[2])
+
+
 def test_the_directory_of_a_dead_owner_is_swept_and_that_of_a_living_one_is_not(tmp_path: Path) -> None:
     """A power cut leaves a directory behind; the next run removes it and harms no run beside it."""
     living = Claim(tmp_path)

@@ -36,7 +36,8 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """The commands that would have had a broker, each with its model."""
     commands: list[tuple[str, str]] = []
 
-    def run(command: list[str], *, show_url: bool) -> int:
+    def run(command: list[str], *, show_url: bool, kept: bool) -> int:
+        assert show_url is kept is (command[-1] == "serve")
         commands.append((command[-1], os.environ["STTD_MODEL"]))
         return 7
 

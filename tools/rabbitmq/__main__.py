@@ -17,7 +17,7 @@ from types import FrameType
 from tools.rabbitmq import install, roots
 from tools.rabbitmq.errors import NodeError
 from tools.rabbitmq.host import Programs
-from tools.rabbitmq.node import DEFAULT_BASE, Node
+from tools.rabbitmq.node import DEFAULT_BASE, KEPT_BASE, Node
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EX_UNAVAILABLE = 69
@@ -53,8 +53,8 @@ class Signals:
         self.command.send_signal(number)
 
 
-def run(command: list[str], *, version: str | None = None, show_url: bool = False) -> int:
-    """Run the command with a broker of this version; returns the exit code."""
+def run(command: list[str], *, version: str | None = None, show_url: bool = False, kept: bool = False) -> int:
+    """Run the command with a broker of this version; returns the exit code. `kept`: see `Node`."""
     if os.environ.get("STTD_AMQP_URL"):
         try:
             os.execvp(command[0], command)  # noqa: S606 - the command is the caller's own
@@ -62,14 +62,16 @@ def run(command: list[str], *, version: str | None = None, show_url: bool = Fals
             return _not_found(command, error)
     signals = Signals()
     try:
-        node = Node(version=version)
+        node = Node(KEPT_BASE if kept else DEFAULT_BASE, version=version, kept=kept)
         try:
             _start(node)
             if show_url:
                 sys.stderr.write(
-                    f"for other terminals: export STTD_AMQP_URL={node.amqp_url}\n"
+                    f"for other terminals, or a bot's .env: STTD_AMQP_URL={node.amqp_url}\n"
                     f"management pages: {node.management_url}\n"
                 )
+            if kept:
+                sys.stderr.write(f"address and queues stay in {os.path.relpath(node.directory)}/ until you remove it\n")
             return _attend(node, command, signals)
         finally:
             signals.ignore()
@@ -79,7 +81,7 @@ def run(command: list[str], *, version: str | None = None, show_url: bool = Fals
 
 
 def _start(node: Node) -> None:
-    sys.stderr.write(f"starting a private {named(node.programs)} under {os.path.relpath(DEFAULT_BASE)}/ ... ")
+    sys.stderr.write(f"starting a private {named(node.programs)} under {os.path.relpath(node.directory.parent)}/ ... ")
     sys.stderr.flush()
     began = time.monotonic()
     node.start()

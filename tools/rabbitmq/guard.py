@@ -13,15 +13,18 @@ import subprocess
 from pathlib import Path
 from typing import IO
 
+from tools.rabbitmq.errors import NodeError
+
 # The environment variable that every process of a node carries; its value is the node's directory.
 MARKER = "STTD_PRIVATE_NODE"
-# $1 = MARKER=directory, $2 = the directory. Reading ends when the owner does.
+# $1 = MARKER=directory, $2 = the directory, $3 = "keep" if it stays. Reading ends when the owner does.
 SCRIPT = r"""
 read -r _
 if [ -f "$2/container" ]; then docker rm --force --volumes "$(cat "$2/container")" >/dev/null; fi
 for process in /proc/[0-9]*; do
     if grep -qszxF -- "$1" "$process/environ"; then kill -KILL "${process#/proc/}"; fi
 done 2>/dev/null
+if [ "$3" = keep ]; then exit; fi
 for _ in 1 2 3 4 5 6 7 8 9 10; do
     rm -rf -- "$2" 2>/dev/null && break
     sleep 0.2
@@ -32,23 +35,41 @@ done
 class Guard:
     """One shell in a session of its own; `close()` makes it clean up, and so does the end of this process."""
 
-    def __init__(self, directory: Path) -> None:
-        """Start guarding the directory and the processes that carry it in their marker."""
+    def __init__(self, directory: Path, *, keep: bool = False) -> None:
+        """Start guarding the directory, which stays if `keep`, and the processes that carry it in their marker."""
         self._shell = subprocess.Popen(  # noqa: S603 - our own script
-            command(directory),
+            command(directory, keep=keep),
             stdin=subprocess.PIPE,
             env={"PATH": os.environ.get("PATH", os.defpath)},
             start_new_session=True,
         )
 
     def close(self) -> None:
-        """End what is left of the node, remove its directory, and wait for that."""
+        """End what is left of the node, remove its directory unless it is kept, and wait for that."""
         self._shell.communicate(b"\n")  # a line, because a forked process may still hold the pipe open
 
 
-def command(directory: Path) -> list[str]:
+def command(directory: Path, *, keep: bool = False) -> list[str]:
     """The guard's command line."""
-    return ["/bin/sh", "-c", SCRIPT, "sttd-rabbitmq-guard", f"{MARKER}={directory}", str(directory)]
+    words = [f"{MARKER}={directory}", str(directory), "keep" if keep else ""]
+    return ["/bin/sh", "-c", SCRIPT, "sttd-rabbitmq-guard", *words]
+
+
+class KeptClaim:
+    """A directory that stays when its owner ends; locked as long as this process lives."""
+
+    def __init__(self, directory: Path) -> None:
+        """Make the directory (mode 0700), if need be, and lock it. Raises `NodeError` if another process has it."""
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.directory = directory
+        self._lock = (directory / "lock").open("w")
+        if not _try_lock(self._lock):
+            self._lock.close()
+            raise NodeError(f"{directory} is in use: another `make run` is at work; end it first")
+
+    def close(self) -> None:
+        """Let go of the lock."""
+        self._lock.close()
 
 
 class Claim:

@@ -16,10 +16,11 @@ from typing import Protocol, Self
 
 from tools.rabbitmq import container, host, install
 from tools.rabbitmq.errors import NodeError
-from tools.rabbitmq.guard import MARKER, Claim, Guard
+from tools.rabbitmq.guard import MARKER, Claim, Guard, KeptClaim
 from tools.rabbitmq.plan import LOOPBACK, Identity, Plan
 
 DEFAULT_BASE = Path(__file__).resolve().parents[2] / ".local" / "rabbitmq"
+KEPT_BASE = DEFAULT_BASE.with_name("run")
 POLL_SECONDS = 0.05
 PROBE_SECONDS = 2.0
 
@@ -72,19 +73,24 @@ class Node:
         version: str | None = None,
         variables: Mapping[str, str] | None = None,
         identity: Identity | None = None,
+        *,
+        kept: bool = False,
     ) -> None:
         """Claim a directory below `base`.
 
         `settings` are extra lines for rabbitmq.conf, which may name the environment's `variables`. Installs RabbitMQ
         where it is missing. `version`: one of `roots.SUITES`; None: that of `TEST_BROKER`, else the machine's own.
-        `identity`: its own unless given, as a cluster's members have them. Raises `NodeError`.
+        `identity`: its own unless given, as a cluster's members have them. `kept`: the directory is this version's, and
+        stays with ports, password and queues when the node closes; one process at a time has it. Raises `NodeError`.
         """
         self.programs = programs = install.ensure(version)
-        self._claim = Claim(base)
-        self._guard = Guard(self._claim.directory)
-        who = identity or Identity.draw(1)[0]
-        self.plan = Plan.of(who, self._claim.directory, settings or {}, variables or {})
+        self._kept = kept
+        own = programs.version if programs else "container"
+        self._claim = KeptClaim(base / own) if kept else Claim(base)
+        self._guard = Guard(self._claim.directory, keep=kept)
         try:
+            who = identity or self._identity()
+            self.plan = Plan.of(who, self._claim.directory, settings or {}, variables or {})
             self._backend: Backend = (
                 container.ContainerBackend(self.plan) if programs is None else host.HostBackend(self.plan, programs)
             )
@@ -160,9 +166,15 @@ class Node:
         """The last lines of the broker's log."""
         return "\n".join(self._backend.log().splitlines()[-lines:])
 
+    def _identity(self) -> Identity:
+        file = self._claim.directory / "identity.json"
+        return Identity.kept(file) if self._kept else Identity.draw(1)[0]
+
     def close(self) -> None:
-        """End the node and remove its directory. Nothing of it is left."""
+        """End the node and remove its directory. Nothing of it is left, unless it is kept."""
         try:
+            if self._kept:
+                self.stop()  # in order: its queues are read again
             self._backend.close()
         finally:
             self._release()

@@ -5,12 +5,15 @@ Starts nothing.
 
 from __future__ import annotations
 
+import json
 import random
 import secrets
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from tools.rabbitmq.errors import NodeError
 
 LOOPBACK = "127.0.0.1"
 # Below the kernel's ephemeral range, so that no outgoing connection takes a port while its node is down for a restart.
@@ -49,6 +52,19 @@ class Identity:
         password, ports = secrets.token_urlsafe(12), iter(free_ports(4 * count))
         fours = zip(ports, ports, ports, ports, strict=True)
         return [cls(f"sttd-{secrets.token_hex(4)}@localhost", password, four) for four in fours]
+
+    @classmethod
+    def kept(cls, file: Path) -> Identity:
+        """That of the file; drawn and written where there is none. Raises `NodeError` if a port of it is taken."""
+        if not file.exists():
+            file.write_text(json.dumps(asdict(cls.draw(1)[0])))
+        known = json.loads(file.read_text())
+        if taken := [port for port in known["ports"] if not _is_free(port)]:
+            raise NodeError(
+                f"port {taken[0]}, which the broker of `make run` keeps, is taken: end what listens there, or remove "
+                f"{file.parent} (with its queues) for other ports"
+            )
+        return cls(known["name"], known["password"], tuple(known["ports"]))
 
 
 @dataclass(frozen=True)
@@ -110,14 +126,18 @@ class Plan:
 def free_ports(count: int) -> list[int]:
     """Ports of loopback that nothing listens on, drawn at random so that two runs at once seldom meet."""
     found: list[int] = []
-    for port in random.sample(PORT_RANGE, len(PORT_RANGE)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError:  # taken: the next one
-                continue
+    for port in filter(_is_free, random.sample(PORT_RANGE, len(PORT_RANGE))):
         found.append(port)
         if len(found) == count:
             return found
     raise OSError(f"no {count} free ports on {LOOPBACK}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True

@@ -37,9 +37,10 @@ class BusReporter:
         """See `BusObserver.connected`."""
         self._met = True
         self._set(role, up=True, reason="")
-        # People wait for "ready"; only what was lost and is back is news to them.
-        lost_before = self._said.pop(role, None) is not None
-        log.info("connected to the broker (%s)", role, action="bus_connected", role=role, people=lost_before)
+        self._said.pop(role, None)
+        log.info(
+            "connected to the broker (%s)", role, action="bus_connected", role=role, people=False
+        )  # "ready" follows
 
     def lost(self, role: str, reason: str) -> None:
         """See `BusObserver.lost`. The same reason again, second after second, is logged once."""
@@ -47,9 +48,10 @@ class BusReporter:
             self._metrics.connection_lost(role)
         self._set(role, up=False, reason=reason)
         if self._said.get(role) != reason:
+            news = reason not in self._said.values()  # three connections are lost together
             self._said[role] = reason
             hint = "" if self._met else ": is it running, and is STTD_AMQP_URL right? Try `sttd check`"
-            said = {"action": "bus_lost", "role": role, "broker": self._broker, "reason": reason}
+            said = {"action": "bus_lost", "role": role, "broker": self._broker, "reason": reason, "people": news}
             log.warning("no connection to the broker; trying again%s", hint, **said)
 
     def _set(self, role: str, *, up: bool, reason: str) -> None:

@@ -27,8 +27,23 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
 fi
 
 .venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv
-echo "setup: installing the locked dependencies into .venv"
-pip=".venv/bin/python -m pip --quiet --disable-pip-version-check --no-input install"
+pip=".venv/bin/python -m pip --disable-pip-version-check --no-input install"
+total=$(grep -c '==' requirements.lock)
+log=.venv/setup.log
+echo "setup: installing $total locked packages into .venv; the first time takes a minute or two"
 # The lock is complete and wheels only: nothing is resolved anew, nothing is built.
-$pip --require-hashes --no-deps --only-binary :all: -r requirements.lock
-$pip --no-build-isolation --no-deps -e .
+$pip --progress-bar off --require-hashes --no-deps --only-binary :all: -r requirements.lock >"$log" 2>&1 &
+installer=$!
+trap 'kill "$installer" 2>/dev/null || true' INT TERM EXIT # a shell lets its background jobs ignore Ctrl-C
+while [ -t 1 ] && kill -0 "$installer" 2>/dev/null; do
+    fetched=$(grep -c '^Collecting ' "$log" || true)
+    there=$(find .venv/lib -maxdepth 3 -name '*.dist-info' 2>/dev/null | wc -l)
+    printf '\rsetup: %s of %s fetched, %s installed ' "$fetched" "$total" "$there"
+    sleep 1
+done
+if ! wait "$installer"; then
+    tail -n 20 "$log" >&2
+    fail "pip could not install the locked packages; all that it wrote is in $log"
+fi
+$pip --quiet --no-build-isolation --no-deps -e .
+echo "setup: done"

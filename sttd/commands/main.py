@@ -13,6 +13,7 @@ from sttd.commands.bench.command import bench
 from sttd.commands.check.command import check
 from sttd.commands.dead import command as dead
 from sttd.commands.demo.command import demo
+from sttd.commands.plain_help import plain
 from sttd.commands.size.command import size
 from sttd.commands.topology import command as topology
 from sttd.commands.transcribe.command import transcribe
@@ -55,7 +56,9 @@ def _root(
 
 def build() -> typer.Typer:
     """The whole command line."""
-    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+    app = typer.Typer(
+        no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False, rich_markup_mode="markdown"
+    )
     app.callback(help=HELP, epilog=EPILOG)(_root)
     app.command()(demo)
     app.command()(serve.serve)
@@ -67,7 +70,7 @@ def build() -> typer.Typer:
     app.add_typer(model.build(), name="model")
     app.add_typer(topology.build(), name="topology")
     app.add_typer(dead.build(), name="dead")
-    return app
+    return plain(app)
 
 
 def main() -> None:

@@ -133,6 +133,16 @@ def test_the_table_shows_text_silence_and_failure_and_keeps_long_texts_short() -
         assert piece in text
 
 
+def test_a_failure_that_a_sample_is_for_is_shown_as_one_on_purpose() -> None:
+    """A newcomer must not take the damaged note for a fault of the demo, nor a real fault for the damaged note."""
+    damaged = next(note for note in samples() if note.expect == "audio_unreadable")
+    for note, on_purpose in ((damaged, True), (sample(), False)):
+        shown = Console(width=120)
+        with shown.capture() as capture:
+            shown.print(table([SampleResult(note, BROKEN, 0.1)], "demo"))
+        assert ("on purpose" in capture.get()) is on_purpose
+
+
 def test_only_counters_that_moved_are_shown() -> None:
     """A page of zeros teaches nothing."""
     page = 'sttd_no_speech_total 0.0\nsttd_requests_finished_total{code="ok",outcome="completed"} 9.0\nprocess_x 1.0\n'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,16 @@ def test_people_read_a_table_and_what_was_assumed() -> None:
     assert shown.startswith("5,000 notes a day, 19 of 20 answered within 10 s in the busiest hour:")
     assert "Profile: base" in shown
     assert "consumer-hours instead of" in shown
+
+
+def test_targets_that_the_same_fleet_reaches_share_a_row() -> None:
+    """Three equal rows for each volume say less than one that names the range of targets."""
+    shown = run("-n", "10000", "--p95", "10").stdout
+    rows = [re.split(r" *│ *", line) for line in shown.splitlines() if line.startswith("│")]
+    fleets = [(notes, consumers) for _, notes, _, consumers, *_ in rows]
+    assert len(fleets) == len(set(fleets))
+    assert {notes for notes, _ in fleets} == {"5,000", "10,000", "20,000"}
+    assert any(" to " in target for _, _, target, *_ in rows)
 
 
 def test_a_profile_of_another_machine_is_used(tmp_path: Path) -> None:

@@ -118,6 +118,8 @@ def _facts(answer: Transcript | SttdClientError) -> tuple[str, str]:
 
 def _text(heard: SampleResult, model: str) -> Text:
     if isinstance(heard.answer, SttdClientError):
+        if complaint(heard, model) is None:
+            return Text(f"{heard.answer.code}, on purpose: {heard.sample.title.lower()}", style="dim")
         return Text(heard.answer.code, style="red")
     text = Text("— no speech —", style="dim") if heard.answer.no_speech else Text(_shortened(heard.answer.text))
     if not for_model(heard.sample, model):

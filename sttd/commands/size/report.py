@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -129,11 +130,12 @@ def _table(report: Report) -> Table:
     table = Table(caption="p50, p95, p99: simulated seconds from sending to the answer", caption_justify="left")
     for column in ("notes a day", "p95 wanted", "consumers", "cores", "busy", "p50", "p95", "p99"):
         table.add_column(column, justify="right")
-    for plan in report.table:
-        asked = (plan.notes, plan.p95_target) == (report.plan.notes, report.plan.p95_target)
+    for plans in _alike(report.table):
+        plan = next((each for each in plans if each == report.plan), plans[0])
+        asked = plan == report.plan
         table.add_row(
             f"{plan.notes:,.0f}",
-            f"{plan.p95_target:g} s",
+            " to ".join(dict.fromkeys(f"{each.p95_target:g}" for each in (plans[0], plans[-1]))) + " s",
             f"{plan.consumers:,}",
             f"{plan.cores:,}",
             f"{plan.utilisation:.0%}",
@@ -141,6 +143,14 @@ def _table(report: Report) -> Table:
             style="bold" if asked else None,
         )
     return table
+
+
+def _alike(plans: Iterable[Plan]) -> list[list[Plan]]:
+    """Together, for one row: targets that the same consumers reach with as many notes."""
+    rows: dict[tuple[float, int], list[Plan]] = {}
+    for plan in plans:
+        rows.setdefault((plan.notes, plan.consumers), []).append(plan)
+    return list(rows.values())
 
 
 def _show_scaled(console: Console, scaled: Scaled) -> None:

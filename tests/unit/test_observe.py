@@ -1,0 +1,25 @@
+"""What a person is told of the three connections, and what only a collector is."""
+
+from __future__ import annotations
+
+from structlog.testing import capture_logs
+
+from sttd.consumer.observe import BusReporter
+from sttd.consumer.side_port.health import DaemonHealth
+from sttd.consumer.side_port.metrics import Metrics
+
+ROLES = ("publish", "direct", "consume")
+
+
+def test_three_connections_that_are_lost_together_are_one_line_for_people() -> None:
+    """A broker that goes away is one event; JSON still has a line for each connection."""
+    reporter = BusReporter(Metrics(), DaemonHealth(("publisher", "consumer")))
+    with capture_logs() as lines:
+        for _ in range(2):
+            for role in ROLES:
+                reporter.lost(role, "connection refused")
+            for role in ROLES:
+                reporter.connected(role)
+    lost = [line for line in lines if line["action"] == "bus_lost"]
+    assert [line["role"] for line in lost] == [*ROLES, *ROLES]
+    assert [line["people"] for line in lost] == [True, False, False] * 2

@@ -12,7 +12,7 @@ ifdef BROKER
 export TEST_BROKER := $(BROKER)
 endif
 
-.PHONY: help setup demo run test test-slow test-unit test-cpus test-real chaos hostile alerts browser upgrade image-rootfs image-check compose-check lint types contract check lock clean bench
+.PHONY: help setup demo run test test-slow test-unit test-cpus test-real chaos hostile alerts browser upgrade image-rootfs image-check compose-check lint types contract check lock clean bench dist
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +90,11 @@ browser: setup ## look at the pages with a headless Chromium: no console error, 
 # On a quiet machine: docs/benchmarks/README.md.
 bench: setup ## the benchmarks; alone it lists them (one: make bench ARGS="quick --peers ours,pool")
 	@$(PY) -m bench $(ARGS)
+
+dist: test-programs ## build sdist and wheel in dist/, install each in a fresh environment, run the README's client there
+	@rm -rf dist
+	@$(PY) -m hatchling build -d dist
+	@DIST=dist $(PY) -m pytest tests/acceptance/test_wheel.py
 
 lint: setup ## ruff: rules and format
 	@$(PY) -m ruff check .

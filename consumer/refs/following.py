@@ -37,7 +37,8 @@ async def _store(settings: Settings, parts: AsyncExitStack) -> ObjectStore | Non
         from sttd.consumer.refs import s3  # noqa: PLC0415 - an extra that only those need who use it
     except ImportError as error:
         raise SettingsError(
-            f"STTD_S3_ENDPOINT needs the extra `s3` ({error.name} is missing): pip install 'sttd[s3]'"
+            f"STTD_S3_ENDPOINT needs the extra `s3` ({error.name} is missing): "
+            '`pip install ".[s3]"` in the folder of sttd'
         ) from None
     secrets = settings.s3_access_key.get_secret_value(), settings.s3_secret_key.get_secret_value()
     account = s3.Account(settings.s3_endpoint, settings.s3_region, *secrets, settings.s3_ca_file)

@@ -13,7 +13,7 @@ from sttd.consumer.errors import SettingsError
 from sttd.consumer.tracing.seam import Tracing
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-NEXT_STEP: Final = 'pip install "sttd[otel]", or unset the OTEL_* variables'
+NEXT_STEP: Final = '`pip install ".[otel]"` in the folder of sttd, or unset the OTEL_* variables'
 
 
 def wanted(environment: Mapping[str, str] | None = None) -> str | None:

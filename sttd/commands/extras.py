@@ -24,6 +24,10 @@ GATEWAY: Final = ("python_multipart", "starlette", "structlog", "uvicorn")
 """Modules of the `[gateway]` extra; a test compares with pyproject.toml."""
 
 
+INSTALL: Final = {name: f'`pip install ".[{name}]"` in the folder of sttd' for name in ("consumer", "gateway")}
+"""How an extra is installed while no package index has a release."""
+
+
 def missing() -> list[str]:
     """Modules of the `[consumer]` extra that are not installed."""
     return _absent(CONSUMER)
@@ -38,7 +42,7 @@ def need_consumer() -> None:
     if lacking := missing():
         raise leave(
             Exit.USAGE,
-            f'this needs the daemon\'s libraries ({", ".join(lacking)} missing): pip install "sttd[consumer]"',
+            f"this needs the daemon's libraries ({', '.join(lacking)} missing): {INSTALL['consumer']}",
         )
 
 
@@ -47,5 +51,5 @@ def need_gateway() -> None:
     if lacking := _absent(GATEWAY):
         raise leave(
             Exit.USAGE,
-            f'this needs the gateway\'s libraries ({", ".join(lacking)} missing): pip install "sttd[gateway]"',
+            f"this needs the gateway's libraries ({', '.join(lacking)} missing): {INSTALL['gateway']}",
         )

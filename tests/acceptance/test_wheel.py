@@ -7,8 +7,10 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -79,15 +81,35 @@ def test_the_plain_install_has_no_speech_library_and_transcribes(
     assert daemon.ready()
 
 
-def test_the_wheel_holds_our_packages_and_nothing_else(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What pip can be given, by kind: sdist and wheel (those of `make dist`, else built here), and the repository."""
+    folder = Path(os.environ.get("DIST") or tmp_path_factory.mktemp("dist")).resolve()
+    if "DIST" not in os.environ:
+        build = [sys.executable, "-m", "hatchling", "build", "-d", str(folder)]
+        subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (sdist,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
+    return {"sdist": sdist.as_uri(), "wheel": wheel.as_uri(), "repository": f"git+{ROOT.as_uri()}"}
+
+
+def test_the_sdist_holds_what_the_wheel_is_built_of_and_nothing_else(dist: dict[str, str]) -> None:
+    """The wheel's files are in it, beside the project's own pages; no tests, no tools, no local state."""
+    with zipfile.ZipFile(_path(dist["wheel"])) as archive:
+        wheel = {name for name in archive.namelist() if ".dist-info/" not in name}
+    with tarfile.open(_path(dist["sdist"])) as archive:
+        sdist = {member.name.partition("/")[2] for member in archive.getmembers() if member.isfile()}
+    pages = {"PKG-INFO", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", ".gitignore"}
+    assert wheel <= sdist
+    assert sdist - wheel <= pages
+
+
+def _path(uri: str) -> Path:
+    return Path(unquote(urlsplit(uri).path))
+
+
+def test_the_wheel_holds_our_packages_and_nothing_else(dist: dict[str, str]) -> None:
     """No tests, no tools, no local state, no secrets; with types, licence, samples and the demo model."""
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-    )
-    (wheel,) = tmp_path.glob("*.whl")
+    wheel = _path(dist["wheel"])
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         entry_points = archive.read(next(name for name in names if name.endswith("entry_points.txt"))).decode()
@@ -120,17 +142,15 @@ README_CLIENT = re.search(
 )
 
 
-@pytest.mark.parametrize("extras", ["", "[gateway]"])
+@pytest.mark.parametrize("kind", ["sdist", "wheel", "wheel[gateway]", "repository"])
 def test_a_bot_with_folders_of_our_names_runs_the_client_of_the_readme(
-    tmp_path: Path, extras: str, daemon: DaemonProcess, broker: Broker
+    tmp_path: Path, kind: str, dist: dict[str, str], daemon: DaemonProcess, broker: Broker
 ) -> None:
-    """From the sdist, as a package index would build it; the bot's own `schemas` is the one that the bot imports."""
-    build = [sys.executable, "-m", "hatchling", "build"]
-    subprocess.run([*build, "-t", "sdist", "-d", str(tmp_path)], cwd=ROOT, check=True, capture_output=True)
-    (sdist,) = tmp_path.glob("*.tar.gz")
+    """By each requirement that docs/client.md shows; the bot's own `schemas` is the one that the bot imports."""
     home, bot = tmp_path / "home", tmp_path / "bot"
     command(sys.executable, "-m", "venv", "--without-pip", str(home))
-    pip(home / "bin", "install", f"{sdist}{extras}")
+    name, bracket, extra = kind.partition("[")
+    pip(home / "bin", "install", f"sttd{bracket}{extra} @ {dist[name]}")
     for name in OF_THE_BOT:
         (bot / name).mkdir(parents=True)
         (bot / name / "__init__.py").write_text(f"OWNER = 'bot: {name}'\n")

@@ -57,10 +57,20 @@ def test_a_host_that_can_serve_says_so_and_nothing_is_left_on_the_broker(broker:
     }
     assert (
         told.keys()
-        == {"settings", "broker", "version", "permissions", "cancels", "queues", "message size", "consumer timeout"}
+        == {
+            "settings",
+            "broker",
+            "version",
+            "permissions",
+            "cancels",
+            "queues",
+            "serving",
+            "message size",
+            "consumer timeout",
+        }
         | HOST
     )
-    assert told.pop("model") == "warning"
+    assert told.pop("model") == told.pop("serving") == "warning"
     # RabbitMQ 4 takes messages of 16 MiB unless configured, the daemon bodies of 20 MiB.
     assert told.pop("message size") == ("ok" if broker.version < (4,) else "warning")
     assert set(told.values()) == {"ok"}
@@ -191,7 +201,7 @@ def test_without_the_daemons_libraries_the_broker_is_still_looked_at(monkeypatch
     code, lines = run()
     assert code == Exit.FAILED
     assert lines["version"]["status"] == "ok"
-    assert lines["libraries"]["next"] == 'pip install "sttd[consumer]"'
+    assert lines["libraries"]["next"] == extras.INSTALL["consumer"]
 
 
 def test_a_wrong_setting_ends_with_2_before_anything_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,7 +137,7 @@ def test_a_command_without_its_extra_says_what_to_install(monkeypatch: pytest.Mo
     monkeypatch.setattr(extras, "CONSUMER", ("a_library_that_is_not_there",))
     code, out, err = run(*command)
     assert (code, out) == (Exit.USAGE, "")
-    assert 'pip install "sttd[consumer]"' in err
+    assert 'pip install ".[consumer]"' in err
     assert err.count("\n") == 1
 
 
@@ -146,7 +146,7 @@ def test_the_gateway_without_its_extra_says_what_to_install(monkeypatch: pytest.
     monkeypatch.setattr(extras, "GATEWAY", ("a_library_that_is_not_there",))
     code, _, err = run("gateway")
     assert code == Exit.USAGE
-    assert 'pip install "sttd[gateway]"' in err
+    assert 'pip install ".[gateway]"' in err
 
 
 @pytest.mark.parametrize(("extra", "looked_for"), [("consumer", extras.CONSUMER), ("gateway", extras.GATEWAY)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import re
 import socket
 import threading
 from pathlib import Path
@@ -16,7 +17,10 @@ from sttd.commands.check.command import verdict
 from sttd.commands.check.line import Line, Status, failed, ok, warning
 from sttd.commands.exit_codes import Exit
 from sttd.commands.topology.survey import QueueFinding, SurveyState
+from sttd.consumer import memory
+from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.settings import Settings
+from sttd.errands import QueueState
 from sttd.settings import ClientSettings
 
 MIB = 1024 * 1024
@@ -147,16 +151,52 @@ def test_too_little_memory_and_too_many_slots_are_warned_of() -> None:
     """Both make a host slow or dead later, without an operator at hand."""
     settings = Settings(model="demo", slots=250)
     assert check_host.memory_line(settings, 1024 * MIB).status is Status.WARNING
-    assert check_host.memory_line(Settings(model="demo", slots=1), 1024 * MIB).status is Status.OK
+    assert check_host.memory_line(Settings(model="demo", slots=1), 64 * 1024 * MIB).status is Status.OK
     assert check_host.cores_line(settings).status is Status.WARNING
 
 
 def test_a_model_that_is_not_here_is_a_warning_and_a_broken_one_a_failure(tmp_path: Path) -> None:
     """The first start downloads the one; nothing but a person mends the other."""
-    missing = check_host.model_line(Settings(model="base", model_cache=tmp_path))
+    missing = check_host.model_line(Settings(model="base", model_cache=tmp_path), lambda _: "a source")
     assert (missing.status, "sttd model fetch base" in missing.step) == (Status.WARNING, True)
     assert check_host.model_line(Settings(model=str(tmp_path))).status is Status.FAILED
     assert check_host.model_line(Settings(model="gigantic")).status is Status.FAILED
+
+
+def test_a_model_that_no_source_can_give_is_a_failure(tmp_path: Path) -> None:
+    """The start would end for it: "the first start downloads it" would be false."""
+
+    def nowhere(name: str) -> str:
+        raise ModelUnavailable(f"model {name!r} is not on this machine; the Hub does not answer: bring it here")
+
+    line = check_host.model_line(Settings(model="small", model_cache=tmp_path), nowhere)
+    assert (line.status, line.step) == (Status.FAILED, "bring it here")
+    assert "code 3" in line.detail
+
+
+def test_the_memory_line_is_the_bound_that_the_daemon_logs_and_names_what_lowers_it() -> None:
+    """An operator of a small machine learns what to set before the kernel ends the daemon."""
+    settings = Settings(model="demo", slots=2, max_audio_seconds=36_000)
+    line = check_host.memory_line(settings, 2048 * MIB)
+    bound = memory.bound(settings, check_host.PROCESS_MIB * MIB)
+    assert int(re.search(r"([\d,]+) MiB needed", line.detail)[1].replace(",", "")) >= bound.total // MIB  # type: ignore[index] # else it fails
+    assert "STTD_MAX_AUDIO_SECONDS" in line.step.split(",")[0]
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "said"),
+    [
+        (None, Status.WARNING, "no daemon serves q"),
+        (QueueState(waiting=0, consumers=0), Status.WARNING, "no daemon serves q"),
+        (QueueState(waiting=7, consumers=0), Status.WARNING, "7 requests wait"),
+        (QueueState(waiting=7, consumers=2), Status.OK, "2 daemons"),
+    ],
+)
+def test_a_queue_without_a_daemon_is_warned_of(state: QueueState | None, status: Status, said: str) -> None:
+    """What a newcomer asks first: whether anything is at work."""
+    line = check_broker.serving_line("q", state)
+    assert (line.status, said in line.detail) == (status, True)
+    assert ("sttd serve" in line.step) is (status is Status.WARNING)
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,6 @@ async def test_an_endpoint_without_the_extra_ends_the_start_with_the_line_to_typ
     monkeypatch.delitem(sys.modules, "sttd.consumer.refs.s3", raising=False)
     monkeypatch.delattr("sttd.consumer.refs.s3", raising=False)
     monkeypatch.setitem(sys.modules, "botocore.auth", None)
-    with pytest.raises(SettingsError, match=r"pip install 'sttd\[s3\]'"):
+    with pytest.raises(SettingsError, match=r"pip install .\.\[s3\]"):
         async with following.opened(Settings(worker="w", **STORE)):
             pass

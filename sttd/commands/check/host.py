@@ -10,10 +10,12 @@ import http.client
 import importlib
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from sttd.commands.check.line import Line, failed, ok, warning
+from sttd.commands.extras import INSTALL
 from sttd.samples import samples
 
 if TYPE_CHECKING:
@@ -21,10 +23,19 @@ if TYPE_CHECKING:
 
 MIB: Final = 1024 * 1024
 PROCESS_MIB: Final = 250
-CHILD_MIB: Final = 150
 WEIGHTS_TIMES: Final = 2
-"""Rough needs. Measured: 460 MiB with the base model (145 MB on disk) and two slots; a decoder child at work 145
-MiB."""
+"""Rough need of a daemon that has loaded its model. Measured: 460 MiB with the base model (145 MB on disk)."""
+
+LARGE_SHARE: Final = 0.1
+LOWERS: Final = {
+    "bodies": "STTD_PREFETCH or STTD_MAX_BODY_BYTES",
+    "short_notes": "STTD_PREFETCH",
+    "long_audio": "STTD_MAX_AUDIO_SECONDS",
+    "model_calls": "STTD_SLOTS",
+    "decoders": "STTD_SLOTS",
+    "loaded": "STTD_MODEL (a smaller one)",
+}
+"""By part of the memory bound: the setting that makes it smaller."""
 
 FEATURES: Final = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_vnni": "AVX-512 VNNI", "amx_int8": "AMX"}
 DECODE_SECONDS: Final = 30
@@ -43,8 +54,11 @@ async def look(settings: Settings) -> AsyncIterator[Line]:
     yield await asyncio.to_thread(port_line, settings.side_host, settings.side_port)
 
 
-def model_line(settings: Settings) -> Line:
-    """On disk and undamaged? Reads all of a downloaded model, once."""
+def model_line(settings: Settings, offered: Callable[[str], str] | None = None) -> Line:
+    """On disk and undamaged, or to be had? Reads all of a downloaded model, once.
+
+    `offered`: names the source of a model that is not here, or raises `ModelUnavailable`.
+    """
     from sttd.consumer.engine.files import store  # noqa: PLC0415 - commands import the daemon lazily
     from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
 
@@ -52,11 +66,7 @@ def model_line(settings: Settings) -> Line:
     try:
         path = store.resolve(name, settings.model_cache)
         if path is None:
-            return warning(
-                "model",
-                f"{name} is not on this machine; the first start downloads it",
-                f"`sttd model fetch {name}` does it now",
-            )
+            return _absent(name, offered or store.offered)
         store.verify(name, path)
     except ModelUnavailable as error:
         return failed("model", error.message, "correct STTD_MODEL, or fetch the model again: sttd model fetch NAME")
@@ -67,6 +77,18 @@ def model_line(settings: Settings) -> Line:
             "model", "demo is for short notes about spending only", "set STTD_MODEL=base or larger for real use"
         )
     return ok("model", f"{name} in {path}")
+
+
+def _absent(name: str, offered: Callable[[str], str]) -> Line:
+    from sttd.consumer.errors import ExitCode, ModelUnavailable  # noqa: PLC0415 - commands import the daemon lazily
+
+    try:
+        source = offered(name)
+    except ModelUnavailable as error:
+        told, _, step = error.message.rpartition(": ")
+        return failed("model", f"{told}; a start would end with code {int(ExitCode.MODEL)}", step)
+    told = f"{name} is not on this machine; the first start downloads it from {source}"
+    return warning("model", told, f"`sttd model fetch {name}` does it now")
 
 
 async def decoder_line(settings: Settings) -> Line:
@@ -86,7 +108,7 @@ async def decoder_line(settings: Settings) -> Line:
         return failed(
             "decoder",
             f"it cannot decode a bundled note: {told}",
-            'install the libraries again: pip install "sttd[consumer]"',
+            f"install the libraries again: {INSTALL['consumer']}",
         )
     finally:
         await pool.close()
@@ -143,14 +165,20 @@ def cores_line(settings: Settings) -> Line:
 
 
 def memory_line(settings: Settings, available: int | None) -> Line:
-    """A rough need against what is free now."""
-    need = PROCESS_MIB * MIB + WEIGHTS_TIMES * _weights(settings) + settings.effective_slots * CHILD_MIB * MIB
+    """The bound that a start would log against what is free now, in a container also by its limit."""
+    from sttd.consumer import memory  # noqa: PLC0415 - commands import the daemon lazily
+
+    bound = memory.bound(settings, PROCESS_MIB * MIB + WEIGHTS_TIMES * _weights(settings))
+    told = f"about {bound.total // MIB:,} MiB needed at most with these settings"
     if available is None:
-        return ok("memory", f"roughly {need // MIB:,} MiB needed; the system does not report what is free")
-    told = f"roughly {need // MIB:,} MiB needed, {available // MIB:,} MiB available"
-    if need > available:
-        return warning("memory", told, "a smaller model, fewer slots (STTD_SLOTS), or more memory")
-    return ok("memory", told)
+        return ok("memory", f"{told}; the system does not report what is free")
+    told += f", {available // MIB:,} MiB available"
+    if bound.total <= available:
+        return ok("memory", told)
+    parts = sorted(asdict(bound).items(), key=lambda part: -part[1])
+    large = [name for name, size in parts if size > LARGE_SHARE * bound.total]
+    lower = dict.fromkeys(LOWERS[name] for name in large if name in LOWERS)
+    return warning("memory", told, f"lower {', '.join(lower)} (the largest parts first), or give it more memory")
 
 
 def _weights(settings: Settings) -> int:

@@ -14,11 +14,12 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelClosed
 from pamqp.commands import Basic
 
+from sttd import errands
 from sttd.commands.check.line import Line, failed, ok, warning
 from sttd.commands.connection import LoginRefused, connected, server_version, words
 from sttd.commands.exit_codes import Exit
 from sttd.commands.topology.survey import QueueFinding, SurveyState, survey
-from sttd.errors import BrokerUnavailable
+from sttd.errors import BrokerUnavailable, NotVisible
 from sttd.schemas import names
 from sttd.settings import ClientSettings
 
@@ -69,6 +70,7 @@ async def _ask(connection: AbstractConnection, settings: Settings) -> AsyncItera
     yield await _cancels(connection)
     plan = topology.build(settings.request_queue, settings.reply_queue)
     yield queues_line([finding async for finding in survey(connection, plan, declare=False)], settings.topology)
+    yield await _serving(connection, settings.request_queue)
     yield message_size_line(version, settings.max_body_bytes)
     yield timeout_line(settings.job_seconds)
 
@@ -129,6 +131,22 @@ def queues_line(findings: list[QueueFinding], mode: str) -> Line:
         return warning("queues", f"this user may not look at {told}: they may be missing", PERMISSIONS)
     told = "they exist; arguments not checked (no configure permission)" if unchecked else "all as they should be"
     return ok("queues", f"{len(findings)} queues and exchanges: {told}")
+
+
+async def _serving(connection: AbstractConnection, queue: str) -> Line:
+    try:
+        return serving_line(queue, await errands.look(connection, queue))
+    except NotVisible:
+        return warning("serving", f"this user may not look whether a daemon serves {queue}", PERMISSIONS)
+
+
+def serving_line(queue: str, state: errands.QueueState | None) -> Line:
+    """Whether a daemon is at work now: without one, requests wait."""
+    if state is None or not state.consumers:
+        waiting = f", and {state.waiting:,} requests wait in it" if state and state.waiting else ""
+        return warning("serving", f"no daemon serves {queue} now{waiting}", "start one: sttd serve")
+    one = state.consumers == 1
+    return ok("serving", f"{state.consumers:,} daemon{'' if one else 's'} at {queue}, {state.waiting:,} requests wait")
 
 
 def message_size_line(version: tuple[int, ...], largest: int) -> Line:

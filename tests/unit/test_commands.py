@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import os
@@ -10,6 +11,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,20 @@ from sttd.settings import ClientSettings
 from tests.support import fake_pip
 
 ROOT = Path(__file__).parents[2]
+
+
+def commands(app: typer.Typer, group: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The words of every command, and its docstring."""
+    for command in app.registered_commands:
+        assert command.callback is not None
+        name = command.name or command.callback.__name__
+        yield (*group, name), inspect.getdoc(command.callback) or ""
+    for inner in app.registered_groups:
+        assert inner.typer_instance is not None
+        yield from commands(inner.typer_instance, (*group, str(inner.name)))
+
+
+EVERY = dict(commands(main.build()))
 DEMO = ROOT / "sttd" / "consumer" / "models" / "demo"
 
 
@@ -37,10 +53,24 @@ def _no_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ClientSettings.model_config, "env_file", None)
 
 
-def run(*args: str) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of `sttd args`."""
-    result = CliRunner().invoke(main.build(), args, env={"COLUMNS": "200"})
+def run(*args: str, columns: int = 200) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of `sttd args` in a terminal of this width."""
+    result = CliRunner().invoke(main.build(), args, env={"COLUMNS": str(columns)})
     return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+def test_the_help_of_every_command_is_wrapped_to_the_terminal_and_shows_no_type_of_a_flag(
+    words: tuple[str, ...],
+) -> None:
+    """Lines broken at the width of the source come out ragged; `--json <bool>` makes people type `--json true`."""
+    code, shown, _ = run(*words, "--help", columns=1000)
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    paragraphs = [part for part in EVERY[words].split("\n\n") if not part.startswith(" ")]
+    assert code == Exit.OK
+    for paragraph in paragraphs:
+        assert " ".join(paragraph.replace("`", "").split()) in lines
+    assert "bool" not in shown
 
 
 def canned(text: str = "привет") -> Transcript:

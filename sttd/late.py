@@ -56,7 +56,7 @@ def _of_queue(state: errands.QueueState, queue: str) -> str:
 
 def away(link: ClientLink, broker: str) -> str:
     """That there is no connection, for how long, and the last reason."""
-    trouble = f" ({link.trouble})" if link.trouble else ""
     if link.connected:
-        return f"RabbitMQ at {broker} does not answer{trouble}"
-    return f"there has been no connection to RabbitMQ at {broker} for {link.down_seconds:.0f} s{trouble}"
+        return f"RabbitMQ at {broker} does not answer"
+    trouble = link.trouble or f"no connection to RabbitMQ at {broker}"
+    return f"the broker has been away for {link.down_seconds:.0f} s: {trouble}"

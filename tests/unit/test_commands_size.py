@@ -74,6 +74,13 @@ def test_a_profile_of_another_machine_is_used(tmp_path: Path) -> None:
     assert fast["core_seconds"] == pytest.approx(plan("-n", "100000")["core_seconds"] / 4, rel=0.01)
 
 
+def test_a_consumer_has_the_cores_of_the_daemon_that_was_measured(tmp_path: Path) -> None:
+    """Its slots are what `sttd serve` would use there; two is only a guess about a machine that nobody measured."""
+    built_in().model_copy(update={"slots": 8}).save(tmp_path / "eight.json")
+    assert plan("--profile", str(tmp_path / "eight.json"))["cores_per_consumer"] == 8
+    assert plan()["cores_per_consumer"] == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [

@@ -33,7 +33,12 @@ Mean = Annotated[
 Peak = Annotated[float, typer.Option(help="The busiest hour's share of the day's notes; 0.042 is a day without hours.")]
 Cores = Annotated[
     int | None,
-    typer.Option("--cores-per-consumer", min=1, max=256, help="Cores, and so slots, of one consumer. (default: 2)"),
+    typer.Option(
+        "--cores-per-consumer",
+        min=1,
+        max=256,
+        help="Cores, and so slots, of one consumer. (default: those of the measured daemon, else 2)",
+    ),
 ]
 Prefetch = Annotated[
     int | None, typer.Option(min=1, max=2000, help="STTD_PREFETCH. (default: 4 x cores, as in the daemon)")
@@ -98,7 +103,7 @@ def size(
     asked = Asked(
         p95, seconds, Autoscaler(most=100_000, waiting_each=waiting, start_seconds=start) if autoscale else None
     )
-    machine = Machine(profile, cores or 2, prefetch)
+    machine = Machine(profile, cores or (profile.slots if measure or given else 2), prefetch)
     _answer(machine, day, asked, as_object=as_object)
 
 

@@ -233,7 +233,7 @@ class Daemon:
         self._health.set("model", True)
         seconds = round(time.monotonic() - began, 2)
         said = {"action": "model_loaded", "seconds": seconds, **engine.info.model_dump()}
-        log.info("the model is loaded and passed its test, after %g s", seconds, **said)
+        log.info("the model is loaded and passed its test, after %.0f s", seconds, **said)
         bound = memory.bound(settings, machine.resident_bytes())
         self._metrics.serving(lambda: self._health.ready, bound.total - bound.decoders)
         said = {"action": "memory_bound", **bound.in_mib()}

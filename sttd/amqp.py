@@ -7,26 +7,24 @@ wait.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import random
-import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from uuid import uuid4
 
 import aio_pika
 from aio_pika.abc import AbstractConnection, AbstractExchange, AbstractIncomingMessage, AbstractQueue
 from aio_pika.connection import make_url
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AuthenticationError, ChannelClosed, DeliveryError, PublishError
-from aio_pika.exceptions import ProbableAuthenticationError as RefusedLogin
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelClosed, DeliveryError, PublishError
 
 from sttd import errors
 from sttd.quiet import quiet
+from sttd.refusals import blame, not_served, why, words
 from sttd.schemas import names
-from sttd.schemas.codes import ErrorCode
 from sttd.service import broker_address
 from sttd.settings import ClientSettings
 
@@ -34,7 +32,10 @@ HEARTBEAT: Final = 10
 """Seconds. With the library's grace of three beats a frozen broker is noticed within 33 s."""
 
 DIAL_SECONDS: Final = 10
-"""How long one attempt to connect, declare and consume may take."""
+"""How long one attempt to connect, declare and consume may take; of several nodes, at each of them in turn."""
+
+CONFIRM_SECONDS: Final = 10
+"""How long one of several nodes may take to confirm a request."""
 
 GOODBYE_SECONDS: Final = 5
 """How long deleting the reply queue and closing may take; an absent broker must not hold up the bot's shutdown."""
@@ -43,8 +44,6 @@ REPLIES_KEPT_SECONDS: Final = 600
 """How long the broker keeps the reply queue, and the answers in it, while this client is away."""
 
 LONGEST_PAUSE_SECONDS: Final = 15
-
-_TOO_LARGE: Final = re.compile(r"message size \d+ is larger than configured max size (\d+)")
 
 _log = logging.getLogger(__name__)
 
@@ -88,8 +87,9 @@ class ClientLink:
         `name` is shown in the broker's list of connections; `on_down` is called if the link ends for good.
         """
         self._settings = settings
-        urls = broker_address.shuffled(settings.amqp_url)
-        self._nodes, self._urls = len(urls), itertools.cycle(urls)
+        self._nodes = broker_address.Nodes(settings.amqp_url)
+        self._failures = 0  # in a row
+        self._sessions = 0  # so far
         self._name = name
         self._reply_queue = reply_queue
         self._on_reply = on_reply
@@ -139,17 +139,18 @@ class ClientLink:
         while wanted():
             session = await self._usable()
             try:
-                with quiet():
-                    await session.exchange.publish(message, queue, mandatory=True)
+                async with self._confirmed_in_time(session):
+                    with quiet():
+                        await session.exchange.publish(message, queue, mandatory=True)
             except PublishError:
-                raise errors.NotServed(_not_served(queue, self._settings.broker)) from None
+                raise errors.NotServed(not_served(queue, self._settings.broker)) from None
             except DeliveryError:
                 raise errors.QueueFull(
                     f"the broker did not take the request: queue {queue} is at its limit; try again later"
                 ) from None
             except ChannelClosed as error:
                 self._lose(session, error)
-                _blame(message, error)
+                blame(message, error)
             except CONNECTION_EXCEPTIONS as error:
                 self._lose(session, error)
             except asyncio.CancelledError as error:
@@ -158,6 +159,28 @@ class ClientLink:
                 self._lose(session, error)
             else:
                 return
+
+    @asynccontextmanager
+    async def _confirmed_in_time(self, session: _Session) -> AsyncIterator[None]:
+        """Leave one of several nodes when it confirms nothing: it may be cut off from the others for long.
+
+        Raises `TimeoutError`. A broker that blocks this connection would block one to another node, too: that is
+        waited out.
+        """
+
+        async def doubt() -> None:
+            await asyncio.sleep(CONFIRM_SECONDS / 2)
+            if session.connection.transport is not None:
+                await session.connection.transport.ready()
+            limit.reschedule(asyncio.get_running_loop().time() + CONFIRM_SECONDS / 2)
+
+        async with asyncio.timeout(None) as limit:
+            doubting = asyncio.create_task(doubt()) if self._nodes.count > 1 else None
+            try:
+                yield
+            finally:
+                if doubting is not None:
+                    doubting.cancel()
 
     async def connection(self) -> AbstractConnection:
         """The connection, waited for while there is none. Raises `ClientClosed`."""
@@ -210,7 +233,7 @@ class ClientLink:
 
     async def _dial(self) -> _Session:
         """Try every node once, beginning with the one after the last tried."""
-        for _ in range(self._nodes - 1):
+        for _ in range(self._nodes.count - 1):
             try:
                 return await self._dial_next()
             except errors.BrokerUnavailable as error:
@@ -219,33 +242,38 @@ class ClientLink:
 
     async def _dial_next(self) -> _Session:
         try:
-            async with asyncio.timeout(DIAL_SECONDS):
-                url = make_url(next(self._urls), heartbeat=HEARTBEAT)
+            self._failures += 1
+            async with asyncio.timeout(self._nodes.patience(DIAL_SECONDS, self._failures - 1)):
+                url = make_url(self._nodes.next(), heartbeat=HEARTBEAT)
                 connection = aio_pika.Connection(url, client_properties={"connection_name": self._name})
                 try:
                     # Not aio_pika.connect(): a connection that fails in there is left unclosed, and its finalizer
                     # complains.
                     with quiet():
                         await connection.connect()
-                        return await self._set_up(connection)
+                        session = await self._set_up(connection)
                 except BaseException:
-                    await connection.close()
+                    await _hang_up(connection)
                     raise
+                self._failures = 0
+                return session
         except CONNECTION_EXCEPTIONS as error:
-            raise errors.BrokerUnavailable(_why(error, self._settings.broker)) from error
+            raise errors.BrokerUnavailable(why(error, self._settings.broker)) from error
         except asyncio.CancelledError as error:
             if is_cancelled():
                 raise
-            raise errors.BrokerUnavailable(_why(error, self._settings.broker)) from error
+            raise errors.BrokerUnavailable(why(error, self._settings.broker)) from error
 
     async def _set_up(self, connection: AbstractConnection) -> _Session:
         """Channels of their own for requests and replies: a refused publish closes its channel."""
         outbox = await connection.channel(publisher_confirms=True, on_return_raises=True)
         inbox = await connection.channel(publisher_confirms=False)
         # Not exclusive: answers must outlive the connection. Expiring: a bot that died leaves nothing behind for long.
-        queue = await inbox.declare_queue(
-            self._reply_queue, durable=True, arguments={"x-expires": REPLIES_KEPT_SECONDS * 1000}
-        )
+        # In a cluster a quorum queue: a classic one is on one node, and away as long as that is (issue 13).
+        arguments: dict[str, Any] = {"x-expires": REPLIES_KEPT_SECONDS * 1000}
+        if self._nodes.count > 1:
+            arguments["x-queue-type"] = "quorum"
+        queue = await inbox.declare_queue(self._reply_queue, durable=True, arguments=arguments)
         tag = f"sttd.{uuid4()}"
         session = _Session(connection, outbox.default_exchange, queue, partial(queue.cancel, tag), asyncio.Event())
         for closable in (connection, outbox, inbox):
@@ -254,7 +282,9 @@ class ClientLink:
         underlay.on_consumer_cancel_callbacks.add(
             lambda _: self._lose(session)
         )  # the queue was deleted: declare it again
-        await queue.consume(self._deliver, consumer_tag=tag)
+        # For the broker the last connection may be a consumer until it misses heartbeats: answers go to this one.
+        self._sessions += 1
+        await queue.consume(self._deliver, consumer_tag=tag, arguments={"x-priority": self._sessions})
         return session
 
     async def _deliver(self, message: AbstractIncomingMessage) -> None:
@@ -288,6 +318,12 @@ class ClientLink:
                 raise
 
 
+async def _hang_up(connection: AbstractConnection) -> None:
+    with suppress(*CONNECTION_EXCEPTIONS):  # a node that stands still never answers
+        async with asyncio.timeout(GOODBYE_SECONDS):
+            await connection.close()
+
+
 def _pauses() -> Iterator[float]:
     """Seconds before each attempt: short, then longer.
 
@@ -303,45 +339,3 @@ def is_cancelled() -> bool:
     """Whether it is the caller who cancels: the library ends waits on a dying connection with the same exception."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _blame(message: aio_pika.Message, error: ChannelClosed) -> None:
-    """Raise if this very message closed the channel; the others that were on it are published again."""
-    text = words(error)
-    limit = _TOO_LARGE.search(text)
-    if limit and len(message.body) > int(limit[1]):
-        raise errors.RejectedAudio.by_code(
-            ErrorCode.BODY_TOO_LARGE,
-            f"the audio has {len(message.body)} bytes and the broker takes messages of {limit[1]} at most (its "
-            "max_message_size)",
-            {"bytes": len(message.body), "limit": int(limit[1])},
-        ) from None
-    if "ACCESS_REFUSED" in text:
-        raise errors.BrokerUnavailable(f"the broker's user may not publish requests: {text}") from None
-
-
-def _not_served(queue: str, broker: str) -> str:
-    return (
-        f"queue {queue} does not exist at {broker}: no daemon has served it yet. Start one with `sttd serve`, or check "
-        "STTD_AMQP_URL (host and vhost) and the queue's name"
-    )
-
-
-def _why(error: BaseException, broker: str) -> str:
-    """What is wrong and what to do, for one failed attempt to connect."""
-    if isinstance(error, AuthenticationError | RefusedLogin):
-        return f"RabbitMQ at {broker} refuses the user or the password of STTD_AMQP_URL"
-    text = words(error)
-    if "Connection.OpenOk" in text:  # the library's error when the broker closes instead of opening the vhost
-        return f"RabbitMQ at {broker} refuses the vhost: does it exist, and may this user enter it?"
-    if "ACCESS_REFUSED" in text:
-        return (
-            f"the broker's user needs configure, write and read permission for its reply queue `sttd.client.*`: {text}"
-        )
-    return f"no connection to RabbitMQ at {broker} ({text}): is it running, and is STTD_AMQP_URL right?"
-
-
-def words(error: BaseException) -> str:
-    """The text of an error, which the library's exceptions keep in their arguments."""
-    said = ", ".join(str(part) for part in error.args if part not in (None, ""))
-    return said or type(error).__name__

@@ -14,7 +14,8 @@ import aio_pika
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelClosed
 
 from sttd import errors
-from sttd.amqp import GOODBYE_SECONDS, ClientLink, is_cancelled, words
+from sttd.amqp import GOODBYE_SECONDS, ClientLink, is_cancelled
+from sttd.refusals import words
 from sttd.schemas import names
 from sttd.schemas.cancel import Cancel
 

@@ -7,7 +7,6 @@ for ever. A session sets up everything it needs each time; nothing is "restored"
 from __future__ import annotations
 
 import asyncio
-import itertools
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +27,6 @@ CONNECT_SECONDS = 10.0  # of several nodes: for all of them in turn, and a sessi
 CLOSE_SECONDS = 3.0
 BACKOFF_FIRST = 0.1  # s
 BACKOFF_CAP = 5.0  # s
-PATIENCE_DOUBLINGS = 3
 
 
 class Loss:
@@ -70,15 +68,14 @@ class Link:
         `role`: `consume` or `publish`. `url`: of one node, or of several. `name` shows in the broker's connection list.
         """
         self.role = role
-        urls = broker_address.shuffled(url)
-        self._nodes, self._urls = len(urls), itertools.cycle(urls)
+        self._nodes = broker_address.Nodes(url)
         self._name = name
         self._observer = observer
 
     @property
     def several(self) -> bool:
         """Whether there is another node to go to when one does not answer."""
-        return self._nodes > 1
+        return self._nodes.count > 1
 
     async def run(self, session: Session, ended: Callable[[], None]) -> None:
         """Run `session` on one connection after the other; `ended` is called each time one is gone."""
@@ -91,21 +88,15 @@ class Link:
                 reason = _words(error)
                 failures += 1
             self._observer.lost(self.role, reason)
-            rounds, rest = divmod(failures, self._nodes)
+            rounds, rest = divmod(failures, self._nodes.count)
             await asyncio.sleep(backoff(0 if rest else rounds))  # all nodes in turn, then the pause
 
     def _patience(self, failures: int) -> float | None:
-        """Seconds that one of several nodes gets to let us in; twice as many in each further round.
-
-        A node that stands still accepts connections. One that is cut off from the others lets us in, and then its
-        queues cannot be declared or consumed. A single node has no limit for its set-up: there is no better one.
-        """
-        if not self.several:
-            return None
-        return CONNECT_SECONDS / self._nodes * 2.0 ** min(failures // self._nodes, PATIENCE_DOUBLINGS)
+        """Seconds for a connection and its set-up; none for a single node: there is no better one."""
+        return self._nodes.patience(CONNECT_SECONDS, failures) if self.several else None
 
     async def _connect(self) -> AbstractConnection:
-        url = make_url(next(self._urls), heartbeat=HEARTBEAT)  # after a loss another node, if there is one
+        url = make_url(self._nodes.next(), heartbeat=HEARTBEAT)  # after a loss another node, if there is one
         connection = aio_pika.Connection(url, client_properties={"connection_name": f"sttd {self.role} {self._name}"})
         try:
             async with asyncio.timeout(CONNECT_SECONDS):

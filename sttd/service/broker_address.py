@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
+from typing import Final
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -12,6 +14,35 @@ SCHEMES = {"amqp": 5672, "amqps": 5671}
 """With their usual ports."""
 
 BETWEEN = re.compile(r"\s*,\s*(?=amqps?://)")
+
+
+DOUBLINGS: Final = 3
+
+
+class Nodes:
+    """One connection's nodes: all in turn, in an order of its own, so that a cluster's nodes share the clients."""
+
+    def __init__(self, url: SecretStr) -> None:
+        """`url`: of one node, or of several."""
+        urls = shuffled(url)
+        self._count, self._turn = len(urls), itertools.cycle(urls)
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self._count
+
+    def next(self) -> str:
+        """The URL of the node to try now."""
+        return next(self._turn)
+
+    def patience(self, seconds: float, failures: int) -> float:
+        """Seconds that the next node gets to let us in after so many failures in a row.
+
+        `seconds` are for all nodes together, twice as many in each further round: a node that stands still accepts
+        connections, and one that is cut off from the others lets us in without serving.
+        """
+        return seconds / self._count * 2.0 ** min(failures // self._count, DOUBLINGS)
 
 
 def each(url: SecretStr) -> list[str]:

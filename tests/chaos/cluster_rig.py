@@ -10,6 +10,7 @@ import http.client
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pika
@@ -22,7 +23,7 @@ from tests.support.load import LOST, Requests
 from tests.support.waiting import PATIENCE, POLL, Deadline
 
 QUEUE = "stt.requests"
-ASK_EVERY = 0.5  # s between two requests that look whether anybody serves
+ASK_FIRST = 0.5  # s between the first two requests that look whether anybody serves; twice as long each time
 CONSUMER = "sttd consume "
 
 
@@ -52,19 +53,22 @@ class ClusterRig(Rig):
     @property
     def serving(self) -> int:
         """Which node the daemon consumes from, once the management API knows."""
+        return self.node_of(CONSUMER, self._last("bus_lost"))  # older connections are still shown for a while
+
+    def node_of(self, connection: str, since: float = 0.0) -> int:
+        """Which node has the connection whose name begins so, made after `since` (epoch seconds)."""
         found: list[str] = []
 
         def known() -> bool:
-            since = self._last("bus_lost")  # older connections are still shown for a while
             found[:] = [
                 told["node"]
                 for told in self.broker.connections()
-                if str((told.get("client_properties") or {}).get("connection_name")).startswith(CONSUMER)
+                if str((told.get("client_properties") or {}).get("connection_name")).startswith(connection)
                 and told["connected_at"] / 1000 > since
             ]
             return len(found) == 1
 
-        self.wait_until(known, "sight of the daemon's connection")
+        self.wait_until(known, f"sight of the connection {connection}")
         return self.cluster.number(found[0])
 
     def _last(self, action: str) -> float:
@@ -72,19 +76,28 @@ class ClusterRig(Rig):
         told = [line["timestamp"] for line in self.daemon.lines(action) if line["role"] == "consume"]
         return datetime.fromisoformat(told[-1]).timestamp() if told else 0.0
 
-    def lead(self, number: int) -> None:
-        """Have this node lead the request queue."""
-        name = self.nodes[number].plan.name
-        queue = f'rabbit_misc:r(<<"{self.broker.vhost}">>, queue, <<"{QUEUE}">>)'
-        order = f"{{ok, Q}} = rabbit_amqqueue:lookup({queue}), rabbit_quorum_queue:transfer_leadership(Q, '{name}')."
+    def _keep_queues(self) -> None:
+        """Each fault begins seconds later: they are on disk then."""
 
-        def leads() -> bool:
-            if self.broker.queue(QUEUE).get("leader") == name:
-                return True
-            self.nodes[number].rabbitmqctl("eval", order)
-            return False
+    @property
+    def leader(self) -> int:
+        """Which node leads the request queue."""
+        return self.cluster.number(str(self.broker.queue(QUEUE)["leader"]))
 
-        self.wait_until(leads, f"lead of node {number}")
+    def serve_from(self, *numbers: int) -> int:
+        """Reset the daemon's connections until it consumes from one of these nodes; returns which.
+
+        It goes to another node each time. To move the leader instead would take a rabbitmqctl of several seconds.
+        """
+        while (serving := self.serving) not in numbers:
+            with self.ledger.fault("connections reset"):
+                cut = time.time()
+                self.proxies[serving].cut()
+                self.wait_until(partial(self._connected_since, cut), "another connection")
+        return serving
+
+    def _connected_since(self, moment: float) -> bool:
+        return self._last("bus_connected") > moment
 
     def another(self, *numbers: int) -> int:
         """Draw a node that is none of these."""
@@ -108,23 +121,24 @@ class ClusterRig(Rig):
 
     def _ask_until_served(self, began: float) -> None:
         deadline = Deadline(PATIENCE)
-        asked = 0.0
+        pause, due = ASK_FIRST, 0.0
         while not self.ledger.answered_since(began):
             assert not deadline.passed, f"nobody serves{self._tail()}"
-            if time.time() > asked + ASK_EVERY:
-                asked = time.time()
+            if time.time() > due:
+                pause, due = pause * 2, time.time() + pause
                 with contextlib.suppress(*LOST):  # a node that is just being hurt
                     self._ask()
             time.sleep(POLL)
 
     def _ask(self) -> None:
-        """One request through a well node; the load may wait at another."""
+        """One request through a well node; the load may wait at another.
+
+        Without a confirm: RabbitMQ may owe that for a minute, when it handed the request to a leader that is lost.
+        """
         parameters = pika.URLParameters(self.broker.amqp_url)
         parameters.heartbeat = parameters.socket_timeout = parameters.stack_timeout = 5
         with pika.BlockingConnection(parameters) as connection:
-            channel = connection.channel()
-            channel.confirm_delivery()
-            self.load.publish(channel, self._asked.plain())
+            self.load.send(connection.channel(), self._asked.plain())
 
     def _without_consumer(self, began: float) -> float:
         """Seconds until the daemon consumed from a node that serves; 0 if it never lost its own."""

@@ -69,8 +69,7 @@ class Rig:
             self.broker.declare(
                 REPLIES, x_queue_type="quorum"
             )  # as the reader does: here, so that a broker killed at once has it
-            for node in self.nodes:
-                node.flush()
+            self._keep_queues()
             self.requests = Requests(f"{self.results.test[:20]}-{self.dice.randrange(10**6)}", self.profile.seed)
             self.load = Load(lambda: self.broker.amqp_url, self.ledger, self.requests, self.profile.rate)
             self.reader = Reader(lambda: self.broker.amqp_url, self.ledger)
@@ -85,6 +84,10 @@ class Rig:
         """End all threads and processes, whatever fault is still on."""
         self._parts.close()
         self.ledger.close()
+
+    def _keep_queues(self) -> None:
+        """A broker that is killed at once has them then."""
+        self.node.flush()
 
     def _end_lives(self) -> None:
         self.forget_watcher()
@@ -120,7 +123,9 @@ class Rig:
 
     def start(self, **settings: str) -> DaemonProcess:
         """Begin a new life of the daemon, without waiting for it."""
-        wanted = {"slots": "2", "drain_seconds": str(DRAIN_SECONDS), "worker": f"life-{len(self.lives)}"} | settings
+        # To compare encoders at each start would take longer than most lives.
+        wanted = {"slots": "2", "drain_seconds": str(DRAIN_SECONDS), "encoder": "ctranslate2"}
+        wanted |= {"worker": f"life-{len(self.lives)}"} | settings
         life = DaemonProcess(self.daemon_url, self._folder / f"daemon-{len(self.lives)}.log", **wanted)
         self.lives.append(life.start())
         return life

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
 
+from sttd.blocking import BlockingClient
 from tests.chaos.cluster_rig import ClusterRig
 from tests.chaos.profile import Profile
 from tests.support.cluster import SIZE
+from tests.support.notes import short_notes
+from tests.support.waiting import PATIENCE
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,13 @@ class Outage:
     silent: bool = False  # lasts the profile's `hold`, and no connection is closed by it
 
     def victim(self, rig: ClusterRig) -> int:
-        """Choose the node, and have the lead where it is wanted."""
-        serving = rig.serving
-        found = serving if self.serves else rig.another(serving)
-        rig.lead(found if self.leads else rig.another(found))
-        return found
+        """Choose the node, and have the daemon on it or elsewhere, as is wanted."""
+        leader = rig.leader
+        others = [number for number in range(SIZE) if number != leader]
+        if not self.leads:
+            return rig.serve_from(*others)
+        rig.serve_from(*([leader] if self.serves else others))
+        return leader
 
 
 def _kill(rig: ClusterRig, number: int) -> None:
@@ -132,3 +138,23 @@ def test_a_rolling_restart_costs_one_reconnect_per_node(cluster_rig: ClusterRig,
                 rig.nodes[number].stop()
                 rig.measure("one node of a rolling restart", began)
     rig.settle()
+
+
+@pytest.mark.parametrize("begin", [_kill, _isolate], ids=["killed", "cut off"])
+def test_a_clients_calls_are_answered_while_its_node_is_lost(
+    cluster_rig: ClusterRig, profile: Profile, begin: Callable[[ClusterRig, int], object]
+) -> None:
+    """The client goes to another node, and finds its reply queue there: it waits for no node to come back."""
+    rig, name = cluster_rig, "client of the cluster"
+    kind = f"the node of a client {'killed' if begin is _kill else 'cut off'}"
+    for _ in range(profile.faults):
+        with ThreadPoolExecutor() as calls, BlockingClient(rig.daemon_url, name=name, timeout=PATIENCE) as client:
+            victim = rig.node_of(name)
+            notes = short_notes()[:4]
+            texts = [calls.submit(client.transcribe, note.path, language=note.language) for note in notes[:2]]
+            with rig.outage(kind):
+                began = time.time()
+                begin(rig, victim)
+                texts += [calls.submit(client.transcribe, note.path, language=note.language) for note in notes[2:]]
+                assert [text.result().text for text in texts] == [note.text for note in notes]
+                rig.results.add(kind, None, time.time() - began)

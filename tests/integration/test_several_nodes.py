@@ -14,7 +14,7 @@ from aio_pika.abc import AbstractConnection
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from sttd import Client
+from sttd import Client, amqp
 from sttd.commands import main
 from sttd.commands.exit_codes import Exit
 from sttd.consumer.bus.link import Link, Loss
@@ -23,6 +23,7 @@ from tests.support.broker import Broker
 from tests.support.fake_daemon import FakeDaemon
 from tests.support.fakes import Watcher
 from tests.support.proxy import Proxy
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -71,6 +72,27 @@ async def test_a_client_opens_at_the_node_that_lives_and_moves_when_it_is_gone(
         assert nodes[0].cut() == 1
         assert (await client.transcribe(b"two", timeout=20)).text == "two"
         assert (nodes[0].cut(), nodes[1].cut()) == (0, 1)
+
+
+async def test_a_client_leaves_a_node_that_confirms_nothing_and_asks_another(
+    broker: Broker, nodes: tuple[Proxy, Proxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that is cut off from the others keeps its connections; heartbeats would never end them.
+
+    The reply queue is on all nodes: of a classic one the client could not have its answers elsewhere.
+    """
+    monkeypatch.setattr(amqp, "CONFIRM_SECONDS", 0.2)
+    monkeypatch.setattr(amqp, "HEARTBEAT", 600)
+    async with FakeDaemon(broker.amqp_url), Client(listed(broker, nodes)) as client:
+        nodes[0].stall()
+        assert (await client.transcribe(b"one", timeout=PATIENCE)).text == "one"
+        assert (nodes[0].cut(), nodes[1].cut()) == (1, 1)
+        (queue,) = [
+            queue
+            for queue in broker.management.call("GET", f"queues/{broker.vhost}")
+            if queue["name"].startswith("sttd.client.")
+        ]
+        assert queue["type"] == "quorum"
 
 
 def test_commands_ask_the_first_node_that_answers(

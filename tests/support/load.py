@@ -242,10 +242,8 @@ class Load(_Thread):
 
         Raises what pika raises.
         """
-        self._ledger.ask(request.name, hashlib.sha256(request.body).hexdigest(), request.expected)
-        properties = pika.BasicProperties(correlation_id=request.name, delivery_mode=2, **request.properties)
         try:
-            channel.basic_publish("", request.queue, request.body, properties, mandatory=True)
+            self.send(channel, request)
         except (pika.exceptions.UnroutableError, pika.exceptions.NackError):
             self._ledger.refuse(request.name)
         except LOST:
@@ -254,6 +252,12 @@ class Load(_Thread):
             raise
         else:
             self._ledger.confirm(request.name)
+
+    def send(self, channel: Any, request: Request) -> None:
+        """Publish one request; on a channel without confirms nobody knows whether the broker has it."""
+        self._ledger.ask(request.name, hashlib.sha256(request.body).hexdigest(), request.expected)
+        properties = pika.BasicProperties(correlation_id=request.name, delivery_mode=2, **request.properties)
+        channel.basic_publish("", request.queue, request.body, properties, mandatory=True)
 
 
 class Reader(_Thread):

@@ -1,0 +1,58 @@
+"""What the broker's refusals mean for a caller: our errors, in words with the next step. Opens nothing."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import aio_pika
+from aio_pika.exceptions import AuthenticationError, ChannelClosed
+from aio_pika.exceptions import ProbableAuthenticationError as RefusedLogin
+
+from sttd import errors
+from sttd.schemas.codes import ErrorCode
+
+_TOO_LARGE: Final = re.compile(r"message size \d+ is larger than configured max size (\d+)")
+
+
+def blame(message: aio_pika.Message, error: ChannelClosed) -> None:
+    """Raise if this very message closed the channel; the others that were on it are published again."""
+    text = words(error)
+    limit = _TOO_LARGE.search(text)
+    if limit and len(message.body) > int(limit[1]):
+        raise errors.RejectedAudio.by_code(
+            ErrorCode.BODY_TOO_LARGE,
+            f"the audio has {len(message.body)} bytes and the broker takes messages of {limit[1]} at most (its "
+            "max_message_size)",
+            {"bytes": len(message.body), "limit": int(limit[1])},
+        ) from None
+    if "ACCESS_REFUSED" in text:
+        raise errors.BrokerUnavailable(f"the broker's user may not publish requests: {text}") from None
+
+
+def not_served(queue: str, broker: str) -> str:
+    """What is wrong and what to do, when there is no such queue."""
+    return (
+        f"queue {queue} does not exist at {broker}: no daemon has served it yet. Start one with `sttd serve`, or check "
+        "STTD_AMQP_URL (host and vhost) and the queue's name"
+    )
+
+
+def why(error: BaseException, broker: str) -> str:
+    """What is wrong and what to do, for one failed attempt to connect."""
+    if isinstance(error, AuthenticationError | RefusedLogin):
+        return f"RabbitMQ at {broker} refuses the user or the password of STTD_AMQP_URL"
+    text = words(error)
+    if "Connection.OpenOk" in text:  # the library's error when the broker closes instead of opening the vhost
+        return f"RabbitMQ at {broker} refuses the vhost: does it exist, and may this user enter it?"
+    if "ACCESS_REFUSED" in text:
+        return (
+            f"the broker's user needs configure, write and read permission for its reply queue `sttd.client.*`: {text}"
+        )
+    return f"no connection to RabbitMQ at {broker} ({text}): is it running, and is STTD_AMQP_URL right?"
+
+
+def words(error: BaseException) -> str:
+    """The text of an error, which the library's exceptions keep in their arguments."""
+    said = ", ".join(str(part) for part in error.args if part not in (None, ""))
+    return said or type(error).__name__

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfig
 from sttd.consumer import machine
 from sttd.consumer.errors import SettingsError
 from sttd.schemas import languages, names, reference
+from sttd.schemas.options import NumeralForm
 from sttd.schemas.validation import problems
 from sttd.service import broker_address
 
@@ -88,6 +89,9 @@ class Settings(BaseSettings):
     language: str = Field(default="ru", description="Language of requests that name none: a Whisper code, or `auto`.")
     beam_size: Annotated[int, Field(ge=1, le=10)] = Field(
         default=5, description="Beam width of requests that name none."
+    )
+    numerals: NumeralForm = Field(
+        default="as_heard", description="How requests that do not say it get their numbers (docs/text.md)."
     )
     condition_on_previous_text: bool = Field(
         default=False, description="Give each window the text before it; long notes can then get stuck in a loop."

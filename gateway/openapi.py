@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 from sttd.gateway import shapes
 from sttd.gateway.door import IGNORED
 from sttd.gateway.wishes import Granularity, ResponseFormat, Task
+from sttd.schemas.options import NumeralForm
 
 JSON: Final = "application/json"
 FORM: Final = "multipart/form-data"
@@ -52,6 +53,11 @@ _IGNORED: Final = {
 }
 _LANGUAGE: Final = "Whisper language code of what is spoken, a tag that begins with one (`ru-RU`), or `auto`."
 _PROMPT: Final = {"type": "string", "maxLength": 1000, "description": "Text that sets style and spelling."}
+_NUMERALS: Final = {
+    "type": "string",
+    "enum": list(get_args(NumeralForm)),
+    "description": "Numbers as digits, in words or as they were heard. Default: the daemon's setting.",
+}
 _FILE: Final = {
     "type": "string",
     "format": "binary",
@@ -109,6 +115,7 @@ def _transcribe() -> dict[str, Any]:
             "description": "`translate` answers in English.",
         },
         "prompt": _PROMPT,
+        "numerals": _NUMERALS,
     }
     answers = {"200": _answer("The text.", "OldTranscript") | _IGNORED} | _failures("OldError")
     return _operation("transcribe", "Transcribe one file: the old service's call.", answers) | _form(fields)
@@ -139,6 +146,7 @@ def _openai(task: Task) -> dict[str, Any]:
             "items": {"type": "string", "enum": list(get_args(Granularity))},
             "description": "Needs `verbose_json`. Default: `segment`.",
         },
+        "numerals": _NUMERALS,
         "stream": {"type": "boolean", "default": False, "description": "Answer as server-sent events."},
     }
     if task == "transcribe":

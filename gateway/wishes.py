@@ -13,14 +13,14 @@ from sttd.call_options import Options
 from sttd.gateway.forms import Form
 from sttd.gateway.problems import Problem, no_file
 from sttd.schemas.languages import AUTO
-from sttd.schemas.options import option_of
+from sttd.schemas.options import NumeralForm, option_of
 
 Task = Literal["transcribe", "translate"]
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 Granularity = Literal["word", "segment"]
 
 _BOTH: Final = frozenset(
-    {"file", "language", "languages", "languages[]", "keywords", "keywords[]", "prompt", "temperature"}
+    {"file", "language", "languages", "languages[]", "keywords", "keywords[]", "numerals", "prompt", "temperature"}
 )
 OLD_FIELDS: Final = _BOTH | {"task"}
 OPENAI_FIELDS: Final = _BOTH | {
@@ -98,7 +98,13 @@ def _options(form: Form, task: Task, *, default_language: str | None) -> Options
         "initial_prompt": form.one("prompt"),
         "hotwords": " ".join(form.many("keywords")) or None,
         "temperature": _temperature(form),
+        "numerals": _numerals(form),
     }
+
+
+def _numerals(form: Form) -> NumeralForm | None:
+    given = form.one("numerals")
+    return None if given is None else cast("NumeralForm", _choice(given, get_args(NumeralForm), "numerals"))
 
 
 def _temperature(form: Form) -> float | None:

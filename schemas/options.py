@@ -48,6 +48,7 @@ def _not_far_ahead(value: datetime, info: ValidationInfo) -> datetime:
 Language = Annotated[str, AfterValidator(languages.code_or_auto)]
 LanguageCode = Annotated[str, AfterValidator(languages.code)]
 Prompt = Annotated[str, Field(max_length=1000)]
+NumeralForm = Literal["as_heard", "digits", "words"]
 
 
 class TranscriptionOptions(BaseModel):
@@ -84,6 +85,11 @@ class TranscriptionOptions(BaseModel):
         default=None,
         description="One fixed sampling temperature. Default: 0, then upwards in steps of 0.2 while the text looks "
         "wrong.",
+    )
+    numerals: NumeralForm | None = Field(
+        default=None,
+        description="Numbers in Russian and English text: all as `digits`, all as `words`, or `as_heard`. Default: the "
+        "daemon's setting (`as_heard`).",
     )
     deadline: (
         Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=str | int), AfterValidator(_not_far_ahead)]

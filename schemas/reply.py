@@ -109,6 +109,9 @@ class Transcript(_Wire):
     correlation_id: str | None
     message_id: str | None
     text: str
+    raw_text: str | None = Field(
+        default=None, description="The text as it was heard, where `numerals` asked for another; else null."
+    )
     language: str
     language_probability: float
     duration: Seconds

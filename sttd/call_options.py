@@ -24,6 +24,7 @@ class Options(TypedDict, total=False):
     vad: bool | None
     beam_size: int | None
     temperature: float | None
+    numerals: Literal["as_heard", "digits", "words"] | None
     deadline: datetime | str | int | None
 
 

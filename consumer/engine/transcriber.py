@@ -11,7 +11,7 @@ from typing import Literal, Protocol, Self
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm
 from sttd.consumer.settings import Settings
 from sttd.consumer.timeline import Timeline
-from sttd.schemas.options import TranscriptionOptions
+from sttd.schemas.options import NumeralForm, TranscriptionOptions
 from sttd.schemas.reply import ModelInfo, Segment
 
 TEMPERATURE_LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -45,11 +45,12 @@ class JobDefaults:
     language: str
     beam_size: int
     condition_on_previous_text: bool
+    numerals: NumeralForm = "as_heard"
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
         """The daemon's."""
-        return cls(settings.language, settings.beam_size, settings.condition_on_previous_text)
+        return cls(settings.language, settings.beam_size, settings.condition_on_previous_text, settings.numerals)
 
     def job_options(self, asked: TranscriptionOptions) -> JobOptions:
         """The options of one request, complete."""
@@ -131,11 +132,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Transcription:
-    """The result of the model. Silence is `segments == []`."""
+    """The result of the model. Silence is `segments == []`. `raw_text`: as it was heard, if that was rewritten."""
 
     segments: list[Segment]
     language: str
     language_probability: float
+    raw_text: str | None = None
 
     @property
     def text(self) -> str:

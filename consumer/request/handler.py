@@ -5,8 +5,10 @@ Uses the seams only (bus, references, decoder, transcriber); never settles.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import structlog
 
@@ -21,6 +23,7 @@ from sttd.consumer.request.delivery import Delivery
 from sttd.consumer.request.limit import Limit, cancelled
 from sttd.consumer.request.progress import ProgressReporter
 from sttd.consumer.request.verdict import Verdict
+from sttd.consumer.text.numerals import rewritten
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.options import TranscriptionOptions
 from sttd.schemas.reference import Reference
@@ -97,7 +100,8 @@ class Handler:
                 decoded_at = time.monotonic()
                 delivery.timeline.add("decode", started, decoded_at)
                 with delivery.timeline.step("transcribe"):
-                    transcription = await self._transcribe(delivery, decoded, request.options)
+                    heard = await self._transcribe(delivery, decoded, request.options)
+                    transcription = await self._with_numerals(heard, request.options)
         ended = time.monotonic()
         timings = Timings(
             queued=delivery.queued_seconds,
@@ -131,6 +135,16 @@ class Handler:
             job.on_progress = reporter.report
             return await self._transcriber.transcribe(job)
 
+    async def _with_numerals(self, heard: Transcription, asked: TranscriptionOptions) -> Transcription:
+        """In a thread: the text of an hour takes longer than the event loop may stand still."""
+        form = asked.numerals or self._defaults.numerals
+        if form == "as_heard":
+            return heard
+        language = "en" if asked.task == "translate" else heard.language
+        texts = await asyncio.to_thread(rewritten, [one.text for one in heard.segments], language, form)
+        segments = [one.model_copy(update={"text": text}) for one, text in zip(heard.segments, texts, strict=True)]
+        return replace(heard, segments=segments, raw_text=heard.text)
+
     def _assemble(
         self, delivery: Delivery, decoded: DecodedAudio, transcription: Transcription, timings: Timings
     ) -> Transcript:
@@ -138,6 +152,7 @@ class Handler:
             correlation_id=delivery.correlation_id,
             message_id=delivery.message_id,
             text=transcription.text,
+            raw_text=transcription.raw_text,
             language=transcription.language,
             language_probability=transcription.language_probability,
             duration=decoded.info.duration,

@@ -44,7 +44,7 @@ LEVELS: Final[dict[str, tuple[frozenset[str], ...]]] = {
     "sttd.consumer": tuple(
         frozenset(level.split())
         for level in (
-            "pcm errors machine models service_manager timeline",
+            "pcm errors machine models service_manager text timeline",
             "settings tracing watched",
             "bus audio engine refs side_port",
             "request observe memory",
@@ -81,6 +81,7 @@ LIBRARIES: Final[dict[str, str]] = {
     "openvino": "sttd.consumer.engine.model.graph",
     "av": "sttd.consumer.audio.child",
     "opentelemetry": "sttd.consumer.tracing.otel",
+    "num2words": "sttd.consumer.text.numerals",
     "botocore": "sttd.consumer.refs.s3",
     "httpx2": "sttd.consumer.refs.s3",
 }

@@ -88,6 +88,7 @@ def test_nothing_said_is_every_default() -> None:
         "vad": True,
         "beam_size": None,
         "temperature": None,
+        "numerals": None,
         "deadline": None,
     }
     assert to_headers(options) == {}

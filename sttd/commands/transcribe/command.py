@@ -25,7 +25,7 @@ from sttd.commands.terminal import leave, say
 from sttd.commands.transcribe import inputs, stdout
 from sttd.commands.transcribe.bars import Bars
 from sttd.commands.transcribe.inputs import STDIN
-from sttd.commands.transcribe.output import DOCUMENTS, FileOutcome, Format, targets, write
+from sttd.commands.transcribe.output import DOCUMENTS, FileOutcome, Format, Numerals, targets, write
 from sttd.commands.transcribe.stdout import Stdout
 from sttd.schemas.options import TranscriptionOptions
 from sttd.schemas.reply import Progress
@@ -97,6 +97,10 @@ def transcribe(
         ),
     ] = Format.TEXT,
     words: Annotated[bool, typer.Option("--words", "-w", help="Ask for the time of each word (in `json`).")] = False,
+    numerals: Annotated[
+        Numerals | None,
+        typer.Option(help="Write numbers in `digits`, in `words`, or `as_heard`. (default: the daemon's setting)"),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -134,7 +138,7 @@ def transcribe(
         )
     if output is None and (trouble := stdout.trouble(any_encoding=form is Format.JSON)):
         raise leave(Exit.USAGE, trouble)
-    options: dict[str, Any] = {"language": language, "word_timestamps": words or None}
+    options: dict[str, Any] = {"language": language, "word_timestamps": words or None, "numerals": numerals}
     order = _Order(inputs.distinct(files) if output else files, form, output, options, Stdout())
     try:
         raise typer.Exit(asyncio.run(_run(order, timeout, queue)))

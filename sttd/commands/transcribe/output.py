@@ -31,6 +31,14 @@ class Format(StrEnum):
     TSV = "tsv"
 
 
+class Numerals(StrEnum):
+    """How numbers are written."""
+
+    AS_HEARD = "as_heard"
+    DIGITS = "digits"
+    WORDS = "words"
+
+
 DOCUMENTS: Final = frozenset({Format.SRT, Format.VTT, Format.TSV})
 """Formats that are one document per note, so that two of them on one stdout would be neither."""
 

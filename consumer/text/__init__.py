@@ -1,0 +1,1 @@
+"""What is done to a text after the model: pure functions, no I/O."""

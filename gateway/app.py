@@ -29,7 +29,7 @@ class Gateway:
         """Construct all parts; open nothing."""
         loop = asyncio.get_running_loop()
         self._settings = settings
-        self._broker = Broker(client, settings.gateway_max_queued)
+        self._broker = Broker(client, settings.gateway_max_queued, settings.gateway_grace_seconds)
         endpoints = routes.Endpoints(
             broker=self._broker,
             room=UploadRoom(settings.gateway_memory_bytes, loop.time),

@@ -24,12 +24,13 @@ log = structlog.get_logger(__name__)
 
 
 class Broker:
-    """Gives the open client, or the reason why there is none."""
+    """Gives the open client, or the reason why a call would not be served."""
 
-    def __init__(self, client: Client, max_queued: int) -> None:
-        """Open nothing yet."""
+    def __init__(self, client: Client, max_queued: int, grace_seconds: float) -> None:
+        """Open nothing yet. `grace_seconds`: how long a call waits for a daemon or broker that is away."""
         self._client = client
         self._max_queued = max_queued
+        self._grace_seconds = grace_seconds
         self._trouble = "not connected yet"
         self._looking: asyncio.Task[QueueState] | None = None
         self._looked = 0.0
@@ -72,15 +73,6 @@ class Broker:
                 log.info("connected to the broker", action="broker_connected")
                 return
 
-    def client(self) -> Client:
-        """The open client.
-
-        Raises `Problem` 503 until the broker was reached once; after that the client itself handles restarts.
-        """
-        if not self._opened:
-            raise unavailable(f"the broker is away: {self._trouble}")
-        return self._client
-
     async def state(self) -> QueueState:
         """The state of the queue, at most a second ago. Raises `BrokerUnavailable`, `NotServed` or `NotVisible`."""
         if not self._opened:
@@ -96,29 +88,47 @@ class Broker:
         return await asyncio.shield(self._looking)
 
     async def admit(self) -> Client:
-        """The client, if the queue is not too long. Raises `Problem` 429 or 503."""
-        client = self.client()
-        try:
-            waiting = (await self.state()).waiting
-        except NotVisible as error:
-            self._tell_unseen(error)
-            return client
-        except (BrokerUnavailable, NotServed):
-            return client  # the call itself waits for the broker, or reports what is wrong
-        if waiting >= self._max_queued:
-            raise busy(f"{waiting} requests wait in the queue already; try again later", "queue_deep")
-        return client
+        """The client, if a daemon works on the queue and the queue is not too long. Raises `Problem` 429 or 503.
+
+        A daemon or broker that is away has the grace period to come back. Nothing is queued before: the copies of
+        callers who come again would all be transcribed later, for nobody.
+        """
+        state = await self._served()
+        if state is not None and state.waiting >= self._max_queued:
+            raise busy(f"{state.waiting} requests wait in the queue already; try again later", "queue_deep")
+        return self._client
+
+    async def _served(self) -> QueueState | None:
+        clock = asyncio.get_running_loop().time
+        until = clock() + self._grace_seconds
+        while True:
+            try:
+                return await self._look()
+            except (BrokerUnavailable, NotServed) as error:
+                if isinstance(error, BrokerUnavailable) and self._opened and self._client.connected:
+                    return None  # a busy machine answers late; of a broker that died the heartbeat tells
+                if clock() >= until:
+                    raise unavailable(str(error), error.code) from None
+            await asyncio.sleep(min(FRESH_SECONDS, max(0.0, until - clock())))
 
     async def why_not(self) -> str | None:
         """Why nothing can be transcribed now; None if it can, as far as is known."""
+        try:
+            await self._look()
+        except (BrokerUnavailable, NotServed) as error:
+            return str(error)
+        return None
+
+    async def _look(self) -> QueueState | None:
+        """The queue, if a daemon works on it; None where it is hidden. Raises `BrokerUnavailable`, `NotServed`."""
         try:
             state = await self.state()
         except NotVisible as error:
             self._tell_unseen(error)
             return None
-        except (BrokerUnavailable, NotServed) as error:
-            return str(error)
-        return None if state.consumers else "no daemon works on the queue"
+        if not state.consumers:
+            raise NotServed("no daemon works on the queue: start one with `sttd serve`, or see why it ended")
+        return state
 
     def _tell_unseen(self, error: NotVisible) -> None:
         """Once: calls are served without a view of the queue, but never refused because it is long."""

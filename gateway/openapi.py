@@ -39,7 +39,7 @@ _STATUSES: Final = {
     415: "The body is not a form.",
     429: "The queue is deep, or the gateway holds as much audio as it may; `Retry-After` says when to come back.",
     500: "The transcription failed; on `/transcribe` also audio that cannot be decoded.",
-    503: "The broker is away, or no daemon has ever served the queue; `Retry-After` says when to come back.",
+    503: "The broker is away, or no daemon works on the queue; `Retry-After` says when to come back.",
     504: "No answer in time.",
 }
 

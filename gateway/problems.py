@@ -62,8 +62,8 @@ class CallerGone(Problem):
         super().__init__(CLIENT_GONE, "the caller hung up", "client_gone")
 
 
-def unavailable(message: str, code: str = errors.BrokerUnavailable.code) -> Problem:
-    """The broker is away, or no daemon has ever served the queue."""
+def unavailable(message: str, code: str) -> Problem:
+    """The broker is away, or no daemon works on the queue."""
     return Problem(503, message, code, retry_after=RETRY_SECONDS)
 
 

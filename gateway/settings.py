@@ -62,6 +62,9 @@ class GatewaySettings(BaseSettings):
     gateway_timeout: Annotated[float, Field(gt=0, le=86_400)] = Field(
         default=300, description="Longest time from upload to answer, and the request's deadline; later is 504."
     )
+    gateway_grace_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
+        default=10, description="How long a new call waits for a daemon or broker that is away; then it is 503."
+    )
     gateway_max_queued: Annotated[int, Field(ge=1, le=10_000_000)] = Field(
         default=500, description="Waiting requests from which on new ones are 429."
     )

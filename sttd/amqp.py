@@ -99,7 +99,7 @@ class ClientLink:
         self._supervisor: asyncio.Task[None] | None = None
         self._closed: errors.ClientClosed | None = None
         self._down_since: float | None = None
-        self.trouble = ""
+        self.trouble = ""  # why there is no connection now, as a sentence
 
     @property
     def connected(self) -> bool:
@@ -198,7 +198,9 @@ class ClientLink:
         if session is self._session:
             self._up.clear()
             self._down_since = self._down_since or asyncio.get_running_loop().time()
-            self.trouble = words(error) if error else self.trouble
+            if error or not self.trouble:
+                told = words(error) if error else "closed"
+                self.trouble = f"lost the connection to RabbitMQ at {self._settings.broker} ({told})"
 
     def _watch(self, supervisor: asyncio.Task[None]) -> None:
         """Only `close` ends the supervisor. If an error does, no call may wait for a connection that never comes."""
@@ -213,12 +215,10 @@ class ClientLink:
     async def _supervise(self, session: _Session) -> None:
         while True:
             await session.lost.wait()
-            _log.warning(
-                "lost the broker at %s (%s): reconnecting", self._settings.broker, self.trouble or "connection closed"
-            )
+            _log.warning("%s: reconnecting", self.trouble)
             await self._leave(session, delete=False)
             session = await self._redial()
-            self._session, self._down_since = session, None
+            self._session, self._down_since, self.trouble = session, None, ""
             self._up.set()
             _log.info("back at the broker at %s", self._settings.broker)
 

@@ -212,7 +212,7 @@ class Client:
         name = queue or self._settings.request_queue
         if not self._link.connected:
             raise errors.BrokerUnavailable(
-                f"no connection to RabbitMQ at {self._settings.broker}: {self._link.trouble or 'reconnecting'}"
+                self._link.trouble or f"no connection to RabbitMQ at {self._settings.broker} yet"
             )
         try:
             async with asyncio.timeout(errands.ERRAND_SECONDS):

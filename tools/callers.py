@@ -13,10 +13,29 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+import pika
+
 PACE: Final = 0.05
 """Seconds between two pieces of 64 KiB of those who send much: 1.3 MB a second each."""
 
 BOUNDARY: Final = "xyzzy"
+
+
+@contextlib.contextmanager
+def occupied(url: str, queue: str) -> Iterator[None]:
+    """A daemon in the eyes of the gateway: a consumer of the queue, at work on one note for ever; others wait.
+
+    Without it the gateway reads no upload.
+    """
+    with pika.BlockingConnection(pika.URLParameters(f"{url}?heartbeat=0")) as connection:
+        channel = connection.channel()
+        channel.basic_qos(prefetch_count=1)
+        channel.basic_publish("", queue, b"its note")
+        held: list[bytes] = []
+        channel.basic_consume(queue, lambda *delivery: held.append(delivery[-1]))
+        while not held:
+            connection.process_data_events(1)
+        yield
 
 
 def head(path: str = "/transcribe", *, length: int | None, boundary: str = BOUNDARY) -> bytes:

@@ -59,12 +59,13 @@ async def _connected(gateway: Process) -> bool:
 
 @contextmanager
 def _queue(url: str) -> Iterator[str]:
-    """A request queue without consumers."""
+    """A request queue whose daemon has its hands full."""
     name = f"bench-{token_hex(4)}"
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
         connection.channel().queue_declare(name)
     try:
-        yield name
+        with callers.occupied(url, name):
+            yield name
     finally:
         with pika.BlockingConnection(pika.URLParameters(url)) as connection:
             connection.channel().queue_delete(name)

@@ -6,7 +6,9 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pika
@@ -24,28 +26,35 @@ USERS = Path(__file__).parents[2] / "deploy" / "rabbitmq" / "users.json"
 
 
 @pytest.fixture
-def start(broker: Broker, tmp_path: Path) -> Iterator[StartGateway]:
+def unserved(broker: Broker, tmp_path: Path) -> Iterator[StartGateway]:
     """Start gateways on the test's vhost, with a request queue without a daemon; all are ended with the test."""
-    started: list[GatewayProcess] = []
     broker.declare("stt.requests", x_queue_type="quorum")
+    with ExitStack() as started:
 
-    def one(amqp_url: str = broker.amqp_url, **settings: str) -> GatewayProcess:
-        gateway = GatewayProcess(amqp_url, tmp_path / f"gateway-{len(started)}", **settings)
-        started.append(gateway)
-        return gateway.__enter__()
+        def one(amqp_url: str = broker.amqp_url, **settings: str) -> GatewayProcess:
+            return started.enter_context(GatewayProcess(amqp_url, tmp_path / f"gateway-{uuid4()}", **settings))
 
-    yield one
-    for gateway in started:
-        gateway.__exit__()
+        yield one
+
+
+@pytest.fixture
+def start(unserved: StartGateway, broker: Broker) -> Iterator[StartGateway]:
+    """The same with a daemon that is at work on another note, so that requests wait in the queue."""
+    with callers.occupied(broker.amqp_url, "stt.requests"):
+        yield unserved
 
 
 @pytest.fixture(scope="module")
 def strict(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GatewayProcess, Broker]]:
-    """One gateway with narrow limits for all tests of them; its queue has no daemon."""
+    """One gateway with narrow limits for all tests of them; its daemon is at work on another note."""
     narrow = {"gateway_max_upload_bytes": "100000", "gateway_upload_seconds": "3", "gateway_timeout": "1.5"}
     with Broker(node) as broker:
         broker.declare("stt.requests", x_queue_type="quorum")
-        with GatewayProcess(broker.amqp_url, tmp_path_factory.mktemp("strict") / "gateway", **narrow) as gateway:
+        folder = tmp_path_factory.mktemp("strict") / "gateway"
+        with (
+            callers.occupied(broker.amqp_url, "stt.requests"),
+            GatewayProcess(broker.amqp_url, folder, **narrow) as gateway,
+        ):
             gateway.wait_log("broker_connected")
             yield gateway, broker
 
@@ -79,12 +88,9 @@ def test_a_gateway_whose_user_may_not_look_at_the_queue_is_healthy_and_says_so(
     """RabbitMQ 4.2.6 and later hide a queue from users without a permission on it; notes are taken all the same."""
     own = r"^sttd\.client\..*$"
     url = broker.add_user(f"blind-{broker.vhost}", "p", configure=own, write=r"^amq\.default$", read=own)
-    with broker.connect() as connection:
-        connection.channel().basic_consume("stt.requests", lambda *_: None)
-        connection.process_data_events()
-        gateway = start(url)
-        assert gateway.wait_health(200).json()["status"] == "ok"
-        assert gateway.wait_health(200).json()["status"] == "ok"
+    gateway = start(url)
+    assert gateway.wait_health(200).json()["status"] == "ok"
+    assert gateway.wait_health(200).json()["status"] == "ok"
     told = gateway.lines("queue_unseen")
     assert len(told) == (0 if broker.looks_are_free else 1)
     assert all("may not look at queue stt.requests" in line["reason"] for line in told)
@@ -94,7 +100,8 @@ def test_a_gateway_whose_user_may_not_look_at_the_queue_is_healthy_and_says_so(
 def test_health_is_503_without_a_daemon_and_without_a_broker(own_node: Node, tmp_path: Path) -> None:
     """A probe shows whether a note would be transcribed now, and why not; it recovers by itself."""
     broker = Broker(own_node).__enter__()
-    with GatewayProcess(broker.amqp_url, tmp_path / "gateway", model="some/where/large-v3") as gateway:
+    settings = {"model": "some/where/large-v3", "gateway_grace_seconds": "0"}
+    with GatewayProcess(broker.amqp_url, tmp_path / "gateway", **settings) as gateway:
         gateway.wait_log("broker_connected")
         unserved = gateway.wait_health(503).json()
         assert unserved["status"] == "unavailable"
@@ -111,7 +118,11 @@ def test_health_is_503_without_a_daemon_and_without_a_broker(own_node: Node, tmp
             assert gateway.wait_health(200).json() == {"status": "ok", "model": "whisper-large-v3"}
             own_node.flush()
             own_node.kill()
-            assert "no connection" in gateway.wait_health(503).json()["error"]
+            lost = gateway.wait_health(503).json()["error"]
+            assert lost.count("RabbitMQ at") == 1, "the reason is told once"
+            refused = gateway.post("/transcribe", b"note")
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
+            assert refused.json()["error"].count("RabbitMQ at") == 1
             with pytest.raises(pika.exceptions.AMQPError):
                 connection.process_data_events(PATIENCE)
 
@@ -122,14 +133,31 @@ def test_health_is_503_without_a_daemon_and_without_a_broker(own_node: Node, tmp
 
 def test_it_starts_before_its_broker(tmp_path: Path) -> None:
     """In a compose file everything starts at once: calls are 503 with Retry-After, and nothing restarts in a loop."""
-    with GatewayProcess("amqp://guest:s3cret@127.0.0.1:1/", tmp_path / "gateway") as gateway:
+    away = "amqp://guest:s3cret@127.0.0.1:1/"
+    with GatewayProcess(away, tmp_path / "gateway", gateway_grace_seconds="0.1") as gateway:
         gateway.wait_log("broker_away")
         assert gateway.wait_health(503).json()["status"] == "unavailable"
         refused = gateway.post("/transcribe", b"x")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
         assert set(refused.json()) == {"error"}
+        assert "no connection to RabbitMQ at 127.0.0.1:1" in refused.json()["error"]
         assert gateway.stop() == 0
         assert "s3cret" not in gateway.log
+
+
+@pytest.mark.parametrize("path", ["/transcribe", "/v1/audio/transcriptions"])
+@pytest.mark.parametrize("stream", ["false", "true"])
+def test_without_a_daemon_a_call_is_503_with_the_reason_and_nothing_is_queued(
+    unserved: StartGateway, broker: Broker, path: str, stream: str
+) -> None:
+    """The caller comes again; a copy of each try would be transcribed later, for nobody."""
+    gateway = unserved(gateway_grace_seconds="0.1")
+    gateway.wait_log("broker_connected")
+    refused = gateway.post(path, b"note", {"stream": stream})
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
+    assert "no daemon works on the queue" in refused.text
+    assert gateway.lines("request")[-1]["code"] == "not_served"
+    assert broker.depth("stt.requests") == 0
 
 
 def test_a_deep_queue_is_429_before_the_upload(start: StartGateway, broker: Broker) -> None:
@@ -240,7 +268,7 @@ def test_the_documented_permissions_are_enough(start: StartGateway, broker: Brok
         channel.queue_bind(heard, "stt.control")
     gateway = start(url, gateway_timeout="1")
     gateway.wait_log("broker_connected")
-    assert "no daemon works" in gateway.wait_health(503).json()["error"]
+    gateway.wait_health(200)
     with ask(gateway, broker):
         pass
     gateway.wait(lambda: [line for line in gateway.lines("request") if line["status"] == 499], "end of the request")
@@ -318,7 +346,9 @@ def test_two_hundred_bad_callers_get_nowhere(start: StartGateway) -> None:
 
         def lifted() -> bool:
             assert besiegers.poll() is None, "the besiegers gave up"
-            assert probe.get(f"{gateway.url}/health").status_code == 503
+            assert probe.get(f"{gateway.url}/health").status_code in {200, 503}, (
+                "503: the look at the queue took too long"
+            )
             return answered() >= wanted
 
         gateway.wait(lifted, "end of each kind of caller")

@@ -186,7 +186,7 @@ def endpoints() -> routes.Endpoints:
     """The endpoints with a client that is never opened."""
     client = Client("amqp://guest:guest@127.0.0.1:1/")
     return routes.Endpoints(
-        broker=Broker(client, 1),
+        broker=Broker(client, 1, grace_seconds=0),
         room=UploadRoom(1000, lambda: 0.0),
         limits=Limits(1000, 1),
         timeout=1,

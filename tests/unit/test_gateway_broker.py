@@ -1,0 +1,101 @@
+"""Who is let through to the queue: the grace period of a daemon or broker that is away, in a scripted client's time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from sttd import Client
+from sttd.errands import QueueState
+from sttd.errors import BrokerUnavailable, NotServed, NotVisible, SttdClientError
+from sttd.gateway.broker import Broker
+from sttd.gateway.problems import Problem
+
+pytestmark = pytest.mark.virtual_time
+
+GRACE = 10.0
+AWAY = BrokerUnavailable("lost the connection to RabbitMQ at rabbit:5672 (closed)")
+SLOW = BrokerUnavailable("RabbitMQ at rabbit:5672 does not answer (TimeoutError)")
+NEVER_SERVED = NotServed("queue stt.requests does not exist")
+NO_DAEMON = QueueState(waiting=3, consumers=0)
+SERVED = QueueState(waiting=3, consumers=1)
+
+Sight = QueueState | SttdClientError
+
+
+class Scripted:
+    """A client that sees what the script has at this moment."""
+
+    def __init__(self, script: Callable[[float], Sight]) -> None:
+        """`script`: what is seen at so many seconds."""
+        self._script = script
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection is there."""
+        return self._script(asyncio.get_running_loop().time()) is not AWAY
+
+    async def open(self) -> None:
+        """Be there at once."""
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    async def queue_state(self) -> QueueState:
+        """One look."""
+        seen = self._script(asyncio.get_running_loop().time())
+        if isinstance(seen, SttdClientError):
+            raise seen
+        return seen
+
+
+async def admitted(script: Callable[[float], Sight], *, grace: float = GRACE) -> tuple[Any, float]:
+    """How one call fares (the client, or the refusal), and how long that took."""
+    client = Scripted(script)
+    broker = Broker(cast("Client", client), max_queued=100, grace_seconds=grace)
+    async with broker.running():
+        await asyncio.sleep(0)
+        try:
+            found: Any = await broker.admit()
+        except Problem as refusal:
+            found = refusal
+    return found, asyncio.get_running_loop().time()
+
+
+@pytest.mark.parametrize("away", [AWAY, NEVER_SERVED, NO_DAEMON])
+async def test_what_stays_away_is_503_with_its_reason_when_the_grace_period_is_over(away: Sight) -> None:
+    """Not before: a restart takes a while. Not much later: nobody should have to find out by waiting."""
+    refusal, took = await admitted(lambda _: away)
+
+    assert isinstance(refusal, Problem)
+    assert (refusal.status, refusal.retry_after, took) == (503, 10, GRACE)
+    assert refusal.message == (str(away) if isinstance(away, SttdClientError) else refusal.message)
+    assert ("no daemon works" in refusal.message) == (away is NO_DAEMON)
+
+
+@pytest.mark.parametrize("away", [AWAY, NEVER_SERVED, NO_DAEMON])
+async def test_what_comes_back_in_time_serves_the_call(away: Sight) -> None:
+    """A restart of the only daemon costs its callers seconds, not an error."""
+    found, took = await admitted(lambda now: SERVED if now >= GRACE / 2 else away)
+
+    assert isinstance(found, Scripted)
+    assert GRACE / 2 <= took < GRACE
+
+
+async def test_without_a_grace_period_the_refusal_comes_at_once() -> None:
+    """An operator whose balancer has a second gateway wants no wait."""
+    refusal, took = await admitted(lambda _: NO_DAEMON, grace=0)
+
+    assert (refusal.status, took) == (503, 0)
+
+
+@pytest.mark.parametrize("unknown", [NotVisible("hidden"), SLOW])
+async def test_where_nobody_knows_whether_a_daemon_works_the_call_finds_out(unknown: Sight) -> None:
+    """No reason to refuse: a user who may not look at the queue, a broker or machine that is slow under load."""
+    found, took = await admitted(lambda _: unknown)
+
+    assert isinstance(found, Scripted)
+    assert took == 0

@@ -87,7 +87,8 @@ def from_client(error: errors.SttdClientError, *, bad_audio: int) -> Problem:
         case errors.QueueFull():
             return busy("the queue is full; try again later", error.code)
         case errors.ReplyTimeout():
-            return Problem(504, "no answer in time: the queue is long, or no daemon works on it", error.code)
+            late = "no answer in time: the queue is long, or no daemon works on it"
+            return Problem(504, late, error.code, cause=str(error))
         case errors.BrokerUnavailable() | errors.ClientClosed():
             return Problem(
                 503, "the broker is away; try again later", error.code, retry_after=RETRY_SECONDS, cause=str(error)

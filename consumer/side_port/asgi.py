@@ -17,6 +17,7 @@ from sttd.consumer.side_port import page
 from sttd.consumer.side_port.health import DaemonHealth
 from sttd.consumer.side_port.history import History
 from sttd.consumer.side_port.metrics import Metrics
+from sttd.consumer.side_port.russian import Words
 
 _NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 _PAGE_HEADERS = {**_NO_STORE, "content-security-policy": page.POLICY, "referrer-policy": "no-referrer"}
@@ -45,10 +46,10 @@ class _Pages:
         answer = {"status": self.health.status, "model": f"whisper-{self.model_name()}"}
         return JSONResponse(answer, 200 if self.health.ready else 503, _NO_STORE)
 
-    async def status_page(self, _: Request) -> Response:
-        return HTMLResponse(
-            page.render(self.metrics, self.health, self.history, self.model_name()), headers=_PAGE_HEADERS
-        )
+    async def status_page(self, request: Request) -> Response:
+        words = Words(request.headers.get("accept-language", ""))
+        shown = page.render(self.metrics, self.health, self.history, self.model_name(), words)
+        return HTMLResponse(shown, headers=_PAGE_HEADERS | {"vary": "accept-language"})
 
 
 def build(

@@ -5,7 +5,6 @@ Reads the metrics' registry; never writes to it. Holds numbers only.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
@@ -36,7 +35,6 @@ NAMES: Final = (
 class Totals:
     """The metrics at one moment. Counters count from the start of the process."""
 
-    at: float
     completed: float
     failed: float
     answers: float
@@ -50,7 +48,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One point of the plots: rates per minute since the point before, gauges as they were."""
+    """One point of the plots: counts since the point before, gauges as they were."""
 
     completed: float
     failed: float
@@ -72,7 +70,6 @@ def totals(metrics: Metrics) -> Totals:
 
     finished = "sttd_requests_finished_total"
     return Totals(
-        at=time.monotonic(),
         completed=total(finished, outcome="completed"),
         failed=sum(total(finished, outcome=outcome) for outcome in ("failed", "dead_lettered")),
         answers=total("sttd_answer_duration_seconds_count"),
@@ -98,7 +95,7 @@ class History:
     """The points so far."""
 
     def __init__(self, metrics: Metrics) -> None:
-        """No point yet; rates count from now."""
+        """No point yet; the first counts from now."""
         self._metrics = metrics
         self._before = totals(metrics)
         self.points: deque[Point] = deque(maxlen=POINTS)
@@ -106,12 +103,11 @@ class History:
     def look(self) -> None:
         """Take one point."""
         before, now = self._before, totals(self._metrics)
-        minutes = max(now.at - before.at, 1e-3) / 60
         answers = now.answers - before.answers
         self.points.append(
             Point(
-                completed=(now.completed - before.completed) / minutes,
-                failed=(now.failed - before.failed) / minutes,
+                completed=now.completed - before.completed,
+                failed=now.failed - before.failed,
                 answer_seconds=(now.answer_seconds - before.answer_seconds) / answers if answers else None,
                 busy=now.busy,
                 depth=now.depth,

@@ -1,6 +1,7 @@
 """The status page: current work, the last ten minutes, recent failures. One file of HTML, nothing from outside.
 
-Shows no setting, no text, no caller's id. Everything is escaped, although all of it is ours.
+In Russian for browsers that prefer it. Shows no setting, no text, no caller's id. Everything is escaped, although all
+of it is ours.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import base64
 import hashlib
 import time
 from collections import Counter
+from collections.abc import Sequence
 from html import escape
 from typing import Any, Final
 
@@ -16,10 +18,12 @@ from sttd.consumer.side_port import plot
 from sttd.consumer.side_port.health import DaemonHealth
 from sttd.consumer.side_port.history import EVERY, POINTS, History, Totals, totals
 from sttd.consumer.side_port.metrics import MOST_FAILURES, Ended, Metrics
+from sttd.consumer.side_port.russian import Words
 from sttd.schemas.codes import ErrorCode
 
 MINUTE: Final = 60
 HOUR: Final = 3600
+DAY: Final = 24 * HOUR
 LONG: Final = 100  # s, from which on minutes read better
 
 STYLE: Final = """
@@ -71,135 +75,158 @@ POLICY: Final = (
 """Nothing but this one style sheet, and the empty favicon."""
 
 PAGE: Final = """<!doctype html>
-<html lang="en">
+<html lang="{words.language}">
 <head>
 <meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<meta http-equiv="refresh" content="5"><meta name="referrer" content="no-referrer">
-<title>sttd: {status}</title><link rel="icon" href="data:,">
+<meta http-equiv="refresh" content="{reload}"><meta name="referrer" content="no-referrer">
+<title>sttd: {shown}</title><link rel="icon" href="data:,">
 <style>{style}</style>
 </head>
 <body><main>
-<header><h1>sttd: <span class="{status}">{status}</span></h1>
-<p>model <strong>{model}</strong>, up for {uptime}</p></header>
+<header><h1>sttd: <span class="{status}">{shown}</span></h1>
+<p>{words[model]} <strong>{model}</strong>, {up_for} {uptime}</p></header>
 <div class="tiles">{tiles}</div>
 <div class="grid2">{plots}</div>
-<section class="wide"><h2>The last {remembered} failures by code</h2>{failures}</section>
-<section><h2>Checks</h2><table>
-<thead><tr><th scope="col">Check</th><th scope="col">State</th><th scope="col">Reason</th></tr></thead>
-<tbody>{checks}</tbody></table></section>
-<footer>Reloads itself every 5 seconds. <a href="metrics">metrics</a> · <a href="readyz">readiness</a> ·
-<a href="healthz">liveness</a> · <a href="health">old health</a></footer>
+<section class="wide"><h2>{remembered}</h2>{failures}</section>
+<section><h2>{words[Checks]}</h2><table>
+{heads}<tbody>{checks}</tbody></table></section>
+<footer>{reloads} <a href="metrics">{words[metrics]}</a> ·
+<a href="readyz">{words[readiness]}</a> · <a href="healthz">{words[liveness]}</a> ·
+<a href="health">{old_health}</a></footer>
 </main></body>
 </html>
 """
+RELOAD_SECONDS: Final = 5
 
 
-def render(metrics: Metrics, health: DaemonHealth, history: History, model: str) -> str:
-    """The page as it is now."""
+def render(metrics: Metrics, health: DaemonHealth, history: History, model: str, words: Words) -> str:
+    """The page as it is now, in the language of `words`."""
     now = totals(metrics)
     return PAGE.format(
         style=STYLE,
+        words=words,
         status=health.status,
+        shown=words[health.status],
         model=escape(model),
-        uptime=duration(health.alive["uptime_seconds"]),
-        tiles=_tiles(now, history),
-        plots=_plots(now, history),
-        remembered=MOST_FAILURES,
-        failures=_failures(list(metrics.failures)),
-        checks="".join(_check(name, check) for name, check in health.as_dict()["checks"].items()),
+        up_for=words["up for"],
+        uptime=duration(health.alive["uptime_seconds"], words),
+        tiles=_tiles(now, history, words),
+        plots=_plots(now, history, words),
+        remembered=words["The last {} failures by code"].format(MOST_FAILURES),
+        failures=_failures(list(metrics.failures), words),
+        heads=_heads("Check", "State", "Reason", words=words),
+        checks="".join(_check(name, check, words) for name, check in health.as_dict()["checks"].items()),
+        old_health=words["old health"],
+        reload=RELOAD_SECONDS,
+        reloads=words["Reloads itself every {} seconds."].format(RELOAD_SECONDS),
     )
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float, words: Words) -> str:
     """Seconds in words, for a person."""
     if seconds < LONG:
-        return f"{seconds:.1f} s" if seconds < MINUTE / 6 else f"{seconds:.0f} s"
+        return words["{} s"].format(f"{seconds:.1f}" if seconds < MINUTE / 6 else f"{seconds:.0f}")
     if seconds < 2 * HOUR:
-        return f"{seconds / MINUTE:.0f} min"
-    return f"{seconds / HOUR:.0f} h" if seconds < 48 * HOUR else f"{seconds / HOUR / 24:.0f} days"
+        return words["{} min"].format(f"{seconds / MINUTE:.0f}")
+    if seconds < 2 * DAY:
+        return words["{} h"].format(f"{seconds / HOUR:.0f}")
+    return words["{} days"].format(f"{seconds / DAY:.0f}")
 
 
-def _tiles(now: Totals, history: History) -> str:
-    lately = list(history.points)[-round(MINUTE / EVERY) :]
-    minute = sum(point.completed for point in lately) / len(lately) if lately else 0
+def _tiles(now: Totals, history: History, words: Words) -> str:
     tiles = (
         (str(now.in_flight), "notes in hand"),
-        (f"{now.busy} of {now.slots}", "slots at work"),
+        (_busy(now, words), "slots at work"),
         (str(now.depth), "waiting in the queues"),
-        (duration(now.oldest) if now.oldest else "none", "oldest waiting note, at most"),
-        (f"{minute:.0f}", "transcripts per minute, lately"),
+        (duration(now.oldest, words) if now.oldest else words["none"], "oldest waiting note, at most"),
+        (f"{_minute([point.completed for point in history.points])[-1]:.0f}", "transcripts in the last minute"),
         (f"{now.completed:.0f}", "transcripts since the start"),
     )
-    return "".join(f'<div class="tile"><b>{value}</b><span>{label}</span></div>' for value, label in tiles)
+    return "".join(f'<div class="tile"><b>{value}</b><span>{words[label]}</span></div>' for value, label in tiles)
 
 
-def _plots(now: Totals, history: History) -> str:
+def _busy(now: Totals, words: Words) -> str:
+    return words["{} of {}"].format(now.busy, now.slots)
+
+
+def _minute(counts: Sequence[float]) -> list[float]:
+    """Of each point, the sum of the minute that ends with it; at least one, 0 before the first point."""
+    each = round(MINUTE / EVERY)
+    return [sum(counts[max(0, end - each) : end]) for end in range(1, len(counts) + 1)] or [0.0]
+
+
+def _plots(now: Totals, history: History, words: Words) -> str:
     points = history.points
-    done, failed = [p.completed for p in points], [p.failed for p in points]
+    done, failed = _minute([p.completed for p in points]), _minute([p.failed for p in points])
     waited = [p.answer_seconds for p in points]
     latest = next((value for value in reversed(waited) if value is not None), None)
-    rate = plot.ceiling([*done, *failed], 10)
+    count = plot.ceiling([*done, *failed])
+    lines = [_line(done, count, "one"), _line(failed, count, "two")] if points else []
+    bad = "bad" if failed[-1] else "none"
+    failures = f'<span class="{bad}">{words["{} failed"].format(f"{failed[-1]:.0f}")}</span>'
+    time_top = plot.ceiling(waited)
     return "".join(
         (
-            _plot(
-                "Transcripts and failures per minute",
-                f'{done[-1]:.0f}, <span class="{"bad" if failed[-1] else "none"}">{failed[-1]:.0f} failed</span>'
-                if points
-                else "",
-                f"{rate:g}",
-                [_line(done, rate, "one"), _line(failed, rate, "two")],
-            ),
+            _plot("Transcripts and failures in a minute", f"{done[-1]:.0f}, {failures}", f"{count:g}", lines, words),
             _plot(
                 "Time to the answer, mean",
-                duration(latest) if latest is not None else "",
-                *_scaled(waited, 1, seconds=True),
+                duration(latest, words) if latest is not None else "",
+                duration(time_top, words),
+                [_line(waited, time_top, "one")],
+                words,
             ),
-            _plot("Waiting in the queues", str(now.depth), *_scaled([float(p.depth) for p in points], 10)),
-            _plot(
-                "Slots at work",
-                f"{now.busy} of {now.slots}",
-                *_scaled([float(p.busy) for p in points], max(now.slots, 1)),
-            ),
+            _gauge("Waiting in the queues", str(now.depth), [p.depth for p in points], 1, words),
+            _gauge("Slots at work", _busy(now, words), [p.busy for p in points], max(now.slots, 1), words),
         )
     )
 
 
-def _scaled(values: list[float | None] | list[float], least: float, *, seconds: bool = False) -> tuple[str, list[str]]:
+def _gauge(title: str, value: str, values: Sequence[float], least: float, words: Words) -> str:
     top = plot.ceiling(values, least)
-    return duration(top) if seconds else f"{top:g}", [_line(values, top, "one")]
+    return _plot(title, value, f"{top:g}", [_line(values, top, "one")], words)
 
 
-def _line(values: list[float | None] | list[float], top: float, name: str) -> str:
+def _line(values: Sequence[float | None], top: float, name: str) -> str:
     return plot.line(values, top=top, points=POINTS, name=name)
 
 
-def _plot(title: str, value: str, top: str, lines: list[str]) -> str:
-    minutes = POINTS * EVERY / MINUTE
+def _plot(title: str, value: str, top: str, lines: list[str], words: Words) -> str:
+    began = words["{} ago"].format(words["{} min"].format(f"{POINTS * EVERY / MINUTE:g}"))
     return (
-        f'<section><div class="head"><h2>{title}</h2><b>{value}</b></div>{plot.svg(lines, title)}'
-        f'<div class="scale"><span>{minutes:g} min ago</span><span>top: {top}</span><span>now</span></div></section>'
+        f'<section><div class="head"><h2>{words[title]}</h2><b>{value}</b></div>{plot.svg(lines, words[title])}'
+        f'<div class="scale"><span>{began}</span><span>{words["top: {}"].format(top)}</span><span>{words["now"]}</span>'
+        "</div></section>"
     )
 
 
-def _failures(ended: list[Ended]) -> str:
+def _failures(ended: list[Ended], words: Words) -> str:
     if not ended:
-        return '<p class="none">None since the start.</p>'
+        return f'<p class="none">{words["None since the start."]}</p>'
     counts = Counter((failure.code, failure.outcome) for failure in ended)
     latest = {(failure.code, failure.outcome): failure.at for failure in ended}
+
+    def ago(key: tuple[str, str]) -> str:
+        return words["{} ago"].format(duration(max(0.0, time.time() - latest[key]), words))
+
     rows = "".join(
-        f'<tr><td class="words"><b>{escape(code)}</b><br><span class="none">{escape(outcome.replace("_", " "))}: '
-        f'{escape(_sentence(code))}</span></td><td class="number">{count}</td>'
-        f'<td class="number">{duration(max(0.0, time.time() - latest[code, outcome]))} ago</td></tr>'
+        f'<tr><td class="words"><b>{escape(code)}</b><br><span class="none">'
+        f"{escape(words[outcome.replace('_', ' ')])}: {escape(words[_sentence(code)])}</span></td>"
+        f'<td class="number">{count}</td><td class="number">{ago((code, outcome))}</td></tr>'
         for (code, outcome), count in counts.most_common()
     )
-    heads = "".join(f'<th scope="col">{head}</th>' for head in ("Code", "Times", "Last"))
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+    return f"<table>{_heads('Code', 'Times', 'Last', words=words)}<tbody>{rows}</tbody></table>"
+
+
+def _heads(*heads: str, words: Words) -> str:
+    cells = "".join(f'<th scope="col">{words[head]}</th>' for head in heads)
+    return f"<thead><tr>{cells}</tr></thead>"
 
 
 def _sentence(code: str) -> str:
     return next((known.sentence for known in ErrorCode if known == code), "")
 
 
-def _check(name: str, check: dict[str, Any]) -> str:
-    state = '<span class="ok">ok</span>' if check["ok"] else '<span class="bad">not ok</span>'
-    return f'<tr><td>{escape(name)}</td><td>{state}</td><td class="words">{escape(check["reason"])}</td></tr>'
+def _check(name: str, check: dict[str, Any], words: Words) -> str:
+    kind, said = ("ok", "is ok") if check["ok"] else ("bad", "not ok")
+    state = f'<span class="{kind}">{words[said]}</span>'
+    return f'<tr><td>{words[name]}</td><td>{state}</td><td class="words">{escape(words[check["reason"]])}</td></tr>'

@@ -10,11 +10,11 @@ from typing import Final
 
 WIDTH: Final = 300
 HEIGHT: Final = 72
-STEPS: Final = (1, 2, 5, 10)
+STEPS: Final = (1, 1.2, 1.6, 2, 2.5, 3, 4, 5, 6, 8, 10)
 
 
 def ceiling(values: Sequence[float | None], least: float = 1.0) -> float:
-    """The top of the scale: 1, 2 or 5 times a power of ten, at least `least` and never below the largest value."""
+    """The top of the scale: the next round number that holds every value and `least`, a quarter higher at most."""
     top = max([least, *(value for value in values if value is not None)])
     power = 1.0
     while power * 10 < top:

@@ -31,6 +31,15 @@ export function transcribe(file, { token, language, translate }, hear) {
   return { result, cancel: () => request.abort() };
 }
 
+// Whether a daemon is at work; null where not even the gateway answers.
+export async function served() {
+  try {
+    return (await fetch("health", { cache: "no-store" })).ok;
+  } catch {
+    return null;
+  }
+}
+
 function form(file, language, translate) {
   const data = new FormData();
   data.append("file", file, "audio"); // the name is nobody's business

@@ -44,6 +44,13 @@ export class Card {
     this.is("busy", "queued", {}, null);
   }
 
+  // Nothing comes yet: because no daemon is at work?
+  alone(is) {
+    const key = this.part(".state").dataset.say;
+    if (is && (key === "uploading" || key === "queued")) this.is("busy", "noDaemon", {}, null);
+    else if (!is && key === "noDaemon") this.queued();
+  }
+
   working(fraction, text) {
     this.is("busy", "working", { percent: Math.floor(100 * fraction) }, fraction);
     this.part(".draft").textContent = text;
@@ -55,7 +62,7 @@ export class Card {
     this.player.show(segments, this.part(".deaf").hidden);
     this.part(".result").hidden = !text.trim();
     const key = text.trim() ? "done" : "silent";
-    const given = { time: clock(duration), language: () => languageName(language) };
+    const given = { time: clock(Math.round(duration)), language: () => languageName(language) };
     this.is("done", key, given);
     this.tell(key, given);
   }

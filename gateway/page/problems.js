@@ -13,7 +13,7 @@ const BY_CODE = {
   expired: "errTimeout",
 };
 
-const BY_STATUS = { 400: "errRefused", 401: "errToken", 408: "errSlow", 413: "errLarge", 429: "errBusy", 502: "errAway", 503: "errAway", 504: "errTimeout" };
+const BY_STATUS = { 400: "errRefused", 401: "errToken", 408: "errSlow", 413: "errLarge", 429: "errBusy", 502: "errAway", 504: "errTimeout" };
 
 // With these the same file fails again, so it is not offered to try.
 export const FINAL = new Set(["errUnreadable", "errNoAudio", "errEmpty", "errLong", "errLarge"]);

@@ -10,7 +10,7 @@ import shutil
 import signal
 import wave
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +30,7 @@ from tests.support.daemon import DaemonProcess
 from tests.support.gateway import GatewayProcess
 from tests.support.notes import GROCERIES, note, spoken
 from tests.support.visitor import PHONE, Visitor, visiting
+from tools import callers
 from tools.rabbitmq import Node
 
 LONG: Final = FOLDER / "ru-long.ogg"
@@ -318,7 +319,7 @@ def test_options_reach_the_daemon(chromium: Browser, url: str, stack: Stack) -> 
         page.locator("#language").select_option("en")
         visitor.choose(note(language="en").path)
         visitor.wait("done")
-        expect(page.locator(".state")).to_contain_text("English")
+        expect(page.locator(".state")).to_have_text("Done: 0:04, English.")  # of 3.9 s
         page.locator("#translate").check()
         expect(page.locator("#language")).to_be_disabled()
         visitor.choose(TAXI.path)
@@ -360,17 +361,45 @@ def test_a_file_that_is_too_large_or_empty_is_not_sent(chromium: Browser, strict
         quiet(visitor, strict_url)
 
 
-def test_a_gateway_that_died_is_told_as_that(chromium: Browser, stack: Stack, tmp_path: Path) -> None:
+NO_DAEMON: Final = "No daemon is at work right now"
+
+
+def test_without_a_daemon_files_wait_and_go_on_by_themselves(chromium: Browser, node: Node, tmp_path: Path) -> None:
+    """The visitor is told, and need not press anything; also the second file, and one that was sent already."""
+    with Broker(node) as broker, ExitStack() as stack:
+        settings = {"gateway_grace_seconds": "0.1", "gateway_timeout": "600"}
+        gateway = stack.enter_context(GatewayProcess(broker.amqp_url, tmp_path / "gateway", **settings))
+        gateway.wait_log("broker_connected")
+        visitor = stack.enter_context(visiting(chromium, f"{gateway.url}/"))
+        visitor.choose(TAXI.path)
+        expect(visitor.page.locator(".state")).to_contain_text(NO_DAEMON)
+        visitor.choose(LONG)
+        expect(visitor.page.locator(".state").first).to_contain_text(NO_DAEMON)
+        visitor.picture("page-no-daemon")
+        daemon = DaemonProcess(broker.amqp_url, tmp_path / "daemon.log", slots="1").start()
+        stack.callback(daemon.close)
+        visitor.wait("done", 2)
+
+        daemon.running.send_signal(signal.SIGSTOP)
+        visitor.choose(SILENCE)
+        expect(visitor.page.locator(".state").first).to_contain_text("Uploaded")
+        daemon.kill()
+        expect(visitor.page.locator(".state").first).to_contain_text(NO_DAEMON)
+        stack.enter_context(callers.occupied(broker.amqp_url, "stt.requests"))
+        expect(visitor.page.locator(".state").first).to_contain_text("Uploaded")
+
+
+def test_a_gateway_that_died_is_told_as_that(chromium: Browser, tmp_path: Path) -> None:
     """The file stays on the page and can be sent again when the gateway is back."""
     away = "amqp://guest:guest@127.0.0.1:1/"
-    with GatewayProcess(away, tmp_path / "lonely") as gateway, visiting(chromium, f"{gateway.url}/") as visitor:
+    with (
+        GatewayProcess(away, tmp_path / "lonely", gateway_grace_seconds="0.1") as gateway,
+        visiting(chromium, f"{gateway.url}/") as visitor,
+    ):
         visitor.choose(TAXI.path)
-        visitor.wait("failed")
-        expect(visitor.page.locator(".state")).to_contain_text(
-            "The daemon cannot be reached right now. Try again in 10 seconds"
-        )
+        expect(visitor.page.locator(".state")).to_contain_text(NO_DAEMON)
         gateway.stop()
-        visitor.page.locator(".again").click()
+        visitor.wait("failed")
         expect(visitor.page.locator(".failed .state")).to_contain_text("The gateway does not answer")
         expect(visitor.page.locator(".again")).to_be_visible()
 

@@ -81,6 +81,22 @@ async def test_results_come_in_argument_order_and_failures_are_summed_up(
     assert err == [f"{notes[2]}: audio_unreadable: it is audio_unreadable", "1 of 5 failed"]
 
 
+@pytest.mark.parametrize("name", ["demo", "base"])
+async def test_texts_of_the_demo_model_come_with_a_warning(
+    broker: Broker, tmp_path: Path, notes: list[str], name: str
+) -> None:
+    """Once, on stderr, with the next step: nobody should judge the project by a model of 4.7 MB."""
+
+    async def answer(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:
+        model = transcript(message).model.model_copy(update={"name": name})
+        await daemon.reply(message, transcript(message).model_copy(update={"model": model}))
+
+    async with FakeDaemon(broker.amqp_url, answer):
+        code, out, err = await run(broker.amqp_url, tmp_path, "-m", "sttd", "transcribe", *notes[:2])
+    assert (code, len(out)) == (0, 2)
+    assert ["demo model" in line and "STTD_MODEL=base" in line for line in err] == ([True] if name == "demo" else [])
+
+
 async def test_json_lines_hold_failures_too(broker: Broker, tmp_path: Path, notes: list[str]) -> None:
     """A program reads one stream, in order."""
     async with FakeDaemon(broker.amqp_url, scripted):

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from sttd import errors
 from sttd.client import Client
+from sttd.commands.demo.report import BUNDLED
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import leave, say
 from sttd.commands.transcribe import inputs, stdout
@@ -176,6 +177,11 @@ async def _all(client: Client, order: _Order) -> Exit:
 
 def _summary(order: _Order, outcomes: Sequence[FileOutcome]) -> Exit:
     failed = [outcome for outcome in outcomes if outcome.transcript is None]
+    if any(outcome.transcript and outcome.transcript.model.name == BUNDLED for outcome in outcomes):
+        say(
+            "the daemon runs the demo model, which knows a few short notes only: for real texts start it with "
+            "STTD_MODEL=base (`sttd model fetch base` gets it)"
+        )
     for outcome in failed:
         say(f"{outcome.file}: {outcome.code}: {outcome.message}")
     if order.output:

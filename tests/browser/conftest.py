@@ -52,12 +52,12 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def look(chromium: Browser) -> Iterator[Any]:
-    """Open a page: `look(url, dark=True, width=360)`."""
+    """Open a page: `look(url, dark=True, width=360, locale="ru-RU")`."""
     opened = []
 
-    def open_page(url: str, *, dark: bool = False, width: int = 1280) -> Watched:
+    def open_page(url: str, *, dark: bool = False, width: int = 1280, locale: str = "en-US") -> Watched:
         context = chromium.new_context(
-            color_scheme="dark" if dark else "light", viewport={"width": width, "height": 800}
+            color_scheme="dark" if dark else "light", viewport={"width": width, "height": 800}, locale=locale
         )
         context.set_default_timeout(MOST_MS)
         opened.append(context)

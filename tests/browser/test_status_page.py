@@ -67,18 +67,24 @@ def busy(node: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon
 
 
 @pytest.mark.parametrize(
-    ("name", "dark", "width"), [("light", False, 1280), ("dark", True, 1280), ("narrow", False, 360)]
+    ("locale", "title"),
+    [("en-US", "Transcripts and failures in a minute"), ("ru-RU", "Расшифровки и отказы за минуту")],
 )
-def test_the_page_is_quiet_complete_and_fits(busy: DaemonProcess, look: Any, name: str, dark: bool, width: int) -> None:
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_the_page_is_quiet_complete_and_fits(
+    busy: DaemonProcess, look: Any, dark: bool, width: int, locale: str, title: str
+) -> None:
     """No complaint in the console, no request but its own, no sideways scrolling, nothing that the policy stopped."""
-    watched = look(busy.url("/"), dark=dark, width=width)
-    picture: Path = watched.picture(f"status-{name}")
+    watched = look(busy.url("/"), dark=dark, width=width, locale=locale)
+    picture: Path = watched.picture(f"status-{locale}-{width}-{'dark' if dark else 'light'}")
     page = watched.page
 
     assert watched.complaints == []
     assert {url for url in watched.asked if not url.startswith("data:")} == {busy.url("/")}
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     assert page.locator("svg path.line").count() >= 4
+    assert page.locator(f"h2:has-text('{title}')").count() == 1
     assert page.locator("text=audio_unreadable").count() == 1
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == (
         "rgb(17, 22, 29)" if dark else "rgb(246, 247, 249)"

@@ -177,7 +177,7 @@ class Daemon:
         # 3. Finish what is in hand; what is left after the grace time stays unsettled and is redelivered.
         report = await self._worker.drain(self._settings.drain_seconds)
         said = {"action": "drained", "finished": report.finished, "handed_back": report.handed_back}
-        log.info("finished %d notes; %d go back to the queue", report.finished, report.handed_back, **said)
+        log.info("notes finished: %d; back in the queue: %d", report.finished, report.handed_back, **said)
 
     async def _close(self) -> None:
         """Close in reverse order of opening: consuming connection, engine, decoders, publisher, side port last."""

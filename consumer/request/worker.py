@@ -166,7 +166,7 @@ class Worker:
             if held.untouched and not (held.delivery.again or held.delivery.suspected)
         ]
         log.info(
-            "finishing %d notes in hand, for %g s at most; %d not begun go back to the queue",
+            "notes in hand: %d are finished, for %g s at most; not begun, and back in the queue: %d",
             len(in_hand) - len(untouched),
             seconds,
             len(untouched),

@@ -16,16 +16,7 @@ import structlog
 LONGEST = 200  # characters of one value; ids on the wire may have 255
 CHOSEN_ID = 20  # characters: an id of up to so many was chosen by the caller and is shown whole; of a UUID the first 8
 IDS = ("correlation_id", "message_id", "request_id")
-TOLD = {
-    *IDS,
-    "timestamp",
-    "level",
-    "event",
-    "exception",
-    "action",
-    "trace_id",
-    "lane",
-}
+TOLD = {*IDS, "timestamp", "level", "event", "exception", "action", "trace_id", "lane", "attempt"}
 """Not shown behind a sentence: what has its own place in the line, or is for programs."""
 
 COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}

@@ -165,6 +165,24 @@ def test_every_setting_and_metric_that_is_named_exists(page: Path) -> None:
         assert re.sub(r"_(bucket|sum|count)$", "", name) in metrics or name.startswith("sttd_process_"), name
 
 
+def cells(text: str, first: str) -> list[str]:
+    """The cells of the first row of a table that begins with this one."""
+    row = next(line for line in text.splitlines() if line.startswith(f"| {first} |"))
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+def test_the_readmes_figures_of_base_are_those_of_the_accuracy_bench() -> None:
+    """Measured again, they change in both places."""
+    measured = (ROOT / "docs/benchmarks/accuracy.md").read_text(encoding="utf-8")
+    _, fiction, prompts, _ = measured.split("\n## ", 3)
+    errors = [cells(part, "`default`")[2].partition(" ")[0] for part in (fiction, prompts)]
+    seconds = float(cells(fiction, "8 to 12")[6])
+    told = cells((ROOT / "README.md").read_text(encoding="utf-8"), "`base`")
+
+    assert f"**fiction {errors[0]}, prompts {errors[1]}**" in told[1]
+    assert told[2] == f"**{seconds:.1f}**"
+
+
 def test_the_readme_begins_with_the_two_commands() -> None:
     """The README shows at once how to see it work and how to test it."""
     first = blocks(ROOT / "README.md", "sh")[0]

@@ -15,6 +15,8 @@ _MAGIC: Final = (
     (0, b"ID3"),
     (0, b"RIFF"),
     (0, b"RF64"),
+    (0, b"BW64"),
+    (0, b"RIFX"),
     (0, b"riff\x2e\x91\xcf\x11"),  # Wave64
     (0, b"FORM"),
     (0, b"caff"),

@@ -56,7 +56,7 @@ def test_tags_padding_and_text_behind_a_file_are_no_sound(name: str, behind: byt
     found = structure.of(audio + behind)
     assert len(found.parts) == 1
     assert found.parts[0].length in {Length.WHOLE, Length.ELSEWHERE}
-    assert found.parts[0].patch is None
+    assert found.parts[0].patches == ()
     assert not found.unread
 
 
@@ -108,11 +108,26 @@ def test_a_large_wav_keeps_its_size_in_a_chunk_of_its_own() -> None:
     assert length(audio + LOUD) is Length.UNTOLD
 
 
-def test_sound_in_a_second_chunk_is_left_to_the_demuxer() -> None:
-    """FFmpeg reads on by itself in a WAV with two `data` chunks."""
-    audio = files.wav(LOUD[:-1] + b"\0") + b"data" + struct.pack("<I", len(LOUD)) + LOUD
-    assert structure.of(audio).parts[0].end == len(audio)
-    assert length(audio) is Length.WHOLE
+@pytest.mark.parametrize("between", [b"", b"LIST" + struct.pack("<I", 4) + b"INFO"])
+def test_sound_in_a_second_chunk_is_told_as_unread(between: bytes) -> None:
+    """FFmpeg reads one `data` chunk of a WAV; where it saw two it read the second one only."""
+    first = files.wav(LOUD[:-1] + b"\0")
+    found = structure.of(first + between + b"data" + struct.pack("<I", len(LOUD)) + LOUD)
+    assert [(part.end, part.length) for part in found.parts] == [(len(first) + len(between), Length.WHOLE)]
+    assert found.unread
+
+
+@pytest.mark.parametrize("magic", [b"RIFF", b"BW64", b"RIFX"])
+@pytest.mark.parametrize("byte_rate", [32_000, 0, 2**28])
+def test_every_name_of_wav_is_walked_whatever_byte_rate_it_claims(magic: bytes, byte_rate: int) -> None:
+    """The header counts a quarter of the sound, as a first flush leaves it, and its byte rate may be anything."""
+    order = ">" if magic == b"RIFX" else "<"
+    shape = struct.pack(f"{order}4sIHHIIHH", b"fmt ", 16, 1, 1, 16_000, byte_rate, 2, 16)
+    sound = LOUD[:64_000]
+    audio = magic + bytes(4) + b"WAVE" + shape + struct.pack(f"{order}4sI", b"data", 16_000) + sound
+    (part,) = structure.of(audio).parts
+    assert (part.end, part.length) == (len(audio), Length.UNTOLD)
+    assert struct.unpack(f"{order}I", part.of(audio)[40:44]) == (64_000,)
 
 
 def test_an_ogg_file_that_ends_inside_its_last_page_is_cut() -> None:
@@ -170,7 +185,7 @@ def test_a_webm_that_grew_behind_its_size_is_opened() -> None:
     second = audio.index(CLUSTER, audio.index(CLUSTER) + 1)
     early = c.patched(audio, at, (1 << 56 | second - at - 8).to_bytes(8))
     (part,) = structure.of(early).parts
-    assert part.patch == (at, b"\x01" + b"\xff" * 7)
+    assert part.patches == ((at, b"\x01" + b"\xff" * 7),)
     assert part.end == len(audio)
 
 
@@ -185,3 +200,10 @@ def test_a_stream_of_mp4_is_cut_where_it_ends_inside_a_fragment() -> None:
     assert length(audio[:last]) is Length.ELSEWHERE
     assert length(audio[: end - 20]) is Length.CUT
     assert length(audio[: last + 20]) is Length.CUT
+
+
+def test_in_webm_an_element_larger_than_the_file_is_damage_where_clusters_follow() -> None:
+    """A demuxer goes on at the next cluster, and what it lost before looks like a hole in time."""
+    audio = stream(3, duration=True)
+    block = audio.index(CLUSTER, audio.index(CLUSTER) + 1) + 25
+    assert length(c.patched(audio, block, b"\xec\x08" + b"\xff" * 4)) is Length.CUT

@@ -17,6 +17,7 @@ from tests.support.tracks import Piece, Span, Track, bursts, muxed, signal, soun
 from tools.audio import damage, files
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+COUNTS = {"stereo": 2, "2.1": 3, "quad": 4, "5.1": 6, "6.1": 7, "7.1": 8}
 OFF = 0.07
 """Seconds: what encoders put before the sound without saying so."""
 
@@ -92,7 +93,18 @@ async def test_a_voice_that_is_upside_down_for_a_while_only_is_heard(pool: Decod
     assert sounds_at(decoded, bursts(6))
 
 
-COUNTS = {"stereo": 2, "2.1": 3, "quad": 4, "5.1": 6, "6.1": 7, "7.1": 8}
+@pytest.mark.parametrize("container", ["wav", "matroska"])
+@pytest.mark.parametrize("encoder", ["pcm_f32le", "pcm_f64le"])
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf, 1e30])
+@pytest.mark.parametrize(("layout", "channel"), [("stereo", 0), ("stereo", 1), ("5.1", 3)])
+async def test_a_channel_without_numbers_does_not_cover_the_others(
+    pool: DecoderPool, container: str, encoder: str, broken: float, layout: str, channel: int
+) -> None:
+    """A driver fills the channel of a microphone that is not there with anything; a mix with it is no sound at all."""
+    each = np.tile(signal(2, 16_000), (COUNTS[layout], 1))
+    each[channel] = broken
+    audio = muxed(container, encoder, 16_000, [Track(layout, [Piece(0.0, each)])])
+    assert sounds_at(await pool.decode(audio), bursts(2))
 
 
 @pytest.mark.parametrize(("layout", "channel"), [(name, at) for name, count in COUNTS.items() for at in range(count)])
@@ -125,6 +137,15 @@ async def test_the_track_that_holds_sound_is_chosen(pool: DecoderPool, container
     """A screen recording has a track for the machine's own sound, silent, and one for the microphone."""
     silent = Track("stereo", [Piece(0.0, np.zeros((2, 3 * 44_100), dtype=np.float32))])
     decoded = await pool.decode(muxed(container, encoder, 44_100, [silent, Track("mono", [mono(3, 44_100)])]))
+    assert (decoded.info.track, decoded.info.tracks) == (2, 2)
+    assert sounds_at(decoded, bursts(3))
+
+
+async def test_a_track_of_noise_is_no_track_of_sound(pool: DecoderPool) -> None:
+    """Noise of a microphone at -75 dB in front of the speech; alone it would be decoded like speech at -60 dB."""
+    noise = np.random.default_rng(1).standard_normal((1, 3 * 44_100)) * 10 ** (-75 / 20)
+    tracks = [Track("mono", [Piece(0.0, noise.astype(np.float32))]), Track("mono", [mono(3, 44_100)])]
+    decoded = await pool.decode(muxed("matroska", "pcm_s24le", 44_100, tracks))
     assert (decoded.info.track, decoded.info.tracks) == (2, 2)
     assert sounds_at(decoded, bursts(3))
 
@@ -228,3 +249,38 @@ async def test_a_video_note_cut_in_the_middle_of_its_sound_is_told(pool: Decoder
     audio = muxed("matroska", "aac", 44_100, [Track("mono", [mono(6, 44_100)])], video_seconds=6)
     assert (await pool.decode(audio[: len(audio) // 2])).info.truncated
     assert not (await pool.decode(damage.video(2))).info.truncated
+
+
+@pytest.mark.parametrize("no_data", [b"\x7c", b"\x78"])
+async def test_pauses_that_a_phone_does_not_send_are_silence_in_amr(pool: DecoderPool, no_data: bytes) -> None:
+    """Frames of type 15: 20 ms of silence each, at their place. Six seconds of them are no damage."""
+    audio = files.encode("amr", "libopencore_amrnb", 8_000, "mono", signal(2, 8_000))
+    decoded = await pool.decode(audio[:6] + no_data * 300 + audio[6:])
+    assert sounds_at(decoded, shifted(2, 6.0))
+    assert decoded.info.gaps == pytest.approx(6)
+    assert (decoded.info.truncated, decoded.info.bad_packets) == (False, 0)
+
+
+@pytest.mark.parametrize("form", [0, 2**32 - 1])
+@pytest.mark.parametrize("frames", [0, 2**32 - 1])
+@pytest.mark.parametrize("size", [0, 2**32 - 1])
+async def test_an_aiff_whose_lengths_were_never_filled_in_is_heard(
+    pool: DecoderPool, form: int, frames: int, size: int
+) -> None:
+    """The three of them: of the file, in samples, of the sound."""
+    audio = bytearray(files.encode("aiff", "pcm_s16be", 16_000, "mono", signal(2, 16_000)))
+    for at, value in ((4, form), (audio.index(b"COMM") + 10, frames), (audio.index(b"SSND") + 4, size)):
+        audio[at : at + 4] = value.to_bytes(4)
+    decoded = await pool.decode(bytes(audio))
+    assert sounds_at(decoded, bursts(2))
+    assert (decoded.info.truncated, decoded.info.declared_duration) == (False, None)
+
+
+async def test_blocks_of_webm_that_the_demuxer_passes_over_are_told(pool: DecoderPool) -> None:
+    """One damaged block costs all up to the next cluster, and no packet is bad."""
+    audio = files.encoded("webm-opus", 4)
+    at = audio.index(b"\x81", len(audio) // 2)
+    while audio[at - 3] != 0xA3:
+        at = audio.index(b"\x81", at + 1)
+    decoded = await pool.decode(audio[:at] + b"\x3f" + audio[at + 1 :])
+    assert decoded.info.truncated

@@ -44,7 +44,7 @@ def decode(audio: bytes, tally: Tally, send: Send) -> dict[str, Any]:
     heard, refused = list[note.Heard](), list[Rejected]()
     for part in found.parts:
         try:
-            heard.append(note.decode(part.of(audio), part.length, tally, send))
+            heard.append(note.decode(part.of(audio), part, tally, send))
         except Longer as more:
             raise Longer(max(more.seconds, note.announced_seconds(audio, found.parts, tally.max_seconds))) from None
         except Rejected as refusal:

@@ -30,6 +30,10 @@ SILENCE: Final = 1e-4
 _SCALES: Final = {"u8": ("B", 2**7), "s16": ("h", 2**15), "s32": ("i", 2**31), "flt": ("f", 1), "dbl": ("d", 1)}
 """By FFmpeg's names of sample formats: how Python reads one, and full scale."""
 
+_FLOATS: Final = ("flt", "fltp", "dbl", "dblp")
+ABSURD: Final = 2**20
+"""Times full scale. Floats that someone forgot to scale are 2**15 times too large, and are sound."""
+
 Looks = list[list[Any]]
 
 
@@ -53,14 +57,24 @@ def looks(frame: Any) -> tuple[Looks, float]:
     return found, SILENCE * full
 
 
-def is_heard(frame: Any) -> bool:
-    """Whether any channel holds more than silence."""
+def is_heard(frame: Any, times: float = 1.0) -> bool:
+    """Whether any channel is so many times louder than silence."""
     channels, least = looks(frame)
-    return any(_is_sound(channel, least) for channel in channels)
+    return any(_is_sound(channel, times * least) for channel in channels)
 
 
 def _is_sound(channel: list[float], least: float) -> bool:
     return math.hypot(*channel) > least * math.sqrt(len(channel))
+
+
+def is_broken(frame: Any) -> bool:
+    """Whether a channel of floats holds what is no sound: no number, or an absurd one.
+
+    In a mix it would cover the other channels.
+    """
+    return frame.format.name in _FLOATS and any(
+        not abs(sample) < ABSURD for channel in looks(frame)[0] for sample in channel
+    )
 
 
 def loses(frame: Any) -> bool:
@@ -99,13 +113,13 @@ class Mixer:
     PyAV's own resampler starts a thread for each core, for every file.
     """
 
-    def __init__(self, like: Any, *, apart: bool) -> None:
+    def __init__(self, like: Any, *, apart: bool, broken: bool) -> None:
         """Take `like`, a frame of the shape that all frames will have.
 
-        `apart`: turn channels against each other so that none cancels.
+        `apart`: turn channels against each other so that none cancels. `broken`: replace by silence what is no sound.
         """
         self._ready = (like.format.name, like.layout.name, like.sample_rate) == ("s16", "mono", OUT_RATE)
-        self._graph = None if self._ready else _graph(like, apart=apart)
+        self._graph = None if self._ready else _graph(like, apart=apart, broken=broken)
 
     def mix(self, frame: Any) -> Iterator[Any]:
         """What comes out for one frame; None empties it."""
@@ -120,7 +134,7 @@ class Mixer:
                 return
 
 
-def _graph(like: Any, *, apart: bool) -> Any:
+def _graph(like: Any, *, apart: bool, broken: bool) -> Any:
     graph = av.filter.Graph()
     graph.threads = 1
     base = {} if like.time_base is None else {"time_base": str(like.time_base)}
@@ -132,6 +146,11 @@ def _graph(like: Any, *, apart: bool) -> Any:
         **base,
     )
     wanted = graph.add("aformat", sample_rates=str(OUT_RATE), sample_fmts="s16", channel_layouts="mono")
+    if broken:
+        numbers = graph.add("aeval", exprs=f"if(lt(abs(val(ch)),{ABSURD}),val(ch),0)", channel_layout="same")
+        source.link_to(numbers)
+        source = graph.add("aformat", channel_layouts=like.layout.name)  # else the mix would move before `numbers`
+        numbers.link_to(source)
     mixed = _turned(graph, source, like) if apart else source
     mixed.link_to(wanted)
     wanted.link_to(graph.add("abuffersink"))

@@ -36,8 +36,8 @@ MAX_DENSITY: Final = 192_000
 """Samples of all channels for each second of the longest file that is taken: an hour may be stereo at 96 kHz, not 7.1
 at 192 kHz."""
 
-CLOCKED: Final = frozenset({"mov", "matroska", "ogg"})
-"""Containers whose packets have times of their own."""
+CLOCKED: Final = frozenset({"mov", "matroska", "ogg", "amr"})
+"""Containers whose packets have times of their own; in AMR each of them is 20 ms."""
 CLOCK_SLACK: Final = 0.5
 HOLE_SECONDS: Final = 0.1
 """The jitter of recorders' clocks is below this."""

@@ -21,6 +21,8 @@ EXACT_SLACK: Final = 0.05
 """Seconds that FLAC, which counts samples, may lack."""
 PACKET_SLACK: Final = 0.4
 """Seconds that a container which counts packets may lack: its encoder's padding at both ends, at 8 kHz."""
+NOISE: Final = 10.0
+"""Times silence, so -60 dB: a track below it is taken only where no other is louder."""
 
 Send = Callable[[memoryview], None]
 
@@ -53,18 +55,18 @@ class _Axis:
     timeline: SoundTimeline
 
 
-def decode(audio: bytes, length: Length, tally: Tally, send: Send) -> Heard:
+def decode(audio: bytes, part: Part, tally: Tally, send: Send) -> Heard:
     """Decode one file, handing PCM (s16le, mono, 16 kHz) to `send`.
 
-    `length`: what the container's lengths prove; `tally`: the counts so far, of all files among the bytes. Raises
-    `Rejected`, also where there is no sound in it, and `Longer`.
+    `audio`: its bytes; `part`: what its structure proves; `tally`: the counts so far, of all files among the bytes.
+    Raises `Rejected`, also where there is no sound in it, and `Longer`.
     """
     with media.open_container(audio) as container:
         stream = _chosen(audio, media.tracks(container), tally.max_seconds)
-        axis = _axis(audio, length, container, stream, tally.max_seconds)
+        axis = _axis(audio, part.length, container, stream, tally.max_seconds)
         if axis.needed is not None and tally.seconds + axis.needed > tally.room_seconds:
             raise Longer(tally.seconds + axis.needed)
-        before = tally.samples
+        before, packets = tally.samples, tally.packets
         for piece in sound.mixed(sound.groups(sound.frames(container, stream, tally), tally, axis.timeline)):
             tally.samples += len(piece) // 2
             send(piece)
@@ -72,27 +74,29 @@ def decode(audio: bytes, length: Length, tally: Tally, send: Send) -> Heard:
             raise _nothing(audio, tally, axis.declared)
         name, tracks = media.short_name(container), container.streams.audio
         came = (tally.samples - before) / OUT_RATE + axis.closed
+        unread = len(container.streams) == 1 and tally.packets - packets < part.blocks
         return Heard(
             container=name,
             codec=stream.codec_context.codec.canonical_name,
             track=1 + [track.index for track in tracks].index(stream.index),
             tracks=len(tracks),
             declared=axis.declared,
-            lacks=_lacks(length, name, axis.declared, came),
+            lacks=unread or _lacks(part.length, name, axis.declared, came),
         )
 
 
 def _chosen(audio: bytes, streams: Sequence[Any], max_seconds: float) -> Any:
-    """The first track that holds sound; where none does, the first."""
+    """The first track that is louder than a microphone's noise, or else than silence; where none is, the first."""
     if len(streams) > 1:
-        for stream in streams:
-            if _holds_sound(audio, stream.index, max_seconds):
-                return stream
+        for times in (NOISE, 1.0):
+            for stream in streams:
+                if _holds_sound(audio, stream.index, max_seconds, times):
+                    return stream
     return streams[0]
 
 
-def _holds_sound(audio: bytes, index: int, max_seconds: float) -> bool:
-    """Whether a track is more than silence; it is decoded up to the first sound that is not."""
+def _holds_sound(audio: bytes, index: int, max_seconds: float, times: float) -> bool:
+    """Whether a track is so many times louder than silence; it is decoded up to the first sound that is."""
     with media.open_container(audio) as container:
         (stream,) = (stream for stream in media.tracks(container) if stream.index == index)
         tally = Tally(max_seconds, max_seconds)
@@ -100,7 +104,7 @@ def _holds_sound(audio: bytes, index: int, max_seconds: float) -> bool:
             for frame in sound.frames(container, stream, tally):
                 media.check_shape(frame.sample_rate, frame.layout.nb_channels)
                 tally.count(frame.samples, frame.sample_rate, frame.layout.nb_channels)
-                if is_heard(frame):
+                if is_heard(frame, times):
                     return True
         except Rejected:  # hopeless, or too long: another track may be neither
             return False

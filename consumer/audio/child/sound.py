@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import av
 
-from sttd.consumer.audio.child.downmix import OUT_RATE, Mixer, loses
+from sttd.consumer.audio.child.downmix import OUT_RATE, Mixer, is_broken, loses
 from sttd.consumer.audio.child.media import check_shape
 from sttd.consumer.audio.child.packet_times import SoundTimeline
 from sttd.consumer.audio.child.tally import Tally
@@ -31,6 +31,7 @@ def packets(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
         try:
             for packet in container.demux(stream):
                 errors = 0
+                tally.packets += packet.size > 0  # the last one has none: it empties the decoder
                 yield packet
         except av.error.FFmpegError as error:
             errors += 1
@@ -93,16 +94,16 @@ def _fits(fifo: Any, frame: Any) -> bool:
 
 def mixed(source: Iterator[Group]) -> Iterator[memoryview]:
     """PCM, s16le mono 16 kHz, in pieces; each shape has a mixer of its own, emptied at its end."""
-    mixer, apart = None, False
+    mixer, apart, broken = None, False, False
     for group in source:
         if isinstance(group, float):
             yield from silence(group)
             continue
-        if group is not None and not apart and loses(group):
+        if group is not None and (needs := (apart or loses(group), broken or is_broken(group))) != (apart, broken):
             yield from _pieces(mixer, None)
-            mixer, apart = None, True
+            mixer, (apart, broken) = None, needs
         if mixer is None and group is not None:
-            mixer = Mixer(group, apart=apart and group.layout.nb_channels > 1)
+            mixer = Mixer(group, apart=apart and group.layout.nb_channels > 1, broken=broken)
         yield from _pieces(mixer, group)
         mixer = None if group is None else mixer
 

@@ -17,6 +17,9 @@ to fail."""
 MOST_LABELS: Final = 256
 """Packets of a tag or a text that are passed over; more than that is no tag."""
 
+NO_DATA: Final = frozenset({b"\x78", b"\x7c"})
+"""AMR's frame for "nothing to send", as phones write in pauses: silence, and no damage."""
+
 
 @dataclass(slots=True)
 class Tally:
@@ -32,6 +35,7 @@ class Tally:
     silence: float = 0.0
     values: int = 0
     samples: int = 0
+    packets: int = 0
     frames: int = 0
     bad_packets: int = 0
     labels: int = 0
@@ -44,6 +48,8 @@ class Tally:
 
         FFmpeg also calls it "out of memory" when damage announces an absurd size.
         """
+        if packet in NO_DATA:
+            return
         if packet and self.labels < MOST_LABELS and tail.is_label(packet):
             self.labels += 1
             return

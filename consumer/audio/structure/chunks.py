@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from sttd.consumer.audio.structure import tail
@@ -86,8 +87,10 @@ class ChunkForm:
         return end + (start - end) % self.align
 
 
-def _wav_rate(shape: bytes) -> float:
-    return float(struct.unpack_from("<8xI", shape)[0])
+def _wav_rate(order: str, shape: bytes) -> float:
+    """The least of two figures: writers that know neither the file's length nor the format leave one of them wrong."""
+    rate, said, block = struct.unpack_from(f"{order}4xIIH", shape)
+    return float(min(said, rate * block) if block else said)
 
 
 def _aiff_rate(shape: bytes) -> float:
@@ -102,33 +105,39 @@ def _caf_rate(shape: bytes) -> float:
     return float(rate * packet_bytes / packet_frames) if packet_frames else 0.0
 
 
-def _wave(magic: bytes) -> ChunkForm:
-    return ChunkForm(magic, (b"WAVE",), 12, 4, struct.Struct("<I"), 0, 2, b"fmt ", _wav_rate, b"data")
+def _wave(magic: bytes, order: str = "<") -> ChunkForm:
+    rate = partial(_wav_rate, order)
+    return ChunkForm(magic, (b"WAVE",), 12, 4, struct.Struct(f"{order}I"), 0, 2, b"fmt ", rate, b"data")
 
 
 FORMS: Final = (
     _wave(b"RIFF"),
     _wave(b"RF64"),
-    ChunkForm(b"riff\x2e\x91\xcf\x11", (), 40, 16, struct.Struct("<Q"), 24, 8, b"fmt ", _wav_rate, b"data"),
+    _wave(b"BW64"),
+    _wave(b"RIFX", ">"),
+    ChunkForm(
+        b"riff\x2e\x91\xcf\x11", (), 40, 16, struct.Struct("<Q"), 24, 8, b"fmt ", partial(_wav_rate, "<"), b"data"
+    ),
     ChunkForm(b"FORM", (b"AIFF", b"AIFC"), 12, 4, struct.Struct(">I"), 0, 2, b"COMM", _aiff_rate, b"SSND"),
     ChunkForm(b"caff", (), 8, 4, struct.Struct(">Q"), 0, 1, b"desc", _caf_rate, b"data"),
 )
-"""WAV, WAV for large files, Wave64, AIFF, CAF."""
+"""WAV, WAV for large files (two names), WAV with the high byte first, Wave64, AIFF, CAF."""
 
 
 def walk(form: ChunkForm, audio: bytes, start: int) -> Part:
     """The chunks of the file that begins at `start`, up to the next file or to where they end."""
-    at, rate, large = start + form.first, float(_USUAL_RATE), None
+    at, rate, large, shape_at = start + form.first, float(_USUAL_RATE), None, 0
     for _ in range(_MOST_CHUNKS):
         if (chunk := form.chunk(audio, at)) is None:
             break
         if chunk.name == form.shape:
-            rate = _rate(form, audio[chunk.body : chunk.body + 40])
+            rate, shape_at = _rate(form, audio[chunk.body : chunk.body + 40]), chunk.body
         elif chunk.name == b"ds64" and chunk.body + 16 <= len(audio):  # the sizes for which 32 bits are too few
             large = struct.unpack_from("<Q", audio, chunk.body + 8)[0], chunk.body + 8, struct.Struct("<Q")
         elif chunk.name == form.sound:
             sound = Chunk(form.sound, chunk.body, *large) if large and chunk.size == 2**32 - 1 else chunk
-            return _sound(form, audio, start, sound, rate)
+            part = _sound(form, audio, start, sound, rate)
+            return _aiff(audio, part, shape_at) if form.shape == b"COMM" and shape_at else part
         at = form.behind(chunk, start)
     return Part(start, len(audio), Length.ELSEWHERE)
 
@@ -148,8 +157,8 @@ def _sound(form: ChunkForm, audio: bytes, start: int, chunk: Chunk, rate: float)
     if chunk.size > there:
         untold = any(chunk.size in limits for limits in _UNTOLD) or chunk.size > max(_HUGE, there / _LITTLE)
         cut = chunk.size - there > rate * _LOST_SECONDS
-        patch = chunk.sized(there) if chunk.size >= 2**32 else None  # FFmpeg fails on sums beyond 63 bits
-        return Part(start, len(audio), Length.UNTOLD if untold else Length.CUT if cut else Length.WHOLE, patch)
+        patches = (chunk.sized(there),) if chunk.size >= 2**32 else ()  # FFmpeg fails on sums beyond 63 bits
+        return Part(start, len(audio), Length.UNTOLD if untold else Length.CUT if cut else Length.WHOLE, patches)
     for next_at in (form.behind(chunk, start), end):  # some writers forget to align
         labels_end = _behind_labels(form, audio, start, next_at)
         nothing_said = not chunk.size and there and labels_end == next_at and not form.begins(audio, next_at)
@@ -157,16 +166,27 @@ def _sound(form: ChunkForm, audio: bytes, start: int, chunk: Chunk, rate: float)
             return Part(start, labels_end, Length.WHOLE)
     if 0 < there - chunk.size < rate * _EXTRA_SECONDS:
         return Part(start, len(audio), Length.WHOLE)
-    return Part(start, len(audio), Length.UNTOLD, chunk.sized(there))
+    return Part(start, len(audio), Length.UNTOLD, (chunk.sized(there),))
+
+
+def _aiff(audio: bytes, part: Part, shape_at: int) -> Part:
+    """AIFF has two more lengths, of the file and in samples; FFmpeg fails where a writer never filled them in."""
+    size, (frames,) = part.end - part.start - 8, struct.unpack_from(">2xI", audio, shape_at)
+    patches = list(part.patches)
+    if int.from_bytes(audio[part.start + 4 : part.start + 8]) < size or part.length is Length.UNTOLD:
+        patches.append((part.start + 4, size.to_bytes(4)))
+    if frames > _HUGE:
+        patches.append((shape_at + 2, bytes(4)))
+    return replace(part, patches=tuple(patches))
 
 
 def _behind_labels(form: ChunkForm, audio: bytes, start: int, first: int) -> int | None:
     """Where the chunks behind the sound end; None where what is there is no chunk."""
     at = first
     for _ in range(_MOST_CHUNKS):
-        if at >= len(audio) or form.begins(audio, at):
-            break
         chunk = form.chunk(audio, at)
+        if at >= len(audio) or form.begins(audio, at) or (chunk and chunk.name == form.sound):
+            break  # FFmpeg reads one chunk with sound only: a second one ends the file, and is reported as unread
         after = form.behind(chunk, start) if chunk else len(audio) + 1
         if chunk is None or (after >= len(audio) + form.align and chunk.name not in _LABELS):
             return at if at > first or tail.is_no_sound(audio[at:]) else None

@@ -17,6 +17,7 @@ _SEGMENT: Final = 0x18538067
 _CLUSTER: Final = 0x1F43B675
 _INFO: Final = 0x1549A966
 _SIMPLE_BLOCK: Final = 0xA3
+_BLOCK_GROUP: Final = 0xA0
 _SILENT: Final = frozenset({0x114D9B74, 0x1C53BB6B, 0x1254C367, 0x1941A469, 0x1043A770, 0xEC, 0xBF})
 """Tables of contents, tags, attachments, chapters, padding, checksums."""
 _KNOWN: Final = _SILENT | {
@@ -48,10 +49,12 @@ class _Walk:
     segment_end: int | None = None
     has_duration: bool = False
     failed_on: int = 0
+    blocks: int = 0
 
     def step(self) -> bool:
         """Go over one element, or into one that holds blocks; False at one that is none, or not all there."""
-        self.at = _behind_blocks(self.audio, self.at)
+        self.at, blocks = _behind_blocks(self.audio, self.at)
+        self.blocks += blocks
         identity, size_at = _identity(self.audio, self.at)
         body, size = _size(self.audio, size_at)
         if identity == _SEGMENT:
@@ -64,6 +67,7 @@ class _Walk:
             self.failed_on = identity
             return False
         self.at = end
+        self.blocks += identity in {_BLOCK_GROUP, _SIMPLE_BLOCK}
         return True
 
     @property
@@ -78,7 +82,7 @@ def walk(audio: bytes, start: int) -> Part:
     here = _Walk(audio, start)
     for _ in range(MOST_STEPS):
         if here.at > start and here.is_over:
-            return Part(start, here.at, _length(here), _patch(here))
+            return Part(start, here.at, _length(here), _patches(here), here.blocks)
         if not here.step():
             return _stopped(here, start)
     return Part(start, len(audio), Length.ELSEWHERE)
@@ -86,12 +90,14 @@ def walk(audio: bytes, start: int) -> Part:
 
 def _stopped(here: _Walk, start: int) -> Part:
     """The walk met something that is no element, or not all there: padding behind the end, damage, or a cut."""
+    if here.audio.find(_CLUSTER.to_bytes(4), here.at + 1) > 0:  # a demuxer goes on there, behind what it lost
+        return Part(start, len(here.audio), Length.CUT)
     if here.failed_on in _SILENT:
         return Part(start, len(here.audio), Length.ELSEWHERE)
     if here.failed_on in _KNOWN:
         return Part(start, len(here.audio), Length.EARLY if here.has_duration else Length.CUT)
     if tail.is_no_sound(here.audio[here.at :]):
-        return Part(start, here.at, _length(here), _patch(here))
+        return Part(start, here.at, _length(here), _patches(here), here.blocks)
     return Part(start, len(here.audio), Length.CUT)
 
 
@@ -103,17 +109,17 @@ def _length(here: _Walk) -> Length:
     return Length.ELSEWHERE if here.has_duration else Length.UNTOLD
 
 
-def _patch(here: _Walk) -> tuple[int, bytes] | None:
+def _patches(here: _Walk) -> tuple[tuple[int, bytes], ...]:
     """A segment whose size was written before its last clusters is given the size that says "open"."""
     if here.segment_end is None or here.at <= here.segment_end:
-        return None
+        return ()
     width = 9 - here.audio[here.size_at].bit_length()
-    return here.size_at, (2 ** (7 * width + 1) - 1).to_bytes(width)
+    return ((here.size_at, (2 ** (7 * width + 1) - 1).to_bytes(width)),)
 
 
-def _behind_blocks(audio: bytes, at: int) -> int:
-    """Over all blocks that follow each other: nearly everything in a file."""
-    last = len(audio) - 3
+def _behind_blocks(audio: bytes, at: int) -> tuple[int, int]:
+    """Over all blocks that follow each other, nearly everything in a file; where they end and how many there are."""
+    last, count = len(audio) - 3, 0
     while at < last and audio[at] == _SIMPLE_BLOCK:
         first = audio[at + 1]
         if first & 0x80:
@@ -124,8 +130,8 @@ def _behind_blocks(audio: bytes, at: int) -> int:
             break
         if end > len(audio) or end < at + _LEAST_BLOCK:
             break
-        at = end
-    return at
+        at, count = end, count + 1
+    return at, count
 
 
 def _identity(audio: bytes, at: int) -> tuple[int, int]:

@@ -30,17 +30,21 @@ class Length(Enum):
 class Part:
     """The bytes from `start` to `end`.
 
-    `patch`: a length field that is too small, by its place, and the right value.
+    `patches`: length fields that are wrong, by their places, and what a demuxer needs there. `blocks`: how many blocks
+    of sound or picture it lists, 0 for unknown.
     """
 
     start: int
     end: int
     length: Length
-    patch: tuple[int, bytes] | None = None
+    patches: tuple[tuple[int, bytes], ...] = ()
+    blocks: int = 0
 
     def of(self, audio: bytes) -> bytes:
         """Its own bytes, mended; the very same object where it is all of them."""
-        if self.patch is None:
+        if not self.patches:
             return audio[self.start : self.end]
-        at, value = self.patch
-        return b"".join((audio[self.start : at], value, audio[at + len(value) : self.end]))
+        own = bytearray(audio[self.start : self.end])
+        for at, value in self.patches:
+            own[at - self.start : at - self.start + len(value)] = value
+        return bytes(own)

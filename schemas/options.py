@@ -5,6 +5,7 @@ Never reads settings: an absent option means "the daemon's default".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
@@ -17,21 +18,29 @@ from sttd.schemas.names import OPTION_PREFIX
 DEADLINE_AHEAD: Final = timedelta(hours=24)
 """A deadline further away than this is a mistake in units more often than a wish."""
 
+_SECONDS: Final = 10**9, 10**11
+"""Epoch seconds of our time; as milliseconds they would be in 1970, long passed."""
+
 
 def _moment(value: object) -> object:
     """RFC 3339 text (with an offset) or epoch milliseconds -> an aware datetime."""
     if isinstance(value, datetime):
-        return value
+        return _aware(value)
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError("a deadline is RFC 3339 text or epoch milliseconds")
     if isinstance(value, int) or value.strip().lstrip("-").isdecimal():
+        if _SECONDS[0] <= int(value) < _SECONDS[1]:
+            raise ValueError("epoch seconds were given; a deadline is RFC 3339 text or epoch milliseconds")
         try:
             return datetime.fromtimestamp(int(value) / 1000, UTC)
         except (OverflowError, OSError, ValueError):
             raise ValueError("epoch milliseconds out of range") from None
-    moment = datetime.fromisoformat(value.strip())
+    return _aware(datetime.fromisoformat(value.strip()))
+
+
+def _aware(moment: datetime) -> datetime:
     if moment.tzinfo is None:
-        raise ValueError("an RFC 3339 time needs an offset, such as Z or +03:00")
+        raise ValueError("a time needs an offset, such as Z or +03:00")
     try:
         return moment.astimezone(UTC)
     except OverflowError:
@@ -105,6 +114,7 @@ def header_name(option: str) -> str:
 
 
 _BY_HEADER: Final = {header_name(option): option for option in TranscriptionOptions.model_fields}
+_BETWEEN_WORDS: Final = re.compile(r"[_. ]|(?<=[a-z])(?=[A-Z])")
 _BOOLEANS: Final = frozenset({"word_timestamps", "progress", "vad"})
 _TRUTH: Final = {"true": True, "false": False}
 
@@ -145,11 +155,11 @@ class OptionGivenTwice(ValueError):
 
 
 def option_of(header: str) -> str | None:
-    """The option that a header carries: `stt-*` in any case, also with `_` for `-`.
+    """The option that a header carries: `stt-*` in any case, also with `_`, `.` or a capital letter for `-`.
 
     An unknown one is its own name; None: no option.
     """
-    plain = header.lower().replace("_", "-")
+    plain = _BETWEEN_WORDS.sub("-", header).lower()
     return _BY_HEADER.get(plain, header) if plain.startswith(OPTION_PREFIX) else None
 
 

@@ -5,6 +5,7 @@ Pure: the clock and the limits are passed in.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,7 +21,10 @@ from sttd.schemas.validation import problems
 
 JSON_TYPE: Final = "application/json"
 LONGEST_WORDS: Final = 200  # characters of one problem: an option's name, or a language, may be megabytes long
-PLAIN_ENCODINGS: Final = frozenset({"", "identity", "utf-8", "utf8", "ascii", "us-ascii", "binary", "8bit", "7bit"})
+PLAIN_ENCODINGS: Final = frozenset(
+    {"", "none", "identity", "utf-8", "utf8", "utf_8", "ascii", "us-ascii", "latin-1", "latin1", "iso-8859-1"}
+    | {"binary", "raw", "8bit", "7bit"}
+)
 """Names of clients for bytes or text without an encoding: `binary` in kombu, `8bit` in mail."""
 
 
@@ -113,7 +117,9 @@ def parse(properties: Properties, body: bytes, *, now: datetime) -> Request:
 
 
 def _is_json(properties: Properties) -> bool:
-    return (properties.content_type or "").partition(";")[0].strip().lower() == JSON_TYPE
+    """The type itself, also as `text/json` and with a structure's name: `application/problem+json`."""
+    kind = (properties.content_type or "").partition(";")[0].strip().lower()
+    return kind in {JSON_TYPE, "text/json"} or kind.endswith("+json")
 
 
 def _parse_json(properties: Properties, body: bytes, now: datetime) -> Request:
@@ -123,7 +129,7 @@ def _parse_json(properties: Properties, body: bytes, now: datetime) -> Request:
             ErrorCode.BAD_REQUEST, "options of a JSON body go into its `options`, not into headers", {"headers": named}
         )
     try:
-        parsed = JsonRequest.model_validate_json(body, context={"now": now})
+        parsed = JsonRequest.model_validate_json(body.removeprefix(codecs.BOM_UTF8), context={"now": now})
     except ValidationError as error:
         names = (*JsonRequest.model_fields, *TranscriptionOptions.model_fields)
         raise _refusal(problems(error, names)) from None

@@ -123,7 +123,7 @@ def test_values_inside_the_bounds_are_taken(option: str, good: list[Any]) -> Non
             "language",
             [
                 "",
-                "russian",
+                "klingon",
                 "xx",
                 "ru,en",
                 "ru-",
@@ -131,7 +131,7 @@ def test_values_inside_the_bounds_are_taken(option: str, good: list[Any]) -> Non
                 "ru RU",
                 "ru-RU,ru;q=0.9",
                 "xx-RU",
-                "rus-RU",
+                "russian-RU",
                 "auto-RU",
                 7,
                 ["ru"],
@@ -160,6 +160,9 @@ def test_values_inside_the_bounds_are_taken(option: str, good: list[Any]) -> Non
                 10**30,
                 -(10**30),
                 "9" * 400,
+                datetime(2026, 11, 22, 12, 0),  # noqa: DTZ001 - a caller forgot the offset
+                1_795_348_800,
+                "1795348800",
             ],
         ),
     ],
@@ -260,6 +263,14 @@ def test_a_header_is_its_option_in_any_case_and_with_underscores(option: str, sp
     assert set(from_headers({spell(header_name(option)): "x"})) == {option}
 
 
+@pytest.mark.parametrize(
+    "name", ["stt.word.timestamps", "sttWordTimestamps", "stt-wordTimestamps", "Stt Word Timestamps"]
+)
+def test_other_languages_part_the_words_of_a_header_in_other_ways(name: str) -> None:
+    """Java and Spring write points, JavaScript capital letters."""
+    assert from_headers({name: "true"}) == {"word_timestamps": True}
+
+
 def test_a_misspelt_header_is_refused_in_every_spelling() -> None:
     """`STT_Langauge` is meant as an option: ignored, it would seem to work."""
     for name in ("stt-langauge", "STT-Langauge", "stt_langauge"):
@@ -291,10 +302,18 @@ def test_two_spellings_of_a_header_must_agree() -> None:
         ("in", "id"),
         ("fil-PH", "tl"),
         ("yue-Hant-HK", "yue"),
+        ("rus", "ru"),
+        ("rus-RU", "ru"),
+        ("zho-Hans", "zh"),
+        ("ger", "de"),
+        ("Russian", "ru"),
+        ("UKRAINIAN", "uk"),
+        ("ua", "uk"),
+        ("jv", "jw"),
     ],
 )
 def test_a_language_tag_is_its_primary_subtag(tag: str, code: str) -> None:
-    """Phones and browsers name regions, scripts and old codes; Whisper has the language only."""
+    """Phones and browsers name regions, scripts, old and long codes, Whisper's own library names."""
     assert (read(language=tag).language, read(languages=[tag]).languages) == (code, (code,))
     assert read_headers(language=tag).language == code
 

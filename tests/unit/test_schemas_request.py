@@ -54,7 +54,15 @@ def test_the_bytes_decide_and_not_their_label(label: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "label", ["application/json", "Application/JSON", "application/json; charset=utf-8", " application/json "]
+    "label",
+    [
+        "application/json",
+        "Application/JSON",
+        "application/json; charset=utf-8",
+        " application/json ",
+        "text/json",
+        "application/vnd.bot.note+json",
+    ],
 )
 def test_the_json_form_carries_audio_and_options(label: str) -> None:
     """For callers whose clients cannot send bytes or headers."""
@@ -68,6 +76,12 @@ def test_the_json_form_carries_audio_and_options(label: str) -> None:
 def test_json_without_options_has_the_defaults() -> None:
     """`options` may be left out."""
     assert read(JSON, as_json({"audio": base64.b64encode(AUDIO).decode()})).options == read(Properties(), AUDIO).options
+
+
+def test_json_may_begin_with_a_byte_order_mark() -> None:
+    """Libraries of .NET write one."""
+    body = b"\xef\xbb\xbf" + as_json({"audio": base64.b64encode(AUDIO).decode()})
+    assert read(JSON, body).audio == AUDIO
 
 
 def test_base64_may_be_broken_into_lines() -> None:
@@ -88,6 +102,11 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "in lines that are indented": lambda text: "\n  ".join(wrap(text, 40)),
     "data URL": lambda text: f"data:audio/ogg;base64,{text}",
     "data URL with parameters": lambda text: f"DATA:audio/ogg;codecs=opus;BASE64,{text}",
+    "data URL with a comma in its label": lambda text: f"data:video/webm;codecs=vp8,opus;base64,{text}",
+    "data URL with spaces": lambda text: f"data:audio/ogg; codecs=opus; base64, {text}",
+    "with percents": lambda text: quote(text, safe=""),
+    "behind a byte order mark": lambda text: f"\ufeff{text}",
+    "in lines parted by spaces": lambda text: " ".join(wrap(text, 76)),
     "data URL without a type": lambda text: f"data:;base64,{text}",
     "data URL with percents": lambda text: f"data:audio/ogg;base64,{quote(text, safe='')}",
     "all at once": lambda text: "data:audio/ogg;base64," + "\n".join(wrap(text.rstrip("=").replace("+", "-"), 60)),
@@ -115,7 +134,11 @@ def test_base64_is_taken_as_programs_write_it(spelling: str, length: int) -> Non
         ("T2dnU", "cut off"),
         ("T2dnU===", "cut off"),
         ("T2 dnUwA", "spaces"),
+        (base64.b64encode(DENSE * 3).decode().replace("+", " "), "spaces"),
+        (DENSE.hex(), "hexadecimal"),
+        (DENSE.hex().upper(), "hexadecimal"),
         ("T2dnUw==T2dnUw==", "not base64"),
+        ("T2dn\u200bU", "not base64"),
         ("https://bot.example/note.ogg", "not base64"),
         ("data:audio/ogg;base64,%zz", "not base64"),
     ],
@@ -138,7 +161,8 @@ def test_raw_options_come_from_headers() -> None:
 
 
 @pytest.mark.parametrize(
-    "encoding", ["", "identity", "utf-8", "UTF-8", " Identity ", "utf8", "binary", "8bit", "7BIT", "us-ascii"]
+    "encoding",
+    ["", "identity", "utf-8", "UTF-8", " Identity ", "utf8", "binary", "8bit", "7BIT", "us-ascii", "latin-1"],
 )
 def test_encodings_that_mean_none_are_taken(encoding: str) -> None:
     """Some clients always name one: kombu `binary`, mail `8bit`. The JSON form may have one too."""

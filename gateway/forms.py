@@ -131,6 +131,8 @@ class _Reader:
         except FormParserError:
             raise _broken() from None
         self._limits = limits
+        self._opening = b"--" + boundary
+        self._preamble: bytearray | None = bytearray()
         self._form = Form()
         self._file: BytesIO | None = None
         self._parts = self._small = self._total = 0
@@ -142,10 +144,22 @@ class _Reader:
         self._total += len(chunk)
         if self._total > self._limits.file_bytes + FIELD_BYTES:
             raise too_large(self._limits)
+        if self._preamble is not None:
+            chunk = self._behind_preamble(self._preamble, chunk)
         try:
             self._parser.write(chunk)
         except FormParserError:
             raise _broken() from None
+
+    def _behind_preamble(self, read: bytearray, chunk: bytes) -> bytes:
+        """Mail libraries write text before the first boundary; Werkzeug skips it, python_multipart does not."""
+        read += chunk
+        at = read.find(self._opening)
+        if at < 0:
+            self._spend(len(chunk))
+            return b""
+        self._preamble = None
+        return bytes(read[at:])
 
     def form(self) -> Form:
         if not self._complete:

@@ -35,15 +35,17 @@ def identifier(name: str, given: Id | None) -> str:
         return str(uuid4())
     if isinstance(given, bool) or not isinstance(given, Id):
         raise errors.WrongArgument.of(name, shown(given), "text, an integer or a UUID")
+    # an Enum's own str() is its name, not its value
+    text = str.__str__(given) if isinstance(given, str) else f"{given:d}" if isinstance(given, int) else str(given)
     try:
-        length = len(str(given).encode())
+        length = len(text.encode())
     except UnicodeEncodeError:
         raise errors.WrongArgument.of(name, "text with half a surrogate pair", "text that UTF-8 can carry") from None
     if not 0 < length <= LONGEST_ID:
         raise errors.BadRequest.by_code(
             ErrorCode.BAD_REQUEST, f"{name}: text of {length} bytes was given; expected: 1 to {LONGEST_ID} bytes"
         )
-    return str(given)
+    return text
 
 
 def check(*, timeout: object, queue: object, on_progress: object) -> None:

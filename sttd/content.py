@@ -12,7 +12,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
@@ -114,6 +114,8 @@ async def _from_file(audio: object) -> bytes:
         raise _wrong("a closed file")
     if inspect.iscoroutinefunction(read):
         raise _wrong_async(audio)
+    if not _needs_nothing(read):
+        raise _wrong(f"{shown(audio)}, whose read() wants arguments,")
     try:
         content = await asyncio.to_thread(read)
     except UnicodeDecodeError:
@@ -128,6 +130,17 @@ async def _from_file(audio: object) -> bytes:
             "a file opened in text mode" if isinstance(content, str) else f"a file whose read() gives {shown(content)}"
         )
     return bytes(content)
+
+
+def _needs_nothing(read: Callable[..., object]) -> bool:
+    """Whether it can be called without arguments; aiogram's files want the bot."""
+    try:
+        inspect.signature(read).bind()
+    except TypeError:
+        return False
+    except ValueError:  # written in C, and does not tell
+        return True
+    return True
 
 
 def _shown(audio: object) -> str:

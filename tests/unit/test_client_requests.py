@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import math
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from enum import Enum, IntEnum
 from pathlib import Path
 from typing import Any, get_type_hints
 from uuid import UUID
@@ -115,6 +116,18 @@ def test_a_correlation_id_that_amqp_cannot_carry_is_refused(given: str) -> None:
         identifier("correlation_id", given)
 
 
+class Chat(IntEnum):
+    """A bot's own numbers."""
+
+    OWN = 77
+
+
+class Kind(str, Enum):  # noqa: UP042 - as bots write it, also for Python 3.10
+    """A bot's own texts, of which `str()` is another text."""
+
+    VOICE = "voice"
+
+
 def test_ids_of_bot_frameworks_are_taken() -> None:
     """Chats and updates have integers, queues have UUIDs: both have one text."""
     own = UUID("0d9f4f0e-6d0f-4a52-9a37-5b6e2f6f3c11")
@@ -125,6 +138,7 @@ def test_ids_of_bot_frameworks_are_taken() -> None:
         str(own),
         "a",
     ]
+    assert [identifier("message_id", given) for given in (Chat.OWN, Kind.VOICE)] == ["77", "voice"]
     assert identifier("correlation_id", None) != identifier("correlation_id", None)
 
 
@@ -205,6 +219,14 @@ def closed(file: io.BytesIO) -> io.BytesIO:
     return file
 
 
+class FrameworksFile:
+    """As aiogram has it: reading needs the bot."""
+
+    async def read(self, bot: object) -> AsyncIterator[bytes]:
+        """In chunks."""
+        yield bytes(str(bot), "ascii")
+
+
 WRONG_AUDIO: dict[str, tuple[Callable[[Path], Any], str]] = {
     "nothing": (lambda _: None, "None was given"),
     "coroutine": (lambda _: _download(), "a coroutine that was not awaited"),
@@ -212,6 +234,7 @@ WRONG_AUDIO: dict[str, tuple[Callable[[Path], Any], str]] = {
     "async file": (lambda _: AsyncFile(), r"an async file \(AsyncFile\), of which `await file.read\(\)`"),
     "async file in disguise": (lambda _: HiddenAsyncFile(), "an async file"),
     "stream": (lambda _: asyncio.StreamReader(), "an async file"),
+    "framework's file": (lambda _: FrameworksFile(), "FrameworksFile, whose read.. wants arguments"),
     "framework's object": (lambda _: UUID(int=0), "a value of type UUID"),
     "number": (lambda _: 12345, "a value of type int"),
     "list": (lambda _: [79, 103], "a value of type list"),

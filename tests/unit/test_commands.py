@@ -23,7 +23,9 @@ from sttd.commands import extras, main
 from sttd.commands.exit_codes import Exit
 from sttd.commands.transcribe import inputs
 from sttd.commands.transcribe.bars import Bars
+from sttd.commands.transcribe.command import _Order, _summary, _written
 from sttd.commands.transcribe.output import FileOutcome, Format, targets, write
+from sttd.commands.transcribe.stdout import Stdout
 from sttd.consumer.engine.files import hub
 from sttd.schemas.reply import AudioInfo, ModelInfo, Timings, Transcript
 from sttd.settings import ClientSettings
@@ -268,6 +270,15 @@ def test_texts_are_named_like_grep_names_lines() -> None:
     assert bad.shown(Format.SRT, named=False) is None
 
 
+def test_a_name_with_line_ends_and_colours_stays_one_line() -> None:
+    """A result per line, whatever the files are called; JSON has the name as it is."""
+    named = FileOutcome("a\nb\x1b[31m.ogg", canned())
+    assert named.shown(Format.TEXT, named=True) == "a\\nb\\x1b[31m.ogg: привет"
+    assert json.loads(named.as_json())["file"] == "a\nb\x1b[31m.ogg"
+    with pytest.raises(typer.BadParameter, match=r"there is no file a\\nb"):
+        inputs.readable([Path("a\nb")])
+
+
 def test_json_is_one_line_per_file_with_the_reply_as_it_came() -> None:
     """Programs read results and failures alike."""
     good = json.loads(FileOutcome("a.ogg", canned()).as_json())
@@ -422,6 +433,23 @@ def test_a_result_that_cannot_be_written_leaves_what_was_there(tmp_path: Path) -
     with pytest.raises(OSError, match="directory"):
         write(FileOutcome("b.ogg", canned()), Format.TEXT, tmp_path / "b.txt")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "b.txt"]
+
+
+def test_a_result_that_cannot_be_written_goes_to_stdout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The disk is full, the directory became read-only: the work is not lost, and the exit code tells."""
+    (tmp_path / "b.txt").mkdir()
+    order = _Order([Path("b.ogg")], Format.TEXT, tmp_path, {}, Stdout())
+    outcomes = [
+        _written(FileOutcome("a.ogg", canned("одно")), Format.TEXT, tmp_path / "a.txt"),
+        _written(FileOutcome("b.ogg", canned("другое")), Format.TEXT, tmp_path / "b.txt"),
+    ]
+    for outcome in outcomes:
+        order.show(outcome)
+    assert _summary(order, outcomes) is Exit.FAILED
+    out, err = capsys.readouterr()
+    assert out == "другое\n"
+    assert "b.ogg: not_written" in err
+    assert "1 of 2 written" in err
 
 
 def test_the_bars_tell_how_many_how_fast_and_how_far_each_is() -> None:

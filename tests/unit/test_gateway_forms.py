@@ -82,6 +82,20 @@ def test_no_cut_between_chunks_changes_a_form(cuts: list[int]) -> None:
     assert asyncio.run(read(*chunks)) == asyncio.run(read(WHOLE))
 
 
+@pytest.mark.parametrize("preamble", [b"\r\n", b"This is a multi-part message in MIME format.\r\n", b"-\r\n--\r\n"])
+@pytest.mark.parametrize("cut", [1, 2, 30, 60, 200])
+async def test_text_before_the_first_boundary_is_skipped(preamble: bytes, cut: int) -> None:
+    """As in the old service: mail libraries write some."""
+    body = preamble + WHOLE
+    assert await read(body[:cut], body[cut:]) == await read(WHOLE)
+
+
+async def test_text_before_a_boundary_that_never_comes_is_bounded() -> None:
+    """It counts as a field."""
+    problem = await refused(*[b"x" * 1000] * 70, limits=Limits(file_bytes=1_000_000, seconds=5))
+    assert problem.status == 413
+
+
 async def test_the_first_file_of_that_name_wins_and_others_are_dropped() -> None:
     """As in the old service; a file under another name is no file of ours."""
     form = await read(

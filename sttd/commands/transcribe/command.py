@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
@@ -66,8 +66,8 @@ class _Order:
     stdout: Stdout
 
     def show(self, outcome: FileOutcome) -> None:
-        """One result to stdout, unless results go to files."""
-        if self.output:
+        """One result to stdout, unless it is in a file."""
+        if self.output and not (outcome.code and outcome.transcript):
             return
         shown = outcome.shown(self.form, named=len(self.files) > 1, ascii_only=not stdout.holds_every_text())
         if shown is not None:
@@ -176,14 +176,14 @@ async def _all(client: Client, order: _Order) -> Exit:
 
 
 def _summary(order: _Order, outcomes: Sequence[FileOutcome]) -> Exit:
-    failed = [outcome for outcome in outcomes if outcome.transcript is None]
+    failed = [outcome for outcome in outcomes if outcome.code]
     if any(outcome.transcript and outcome.transcript.model.name == BUNDLED for outcome in outcomes):
         say(
             "the daemon runs the demo model, which knows a few short notes only: for real texts start it with "
             "STTD_MODEL=base (`sttd model fetch base` gets it)"
         )
     for outcome in failed:
-        say(f"{outcome.file}: {outcome.code}: {outcome.message}")
+        say(f"{inputs.line(outcome.file)}: {outcome.code}: {outcome.message}")
     if order.output:
         say(f"{len(outcomes) - len(failed)} of {len(outcomes)} written to {order.output}")
     elif failed:
@@ -245,7 +245,6 @@ def _written(outcome: FileOutcome, form: Format, target: Path) -> FileOutcome:
     try:
         write(outcome, form, target)
     except OSError as error:
-        return FileOutcome(
-            outcome.file, code="not_written", message=f"{target}: {error.strerror or error}", retryable=True
-        )
+        message = f"{inputs.line(str(target))}: {error.strerror or error}; it went to stdout"
+        return replace(outcome, code="not_written", message=message, retryable=True)
     return outcome

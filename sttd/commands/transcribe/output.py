@@ -16,7 +16,7 @@ from typing import Final, cast
 from uuid import uuid4
 
 from sttd import subtitles
-from sttd.commands.transcribe.inputs import STDIN, whole
+from sttd.commands.transcribe.inputs import STDIN, line, whole
 from sttd.schemas.reply import Transcript
 from sttd.subtitles import render
 
@@ -47,7 +47,7 @@ SUFFIX: Final[Mapping[Format, str]] = {form: ".txt" if form is Format.TEXT else 
 
 @dataclass(frozen=True, slots=True)
 class FileOutcome:
-    """What became of one file: a transcript, or an error with its code."""
+    """What became of one file: a transcript, or an error with its code; both where it could not be written."""
 
     file: str
     transcript: Transcript | None = None
@@ -66,7 +66,7 @@ class FileOutcome:
         if self.transcript is None:
             return None
         text = render(self.transcript, cast("subtitles.Format", form.value))
-        return f"{self.file}: {text}" if named else text
+        return f"{line(self.file)}: {text}" if named else text
 
     def as_json(self, *, ascii_only: bool = False) -> str:
         """One line of JSON: the reply as it came, and the file's name."""

@@ -12,7 +12,7 @@ from tests.support import tracks
 from tools.audio import containers as c
 from tools.audio import files
 
-PROVEN = {"aiff", "caf", "ogg-opus", "ogg-vorbis", "w64", "webm-opus", "matroska-aac"} | {
+PROVEN = {"aiff", "caf", "mp3", "ogg-opus", "ogg-vorbis", "w64", "webm-opus", "matroska-aac"} | {
     name for name in files.TAKEN if name.startswith("wav")
 }
 TAG = b"TAG" + b"title".ljust(125, b"\0")

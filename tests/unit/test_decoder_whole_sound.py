@@ -284,3 +284,18 @@ async def test_blocks_of_webm_that_the_demuxer_passes_over_are_told(pool: Decode
         at = audio.index(b"\x81", at + 1)
     decoded = await pool.decode(audio[:at] + b"\x3f" + audio[at + 1 :])
     assert decoded.info.truncated
+
+
+@pytest.mark.parametrize("times", [0.3, 2, 100])
+async def test_an_mp3_with_all_its_bytes_is_whole_whatever_number_of_frames_it_claims(
+    pool: DecoderPool, times: float
+) -> None:
+    """Tools that cut or join files keep the old count; the same file without its end is told."""
+    audio = files.encode("mp3", "libmp3lame", 44_100, "mono", signal(3, 44_100))
+    at = audio.index(b"Info") + 8
+    frames = round(int.from_bytes(audio[at : at + 4]) * times)
+    false = audio[:at] + frames.to_bytes(4) + audio[at + 4 :]
+    decoded = await pool.decode(false)
+    assert sounds_at(decoded, bursts(3))
+    assert not decoded.info.truncated
+    assert times < 1 or (await pool.decode(false[: len(false) // 2])).info.truncated

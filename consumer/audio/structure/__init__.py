@@ -24,6 +24,9 @@ MOST_PARTS: Final = 64
 """Files joined to one that are read one by one; what comes behind them is left to FFmpeg as one more."""
 MOST_TAGS: Final = 1_000
 _ID3_HEADER: Final = struct.Struct(">3sHB4B")
+_XING: Final = re.compile(rb"(?:Xing|Info)\0\0\0(.)", re.DOTALL)
+_FIRST_FRAME: Final = 64
+_HAS_BYTES: Final = 2
 _AMR: Final = re.compile(rb"#!AMR(-WB)?\n")
 _ID3: Final = re.compile(rb"ID3[\2-\4]\0[\0-\xf0]")
 
@@ -87,8 +90,17 @@ def _mpeg(audio: bytes, start: int) -> Part:
     """
     for tag in islice(_ID3.finditer(audio, start), MOST_TAGS):
         if _is_mpeg(audio, tag.start() + id3_bytes(audio, tag.start())):
-            return Part(start, tag.start(), Length.ELSEWHERE)
-    return Part(start, len(audio), Length.ELSEWHERE)
+            return Part(start, tag.start(), _mpeg_length(audio, start, tag.start()))
+    return Part(start, len(audio), _mpeg_length(audio, start, len(audio)))
+
+
+def _mpeg_length(audio: bytes, start: int, end: int) -> Length:
+    """The first frame may count frames and bytes: where all bytes are there, a count of more frames is false."""
+    found = _XING.search(audio, start, start + _FIRST_FRAME)
+    if found is None or not found[1][0] & _HAS_BYTES:
+        return Length.ELSEWHERE
+    at = found.end() + 4 * (found[1][0] & 1)
+    return Length.WHOLE if 0 < int.from_bytes(audio[at : at + 4]) <= end - start else Length.ELSEWHERE
 
 
 def _amr(audio: bytes, start: int) -> Part:

@@ -72,16 +72,19 @@ class Settings(BaseSettings):
         default="auto", description="Where the model runs; `auto` takes a GPU if there is one."
     )
     compute_type: str = Field(
-        default="auto", description="ctranslate2's compute type; `auto` is int8 on CPU and float16 on a GPU."
+        default="auto",
+        description="ctranslate2's compute type; `auto` is float16 on a GPU and int8 on a CPU, with weights of "
+        "7 bits where 8 are too many for the CPU (docs/engine.md).",
     )
     encoder: Literal["auto", "ctranslate2", "openvino"] = Field(
         default="auto",
         description="The encoder on a CPU: `auto` is OpenVINO where it is as exact and faster (docs/engine.md).",
     )
-    encoder_context: Literal["full", "dynamic"] = Field(
-        default="full",
-        description="`dynamic` encodes the audio and 2.5 s instead of 30 s: only for models fine-tuned for it "
-        "(docs/engine.md), on a CPU.",
+    encoder_context: Literal["auto", "full", "short", "dynamic"] = Field(
+        default="auto",
+        description="How much of a window of 30 s is encoded, on a CPU: `full` all; `short` the audio and 5 s, at "
+        "least 10 s; `dynamic` the audio and 2.5 s, for models fine-tuned for it; `auto` is `short` for models that "
+        "were measured (`base`), else `full` (docs/engine.md).",
     )
     slots: Annotated[int, Field(ge=1, le=256)] | None = Field(
         default=None, description="Model calls at a time, one core each on a CPU. Default: the usable cores."

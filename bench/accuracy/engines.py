@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,21 +86,20 @@ def _told(segments: Any, language: str) -> Answer:
 
 
 def _options(mode: Mode, model: Path) -> EngineOptions:
-    """The daemon's with one slot, in int8, and what the mode changes."""
+    """The daemon's with one slot, and what the mode changes."""
     from bench.settings import PlainSettings  # noqa: PLC0415 - after the environment is set
-    from sttd.consumer.engine.model.contexts import FRAMES, FULL, Contexts  # noqa: PLC0415 - the same
     from sttd.consumer.engine.opening import EngineOptions  # noqa: PLC0415 - the same
 
     settings = PlainSettings(
         model=str(model),
         device="cpu",
-        compute_type="int8",
+        compute_type=mode.compute_type,
         encoder=mode.encoder,
+        encoder_context=mode.context,
         slots=1,
         long_audio="windows" if mode.long_windows else "sequential",
     )
-    contexts = FULL if mode.margin is None else Contexts(longest=FRAMES, margin=mode.margin)
-    return replace(EngineOptions.from_settings(settings), contexts=contexts)
+    return EngineOptions.from_settings(settings)
 
 
 def _exactly(mode: Mode, model: Path) -> Any:

@@ -27,14 +27,15 @@ SHARES: Final = {"ru-festvox": 3, "ru-prompts": 3, "en-prompts": 2}
 class Mode:
     """One way to transcribe.
 
-    `margin`: frames behind the audio in short contexts; `arithmetic`: OpenVINO's, whatever the result of a self-test.
+    `compute_type`, `encoder`, `context`: settings; `arithmetic`: OpenVINO's, whatever the result of a self-test.
     """
 
     title: str
     stock: bool = False
+    compute_type: Literal["auto", "int8"] = "auto"
     encoder: Literal["auto", "ctranslate2"] = "auto"
+    context: Literal["auto", "full"] = "auto"
     arithmetic: Literal["f32", "int8", "bf16"] | None = None
-    margin: int | None = None
     long_windows: bool = True
     beam: int = 5
     vad: bool = True
@@ -49,11 +50,11 @@ class Mode:
 MODES: Final = {
     "stock": Mode("stock faster-whisper in int8 with its own defaults", stock=True),
     "default": Mode("sttd as it is by default"),
-    "short": Mode("short contexts: ctranslate2 encodes the audio and 10 s", encoder="ctranslate2", margin=1000),
-    "ctranslate2": Mode("ctranslate2 encodes, int8", encoder="ctranslate2"),
-    "openvino-f32": Mode("OpenVINO encodes, float32", arithmetic="f32"),
-    "openvino-int8": Mode("OpenVINO encodes, int8", arithmetic="int8"),
-    "openvino-bf16": Mode("OpenVINO encodes, bfloat16", arithmetic="bf16"),
+    "full": Mode("default, all 30 s of each window encoded", context="full"),
+    "eight-bits": Mode("as stock computes", compute_type="int8", encoder="ctranslate2", context="full"),
+    "openvino-f32": Mode("OpenVINO encodes, float32, full windows", arithmetic="f32"),
+    "openvino-int8": Mode("OpenVINO encodes, int8, full windows", arithmetic="int8"),
+    "openvino-bf16": Mode("OpenVINO encodes, bfloat16, full windows", arithmetic="bf16"),
     "vad-off": Mode("default, `vad` off", vad=False),
     "greedy": Mode("default, beam 1", beam=1),
     "auto": Mode("default, language `auto`", auto=True),

@@ -18,7 +18,7 @@ SPEAKERS: Final = {
     "ru-prompts": "Russian, a woman reads prompts of a telephone system (`asterisk-core-sounds-ru`)",
     "en-prompts": "English, a woman reads the same prompts (`asterisk-core-sounds-en`)",
 }
-COMPARED: Final = ("default", "short")
+COMPARED: Final = ("default",)
 EXAMPLES: Final = 8
 FEWEST: Final = 20
 """A mode with fewer answers in a set has no line there: its figures would be chance."""
@@ -117,11 +117,11 @@ def _line(mode: str, row: Mapping[str, Any]) -> str:
 
 
 def _remarks(by: By, name: str) -> Iterator[str]:
-    ours, theirs = _pairs(by, "short", "stock", name)
+    ours, theirs = _pairs(by, "default", "stock", name)
     if ours:
         row = scores.row(ours, theirs)
         told = ", ".join(f"{reason} {times}" for reason, times in sorted(row["reruns"].items()))
-        yield f"`short`: {sum(row['reruns'].values())} windows were computed again in full ({told or 'none'})."
+        yield f"`default`: {sum(row['reruns'].values())} windows were computed again in full ({told or 'none'})."
     ours, theirs = _pairs(by, "auto", "stock", name)
     if ours:
         row = scores.row(ours, theirs)

@@ -11,13 +11,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from sttd.consumer import machine
 from sttd.consumer.engine.files import background, store
 from sttd.consumer.engine.files.download_progress import DownloadProgress, OnProgress
 from sttd.consumer.engine.model import loaded as models
-from sttd.consumer.engine.model.contexts import DYNAMIC, FULL, Contexts
+from sttd.consumer.engine.model.contexts import CONTEXTS, Contexts
 from sttd.consumer.engine.model.encoder import Setting as Encoder
 from sttd.consumer.engine.model.whisper import WhisperTranscriber
 from sttd.consumer.engine.schedule.gate import Gate
@@ -27,6 +27,10 @@ from sttd.consumer.errors import JobStopped
 from sttd.consumer.settings import Settings
 
 T = TypeVar("T")
+
+
+TOGETHER: Final = 4
+"""Short windows that a CPU decodes as one batch, at most. A fifth gains little and makes four others wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +46,9 @@ class EngineOptions:
     """How an engine is opened.
 
     `model`: a size, a Hub id, a directory or `demo`; `cache`: where downloads and findings are kept, None for this
-    user's; `slots`: model calls at a time; `threads`: notes at a time, most of them waiting; `long_audio`: None cuts no
-    audio into windows; `batch` is for GPUs: on a CPU batches cost more than they gain.
+    user's; `contexts`: None for what was measured to be enough for the model; `slots`: model calls at a time;
+    `threads`: notes at a time, most of them waiting; `long_audio`: None cuts no audio into windows; `batch` is for
+    GPUs.
     """
 
     model: str
@@ -53,7 +58,7 @@ class EngineOptions:
     device: str = "auto"
     compute_type: str = "auto"
     encoder: Encoder = "auto"
-    contexts: Contexts = FULL
+    contexts: Contexts | None = None
     long_audio: LongAudio | None = None
     batch: Batching = Batching()
 
@@ -70,7 +75,7 @@ class EngineOptions:
             device=settings.device,
             compute_type=settings.compute_type,
             encoder=settings.encoder,
-            contexts=DYNAMIC if settings.encoder_context == "dynamic" else FULL,
+            contexts=CONTEXTS[settings.encoder_context],
             long_audio=windows if settings.long_audio == "windows" else None,
             batch=Batching(settings.batch_size, settings.batch_seconds),
         )
@@ -88,6 +93,8 @@ async def open_engine(options: EngineOptions, *, on_progress: OnProgress = lambd
     if loaded.info.device == "cuda":
         workers = min(options.slots, models.GPU_WORKERS)
         gate.coalesce(workers, batch=options.batch.size, hold=options.batch.seconds)
+    else:
+        gate.coalesce(options.slots, batch=TOGETHER, hold=0.0)
     transcriber = WhisperTranscriber(loaded, threads=options.threads, long_audio=options.long_audio)
     await transcriber.self_test()
     _settle()

@@ -14,11 +14,12 @@ import pytest
 
 from sttd.consumer.engine import environment
 from sttd.consumer.engine.files import store
+from sttd.consumer.engine.model.contexts import FULL, Contexts
 from sttd.consumer.engine.model.encoder import Setting
 from sttd.consumer.engine.model.whisper import WhisperTranscriber
 from sttd.consumer.engine.opening import EngineOptions, open_engine
 from sttd.consumer.engine.windows import LongAudio
-from tests.support.human import CORES, Note, usual
+from tests.support.human import CORES, IN_HAND, Note, usual
 from tools import voices
 from tools.voices import Utterance
 
@@ -56,29 +57,30 @@ def stock(weights: Path) -> Any:
 
 @pytest.fixture(scope="session")
 def plain(weights: Path) -> Iterator[WhisperTranscriber]:
-    """Our engine with ctranslate2's encoder."""
-    yield from _opened("ctranslate2")
+    """Our engine as stock computes: eight bits, ctranslate2's encoder, whole windows."""
+    yield from _opened(encoder="ctranslate2", compute_type="int8", contexts=FULL)
 
 
 @pytest.fixture(scope="session")
 def accelerated(weights: Path) -> Iterator[WhisperTranscriber]:
-    """Our engine with OpenVINO's encoder, in the arithmetic that it takes on this CPU.
+    """Our engine with its defaults, and OpenVINO's encoder for whole windows, in the arithmetic that this CPU needs.
 
     Fails where the comparison refuses it.
     """
-    yield from _opened("openvino")
+    yield from _opened(encoder="openvino", compute_type="auto", contexts=None)
 
 
-def _opened(encoder: Setting) -> Iterator[WhisperTranscriber]:
+def _opened(encoder: Setting, compute_type: str, contexts: Contexts | None) -> Iterator[WhisperTranscriber]:
     engine = asyncio.run(
         open_engine(
             EngineOptions(
                 model=MODEL,
                 device="cpu",
-                compute_type="int8",
+                compute_type=compute_type,
                 encoder=encoder,
+                contexts=contexts,
                 slots=CORES,
-                threads=CORES,
+                threads=IN_HAND,
                 long_audio=LongAudio(after_seconds=60, window_seconds=30, threads=CORES),
             )
         )

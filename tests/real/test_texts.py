@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from typing import Any, Final
@@ -10,8 +11,8 @@ from typing import Any, Final
 import pytest
 
 from sttd.consumer.engine.model.whisper import WhisperTranscriber
-from sttd.consumer.engine.transcriber import TEMPERATURE_LADDER, Transcription
-from tests.support.human import AT_ZERO, Note, more_errors, side_by_side, transcribed
+from sttd.consumer.engine.transcriber import TEMPERATURE_LADDER, Job, Transcription
+from tests.support.human import AT_ZERO, IN_HAND, Note, more_errors, side_by_side, transcribed
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -88,6 +89,18 @@ def test_no_mode_makes_more_errors_than_stock(
     """
     more = more_errors(notes, [answer.text for answer in heard(mode)], stock_texts)
     assert {name: figure for name, figure in more.items() if figure.low > MARGIN} == {}
+
+
+def test_windows_that_are_decoded_together_give_the_same_texts(
+    accelerated: WhisperTranscriber, heard: Callable[[str], list[Transcription]], notes: list[Note]
+) -> None:
+    """Two cores decode up to four waiting notes as one batch; a note's text must not depend on its neighbours."""
+    jobs = [Job(note.pcm, replace(AT_ZERO, beam_size=1, language=note.language)) for note in notes]
+    with ThreadPoolExecutor(IN_HAND) as threads:
+        together = list(threads.map(accelerated.transcribe_here, jobs))
+    batches = [step.together for job in jobs for step in job.timeline.steps if step.name == "generate"]
+    assert max(batches) > 1
+    assert [answer.text for answer in together] == [answer.text for answer in heard("greedy")]
 
 
 def test_russian_and_english_are_told_apart(heard: Callable[[str], list[Transcription]], notes: list[Note]) -> None:

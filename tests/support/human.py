@@ -24,6 +24,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 CORES: Final = 2
+IN_HAND: Final = 8
+"""Notes at a time, so that some of them wait for a core and are decoded together."""
 USUAL_WORDS: Final = range(5, 12)
 """Words in the script of a voice note of usual length: 2 to 8 s in these voices."""
 BREATH_SECONDS: Final = 0.4

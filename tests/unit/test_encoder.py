@@ -22,7 +22,8 @@ from sttd.consumer.engine.model.comparison import cosine
 from sttd.consumer.engine.model.encoder import EncoderReference, EncodingModel
 from sttd.consumer.engine.model.findings import Findings
 from sttd.consumer.engine.model.graph import CompiledEncoder, Precision, refuse_slow_products
-from sttd.consumer.engine.model.weights import EncoderFile, EncoderUnavailable, Floats
+from sttd.consumer.engine.model.model_file import Floats
+from sttd.consumer.engine.model.weights import EncoderFile, EncoderUnavailable
 from sttd.consumer.engine.schedule.gate import SlotGate
 from sttd.consumer.engine.transcriber import JobOptions
 from sttd.consumer.errors import ModelUnavailable
@@ -74,13 +75,14 @@ def unreachable(*_: object) -> Any:
 def reference(**given: Any) -> EncoderReference:
     """ctranslate2's side, none of which may be used but what is given."""
     parts = dict.fromkeys(("encode", "exact", "decode", "windows"), unreachable)
-    facts = {"device": "cpu", "compute_type": "int8_float32", "version": "4"}
+    facts = {"device": "cpu", "compute_type": "int8_float32", "facts": ("4",)}
     return EncoderReference(**{**parts, **facts, **given})
 
 
 def choose(wanted: encoder.Setting, directory: Path, findings: Path, **given: Any) -> CompiledEncoder | None:
     """The choice for one slot."""
-    return encoder.choose(wanted, directory, reference=reference(**given), slots=1, findings=Findings(findings))
+    file, side = directory / "model.bin", reference(**given)
+    return encoder.choose(wanted, file, "sha256", reference=side, slots=1, findings=Findings(findings))
 
 
 def test_ctranslate2_by_name_asks_nobody(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from sttd.consumer.engine.model.contexts import (
     DYNAMIC,
     FULL,
     MARGIN,
+    MEASURED,
     Contexts,
     Doubts,
     Reruns,
@@ -63,8 +64,8 @@ def said(*tokens: int, seconds: float = 1.0, score: float = -0.2) -> Any:
     ("result", "reason"),
     [
         (said(0, 1, 2), None),
-        (said(0, 1, 2, seconds=2.4), None),
-        (said(0, 1, 2, seconds=2.8), "late"),
+        (said(0, 1, 2, seconds=2.9), None),
+        (said(0, 1, 2, seconds=3.2), "late"),
         (said(), "empty"),
         (said(0, 1, 2, score=-1.6), "improbable"),
         (said(0, 1, 2, 0, 1, 2), "repetition"),
@@ -196,8 +197,20 @@ async def test_the_samples_say_the_same_with_short_contexts(contexts: Contexts) 
 def test_what_cannot_be_cut_is_said_at_the_start() -> None:
     """A setting without effect would not be noticed."""
     with pytest.raises(ModelUnavailable, match="STTD_ENCODER_CONTEXT=full"):
-        models._refuse_short_contexts(SimpleNamespace(device="cuda", compute_type="float16"), DYNAMIC)
-    models._refuse_short_contexts(SimpleNamespace(device="cuda", compute_type="float16"), FULL)
+        models._contexts(SimpleNamespace(device="cuda", compute_type="float16"), DYNAMIC, "any")
+    assert models._contexts(SimpleNamespace(device="cuda", compute_type="float16"), FULL, "any") is FULL
+
+
+def test_a_model_that_was_measured_is_read_short_and_others_are_not() -> None:
+    """What holds for `base` was not shown for any other; on a GPU nothing is cut."""
+    ((base, short),) = MEASURED.items()
+    cpu = SimpleNamespace(device="cpu", compute_type="int8_float32")
+    gpu = SimpleNamespace(device="cuda", compute_type="float16")
+    assert [models._contexts(*asked) for asked in ((cpu, None, base), (cpu, None, "other"), (gpu, None, base))] == [
+        short,
+        FULL,
+        FULL,
+    ]
 
 
 RU = JobOptions("ru", "ru", None, "transcribe", 5, TEMPERATURE_LADDER, vad=True, word_timestamps=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -19,10 +20,17 @@ class Note:
 
 
 def call(
-    planner: Planner[Call], now: float, remaining: float = 3.0, *, bulk: bool = False, kind: Hashable = None
+    planner: Planner[Call],
+    now: float,
+    remaining: float = 3.0,
+    *,
+    bulk: bool = False,
+    kind: Hashable = None,
+    gathers: Hashable = None,
+    begins: bool = False,
 ) -> Call:
     """A call of a note of its own, waiting from now on."""
-    added = Call(Note(remaining, bulk), now, kind)
+    added = Call(Note(remaining, bulk), now, kind, gathers, begins)
     planner.add(added, now)
     return added
 
@@ -201,6 +209,32 @@ def test_bulk_rides_along_in_a_batch_with_room() -> None:
     bulk, interactive = call(planner, 0, kind="encode", bulk=True), call(planner, 1, kind="encode")
     (start,) = planner.take(1)
     assert start.calls == (interactive, bulk)
+
+
+def test_short_windows_are_opened_until_a_batch_of_them_is_full() -> None:
+    """Four short notes decoded as one batch need 0.6 of the core time of four alone."""
+    planner = Planner[Call](1, batch=3)
+    decode = call(planner, 0, kind="generate", gathers=500)
+    others = [call(planner, 1, gathers=500, begins=True) for _ in range(3)]
+    batch = [decode]
+    for opening in others[:2]:
+        (start,) = planner.take(1)
+        assert start.calls == (opening,)
+        planner.done(start)
+        batch.append(call(planner, 1, kind="generate", gathers=500))
+    (together,) = planner.take(1)
+    assert together.calls == tuple(batch)
+
+
+@pytest.mark.parametrize(
+    "other", [{"gathers": 650}, {"gathers": 500, "bulk": True}, {"now": PATIENCE + 0.1, "gathers": 500}, {}]
+)
+def test_a_call_that_gathers_does_not_wait_for_windows_that_cannot_go_with_it(other: dict[str, Any]) -> None:
+    """Another length, another lane, or a note that came too late: its turn comes later."""
+    planner = Planner[Call](1, batch=3)
+    decode = call(planner, 0, kind="generate", gathers=500)
+    call(planner, **{"now": 0, "begins": True, **other})
+    assert alone(planner.take(PATIENCE)) == [decode]
 
 
 def test_its_repr_tells_the_live_counts() -> None:

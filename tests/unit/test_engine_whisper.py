@@ -9,7 +9,7 @@ import logging
 import re
 import shutil
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from dataclasses import replace
 from difflib import SequenceMatcher
 from functools import cache
@@ -59,7 +59,14 @@ class WatchedGate(SlotGate):
         self.threads: set[str] = set()
         self.before: Callable[[], None] = lambda: None
 
-    def run(self, call: Callable[[], T], *, begins: bool = False, batch: Batchable[T] | None = None) -> T:
+    def run(
+        self,
+        call: Callable[[], T],
+        *,
+        begins: bool = False,
+        batch: Batchable[T] | None = None,
+        gathers: Hashable | None = None,
+    ) -> T:
         """Count, act, call."""
 
         def watched() -> T:
@@ -69,7 +76,7 @@ class WatchedGate(SlotGate):
             self.before()
             return call()
 
-        return super().run(watched, begins=begins, batch=batch)
+        return super().run(watched, begins=begins, batch=batch, gathers=gathers)
 
 
 @pytest.fixture(scope="module")

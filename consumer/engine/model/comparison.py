@@ -13,7 +13,8 @@ from typing import Final
 
 import numpy as np
 
-from sttd.consumer.engine.model.weights import EncoderUnavailable, Floats
+from sttd.consumer.engine.model.model_file import Floats
+from sttd.consumer.engine.model.weights import EncoderUnavailable
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm
 
 Encode = Callable[[Floats], Floats]

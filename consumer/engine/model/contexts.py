@@ -28,12 +28,9 @@ TIMESTAMP_SECONDS: Final = 0.02
 MARGIN: Final = 250
 """Frames of padding behind the audio that models fine-tuned for short contexts need: 2.5 s."""
 
-STEP: Final = 100
-"""A short encoder context is a multiple of so many frames: a fine-tuned model was trained on few lengths, and buffers
-are used again."""
-
-LATE: Final = 0.5
-"""Seconds that the last timestamp may lie behind the audio."""
+LATE: Final = 1.0
+"""Seconds that the last timestamp may lie behind the audio. Behind notes under 1.5 s it often lies 0.5 s, in full
+windows too; with 1.0 no more words were wrong, and a quarter of their core time was saved."""
 
 log = structlog.get_logger(__name__)
 
@@ -42,11 +39,21 @@ log = structlog.get_logger(__name__)
 class Contexts:
     """Which windows are encoded short.
 
-    Those with at most `longest` frames of audio, up to `margin` frames behind it.
+    Those with at most `longest` frames of audio, up to `margin` frames behind it: `least` frames and a number of `step`
+    more. Few lengths, since a fine-tuned model was trained on few, and windows of one length are decoded together.
     """
 
     longest: int = 0
     margin: int = MARGIN
+    least: int = 0
+    step: int = 100
+
+    def frames(self, audio: int) -> int:
+        """How many of a window with so many frames of audio are encoded."""
+        if audio > self.longest:
+            return FRAMES
+        steps = -(-max(audio + self.margin - self.least, 0) // self.step)
+        return min(self.least + steps * self.step, FRAMES)
 
     @property
     def short(self) -> bool:
@@ -59,6 +66,15 @@ FULL: Final = Contexts()
 
 DYNAMIC: Final = Contexts(longest=FRAMES)
 """For models that were fine-tuned for it."""
+
+SHORT: Final = Contexts(longest=2000, margin=500, least=1000, step=300)
+"""For others: found on one half of the recorded voices and proven on the other (docs/benchmarks/accuracy.md)."""
+
+CONTEXTS: Final = {"auto": None, "full": FULL, "short": SHORT, "dynamic": DYNAMIC}
+"""By the setting's value; None: `MEASURED` decides."""
+
+MEASURED: Final = {"d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9": SHORT}
+"""What was enough for a model, by the SHA-256 of its `model.bin`: Systran's `base`."""
 
 
 class Tokens(Protocol):
@@ -146,8 +162,8 @@ class ShortContextModel:
         """Mel frames of one window, padded with zeros -> what the methods below take."""
         mel = np.asarray(features)
         audio = audio_frames(mel)
-        wanted = -(-(audio + self._contexts.margin) // STEP) * STEP
-        if audio > self._contexts.longest or wanted >= FRAMES or mel.shape != (1, mel.shape[1], FRAMES):
+        wanted = self._contexts.frames(audio)
+        if wanted == FRAMES or mel.shape != (1, mel.shape[1], FRAMES):
             return self._model.encode(features, to_cpu=to_cpu)
         short = self._model.encode(self._view(np.ascontiguousarray(mel[:, :, :wanted])), to_cpu=to_cpu)
         return _Window(short, audio, lambda: self._model.encode(features, to_cpu=to_cpu))

@@ -6,7 +6,7 @@ Decides once for a model, a CPU and a set of library versions; `findings` keeps 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -17,7 +17,8 @@ from sttd.consumer.engine.model import comparison, cpu, graph
 from sttd.consumer.engine.model.comparison import Encode, Timed
 from sttd.consumer.engine.model.findings import EncoderFinding, Findings, key
 from sttd.consumer.engine.model.graph import CompiledEncoder, Precision
-from sttd.consumer.engine.model.weights import EncoderFile, EncoderUnavailable, Floats
+from sttd.consumer.engine.model.model_file import Floats
+from sttd.consumer.engine.model.weights import EncoderFile, EncoderUnavailable
 from sttd.consumer.errors import ModelUnavailable
 
 Setting = Literal["auto", "ctranslate2", "openvino"]
@@ -67,12 +68,12 @@ class EncoderReference:
 
     `encode`: in the type that is loaded; `exact`: loads a copy in float32 and returns its encode; `decode`: writes a
     text of fixed length from an encoder output; `windows`: three sounds as mel bands (1, bands, 3000), made when they
-    are needed; `version`: of ctranslate2.
+    are needed; `facts`: what else decides its output and its time, such as ctranslate2's version.
     """
 
     device: str
     compute_type: str
-    version: str
+    facts: tuple[str, ...]
     encode: Encode
     exact: Callable[[], Encode]
     decode: Callable[[Floats], object]
@@ -81,18 +82,19 @@ class EncoderReference:
 
 def choose(
     wanted: Setting,
-    directory: Path,
+    file: Path,
+    sha256: str,
     *,
     reference: EncoderReference,
     slots: int,
     findings: Findings,
     spare_bytes: int | None = None,
 ) -> CompiledEncoder | None:
-    """OpenVINO's encoder for the model in `directory`, or None: ctranslate2 encodes, and one log line gives the reason.
+    """OpenVINO's encoder for the model `file`, or None: ctranslate2 encodes, and one log line gives the reason.
 
-    `slots`: encodes at a time; `spare_bytes`: memory that a copy of the model in float32 may take for a moment, None
-    for as much as it needs. Blocks for seconds, the first time for some ten encodes. Raises `ModelUnavailable` when
-    OpenVINO was asked for by name and cannot be used.
+    `sha256`: the file's; `slots`: encodes at a time; `spare_bytes`: memory that a copy of the model in float32 may take
+    for a moment, None for as much as it needs. Blocks for seconds, the first time for some ten encodes. Raises
+    `ModelUnavailable` when OpenVINO was asked for by name and cannot be used.
     """
     if wanted == "ctranslate2":
         return None
@@ -100,16 +102,15 @@ def choose(
     try:
         if reference.device != "cpu":
             raise EncoderUnavailable(f"OpenVINO encodes on the CPU only, the model is on {reference.device}")
-        file = EncoderFile(directory / "model.bin")
+        weights = EncoderFile(file)
         kinds = precisions(here.flags, reference.compute_type)
         least_gain = comparison.GAIN if wanted == "auto" else 0.0
-        name = key(file.path, here, graph.version(), reference.version, reference.compute_type, wanted)
-        compiled, finding = _known(findings, name, file, slots)
+        name = key(sha256, here, graph.version(), *reference.facts, wanted)
+        before, compiled, finding = _known(findings, name, weights, slots)
         if finding is None:
             log.info("comparing the two encoders, once for this model and CPU: about 30 s with base", action="encoder")
-            compiled, finding = _Trial(file, reference, slots, spare_bytes, kinds).outcome(least_gain)
-            if finding.lasting:
-                findings.keep(name, finding)
+            compiled, finding = _Trial(weights, reference, slots, spare_bytes, kinds).outcome(least_gain)
+            findings.keep(name, replace(finding, starts=before + 1))
         if compiled is None:
             raise EncoderUnavailable("; ".join(finding.reasons) + _figures(finding, reference))
     except EncoderUnavailable as error:
@@ -200,11 +201,13 @@ class _Trial:
 
 def _known(
     findings: Findings, name: str, file: EncoderFile, slots: int
-) -> tuple[CompiledEncoder | None, EncoderFinding | None]:
+) -> tuple[int, CompiledEncoder | None, EncoderFinding | None]:
+    """At how many starts it was measured, and what later ones may rely on."""
     finding = findings.recall(name)
-    if finding is None or finding.precision is None:
-        return None, finding
-    return CompiledEncoder(file, finding.precision, slots), finding
+    if finding is None or not finding.lasting:
+        return 0 if finding is None else finding.starts, None, None
+    compiled = CompiledEncoder(file, finding.precision, slots) if finding.precision else None
+    return finding.starts, compiled, finding
 
 
 def _figures(finding: EncoderFinding, reference: EncoderReference) -> str:

@@ -18,8 +18,10 @@ from sttd.consumer.engine.model.comparison import CLEAR
 from sttd.consumer.engine.model.cpu import Cpu
 from sttd.consumer.engine.model.graph import Precision
 
-METHOD: Final = 1
+METHOD: Final = 2
 """Goes up when the comparison itself changes: what an older one found is then not used."""
+
+MOST_STARTS: Final = 3
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +34,7 @@ class EncoderFinding:
     of OpenVINO's and of ctranslate2's output to that of `against`, None where it was not measured. `against`:
     `float32`, or the loaded type where a copy in float32 had no room. `gain`: core time of a whole note with
     ctranslate2 alone divided by that with OpenVINO's encoder. `reasons`: why each arithmetic that was tried before was
-    not taken.
+    not taken. `starts`: at how many starts it was measured.
     """
 
     precision: Precision | None
@@ -41,16 +43,18 @@ class EncoderFinding:
     against: str
     gain: float | None
     reasons: tuple[str, ...] = ()
+    starts: int = 1
 
     @property
     def lasting(self) -> bool:
         """Whether later starts may rely on it: OpenVINO was taken, or ctranslate2 is clearly the faster one.
 
-        A close result is measured again at the next start: on a busy machine the gain comes out too small, and one such
-        start must not keep OpenVINO off for good. A comparison that failed for another reason than speed is made again
-        too.
+        A close result is measured again at the next starts: on a busy machine the gain comes out too small, and one
+        such start must not keep OpenVINO off for good. A comparison that failed for another reason than speed is made
+        again too.
         """
-        return self.precision is not None or (self.gain is not None and self.gain < 1 / CLEAR)
+        close = self.gain is None or self.gain >= 1 / CLEAR
+        return self.precision is not None or not close or self.starts >= MOST_STARTS
 
 
 class Findings:
@@ -88,12 +92,16 @@ def own_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sttd"
 
 
-def key(model_file: Path, cpu: Cpu, *facts: str) -> str:
-    """A name for one comparison: everything that its outcome depends on. Reads the whole model file.
+def sha256(file: Path) -> str:
+    """The hash of a whole file. Raises `OSError`."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
-    `facts`: versions of the libraries, compute type, setting. Raises `OSError` when the file cannot be read.
+
+def key(model: str, cpu: Cpu, *facts: str) -> str:
+    """A name for one comparison: everything that its outcome depends on.
+
+    `model`: the SHA-256 of its file; `facts`: versions of the libraries, compute type, setting.
     """
-    with model_file.open("rb") as file:
-        model = hashlib.file_digest(file, "sha256").hexdigest()
     told = json.dumps([METHOD, model, cpu.name, sorted(cpu.flags), cpu.caps, *facts])
     return hashlib.sha256(told.encode()).hexdigest()[:32]

@@ -15,7 +15,8 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from sttd.consumer.engine.model.weights import EncoderFile, EncoderUnavailable, Floats, Matrix
+from sttd.consumer.engine.model.model_file import Floats
+from sttd.consumer.engine.model.weights import EncoderFile, EncoderUnavailable, Matrix
 
 Precision = Literal["bf16", "int8", "f32"]
 

@@ -10,7 +10,7 @@ import copy
 import importlib
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -18,12 +18,12 @@ import numpy as np
 
 from sttd.consumer.engine import environment
 from sttd.consumer.engine.glue import Span
-from sttd.consumer.engine.model import batches, comparison, encoder
-from sttd.consumer.engine.model.contexts import FULL, Contexts, Reruns, ShortContextModel
-from sttd.consumer.engine.model.findings import Findings, own_cache
+from sttd.consumer.engine.model import batches, cpu, encoder, seven_bits, stock_encoder
+from sttd.consumer.engine.model.contexts import FULL, MEASURED, Contexts, Reruns, ShortContextModel
+from sttd.consumer.engine.model.findings import Findings, own_cache, sha256
 from sttd.consumer.engine.model.gated import GatedModel
+from sttd.consumer.engine.model.model_file import ModelFileUnreadable
 from sttd.consumer.engine.model.segments import RawSegment
-from sttd.consumer.engine.model.weights import Floats
 from sttd.consumer.engine.schedule.gate import Gate
 from sttd.consumer.engine.transcriber import JobOptions
 from sttd.consumer.errors import ModelUnavailable
@@ -33,8 +33,7 @@ from sttd.schemas.reply import ModelInfo
 GPU_WORKERS: Final = 4
 """Parallel calls on one GPU: more cost memory each and gain nothing."""
 
-NOTE_TOKENS: Final = 18
-"""A note of 5 s."""
+MODEL_FILE: Final = "model.bin"
 
 SHORT_SECONDS: Final = 2.0
 AROUND_SECONDS: Final = 0.25
@@ -51,8 +50,9 @@ class LoadedModel:
     def __init__(self, whisper: Any, *, info: ModelInfo, gate: Gate, contexts: Contexts = FULL) -> None:
         """`whisper`: a `faster_whisper.WhisperModel`, whose `model` is wrapped here."""
         raw, whisper.model = whisper.model, GatedModel(whisper.model, gate)
-        if info.device == "cuda" and batches.can_coalesce(raw):
-            whisper.model = batches.CoalescedModel(raw, gate, whisper.model)
+        if batches.can_coalesce(raw):
+            kind = batches.CoalescedModel if info.device == "cuda" else batches.CoalescedDecoder
+            whisper.model = kind(raw, gate, whisper.model)
         self.reruns = Reruns()
         if contexts.short:
             view = importlib.import_module("ctranslate2").StorageView.from_array
@@ -173,36 +173,60 @@ def load(
     slots: int,
     gate: Gate,
     encoding: encoder.Setting = "ctranslate2",
-    contexts: Contexts = FULL,
+    contexts: Contexts | None = FULL,
     findings: Path | None = None,
     spare_bytes: int | None = None,
 ) -> LoadedModel:
     """Load the model in directory `path`. Blocks for seconds; makes no network call.
 
     `device`: `auto`, `cpu` or `cuda`; `compute_type`: ctranslate2's name or `auto`; `slots`: calls at a time, one core
-    each on a CPU; `encoding`: who encodes; `contexts`: how much of a window is read; `findings`: where the comparison
+    each on a CPU; `encoding`: who encodes; `contexts`: how much of a window is read, None for what was measured to be
+    enough for this model; `findings`: where the comparison
     of encoders is kept, None for this user's cache; `spare_bytes`: as in `encoder.choose`. Raises `ModelUnavailable`
     when the device, the type, the files or the encoder are not to be had.
     """
     faster_whisper, ctranslate2 = _libraries()
     device = _device(ctranslate2, device)
+    files = _seven_bits(path, device) if compute_type == "auto" else None
     compute_type = _compute_type(ctranslate2, device, compute_type)
-    whisper = _whisper(faster_whisper, path, name, device, compute_type, slots)
-    _refuse_short_contexts(whisper.model, contexts)
+    whisper = _whisper(faster_whisper, path, name, device, compute_type, slots, files)
+    digest = sha256(path / MODEL_FILE)
+    contexts = _contexts(whisper.model, contexts, digest)
     engine = " + ".join(
         [
-            f"faster-whisper {faster_whisper.__version__}",
-            *_encode_elsewhere(whisper, path, encoding, slots, findings, spare_bytes),
+            f"faster-whisper {faster_whisper.__version__}" + (" in 7 bits" if files else ""),
+            *_encode_elsewhere(whisper, path, digest, encoding, slots, findings, spare_bytes),
         ]
     )
     info = ModelInfo(name=name, engine=engine, device=device, compute_type=whisper.model.compute_type)
     return LoadedModel(whisper, info=info, gate=gate, contexts=contexts)
 
 
-def _whisper(faster_whisper: Any, path: Path, name: str, device: str, compute_type: str, slots: int) -> Any:
+def _seven_bits(path: Path, device: str) -> dict[str, bytes] | None:
+    """The model's files with weights of seven bits, where this CPU needs them and the file has more."""
+    if device != "cpu" or not seven_bits.saturates(cpu.here()):
+        return None
+    try:
+        narrowed = seven_bits.narrowed(path / MODEL_FILE)
+        others = {file.name: file.read_bytes() for file in path.iterdir() if file.is_file() and file.name != MODEL_FILE}
+    except (ModelFileUnreadable, OSError):  # whatever it is, loading the model tells it better
+        return None
+    return None if narrowed is None else {MODEL_FILE: narrowed, **others}
+
+
+def _whisper(
+    faster_whisper: Any,
+    path: Path,
+    name: str,
+    device: str,
+    compute_type: str,
+    slots: int,
+    files: dict[str, bytes] | None,
+) -> Any:
     try:
         whisper = faster_whisper.WhisperModel(
             str(path),
+            files=files and dict(files),  # faster-whisper takes out what is its own
             device=device,
             compute_type=compute_type,
             cpu_threads=1,
@@ -219,76 +243,43 @@ def _whisper(faster_whisper: Any, path: Path, name: str, device: str, compute_ty
     return whisper
 
 
-def _refuse_short_contexts(model: Any, contexts: Contexts) -> None:
-    """Encoder outputs are cut in main memory and as numpy's numbers."""
-    if contexts.short and not (model.device == "cpu" and batches.can_coalesce(model)):
+def _contexts(model: Any, wanted: Contexts | None, digest: str) -> Contexts:
+    """Short ones need a CPU and numpy's numbers: there encoder outputs are cut."""
+    possible = model.device == "cpu" and batches.can_coalesce(model)
+    if wanted is None:
+        return MEASURED.get(digest, FULL) if possible else FULL
+    if wanted.short and not possible:
         raise ModelUnavailable(
             f"short contexts work on a CPU and not in bfloat16, the model is {model.compute_type} on {model.device}: "
             "set STTD_ENCODER_CONTEXT=full"
         )
+    return wanted
 
 
 def _encode_elsewhere(
-    whisper: Any, path: Path, wanted: encoder.Setting, slots: int, findings: Path | None, spare_bytes: int | None
+    whisper: Any,
+    path: Path,
+    digest: str,
+    wanted: encoder.Setting,
+    slots: int,
+    findings: Path | None,
+    spare_bytes: int | None,
 ) -> list[str]:
     """Let another encoder answer `whisper.model.encode` where it is wanted and as exact; its name, if any."""
+    ctranslate2 = importlib.import_module("ctranslate2")
     found = encoder.choose(
         wanted,
-        path,
-        reference=_reference(whisper, path),
+        path / MODEL_FILE,
+        digest,
+        reference=stock_encoder.of(ctranslate2, whisper, path),
         slots=slots,
         findings=Findings(findings or own_cache() / "encoders"),
         spare_bytes=spare_bytes,
     )
     if found is None:
         return []
-    whisper.model = encoder.EncodingModel(whisper.model, found, _view())
+    whisper.model = encoder.EncodingModel(whisper.model, found, ctranslate2.StorageView.from_array)
     return [found.name]
-
-
-def _reference(whisper: Any, path: Path) -> encoder.EncoderReference:
-    """ctranslate2's side of the comparison of encoders."""
-    ctranslate2, extractor = importlib.import_module("ctranslate2"), whisper.feature_extractor
-
-    def exact() -> comparison.Encode:
-        return _encode_by(ctranslate2.models.Whisper(str(path), device="cpu", compute_type="float32", intra_threads=1))
-
-    return encoder.EncoderReference(
-        device=whisper.model.device,
-        compute_type=whisper.model.compute_type,
-        version=ctranslate2.__version__,
-        encode=_encode_by(whisper.model),
-        exact=exact,
-        decode=_decode_by(whisper.model, whisper.hf_tokenizer),
-        windows=lambda: [_one_window(extractor(sound), extractor.nb_max_frames) for sound in comparison.sounds()],
-    )
-
-
-def _view() -> Callable[[Floats], Any]:
-    view: Callable[[Floats], Any] = importlib.import_module("ctranslate2").StorageView.from_array
-    return view
-
-
-def _encode_by(model: Any) -> comparison.Encode:
-    view, float32 = _view(), importlib.import_module("ctranslate2").DataType.float32
-    return lambda mel: np.array(model.encode(view(mel)).to(float32))
-
-
-def _decode_by(model: Any, tokenizer: Any) -> Callable[[Floats], object]:
-    """Beam 5 and as many tokens as a short note has, whatever the sound: the end token is suppressed."""
-    view = _view()
-    prompt = [tokenizer.token_to_id(token) for token in ("<|startoftranscript|>", "<|notimestamps|>")]
-    end = tokenizer.token_to_id("<|endoftext|>")
-    return lambda encoded: model.generate(
-        view(encoded), [prompt], beam_size=5, max_length=len(prompt) + NOTE_TOKENS, suppress_tokens=[end]
-    )
-
-
-def _one_window(features: Floats, frames: int) -> Floats:
-    """As faster-whisper pads a short note: shape (1, bands, frames)."""
-    window = np.zeros((1, features.shape[0], frames), np.float32)
-    window[0, :, : features.shape[1]] = features
-    return window
 
 
 def _libraries() -> tuple[Any, Any]:

@@ -1,29 +1,23 @@
-"""A reader of ctranslate2's `model.bin`, for the encoder of a Whisper model of any size and stored type.
+"""The encoder in a ctranslate2 model of any size and stored type.
 
-Reads the headers once and each encoder tensor when it is asked for: the decoder is skipped, never held. Whatever is
-wrong with a file is an `EncoderUnavailable` with its reason.
+Reads each encoder tensor when it is asked for: the decoder is skipped, never held. Whatever is wrong with a file is an
+`EncoderUnavailable` with its reason.
 """
 
 from __future__ import annotations
 
 import math
 import re
-import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-Bytes = npt.NDArray[np.int8]
-
-BINARY_VERSION: Final = 6
-MODEL: Final = "WhisperSpec"
-TYPES: Final = ("<f4", "i1", "<i2", "<i4", "<f2", "bfloat16")
-"""numpy's names for ctranslate2's numbers; numpy has no bfloat16."""
+from sttd.consumer.engine.model import model_file
+from sttd.consumer.engine.model.model_file import Bytes, Floats, ModelFileUnreadable, Tensor
 
 INTEGERS: Final = frozenset({"i1", "<i2", "<i4"})
 
@@ -31,21 +25,10 @@ INT8_MOST: Final = 127
 FLOAT32_BYTES: Final = 4
 FFN_GROWTH: Final = 4  # the feed-forward layer is four times as wide, in every Whisper
 HEAD_WIDTH: Final = 64  # in every Whisper; for files that do not name the number of heads
-MOST_DIMENSIONS: Final = 4
 
 
 class EncoderUnavailable(Exception):
     """No second encoder for this model on this machine: the message is the reason, one line, for the log."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """Where a tensor lies in the file, its shape and its type."""
-
-    shape: tuple[int, ...]
-    kind: str
-    offset: int
-    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,21 +127,13 @@ class EncoderFile:
 
     def _floats(self, name: str) -> Floats:
         tensor = self._tensors[name]
-        raw = self._raw(tensor)
-        if tensor.kind == "bfloat16":  # the upper half of a float32
-            return (raw.astype(np.uint32) << 16).view(np.float32)
-        return raw.astype(np.float32, copy=False)
+        return model_file.floats(self._raw(tensor), tensor.kind)
 
     def _raw(self, tensor: Tensor) -> npt.NDArray[np.generic]:
         try:
-            with self.path.open("rb") as file:
-                file.seek(tensor.offset)
-                content = file.read(tensor.size)
-        except OSError as error:
-            raise EncoderUnavailable(f"the model file cannot be read: {error.strerror}") from error
-        if len(content) < tensor.size:
-            raise EncoderUnavailable("the model file has become shorter")
-        return np.frombuffer(content, "<u2" if tensor.kind == "bfloat16" else tensor.kind).reshape(tensor.shape)
+            return model_file.content(self.path, tensor)
+        except ModelFileUnreadable as error:
+            raise EncoderUnavailable(str(error)) from error
 
 
 def _expected(width: int, mels: int, positions: int, layers: int) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -191,53 +166,9 @@ def _linear(name: str, rows: int, columns: int) -> Iterator[tuple[str, tuple[int
 def _encoder_of(path: Path) -> tuple[Mapping[str, Tensor], int]:
     """The encoder's tensors by their names below `encoder/`, with aliases; and the whole model's bytes in float32."""
     try:
-        with path.open("rb") as file:
-            tensors = _index(file, path.stat().st_size)
-    except OSError as error:
-        raise EncoderUnavailable(f"the model file cannot be read: {error.strerror}") from error
-    except (struct.error, UnicodeDecodeError, IndexError) as error:
-        raise EncoderUnavailable("the model file is damaged: its list of tensors cannot be read") from error
-    encoder = {name.removeprefix("encoder/"): tensor for name, tensor in tensors.items() if name.startswith("encoder/")}
-    numbers = {tensor.offset: math.prod(tensor.shape) for tensor in tensors.values()}  # by place: an alias counts once
-    return encoder, FLOAT32_BYTES * sum(numbers.values())
-
-
-def _index(file: BinaryIO, length: int) -> dict[str, Tensor]:
-    version = _number(file, "<I")
-    if version != BINARY_VERSION:
-        raise EncoderUnavailable(f"the model file has binary version {version}; only {BINARY_VERSION} is known here")
-    if (name := _text(file)) != MODEL:
-        raise EncoderUnavailable(f"the model file holds a {name[:40]!r}, not a {MODEL}")
-    _number(file, "<I")  # the specification's revision: what changed is seen in the tensors themselves
-    tensors = dict(_tensor(file, length) for _ in range(_number(file, "<I")))
-    for _ in range(_number(file, "<I")):
-        alias, original = _text(file), _text(file)
-        if original in tensors:
-            tensors[alias] = tensors[original]
-    return tensors
-
-
-def _tensor(file: BinaryIO, length: int) -> tuple[str, Tensor]:
-    """Read one header and go past the content."""
-    name = _text(file)
-    dimensions = _number(file, "<B")
-    if dimensions > MOST_DIMENSIONS:
-        raise EncoderUnavailable(f"the model file is damaged: {name[:80]!r} has {dimensions} dimensions")
-    shape = tuple(_number(file, "<I") for _ in range(dimensions))
-    kind, size = TYPES[_number(file, "<B")], _number(file, "<I")
-    offset = file.tell()
-    width = 2 if kind == "bfloat16" else np.dtype(kind).itemsize
-    if size != math.prod(shape) * width or offset + size > length:
-        raise EncoderUnavailable(f"the model file is damaged: {name[:80]!r} does not fit")
-    file.seek(size, 1)
-    return name, Tensor(shape, kind, offset, size)
-
-
-def _text(file: BinaryIO) -> str:
-    """Length, then the characters with a closing zero."""
-    return file.read(_number(file, "<H")).rstrip(b"\0").decode()
-
-
-def _number(file: BinaryIO, kind: str) -> int:
-    found: int = struct.unpack(kind, file.read(struct.calcsize(kind)))[0]
-    return found
+        found = model_file.index(path)
+    except ModelFileUnreadable as error:
+        raise EncoderUnavailable(str(error)) from error
+    named = {**found.tensors, **{alias: found.tensors[one] for alias, one in found.aliases.items()}}
+    encoder = {name.removeprefix("encoder/"): tensor for name, tensor in named.items() if name.startswith("encoder/")}
+    return encoder, FLOAT32_BYTES * sum(math.prod(tensor.shape) for tensor in found.tensors.values())

@@ -57,11 +57,19 @@ class Gate(Protocol):
         """The job that this thread works for, if any."""
         ...
 
-    def run(self, call: Callable[[], T], *, begins: bool = False, batch: Batchable[T] | None = None) -> T:
+    def run(
+        self,
+        call: Callable[[], T],
+        *,
+        begins: bool = False,
+        batch: Batchable[T] | None = None,
+        gathers: Hashable | None = None,
+    ) -> T:
         """Wait for the turn of this thread's job, then call. Raises `JobStopped` instead once `job.stop` is set.
 
         `begins`: the call opens a window; those after it belong to the same one. `batch`: how it could run with others;
-        a gate may ignore it. The job's `begun` is set before its first call.
+        a gate may ignore it. `gathers`: equal for calls that open windows and for later ones of theirs that could run
+        as one batch; a gate may open such windows first. The job's `begun` is set before its first call.
         """
         ...
 
@@ -128,6 +136,7 @@ class SlotGate(JobThreads):
         *,
         begins: bool = False,  # noqa: ARG002 - the seam's; this gate orders nothing
         batch: Batchable[T] | None = None,  # noqa: ARG002 - the same
+        gathers: Hashable | None = None,  # noqa: ARG002 - the same
     ) -> T:
         """See `Gate.run`; first come, first served."""
         refuse_if_stopped(self.current)

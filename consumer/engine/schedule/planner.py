@@ -1,4 +1,4 @@
-"""Which waiting model call starts next and, on a GPU, together with which others.
+"""Which waiting model call starts next, and together with which others.
 
 Pure and synchronous: the clock is passed in. Decides and returns what is to be done (`take`); never waits and never
 calls the model. Not thread-safe: scheduler.py holds its lock around every method.
@@ -46,12 +46,14 @@ class Call:
 
     `since`: when the window that it belongs to began to wait; the calls of one window share it, so a window that has
     begun goes on before the next note of the same length begins. `kind`: calls of one kind may run as one batch; None:
-    alone.
+    alone. `gathers`: equal for calls that open windows (`begins`) and for later ones of theirs that may be of one kind.
     """
 
     work: Work
     since: float
     kind: Hashable | None = None
+    gathers: Hashable | None = None
+    begins: bool = False
     added: float = field(default=0.0, init=False)
     number: int = field(default=0, init=False)
 
@@ -67,10 +69,11 @@ class Start(Generic[C]):
 
 
 class Planner(Generic[C]):
-    """Decides over `slots` places. With `batch` 1 (a CPU) no place idles while a call waits.
+    """Decides over `slots` places. With `hold` 0 (a CPU) no place idles while a call waits.
 
-    With more (a GPU), calls of one kind go together: a batch starts when it is full, when its oldest call has waited
-    `hold` seconds, or at once when nothing else runs.
+    With `batch` over 1, calls of one kind go together: a batch starts when it is full, when its oldest call has waited
+    `hold` seconds, or at once when nothing else runs. A call that gathers lets windows of its lane be opened first that
+    are already waiting, until its batch is full.
     """
 
     def __init__(self, slots: int, *, batch: int = 1, hold: float = 0.0) -> None:
@@ -130,6 +133,8 @@ class Planner(Generic[C]):
     def _next(self, now: float) -> Start[C] | None:
         for head in self._in_order():
             calls = self._together(head)
+            if (opens := self._opens_for(head, calls)) is not None:
+                return Start((opens,))
             if head.kind is None or len(calls) == self.batch or not self._running or self._held(calls, now):
                 return Start(calls)
         return None
@@ -145,6 +150,14 @@ class Planner(Generic[C]):
             return (head,)
         mates = sorted((call for call in self._waiting if call.kind == head.kind and call is not head), key=_due)
         return (head, *mates[: self.batch - 1])
+
+    def _opens_for(self, head: C, calls: tuple[C, ...]) -> C | None:
+        """The window that is opened before `head` goes, so that it can go with it."""
+        if head.gathers is None or head.begins or len(calls) >= self.batch:
+            return None
+        openers = (call for call in self._waiting if call.begins and call.gathers == head.gathers)
+        fit = (call for call in openers if call.work.bulk is head.work.bulk and call.since <= head.since + PATIENCE)
+        return min(fit, key=_due, default=None)
 
     def _held(self, calls: tuple[C, ...], now: float) -> bool:
         return now >= min(call.added for call in calls) + self._hold

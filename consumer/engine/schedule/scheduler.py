@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -64,7 +64,7 @@ class Scheduler(JobThreads):
         return f"Scheduler({self._planner!r})"
 
     def coalesce(self, slots: int, *, batch: int, hold: float) -> None:
-        """Coalesce calls: before the first call, on a GPU.
+        """Coalesce calls: before the first call.
 
         `slots` batches at a time of up to `batch` calls, each held `hold` s at most.
         """
@@ -84,11 +84,27 @@ class Scheduler(JobThreads):
         """Calls of one lane that wait for their turn."""
         return sum(ticket.work.bulk is (lane == "bulk") for ticket in self._planner.waiting)
 
-    def run(self, call: Callable[[], T], *, begins: bool = False, batch: Batchable[T] | None = None) -> T:
+    def run(
+        self,
+        call: Callable[[], T],
+        *,
+        begins: bool = False,
+        batch: Batchable[T] | None = None,
+        gathers: Hashable | None = None,
+    ) -> T:
         """See `Gate.run`. A job that is stopped while it waits ends at once; while its call runs, after it."""
         job = self.current
         refuse_if_stopped(job)
-        ticket = self._ticket(call, job, begins, batch)
+        ticket = _Ticket(
+            job if job is not None else _NOBODY,
+            self._since(job, begins),
+            self._kind(batch),
+            gathers if self._planner.batch > 1 else None,
+            begins,
+            call=call,
+            job=job,
+            batch=batch,
+        )
         with _woken_by_stop(ticket):
             start = self._turn(ticket)
         if start is not None:
@@ -98,12 +114,15 @@ class Scheduler(JobThreads):
             ticket.leads = None
         return cast("T", ticket.outcome.result())
 
-    def _ticket(self, call: Callable[[], Any], job: Job | None, begins: bool, batch: Batchable[Any] | None) -> _Ticket:
+    def _since(self, job: Job | None, begins: bool) -> float:
+        """When the window that a call of this thread belongs to began to wait."""
         window: tuple[Job | None, float] | None = getattr(self._current, "window", None)
         if begins or window is None or window[0] is not job:
             window = self._current.window = (job, self._clock())
-        kind = (batch.name, batch.kind) if batch is not None and self._planner.batch > 1 else None
-        return _Ticket(job if job is not None else _NOBODY, window[1], kind, call=call, job=job, batch=batch)
+        return window[1]
+
+    def _kind(self, batch: Batchable[Any] | None) -> Hashable | None:
+        return (batch.name, batch.kind) if batch is not None and self._planner.batch > 1 else None
 
     def _turn(self, ticket: _Ticket) -> Start[_Ticket] | None:
         """Wait; returns what this thread has to compute, or None when another one has computed its call too."""

@@ -32,7 +32,7 @@ HEARTBEAT: Final = 10
 """Seconds. With the library's grace of three beats a frozen broker is noticed within 33 s."""
 
 DIAL_SECONDS: Final = 10
-"""How long one attempt to connect, declare and consume may take; of several nodes, at each of them in turn."""
+"""How long one attempt to connect, declare and consume may take; less where there are several nodes."""
 
 CONFIRM_SECONDS: Final = 10
 """How long one of several nodes may take to confirm a request."""

@@ -23,7 +23,7 @@ from sttd.consumer.errors import BusError
 from sttd.service import broker_address
 
 HEARTBEAT = 10  # s; a frozen broker is noticed after three missed ones instead of after three minutes
-CONNECT_SECONDS = 10.0  # of several nodes: for all of them in turn, and a session's set-up with it
+CONNECT_SECONDS = 10.0  # of several nodes each has less, for a session's set-up too
 CLOSE_SECONDS = 3.0
 BACKOFF_FIRST = 0.1  # s
 BACKOFF_CAP = 5.0  # s

@@ -16,7 +16,8 @@ SCHEMES = {"amqp": 5672, "amqps": 5671}
 BETWEEN = re.compile(r"\s*,\s*(?=amqps?://)")
 
 
-DOUBLINGS: Final = 3
+TURN_SECONDS: Final = 5.0
+DOUBLINGS: Final = 2
 
 
 class Nodes:
@@ -36,13 +37,13 @@ class Nodes:
         """The URL of the node to try now."""
         return next(self._turn)
 
-    def patience(self, seconds: float, failures: int) -> float:
-        """Seconds that the next node gets to let us in after so many failures in a row.
+    def patience(self, alone: float, failures: int) -> float:
+        """Seconds that the next node gets to let us in after so many failures in a row; `alone` where it is the only.
 
-        `seconds` are for all nodes together, twice as many in each further round: a node that stands still accepts
-        connections, and one that is cut off from the others lets us in without serving.
+        A node that stands still accepts connections, and one that is cut off from the others lets us in without
+        serving. A well one serves once it has replaced a lost leader, which takes 5 to 10 s.
         """
-        return seconds / self._count * 2.0 ** min(failures // self._count, DOUBLINGS)
+        return alone if self._count == 1 else TURN_SECONDS * 2.0 ** min(failures // self._count, DOUBLINGS)
 
 
 def each(url: SecretStr) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -19,7 +20,7 @@ from tests.chaos.profile import Profile
 from tests.chaos.results import Results
 from tests.chaos.rig import Rig
 from tests.support.cluster import SIZE, Cluster
-from tests.support.load import LOST, Requests
+from tests.support.load import LOST, Request, Requests
 from tests.support.waiting import PATIENCE, POLL, Deadline
 
 QUEUE = "stt.requests"
@@ -29,6 +30,8 @@ CONSUMER = "sttd consume "
 
 class ClusterRig(Rig):
     """A rig whose broker is a cluster. Each node's faults are told to the `cluster` itself."""
+
+    patience = 5 * PATIENCE  # three nodes share the machine
 
     def __init__(self, cluster: Cluster, profile: Profile, folder: Path, results: Results) -> None:
         """See `Rig`."""
@@ -120,25 +123,25 @@ class ClusterRig(Rig):
         self.results.add(kind, self._without_consumer(began), served)
 
     def _ask_until_served(self, began: float) -> None:
-        deadline = Deadline(PATIENCE)
+        deadline = Deadline(self.patience)
         pause, due = ASK_FIRST, 0.0
         while not self.ledger.answered_since(began):
             assert not deadline.passed, f"nobody serves{self._tail()}"
             if time.time() > due:
                 pause, due = pause * 2, time.time() + pause
-                with contextlib.suppress(*LOST):  # a node that is just being hurt
-                    self._ask()
+                threading.Thread(target=self._ask, args=(self._asked.plain(),), daemon=True).start()
             time.sleep(POLL)
 
-    def _ask(self) -> None:
+    def _ask(self, request: Request) -> None:
         """One request through a well node; the load may wait at another.
 
-        Without a confirm: RabbitMQ may owe that for a minute, when it handed the request to a leader that is lost.
+        Not waited for: RabbitMQ owes the confirm, and the end of the connection, for a minute when it handed the
+        request to a leader that is lost.
         """
         parameters = pika.URLParameters(self.broker.amqp_url)
         parameters.heartbeat = parameters.socket_timeout = parameters.stack_timeout = 5
-        with pika.BlockingConnection(parameters) as connection:
-            self.load.send(connection.channel(), self._asked.plain())
+        with contextlib.suppress(*LOST), pika.BlockingConnection(parameters) as connection:  # a node that is being hurt
+            self.load.send(connection.channel(), request)
 
     def _without_consumer(self, began: float) -> float:
         """Seconds until the daemon consumed from a node that serves; 0 if it never lost its own."""

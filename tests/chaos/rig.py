@@ -39,6 +39,8 @@ BUGS = frozenset({"settle_failed", "request_crashed", "part_ended", "startup_err
 class Rig:
     """Everything around one ledger. A `with` block ends with nothing left running; `settle` checks the books first."""
 
+    patience = PATIENCE  # s for one wait
+
     def __init__(
         self, nodes: Sequence[Node], endpoint: Endpoint, profile: Profile, folder: Path, results: Results
     ) -> None:
@@ -178,7 +180,7 @@ class Rig:
             lambda: self.load.resting and not self.ledger.outstanding() and not self.queued(), "quiet", seconds
         )
 
-    def wait_until(self, predicate: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
+    def wait_until(self, predicate: Callable[[], object], what: str, seconds: float | None = None) -> None:
         """Wait until this is true; a failure names what is missing, with the last lines of daemon and broker."""
 
         def found() -> object:
@@ -187,7 +189,7 @@ class Rig:
                 assert ended is None, f"the daemon ended with {ended} before {what}{self._tail()}"
             return seen
 
-        wait_for(found, what, seconds, words=self._tail)
+        wait_for(found, what, seconds or self.patience, words=self._tail)
 
     def _tail(self) -> str:
         return (

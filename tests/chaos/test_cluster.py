@@ -14,7 +14,6 @@ from tests.chaos.cluster_rig import ClusterRig
 from tests.chaos.profile import Profile
 from tests.support.cluster import SIZE
 from tests.support.notes import short_notes
-from tests.support.waiting import PATIENCE
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,7 @@ def test_a_clients_calls_are_answered_while_its_node_is_lost(
     rig, name = cluster_rig, "client of the cluster"
     kind = f"the node of a client {'killed' if begin is _kill else 'cut off'}"
     for _ in range(profile.faults):
-        with ThreadPoolExecutor() as calls, BlockingClient(rig.daemon_url, name=name, timeout=PATIENCE) as client:
+        with ThreadPoolExecutor() as calls, BlockingClient(rig.daemon_url, name=name, timeout=rig.patience) as client:
             victim = rig.node_of(name)
             notes = short_notes()[:4]
             texts = [calls.submit(client.transcribe, note.path, language=note.language) for note in notes[:2]]

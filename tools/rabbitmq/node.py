@@ -118,7 +118,7 @@ class Node:
         """Process id of the broker, None while it is down."""
         return self._backend.pid if self._backend.alive() else None
 
-    def start(self, timeout: float = 180) -> None:
+    def start(self, timeout: float = 600) -> None:
         """Start and wait until AMQP and the management API answer; raises `NodeError` with the end of the log."""
         self._backend.start()
         deadline = time.monotonic() + timeout
@@ -138,7 +138,7 @@ class Node:
         """SIGKILL, as a crash would; data stays, but for quorum queues declared in the last second: see `flush()`."""
         self._backend.kill()
 
-    def restart(self, timeout: float = 180) -> None:
+    def restart(self, timeout: float = 600) -> None:
         """Stop in order, if it runs, and start again on the same ports."""
         self.stop()
         self.start(timeout)

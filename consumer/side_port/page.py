@@ -227,6 +227,6 @@ def _sentence(code: str) -> str:
 
 
 def _check(name: str, check: dict[str, Any], words: Words) -> str:
-    kind, said = ("ok", "is ok") if check["ok"] else ("bad", "not ok")
+    kind, said = ("ok", "ok") if check["ok"] else ("bad", "not ok")
     state = f'<span class="{kind}">{words[said]}</span>'
     return f'<tr><td>{words[name]}</td><td>{state}</td><td class="words">{escape(words[check["reason"]])}</td></tr>'

@@ -65,7 +65,6 @@ RUSSIAN: Final[Mapping[str, str]] = {
     "consumer": "запросы",
     "draining": "завершает работу",
     "the broker has blocked us": "брокер остановил отправку",
-    "is ok": "норма",
     "not ok": "сбой",
     "Reloads itself every {} seconds.": "Обновляется каждые {} секунд.",
     "metrics": "метрики",

@@ -33,6 +33,10 @@ def main(arguments: Sequence[str]) -> int:
         from bench.accuracy import command as accuracy  # noqa: PLC0415 - the other commands need no voices
 
         return accuracy.main(arguments[1:])
+    if arguments[:1] == ["numerals"]:
+        from bench.numerals import command as numerals  # noqa: PLC0415 - the same
+
+        return numerals.main(arguments[1:])
     if arguments[:1] == ["setup"]:
         return _setup(arguments[1:] or ["bench"])
     parser = _parser()
@@ -59,6 +63,7 @@ HELP: Final = """The benchmarks, for a quiet machine. docs/benchmarks/README.md 
   ladder      the gain of each step of ours, from stock faster-whisper on
   scenario    single promises and their verdicts
   accuracy    word errors of every mode on recorded human voices, hours, resumable; has options of its own
+  numerals    numbers as digits: sentences with numbers through the real model, resumable; has options of its own
   setup       install what some peers need into .local, as `run` does by itself; `setup torch`: up to 6 GB
 """
 

@@ -100,6 +100,7 @@ def test_what_is_read_is_not_named(path: str) -> None:
         "temperature": "0",
         "keywords[]": "a",
         "languages": ["ru", "en-US"],
+        "numerals": "digits",
     }
     fields |= (
         {"task": "transcribe"} if path == "/transcribe" else {"model": "whisper-1", "response_format": "verbose_json"}
@@ -109,7 +110,14 @@ def test_what_is_read_is_not_named(path: str) -> None:
     found = call("POST", path, files=FILE, data=fields, answers=answers)
 
     assert (found.status_code, "stt-ignored" in found.headers) == (200, False)
-    assert answers.asked["language"] == "ru-RU"
+    assert (answers.asked["language"], answers.asked["numerals"]) == ("ru-RU", "digits")
+
+
+@pytest.mark.parametrize("path", CALLS)
+def test_a_form_of_numbers_that_does_not_exist_is_refused(path: str) -> None:
+    """The answer names those that do."""
+    found = call("POST", path, files=FILE, data={"numerals": "roman"})
+    assert (found.status_code, "as_heard, digits, words" in found.text) == (400, True)
 
 
 def test_names_of_strangers_do_no_harm_in_a_header() -> None:

@@ -131,6 +131,40 @@ async def test_options_and_defaults_reach_the_engine(desk: Desk) -> None:
     )
 
 
+SPOKEN = ((" С меня двадцать", 0.0, 1.0), (" пять рублей.", 1.0, 2.0), (" Спасибо!", 2.0, 2.5))
+
+
+@pytest.mark.parametrize(
+    ("headers", "language", "texts", "raw"),
+    [
+        ({"stt-numerals": "digits"}, "ru", [" С меня 25", " рублей.", " Спасибо!"], True),
+        ({"stt-numerals": "words"}, "ru", [text for text, *_ in SPOKEN], True),
+        ({"stt-numerals": "digits"}, "uk", [text for text, *_ in SPOKEN], True),
+        ({"stt-numerals": "digits", "stt-task": "translate"}, "ru", [text for text, *_ in SPOKEN], True),
+        ({}, "ru", [text for text, *_ in SPOKEN], False),
+    ],
+)
+async def test_numbers_are_written_as_asked_and_what_was_heard_stands_beside(
+    desk: Desk, headers: dict[str, str], language: str, texts: list[str], raw: bool
+) -> None:
+    """Issue 17: `text` is the result, `raw_text` what was heard; segments keep their times."""
+    (one,) = HEARD.segments[:1]
+    segments = [one.model_copy(update={"text": text, "start": start, "end": end}) for text, start, end in SPOKEN]
+    desk.transcriber = FakeTranscriber(replace(HEARD, segments=segments, language=language))
+    ask(desk, headers=headers)
+
+    await desk.handle()
+
+    told = answer(desk.only("bot"))
+    assert isinstance(told, Transcript)
+    assert [segment.text for segment in told.segments] == texts
+    assert (told.text, told.raw_text) == (
+        "".join(texts).strip(),
+        "С меня двадцать пять рублей. Спасибо!" if raw else None,
+    )
+    assert [(segment.start, segment.end) for segment in told.segments] == [(start, end) for _, start, end in SPOKEN]
+
+
 @pytest.mark.parametrize(
     ("body", "properties", "code"),
     [

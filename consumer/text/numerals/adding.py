@@ -45,7 +45,8 @@ class Sum:
                 self.bare = not self.total
             elif not (1 <= self.group < HUNDRED) or self.group % 10 == 0:
                 return False
-            self.group, self.room, self.mantissa = (self.group or 1) * HUNDRED, HUNDRED, None
+            self.mantissa = self.group
+            self.group, self.room = (self.group or 1) * HUNDRED, HUNDRED
             return True
         if scale >= self.ceiling or self.group == 0:
             return False

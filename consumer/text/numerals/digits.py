@@ -7,11 +7,12 @@ of a day and a sign, which the digits then say.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from itertools import pairwise
 from typing import Final
 
 from sttd.consumer.text.numerals import clock
-from sttd.consumer.text.numerals.adding import HUNDRED, THOUSAND
+from sttd.consumer.text.numerals.adding import HUNDRED
 from sttd.consumer.text.numerals.context import CONTEXTS, GREATER, PREPOSITIONS, TOGETHER, YEAR
 from sttd.consumer.text.numerals.grammar import Grammar, Number, tokens_of
 from sttd.consumer.text.numerals.lexicon import Language
@@ -55,7 +56,7 @@ class _Reader:
             return time.after, [self._change(at, time.after, time.written)] if time.written else []
         numbers = self._side_by_side(at)
         if not numbers:
-            return at + 1, []
+            return self._past_one(at) or (at + 1, [])
         after = numbers[-1].after
         if self._part_of_word(at, after):
             while after < len(self._tokens) and self._tokens[after].hyphened:
@@ -106,6 +107,14 @@ class _Reader:
                 start = first - 1 if signed and len(written) > CODE_DIGITS else first
                 return after, [self._change(start, after, ("+" if start < first else "") + written)]
         return after, []
+
+    def _past_one(self, at: int) -> tuple[int, list[Change]] | None:
+        """`в час тридцать`."""
+        if not self._russian or self._words.word(at) != "час" or not self._words.near(at + 1):
+            return None
+        minutes = self._side_by_side(at + 1)
+        time = self._hour([Number(at, at + 1, 1, "1"), *minutes]) if minutes else None
+        return None if time is None else (time[0], [self._change(at, *time)] if time[1] else [])
 
     def _hour(self, numbers: list[Number]) -> tuple[int, str | None] | None:
         """`в семь тридцать`, `семь ноль пять вечера`: its end and how it is written; None if it is no time."""
@@ -204,8 +213,7 @@ class _Reader:
         """`пять-шесть тысяч`: the scale belongs to both, so it stays a word."""
         if one.bare or self._strange(one) or self._strange(other) or not (one.spoken or other.spoken):
             return other.after, []
-        shared = other.mantissa is not None and one.mantissa is None and one.value < THOUSAND
-        if shared and other.mantissa is not None:
+        if other.mantissa is not None and one.mantissa is None and one.value < _value(other.mantissa):
             end = other.after - 1
             both = [self._change(one.first, one.after, one.written), self._change(other.first, end, other.mantissa)]
             return other.after, both
@@ -214,7 +222,7 @@ class _Reader:
 
     def _sure(self, number: Number) -> bool:
         """Whether these words are surely a number."""
-        if self._strange(number):
+        if self._strange(number) or self._words.word(number.first - 1) == "half":
             return False
         word = self._words.word(number.first)
         behind = self._words.word(number.after) if self._words.near(number.after) else ""
@@ -290,5 +298,9 @@ class _Reader:
             for hyphen, other in beside
         )
 
-    def _change(self, first: int, after: int, written: str) -> Change:
-        return Change(self._tokens[first].start, self._tokens[after - 1].end, written)
+    def _change(self, first: int, after: int, written: str | None) -> Change:
+        return Change(self._tokens[first].start, self._tokens[after - 1].end, written or "")
+
+
+def _value(written: str) -> Decimal:
+    return Decimal(written.replace(",", "."))

@@ -14,7 +14,7 @@ from typing import Final
 from sttd.consumer.text.numerals.adding import HUNDRED, THOUSAND, Sum
 from sttd.consumer.text.numerals.lexicon import Language, Numeral, numerals, plain
 
-_TOKEN: Final = re.compile(r"\d+(?:[.,]\d+)?|[^\W\d_]+")
+_TOKEN: Final = re.compile(r"\d+(?:[.,]\d+)?|[^\W\d_]+(?:\u0301[^\W\d_]*)*")
 _HYPHENS: Final = frozenset("-\u2010\u2011\u2013")
 _GLUE: Final = frozenset(("", ":", ".", ",", "/", "'", "_"))
 
@@ -46,7 +46,7 @@ class Token:
     @property
     def hyphened(self) -> bool:
         """A hyphen joins it with the token before."""
-        return self.gap.strip() in _HYPHENS
+        return self.gap in _HYPHENS
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,8 @@ class Grammar:
             text = self._tokens[at].text if figures else self._written(first.value)
             return self._scaled(Number(at, at + 1, first.value, text, spoken=not figures))
         reading = Sum()
-        reading.takes(first)
+        if not reading.takes(first):  # the second word of `десятки тысяч`
+            return None
         if article:
             reading.room, reading.bare = 0, True
         place, last, spoken = at + 1, first, not figures

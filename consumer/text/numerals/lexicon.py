@@ -42,7 +42,7 @@ class Numeral:
 
 def plain(word: str) -> str:
     """As the lexicons have it."""
-    return word.lower().replace("ё", "е")
+    return word.lower().replace("ё", "е").replace("\u0301", "")
 
 
 @cache

@@ -1,0 +1,118 @@
+"""`python -m bench numerals`: says the sentences, transcribes what is not transcribed yet, writes the page.
+
+Reads arguments, finds model and voices, calls the parts. Festival is Debian's: `apt-get install festival festvox-ru`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from bench import machine
+from bench.accuracy import results, run
+from bench.accuracy.modes import MODES, Note
+from bench.models import ROOT
+from bench.numerals.page import page
+from bench.numerals.sentences import festival, human
+from bench.run import tell
+from sttd.consumer.engine.files import store
+from sttd.consumer.errors import ModelUnavailable
+from tools import voices
+
+PAGE: Final = ROOT / "docs" / "benchmarks" / "numerals.md"
+VOICE: Final = "msu_ru_nsh_clunits"
+SET: Final = "ru-festival"
+MODE: Final = "default"
+AT_ONCE: Final = 20
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run; the exit code."""
+    given = _parser().parse_args(arguments)
+    try:
+        model = store.fetch(given.model, None, lambda _: None)
+        people = list(_people())
+        spoken = list(_spoken(voices.cache().parent / SET))
+    except (ModelUnavailable, voices.VoicesUnavailable) as error:
+        sys.stderr.write(f"bench: {error}\n")
+        return 1
+    with (model / "model.bin").open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    told = machine.describe(given.cores)
+    cpu = {name: told["machine"][name] for name in ("cpu", "flags")}
+    kept = results.Results(voices.cache().parent / "accuracy" / sha256[:12] / "numerals.jsonl")
+    notes = [note for pair in _by_turns(spoken, people) for note in pair]
+    if not given.page_only:
+        run.measure(MODE, MODES[MODE], notes[: given.count], kept, model=model, cpu=cpu, cores=given.cores)
+    found = kept.latest(MODES[MODE].settings, cpu)
+    head = told | {"date": datetime.now(UTC).date().isoformat(), "model": given.model, "sha256": sha256}
+    PAGE.write_text(page(notes, found, head), encoding="utf-8")
+    tell(f"written: {os.path.relpath(PAGE)}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench numerals", description=__doc__)
+    parser.add_argument("--model", default="base", help="a size, a Hub id or a directory")
+    parser.add_argument("--count", type=int, help="only so many notes (default: all)")
+    parser.add_argument("--cores", type=int, default=1)
+    parser.add_argument("--page-only", action="store_true", help="measure nothing")
+    return parser
+
+
+def _people() -> Iterator[Note]:
+    """The recordings whose scripts have numbers."""
+    known = human()
+    for one in voices.utterances(voices.fetch(), ("ru-festvox", "ru-prompts")):
+        if (one.set, one.name) in known:
+            yield Note(one.set, one.name, one.language, (one,))
+
+
+def _spoken(folder: Path) -> Iterator[Note]:
+    """The sentences as sound, said once and kept. Raises `VoicesUnavailable`."""
+    sounds: dict[Path, str] = {}
+    for number, sentence in enumerate(festival()):
+        name = f"{number:03}-{sentence.kind}"
+        told = hashlib.sha256(sentence.text.encode()).hexdigest()[:8]  # other sentences are said anew
+        sound = folder / f"{name}-{told}.wav"
+        sounds[sound] = sentence.text
+        one = voices.Utterance(SET, name, sound, sentence.text, VOICE, "ru")
+        yield Note(one.set, one.name, one.language, (one,))
+    missing = [sound for sound in sounds if not sound.is_file()]
+    for start in range(0, len(missing), AT_ONCE):
+        _say({sound: sounds[sound] for sound in missing[start : start + AT_ONCE]})
+
+
+def _say(sentences: Mapping[Path, str]) -> None:
+    """In one process: the voice takes seconds to load."""
+    program = shutil.which("festival")
+    if program is None:
+        raise voices.VoicesUnavailable("the sentences need Festival: apt-get install festival festvox-ru")
+    steps = [f"(voice_{VOICE})"]
+    for sound, text in sentences.items():
+        sound.parent.mkdir(parents=True, exist_ok=True)
+        steps.append(f'(utt.save.wave (utt.synth (Utterance Text "{text}")) "{sound}.part" \'riff)')
+    done = subprocess.run(  # noqa: S603 - Festival
+        [program, "--pipe"], input="\n".join(steps).encode(), capture_output=True, check=False
+    )
+    for sound in sentences:
+        part = Path(f"{sound}.part")
+        if done.returncode or not part.is_file():
+            told = done.stderr.decode(errors="replace")[-200:]
+            raise voices.VoicesUnavailable(f"Festival does not say {sentences[sound]!r}: {told}")
+        part.replace(sound)
+
+
+def _by_turns(spoken: Sequence[Note], people: Sequence[Note]) -> Iterator[list[Note]]:
+    """A run that is stopped has something of each kind: every seventh sentence comes first."""
+    order = [note for start in range(7) for note in spoken[start::7]]
+    for place in range(max(len(order), len(people))):
+        yield [*order[place : place + 1], *people[place : place + 1]]

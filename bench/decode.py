@@ -21,6 +21,7 @@ from faster_whisper.audio import decode_audio
 
 from sttd.consumer.audio.limits import DecodeLimits
 from sttd.consumer.audio.pool import DecoderPool
+from sttd.consumer.pcm import floats
 from tools.audio import files
 
 LENGTHS: Final = (3.0, 60.0)
@@ -72,7 +73,7 @@ async def largest_difference(pool: DecoderPool, name: str) -> float:
     audio = files.encoded(name, 3.0)
     with await pool.decode(audio) as decoded:
         stock = decode_audio(io.BytesIO(audio))
-        return float(np.abs(decoded.pcm - stock).max()) if decoded.pcm.size == stock.size else float("inf")
+        return float(np.abs(floats(decoded.pcm) - stock).max()) if decoded.pcm.size == stock.size else float("inf")
 
 
 def tell(line: str) -> None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from sttd.consumer.audio.limits import MIB, DecodeLimits
+from sttd.consumer.audio.limits import MIB, SHARED_MIB, DecodeLimits
 from sttd.consumer.settings import Settings
 
-BODY_COPIES: Final = 3
-"""A body as frames, as bytes, and as the audio taken out of JSON."""
+BODY_COPIES: Final = 1.75
+"""A body in hand: as bytes, and the audio taken out of its JSON until it is decoded."""
+PASSING_COPIES: Final = 5
+"""Of one body: its frames in each of three lanes while it comes, and two more while JSON is read, one at a time."""
 REFERENCE_COPIES: Final = 2
 """An object as it is read, which may grow into twice its room, and as bytes for the decoder."""
-SOUND_BYTES: Final = 16_000 * (2 + 4 + 4)
-"""A second of sound: as it came from the child, as floats, and the parts of it with speech."""
-FEATURE_BYTES: Final = 1_200_000
-"""A second of sound on its way to the model. Measured: 1,027 kB for the spectrogram, 146 kB for voice detection."""
+SECOND_BYTES: Final = 16_000 * 2 * (9 / 8 + 1)
+"""A second of sound: as it came from the child, in a buffer that grows, and the parts of it with speech."""
+WORK_MIB: Final = 16
+"""What a note's own thread takes for voice detection, a part of the spectrogram, and an encoded window."""
 CALL_MIB: Final = 192
 """What one model call takes beside the weights: an estimate for models up to base, not measured; larger models take
 more."""
@@ -47,19 +49,18 @@ class MemoryBound:
 
 def _one_body(settings: Settings) -> int:
     """A note comes with its message or by reference, never both."""
-    carried = BODY_COPIES * settings.max_body_bytes
+    carried = int(BODY_COPIES * settings.max_body_bytes)
     return max(carried, REFERENCE_COPIES * settings.max_ref_bytes) if settings.s3_endpoint else carried
 
 
 def bound(settings: Settings, loaded_bytes: int) -> MemoryBound:
     """The most that these settings can lead to, given what the process holds once its model is loaded."""
     limits, in_hand, slots = DecodeLimits.from_settings(settings), settings.notes_in_hand, settings.effective_slots
-    a_second = SOUND_BYTES + FEATURE_BYTES
     return MemoryBound(
         loaded=loaded_bytes,
-        bodies=in_hand * _one_body(settings),
-        short_notes=int(in_hand * limits.short_seconds * a_second),
-        long_audio=int(settings.max_audio_seconds * a_second),  # the room that long files share
+        bodies=in_hand * _one_body(settings) + PASSING_COPIES * settings.max_body_bytes,
+        short_notes=in_hand * (int(limits.short_seconds * SECOND_BYTES) + WORK_MIB * MIB),
+        long_audio=int(settings.max_audio_seconds * SECOND_BYTES),  # the room that long files share
         model_calls=slots * CALL_MIB * MIB,
-        decoders=slots * limits.address_space_bytes,
+        decoders=slots * (limits.private_bytes + SHARED_MIB * MIB),
     )

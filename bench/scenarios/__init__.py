@@ -23,6 +23,7 @@ ALL: Final[dict[str, Scenario]] = {
     "auto": language.measure,
     "long-file": long_file.against_stock,
     "memory": memory.measure,
+    "hours": memory.hours,
     "lag": memory.lag,
     "ready": memory.ready,
     "siege": gateway.besieged,

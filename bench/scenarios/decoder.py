@@ -16,7 +16,6 @@ import numpy as np
 from bench import process
 from bench.scenarios.knobs import Knobs, promise
 from bench.stage import Bench
-from sttd.consumer import memory
 from sttd.consumer.audio.limits import MIB, DecodeLimits
 from sttd.consumer.audio.pool import DecoderPool
 from sttd.consumer.errors import AudioRejected
@@ -67,7 +66,7 @@ async def _bomb(audio: bytes) -> dict[str, float]:
         return {
             "seconds": process.core_seconds(child.pid) - before if peaks else float("nan"),
             "child_mib": max(peaks, default=float("nan")),
-            "parent_mib": _parent_mib("VmHWM") - parent - memory.BODY_COPIES * len(audio) / MIB,
+            "parent_mib": _parent_mib("VmHWM") - parent - len(audio) / MIB,
         }
     finally:
         await pool.close()

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import statistics
 import time
 from typing import Any, Final
 
+import numpy as np
+
 from bench import figures, notes
 from bench.load import Load
 from bench.models import DATA
-from bench.process import peaks_mib, resident_mib
+from bench.process import SAMPLE_SECONDS, Watch, core_seconds, peaks_mib, resident_mib
 from bench.scenarios.knobs import Knobs, promise
 from bench.stage import Bench, on_stage
 from bench.table import OURS, PEERS, TRACED
 from bench.traces import Trace
+from tools import voices
+from tools.audio import files
 
 DAEMON_MIB: Final = 650.0
 CHILD_MIB: Final = 100.0
@@ -21,6 +27,11 @@ NOTES: Final = 2000
 PARTS: Final = 10
 GROWTH_MIB: Final = 16.0
 """From the third tenth to the last: what the allocator's own breathing may be."""
+
+HOURS: Final = 8
+HOURS_MIB: Final = 1024.0
+HOURS_CORE_SECONDS: Final = 120.0
+"""Of the daemon: decoding, voice detection, both passes of the spectrogram and some windows. The peak lies there."""
 
 LAG: Final = 0.25
 READY: Final = 5.0
@@ -50,6 +61,40 @@ async def measure(bench: Bench, knobs: Knobs) -> dict[str, Any]:
         "notes": count // PARTS * PARTS,
         "resident_mib_after_each_tenth": [round(value) for value in after],
     }
+
+
+async def hours(bench: Bench, knobs: Knobs) -> dict[str, Any]:
+    """Eight files of an hour in hand: the first stretch of the first one, with the real `base`, in each way.
+
+    All processes together, shared pages counted for each; `bound`: what the daemon printed.
+    """
+    file, first = _hour(), notes.notes("samples", DATA / "notes")[0]
+    peaks: dict[str, float] = {}
+    bounds: list[float] = []
+    for way, options in {"voice detection": {"vad": True}, "none": {"vad": False}}.items():
+        async with on_stage(PEERS[OURS], bench, first, STTD_MODEL="base") as running:
+            asked = [asyncio.create_task(running.client.ask(file, **options)) for _ in range(HOURS)]
+            began = core_seconds(running.process.pid)
+            async with Watch(running.process.pid) as used:
+                while core_seconds(running.process.pid) - began < (knobs.seconds or HOURS_CORE_SECONDS):
+                    running.process.check()
+                    await asyncio.sleep(SAMPLE_SECONDS)
+            peaks[way] = used.peak_mib
+            bounds += [json.loads(line)["total_mib"] for line in running.process.log.splitlines() if "_mib" in line]
+            for one in asked:
+                one.cancel()
+    return {
+        "verdict": {f"peak, {way}, MiB": promise(peak, "at most", HOURS_MIB, "MiB") for way, peak in peaks.items()},
+        "bound_mib": bounds,
+    }
+
+
+def _hour() -> notes.Note:
+    """A minute of recorded sentences, sixty times, as 14 MB of ADPCM at 8 kHz."""
+    spoken = [one.audio()[::2] for one in voices.utterances(voices.fetch(), ["ru-festvox"])[:20]]
+    minute = np.concatenate(spoken)[: 60 * 8_000]
+    audio = files.encode("wav", "adpcm_ms", 8_000, "mono", np.tile(minute, 60))
+    return notes.Note("hour", "ru", "", 3600.0, audio)
 
 
 async def lag(bench: Bench, knobs: Knobs) -> dict[str, Any]:

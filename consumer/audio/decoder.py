@@ -15,7 +15,7 @@ __all__ = ["SAMPLE_RATE", "DecodedAudio", "Decoder", "Pcm"]
 
 @dataclass(frozen=True, slots=True)
 class DecodedAudio:
-    """One decoded note. `pcm`: float32 mono in [-1, 1], shape (samples,), 16 kHz.
+    """One decoded note. `pcm`: int16 mono, shape (samples,), 16 kHz.
 
     A long one holds room that others wait for until `release` is called; `with` does that.
     """

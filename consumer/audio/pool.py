@@ -13,7 +13,7 @@ import numpy as np
 
 from sttd.consumer.audio.admission import Release, Room, nothing_held
 from sttd.consumer.audio.confine import EVERYTHING
-from sttd.consumer.audio.decoder import DecodedAudio, Pcm
+from sttd.consumer.audio.decoder import DecodedAudio
 from sttd.consumer.audio.limits import DecodeLimits
 from sttd.consumer.audio.process import ChildLoss, ChildLost, ChildProcess, NeedsRoom, child_command
 from sttd.consumer.errors import AudioRejected, RequestFailed, StartupError
@@ -23,8 +23,6 @@ from sttd.schemas.reply import AudioInfo
 TRIES: Final = 2
 ROOM_SLACK: Final = 1.02
 """A container's length is right to a packet or two."""
-_LONG_PCM_BYTES: Final = 2 * 1024 * 1024
-"""A minute of sound; converting more than that would hold up the event loop by milliseconds."""
 _WORDS: Final = {
     ChildLoss.DIED: "the decoder died on this file, twice",
     ChildLoss.TIMED_OUT: "decoding took too long, twice",
@@ -126,7 +124,7 @@ class DecoderPool:
             for attempt in range(TRIES):
                 try:
                     pcm, info = await self._try(audio, room_seconds, fresh=attempt > 0)
-                    return DecodedAudio(await _to_float(pcm), info, release)
+                    return DecodedAudio(np.frombuffer(pcm, dtype="<i2"), info, release)
                 except ChildLost as lost:
                     loss = lost.loss
         raise AudioRejected(ErrorCode.AUDIO_UNREADABLE, _WORDS[loss], {"decoder": loss.value, "tries": TRIES})
@@ -216,13 +214,3 @@ class DecoderPool:
         task = asyncio.create_task(child.wait(), name=f"decoder-child-{child.pid}-end")
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
-
-
-async def _to_float(pcm: bytearray) -> Pcm:
-    return await asyncio.to_thread(_convert, pcm) if len(pcm) > _LONG_PCM_BYTES else _convert(pcm)
-
-
-def _convert(pcm: bytearray) -> Pcm:
-    floats = np.frombuffer(pcm, dtype="<i2").astype(np.float32)
-    floats /= np.float32(32768.0)
-    return floats

@@ -53,7 +53,7 @@ class Glued:
     def sound(self, pcm: Pcm) -> Pcm:
         """The parts of the audio in one piece.
 
-        `pcm`: the audio, float32 mono, shape (samples,). Returns the same type, shape (sum of the spans,).
+        `pcm`: the audio, mono, shape (samples,). Returns the same type, shape (sum of the spans,).
         """
         return np.concatenate([pcm[start:end] for start, end in self._spans])
 

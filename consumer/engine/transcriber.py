@@ -97,7 +97,7 @@ class Stop(threading.Event):
 
 @dataclass(slots=True)
 class Job:
-    """One transcription: `pcm` is float32 mono in [-1, 1], shape (samples,), 16 kHz.
+    """One transcription: `pcm` is mono, shape (samples,), 16 kHz.
 
     `stop` is read before each model call: once set, the job ends with `JobStopped`. `on_progress(fraction, text so
     far)` is called in one of the job's threads, one call at a time. `begun` is set with the first model call.

@@ -29,30 +29,6 @@ class LongAudio:
     threads: int
 
 
-def speech_in_pieces(
-    detect: Callable[[int, int], Sequence[Span]], samples: int, piece: int, overlap: int
-) -> list[Span]:
-    """Speech of long audio, found a piece at a time, so that memory does not grow with its length.
-
-    `detect(start, end)` gives the spans of one piece, counted from its start. A span that reaches the end of a piece is
-    examined again with what follows it. Two pieces share up to `overlap` samples without speech: detection needs them
-    before a word, and finds what begins at the very end of a piece too late.
-    """
-    found: list[Span] = []
-    start = 0
-    while start < samples:
-        end = min(start + piece, samples)
-        spans = [(start + begin, start + stop) for begin, stop in detect(start, end)]
-        unfinished = end < samples and bool(spans) and spans[-1][1] >= end and spans[-1][0] > start
-        start = spans.pop()[0] if unfinished else _next_start(spans, end, overlap if end < samples else 0)
-        found += spans
-    return found
-
-
-def _next_start(spans: Sequence[Span], end: int, overlap: int) -> int:
-    return max([end - overlap, *(stop for _, stop in spans[-1:])])
-
-
 def pack(spans: Iterable[Span], longest: int, farthest: int) -> list[Spans]:
     """Spans -> windows of at most `longest` samples of speech each, in order; a span that is longer is cut in parts.
 

@@ -99,9 +99,11 @@ class Handler:
             ):
                 decoded_at = time.monotonic()
                 delivery.timeline.add("decode", started, decoded_at)
+                options = request.options
+                del request  # with the audio that was taken out of JSON
                 with delivery.timeline.step("transcribe"):
-                    heard = await self._transcribe(delivery, decoded, request.options)
-                    transcription = await self._with_numerals(heard, request.options)
+                    heard = await self._transcribe(delivery, decoded, options)
+                    transcription = await self._with_numerals(heard, options)
         ended = time.monotonic()
         timings = Timings(
             queued=delivery.queued_seconds,

@@ -11,7 +11,6 @@ from typing import Final
 
 import pytest
 
-from sttd.consumer import memory
 from sttd.consumer.audio.limits import MIB, DecodeLimits
 from sttd.consumer.audio.pool import DecoderPool
 from sttd.consumer.errors import AudioRejected
@@ -21,8 +20,7 @@ PARENT_MIB: Final = 16
 """What the parent may allocate for a file that is refused, beside its body and what sound it got before the refusal."""
 
 SOUND_BYTES: Final = 2 * 16_000
-"""A second of sound as the child sends it. The printed bound has five times as much for each second of the longest
-file."""
+"""A second of sound as the child sends it. The printed bound has twice as much for each second of the longest file."""
 
 
 @pytest.fixture
@@ -62,7 +60,7 @@ async def test_a_bomb_is_refused_with_its_code_before_it_goes_off(
     sound = int(DecodeLimits().max_audio_seconds * SOUND_BYTES)
     assert caught.value.code == code
     assert "timed_out" not in losses
-    assert most - before < memory.BODY_COPIES * len(audio) + sound + PARENT_MIB * MIB
+    assert most - before < len(audio) + sound + PARENT_MIB * MIB
 
 
 def test_there_are_at_least_thirty_kinds() -> None:

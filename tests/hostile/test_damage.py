@@ -12,6 +12,7 @@ import pytest
 from sttd.consumer.audio.decoder import DecodedAudio
 from sttd.consumer.audio.pool import DecoderPool
 from sttd.consumer.errors import AudioRejected
+from sttd.consumer.pcm import floats
 from tools.audio import damage
 
 SILENT_ABOUT_LENGTH: Final = {"amr", "adts-aac"}
@@ -45,7 +46,7 @@ def sound_seconds(decoded: DecodedAudio) -> float:
 def altered_seconds(good: DecodedAudio, decoded: DecodedAudio) -> float:
     """How much of the sound is not what it was, in steps of a tenth of a second."""
     shared = min(good.pcm.size, decoded.pcm.size) // WINDOW * WINDOW
-    loudest = np.abs(good.pcm[:shared] - decoded.pcm[:shared]).reshape(-1, WINDOW).max(axis=1)
+    loudest = np.abs(floats(good.pcm[:shared]) - floats(decoded.pcm[:shared])).reshape(-1, WINDOW).max(axis=1)
     return float((loudest > ALTERED).sum()) * WINDOW / 16_000
 
 

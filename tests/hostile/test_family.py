@@ -12,6 +12,7 @@ import pytest
 from sttd.consumer.audio.decoder import DecodedAudio
 from sttd.consumer.audio.pool import DecoderPool
 from sttd.consumer.errors import AudioRejected
+from sttd.consumer.pcm import floats
 from tests.hostile.family import Case, case
 from tests.support.tracks import sounding
 
@@ -24,7 +25,7 @@ MOST, LEAST = 0.5, 0.01
 
 def complaints(truth: Case, decoded: DecodedAudio) -> Iterator[str]:
     """The errors in the reply."""
-    info, off, found = decoded.info, OFF * truth.times, sounding(decoded.pcm)
+    info, off, found = decoded.info, OFF * truth.times, sounding(floats(decoded.pcm))
     if info.truncated:
         yield "told as truncated"
     if abs(info.duration - truth.seconds) > off or abs(info.gaps - truth.gaps) > off:

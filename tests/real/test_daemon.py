@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sttd.consumer.pcm import Pcm
+from sttd.consumer.pcm import Pcm, floats
 from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess
 from tests.support.human import Note
@@ -44,4 +44,4 @@ def test_a_sentence_goes_in_and_its_words_come_out(
 
 def ogg(pcm: Pcm) -> bytes:
     """The sound as a voice note."""
-    return files.encode("ogg", "libopus", RATE, "mono", pcm)
+    return files.encode("ogg", "libopus", RATE, "mono", floats(pcm))

@@ -7,7 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
+from sttd.consumer.engine import environment
 from tests.support.virtual_time import VirtualLoop
+
+environment.prepare()  # before any test imports numpy: with two threads the last bits of a product are others
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

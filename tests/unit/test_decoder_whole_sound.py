@@ -12,6 +12,7 @@ from sttd.consumer.audio.decoder import DecodedAudio
 from sttd.consumer.audio.limits import DecodeLimits
 from sttd.consumer.audio.pool import DecoderPool
 from sttd.consumer.errors import AudioRejected
+from sttd.consumer.pcm import floats
 from sttd.schemas.codes import ErrorCode
 from tests.support.tracks import Piece, Span, Track, bursts, muxed, signal, sounding, unfinished, without_codec
 from tools.audio import damage, files
@@ -33,7 +34,7 @@ async def pool() -> AsyncIterator[DecoderPool]:
 
 def sounds_at(decoded: DecodedAudio, expected: tuple[Span, ...]) -> bool:
     """Whether the sound is at these places and nowhere else."""
-    found = sounding(decoded.pcm)
+    found = sounding(floats(decoded.pcm))
     return len(found) == len(expected) and np.allclose(found, expected, atol=OFF)
 
 

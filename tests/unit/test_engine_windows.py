@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sttd.consumer.engine.glue import Span
-from sttd.consumer.engine.windows import Helpers, LongNote, joined, pack, speech_in_pieces
+from sttd.consumer.engine.windows import Helpers, LongNote, joined, pack
 from sttd.consumer.errors import JobStopped
 from sttd.schemas.reply import Segment
 from tests.support.waiting import PATIENCE, wait_for
@@ -51,36 +51,6 @@ def test_windows_hold_all_speech_once_in_order_and_none_is_too_long(
 def test_a_window_takes_as_much_as_fits() -> None:
     """Each costs a full encoder pass, so they are filled."""
     assert pack([(0, 10), (12, 20), (25, 40), (50, 52)], 30, 10) == [((0, 10), (12, 20)), ((25, 40), (50, 52))]
-
-
-@given(SPANS, st.integers(200, 400), st.integers(0, 30))
-def test_speech_found_in_pieces_is_the_speech_found_at_once(spans: list[Span], piece: int, overlap: int) -> None:
-    """A border between two pieces that falls into a word does not cut it, and what both hold is found once."""
-    samples = max((end for _, end in spans), default=0) + 5
-
-    def detect(start: int, end: int) -> list[Span]:
-        return [(max(a, start) - start, min(b, end) - start) for a, b in spans if a < end and b > start]
-
-    found = speech_in_pieces(detect, samples, piece, overlap)
-    assert [span for span in found if span not in spans] == []
-    assert found == spans
-
-
-def test_a_span_as_long_as_a_piece_does_not_stop_the_search() -> None:
-    """However odd the detection: every piece is a step forward."""
-    assert speech_in_pieces(lambda start, end: [(0, end - start)], 25, 10, 2) == [(0, 10), (10, 20), (20, 25)]
-
-
-def test_a_piece_begins_before_its_border_where_no_speech_is_known() -> None:
-    """Speech that begins right at a border has its padding, and detection has the sound before it."""
-    seen: list[Span] = []
-
-    def detect(start: int, end: int) -> list[Span]:
-        seen.append((start, end))
-        return [(2, 9)] if len(seen) == 2 else []
-
-    assert speech_in_pieces(detect, 28, 10, 3) == [(9, 16)]
-    assert seen == [(0, 10), (7, 17), (16, 26), (23, 28)]
 
 
 def test_segments_are_joined_in_order_as_far_as_no_window_is_missing() -> None:

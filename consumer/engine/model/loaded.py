@@ -9,21 +9,19 @@ from __future__ import annotations
 import copy
 import importlib
 import logging
-import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, cast
 
-import numpy as np
-
 from sttd.consumer.engine import environment
-from sttd.consumer.engine.glue import Span
 from sttd.consumer.engine.model import batches, cpu, encoder, seven_bits, stock_encoder
 from sttd.consumer.engine.model.contexts import FULL, MEASURED, Contexts, Reruns, ShortContextModel
 from sttd.consumer.engine.model.findings import Findings, own_cache, sha256
 from sttd.consumer.engine.model.gated import GatedModel
 from sttd.consumer.engine.model.model_file import ModelFileUnreadable
 from sttd.consumer.engine.model.segments import RawSegment
+from sttd.consumer.engine.model.spectrogram import WindowedExtractor
+from sttd.consumer.engine.model.speech import Detector
 from sttd.consumer.engine.schedule.gate import Gate
 from sttd.consumer.engine.transcriber import JobOptions
 from sttd.consumer.errors import ModelUnavailable
@@ -34,12 +32,6 @@ GPU_WORKERS: Final = 4
 """Parallel calls on one GPU: more cost memory each and gain nothing."""
 
 MODEL_FILE: Final = "model.bin"
-
-SHORT_SECONDS: Final = 2.0
-AROUND_SECONDS: Final = 0.25
-SHORT_THRESHOLD: Final = 0.35
-"""Lower than the detector's own 0.5. Of 75 recorded words under a second all were above, with the silence around them;
-56 short sounds without speech stayed below 0.2."""
 
 _PREFERRED: Final = {"cpu": ("int8", "float32"), "cuda": ("float16", "float32")}
 
@@ -57,7 +49,9 @@ class LoadedModel:
         if contexts.short:
             view = importlib.import_module("ctranslate2").StorageView.from_array
             whisper.model = ShortContextModel(whisper.model, contexts, whisper.hf_tokenizer, view, self.reruns)
+        whisper.feature_extractor = WindowedExtractor(whisper.feature_extractor)
         self._whisper = whisper
+        self.speech = Detector(importlib.import_module("faster_whisper.vad"))
         self._never_said = _never_said(whisper)
         self.info = info
         self.gate = gate
@@ -74,33 +68,10 @@ class LoadedModel:
         """
         return not self.multilingual or self._whisper.hf_tokenizer.token_to_id(f"<|{language}|>") is not None
 
-    def speech(self, pcm: Pcm, longest: float = math.inf) -> list[Span]:
-        """Where speech is, by voice-activity detection.
-
-        `pcm`: float32 mono in [-1, 1], shape (samples,), 16 kHz; `longest`: seconds of one span. Returns spans in
-        samples; longer ones are cut at their last silence before that.
-        """
-        vad = importlib.import_module("faster_whisper.vad")
-        chunks = vad.get_speech_timestamps(pcm, vad.VadOptions(max_speech_duration_s=longest))
-        return [(chunk["start"], chunk["end"]) for chunk in chunks]
-
-    def short_speech(self, pcm: Pcm) -> list[Span]:
-        """The whole of a short note if it has speech after all: a second look, for notes without speech in the first.
-
-        The detector needs some sound before a word. A note of one word ("нет", 0.4 s) has none, so silence is put
-        around it.
-        """
-        if not 0 < pcm.size < SHORT_SECONDS * SAMPLE_RATE:
-            return []
-        vad = importlib.import_module("faster_whisper.vad")
-        quiet = np.zeros(int(AROUND_SECONDS * SAMPLE_RATE), pcm.dtype)
-        options = vad.VadOptions(threshold=SHORT_THRESHOLD)
-        return [(0, pcm.size)] if vad.get_speech_timestamps(np.concatenate([quiet, pcm, quiet]), options) else []
-
     def first_window(self, sound: Pcm) -> Any:
         """The first 30 s, encoded: the same input that `segments` begins with.
 
-        `sound`: float32 mono in [-1, 1], shape (samples,), 16 kHz. So one encoding serves language and text.
+        `sound`: mono, shape (samples,), 16 kHz. So one encoding serves language and text.
         """
         audio = importlib.import_module("faster_whisper.audio")
         extractor = self._whisper.feature_extractor
@@ -115,7 +86,7 @@ class LoadedModel:
     def segments(self, sound: Pcm, language: str, options: JobOptions, *, first: Any = None) -> Iterable[RawSegment]:
         """Transcribe lazily: each step of the iteration computes up to one window of 30 s.
 
-        `sound`: float32 mono in [-1, 1], shape (samples,), 16 kHz. `language`: a code. `first`: what `first_window`
+        `sound`: mono, shape (samples,), 16 kHz. `language`: a code. `first`: what `first_window`
         gave for the same sound. Times are those of the sound.
         """
         whisper = self._whisper if first is None else _beginning_with(self._whisper, first)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import math
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -23,7 +24,7 @@ from sttd.consumer.engine.model.guards import marked
 from sttd.consumer.engine.model.loaded import LoadedModel
 from sttd.consumer.engine.model.segments import to_segment
 from sttd.consumer.engine.transcriber import Job, JobOptions, Lane, Transcription
-from sttd.consumer.engine.windows import Helpers, LongAudio, LongNote, joined, pack, seconds, speech_in_pieces
+from sttd.consumer.engine.windows import Helpers, LongAudio, LongNote, joined, pack, seconds
 from sttd.consumer.errors import JobStopped, ModelFailed, ModelUnavailable, RequestFailed, SttdError
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm
 from sttd.schemas import languages
@@ -37,12 +38,6 @@ NEARLY_DONE: Final = 0.99
 """The largest fraction that a progress report names: 1 is the transcript itself."""
 
 SELF_TEST_LOUDNESS: Final = 0.01
-
-VAD_PIECE: Final = 300 * SAMPLE_RATE
-"""Long audio passes voice detection in pieces of so many samples: an hour at once takes half a gigabyte more."""
-
-VAD_OVERLAP: Final = 2 * SAMPLE_RATE
-"""Voice detection needs some sound before a word."""
 
 LONGEST_PAUSE: Final = 3 * SAMPLE_RATE
 """Samples between two parts with speech that may still be transcribed as one piece. Each has 0.4 s of padding."""
@@ -160,10 +155,10 @@ class WhisperTranscriber:
 
     def _transcribe(self, job: Job) -> Transcription:
         _stop_if_told(job)
-        pcm, options = _finite(job.pcm), job.options
+        pcm, options = job.pcm, job.options
         self._refuse_unknown_language(options)
         cut = self._cuts(job)
-        spans = self._speech(pcm, cut) if options.vad and pcm.size else None
+        spans = tuple(self._model.speech.spans(pcm, cut.window_seconds if cut else math.inf)) if options.vad else None
         if not (pcm.size if spans is None else spans):
             return Transcription([], *self._silence(options))
         longest = int(cut.window_seconds * SAMPLE_RATE) if cut else sys.maxsize
@@ -191,16 +186,6 @@ class WhisperTranscriber:
             cut
             if cut and job.audio_seconds > cut.after_seconds and options.vad and not options.condition_on_previous_text
             else None
-        )
-
-    def _speech(self, pcm: Pcm, cut: LongAudio | None) -> Spans:
-        if cut is None:
-            return tuple(self._model.speech(pcm) or self._model.short_speech(pcm))
-        longest = cut.window_seconds
-        return tuple(
-            speech_in_pieces(
-                lambda start, end: self._model.speech(pcm[start:end], longest), pcm.size, VAD_PIECE, VAD_OVERLAP
-            )
         )
 
     def _refuse_unknown_language(self, options: JobOptions) -> None:
@@ -297,11 +282,6 @@ def _faint_sound() -> Pcm:
     """A second of a soft rising tone."""
     seconds = np.arange(SAMPLE_RATE, dtype=np.float32) / SAMPLE_RATE
     return (SELF_TEST_LOUDNESS * np.sin(2 * np.pi * (200 + 200 * seconds) * seconds)).astype(np.float32)
-
-
-def _finite(pcm: Pcm) -> Pcm:
-    """Float formats can carry NaN; a single one makes the model repeat one token to the end of the window."""
-    return pcm if np.isfinite(pcm).all() else np.nan_to_num(pcm, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _stop_if_told(job: Job) -> None:

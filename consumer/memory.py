@@ -16,7 +16,7 @@ REFERENCE_COPIES: Final = 2
 """An object as it is read, which may grow into twice its room, and as bytes for the decoder."""
 SECOND_BYTES: Final = 16_000 * 2 * (9 / 8 + 1)
 """A second of sound: as it came from the child, in a buffer that grows, and the parts of it with speech."""
-WORK_MIB: Final = 16
+WORK_MIB: Final = 20
 """What a note's own thread takes for voice detection, a part of the spectrogram, and an encoded window."""
 CALL_MIB: Final = 192
 """What one model call takes beside the weights: an estimate for models up to base, not measured; larger models take

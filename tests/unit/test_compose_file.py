@@ -98,15 +98,22 @@ def test_no_two_services_want_one_host_port_and_consumers_have_many() -> None:
     "given",
     [
         {},
-        {"STTD_SLOTS": "1", "STTD_PREFETCH": "2", "STTD_MAX_AUDIO_SECONDS": "600", "STTD_MEMORY_LIMIT": "2800m"},
-        {"STTD_SLOTS": "4", "STTD_MEMORY_LIMIT": "12g"},
+        {
+            "STTD_SLOTS": "1",
+            "STTD_PREFETCH": "1",
+            "STTD_MAX_AUDIO_SECONDS": "600",
+            "STTD_MAX_BODY_BYTES": "4194304",
+            "STTD_MEMORY_LIMIT": "1300m",
+        },
+        {"STTD_SLOTS": "1", "STTD_PREFETCH": "2", "STTD_MAX_AUDIO_SECONDS": "600", "STTD_MEMORY_LIMIT": "1500m"},
+        {"STTD_SLOTS": "4", "STTD_MEMORY_LIMIT": "4g"},
     ],
-    ids=["as it is", "small machine", "four cores"],
+    ids=["as it is", "2 GB", "4 GB", "four cores"],
 )
 def test_the_memory_limit_fits_the_bound_that_the_daemon_prints(given: dict[str, str]) -> None:
     """Below it, the kernel kills what is in order; far above it, it protects nothing.
 
-    The other two lines are those of the docs.
+    The other lines are those of the docs.
     """
     service = compose.services(given)["consumer"]
     bound, limit = (

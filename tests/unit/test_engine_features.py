@@ -96,7 +96,7 @@ def test_the_detectors_answers_are_the_same_number_for_number(growing: Sound) ->
 @pytest.mark.parametrize(
     ("read", "most"),
     [
-        (lambda sound: WindowedExtractor(FeatureExtractor())(sound)[:, 3_000:6_000], 14),
+        (lambda sound: WindowedExtractor(FeatureExtractor())(sound)[:, 3_000:6_000], 18),
         (lambda sound: Detector(vad).spans(sound), 8),
     ],
     ids=["spectrogram", "speech"],

@@ -87,8 +87,7 @@ browser: setup ## look at the pages with a headless Chromium: no console error, 
 	@$(PY) -m tools.program chromium chromium
 	@$(PY) -m pytest tests/browser
 
-# On a quiet machine: docs/benchmarks/README.md.
-bench: setup ## the benchmarks; alone it lists them (one: make bench ARGS="quick --peers ours,pool")
+bench: setup ## the headline of the benchmarks, on a quiet machine: 25 minutes (others: make bench ARGS=--help)
 	@$(PY) -m bench $(ARGS)
 
 dist: test-programs ## build sdist and wheel in dist/, install each in a fresh environment, run the README's client there

@@ -1,1 +1,1 @@
-"""Measuring: the workload model and who is measured on it. Nothing of ours imports it."""
+"""Measuring: peers, loads, scenarios and human notes. Nothing that is installed imports it."""

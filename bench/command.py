@@ -11,26 +11,41 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from bench import environments, figures, machine, report, run, scenarios, workload
+from bench import environments, figures, machine, report, run, scenarios
 from bench.models import ROOT, Model
+from bench.notes import SETS
 from bench.stage import Bench, Peer
-from bench.table import LADDER, PEERS
+from bench.table import HEADLINE, PEERS
+from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.machine import usable_cores
 from sttd.service import log
 
-QUICK: Final = run.Plan(rounds=1, seconds=6, loads=("closed:1", "closed:8", "poisson:75", "burst:20"))
-LADDER_LOADS: Final = ("closed:8",)
+PLANS: Final = {
+    "headline": (HEADLINE, run.Plan(3, 20, ("closed:1", "closed:8"))),
+    "run": (tuple(PEERS), run.Plan(5, 30)),
+}
 RESULTS: Final = ROOT / "docs" / "benchmarks"
+RAW: Final = ROOT / ".local" / "bench-results"
+
+HELP: Final = """The benchmarks, for a quiet machine. docs/benchmarks/README.md explains their results.
+
+  headline    what `make bench` does: the old service, a pool, a plain worker, whisper.cpp and sttd, under 30 minutes
+  run         every peer under every load, hours, or what --peers, --loads, --rounds and --seconds leave of it
+  scenario    single promises and their verdicts, by name
+  accuracy    word errors of every mode on recorded human voices, hours, resumable; has options of its own
+  numerals    numbers as digits: sentences with numbers through the real model, resumable; has options of its own
+  setup       install what some peers need into .local, as the others do by themselves
+"""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; the exit code."""
     if arguments[:1] == ["accuracy"]:  # has neither broker nor rounds
-        from bench.accuracy import command as accuracy  # noqa: PLC0415 - the other commands need no voices
+        from bench.accuracy import command as accuracy  # noqa: PLC0415 - the other commands need none of it
 
         return accuracy.main(arguments[1:])
     if arguments[:1] == ["numerals"]:
@@ -38,34 +53,17 @@ def main(arguments: Sequence[str]) -> int:
 
         return numerals.main(arguments[1:])
     if arguments[:1] == ["setup"]:
-        return _setup(arguments[1:] or ["bench"])
-    parser = _parser()
-    given = parser.parse_args(arguments or ["--help"])
+        environments.install()
+        return 0
+    given = _parser().parse_args(arguments or ["headline"])
     log.configure("console", "warning")
-    with _alone_on(given.cores), _bench(given) as bench:
-        found = asyncio.run(COMMANDS[given.command](given, bench))
+    try:
+        with _alone_on(given.cores), _bench(given) as bench:
+            found = asyncio.run(COMMANDS[given.command](given, bench))
+    except ModelUnavailable as error:
+        sys.exit(f"bench: {error.message}")
     _write(given, found)
     return 0
-
-
-def _setup(names: Sequence[str]) -> int:
-    if unknown := set(names) - set(environments.FOLDERS):
-        sys.exit(f"bench: no environment {', '.join(unknown)}; there are {', '.join(environments.FOLDERS)}")
-    for name in names:
-        environments.install(name)
-    return 0
-
-
-HELP: Final = """The benchmarks, for a quiet machine. docs/benchmarks/README.md explains their results.
-
-  run         every peer side by side, hours
-  quick       the same in a few minutes, into .local/bench-quick
-  ladder      the gain of each step of ours, from stock faster-whisper on
-  scenario    single promises and their verdicts
-  accuracy    word errors of every mode on recorded human voices, hours, resumable; has options of its own
-  numerals    numbers as digits: sentences with numbers through the real model, resumable; has options of its own
-  setup       install what some peers need into .local, as `run` does by itself; `setup torch`: up to 6 GB
-"""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,25 +72,21 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description=HELP,
     )
-    parser.add_argument("command", choices=COMMANDS, metavar="WORD", help="one of these")
-    parser.add_argument("names", nargs="*", help="for `scenario`: which (default: all): " + ", ".join(scenarios.ALL))
-    parser.add_argument("--rounds", type=int, help="how often each peer has its turn (default: 5; quick: 1)")
+    parser.add_argument("command", choices=COMMANDS, metavar="WORD", help="one of these (default: headline)")
+    parser.add_argument("names", nargs="*", help="for `scenario`: which; there are " + ", ".join(scenarios.ALL))
+    parser.add_argument("--rounds", type=int, help="how often each peer has its turn (headline: 3; run: 5)")
     parser.add_argument(
-        "--seconds", type=float, help="length of each closed loop and each Poisson load (default: 30; quick: 6)"
+        "--seconds", type=float, help="length of each closed loop and each Poisson load (headline: 20; run: 30)"
     )
-    parser.add_argument("--peers", type=_names(PEERS), help="comma-separated (default: all): " + ", ".join(PEERS))
-    parser.add_argument("--loads", type=_loads, help="comma-separated (default: all): " + ", ".join(run.LOADS))
+    parser.add_argument("--peers", type=_names(PEERS), help="comma-separated; there are " + ", ".join(PEERS))
+    parser.add_argument("--loads", type=_loads, help="comma-separated; `run` has " + ", ".join(run.LOADS))
     parser.add_argument(
-        "--notes", choices=("short", "mixed", "samples"), default="short", help="3 s, 3 to 60 s, or sttd's own"
+        "--notes", choices=SETS, default="short", help="; ".join(f"{name}: {what}" for name, what in SETS.items())
     )
-    parser.add_argument(
-        "--model", choices=[*workload.SIZES, "demo"], default="base", help="the size that the workload has, or `demo`"
-    )
+    parser.add_argument("--model", default="base", help="a size, a Hub id, a directory or `demo`")
     parser.add_argument("--cores", type=int, default=min(2, usable_cores()), help="everything runs on so many")
-    parser.add_argument("--count", type=int, help="for `memory`: notes")
-    parser.add_argument(
-        "--out", type=Path, help="directory for results (default: docs/benchmarks for `run`, else .local)"
-    )
+    parser.add_argument("--count", type=int, help="for scenarios: notes")
+    parser.add_argument("--out", type=Path, help="directory for pages and figures (default: docs/benchmarks, .local)")
     return parser
 
 
@@ -142,19 +136,11 @@ def _bench(given: argparse.Namespace) -> Iterator[Bench]:
 
 
 async def _run(given: argparse.Namespace, bench: Bench) -> dict[str, Any]:
-    plan = run.Plan(given.rounds or 5, given.seconds or 30, given.loads or run.LOADS, given.notes)
-    return await _compared(given, plan, _chosen(given), bench)
-
-
-async def _quick(given: argparse.Namespace, bench: Bench) -> dict[str, Any]:
-    plan = run.Plan(given.rounds or 1, given.seconds or QUICK.seconds, given.loads or QUICK.loads, given.notes)
-    return await _compared(given, plan, _chosen(given), bench)
-
-
-async def _ladder(given: argparse.Namespace, bench: Bench) -> dict[str, Any]:
-    """With `auto`, as bots use it that do not know the language; a fixed language leaves step 3 without effect."""
-    plan = run.Plan(given.rounds or 5, given.seconds or 30, given.loads or LADDER_LOADS, given.notes)
-    return await _compared(given, plan, LADDER, replace(bench, language="auto"))
+    names, usual = PLANS[given.command]
+    plan = run.Plan(
+        given.rounds or usual.rounds, given.seconds or usual.seconds, given.loads or usual.loads, given.notes
+    )
+    return await _compared(given, plan, {name: PEERS[name] for name in given.peers or names}, bench)
 
 
 async def _compared(
@@ -179,48 +165,46 @@ async def _compared(
 
 
 async def _scenario(given: argparse.Namespace, bench: Bench) -> dict[str, Any]:
-    head = _head(bench)
-    found = {}
-    for name in given.names or scenarios.ALL:
-        if name not in scenarios.ALL:
-            sys.exit(f"bench: no scenario {name}; there are {', '.join(scenarios.ALL)}")
+    """Each is written when it is done."""
+    if unknown := set(given.names) - set(scenarios.ALL) or (set() if given.names else {"nothing"}):
+        sys.exit(f"bench: no scenario {', '.join(unknown)}; there are {', '.join(scenarios.ALL)}")
+    found: dict[str, Any] = {}
+    for name in given.names:
         run.tell(f"scenario {name}")
         knobs = scenarios.Knobs(given.rounds, given.seconds, given.count)
-        found[name] = await scenarios.ALL[name](bench, knobs)
-        run.tell(json.dumps(figures.rounded(found[name].get("verdict", {})), ensure_ascii=False))
-    return head | {"scenarios": found}
+        found = _head(bench) | {"scenario": name} | await scenarios.ALL[name](bench, knobs)
+        run.tell(json.dumps(figures.rounded(found.get("verdict", {})), ensure_ascii=False))
+        if name != given.names[-1]:
+            _write(given, found)
+    return found
 
 
 def _head(bench: Bench) -> dict[str, Any]:
-    interpreters = map(environments.python, environments.FOLDERS)
-    return {"machine": machine.describe(bench.cores, *interpreters), "model": bench.model.name}
-
-
-def _chosen(given: argparse.Namespace) -> dict[str, Peer]:
-    return {name: PEERS[name] for name in given.peers or PEERS}
+    told = machine.describe(bench.cores, environments.python())
+    return {"machine": told, "model": bench.model.name, "date": datetime.now(UTC).date().isoformat()}
 
 
 def _write(given: argparse.Namespace, found: dict[str, Any]) -> None:
-    """Pages, figures as JSON, and plots where matplotlib is installed.
-
-    Only the comparison of all peers is a page of docs/.
-    """
-    raw = given.out or ROOT / ".local" / ("bench-quick" if given.command == "quick" else "bench-results")
-    folder = RESULTS if given.command == "run" and not given.out else raw
-    for place in (raw, folder):
+    """Figures as JSON and plots of them in .local; pages, and the plot of the curve, in docs."""
+    raw, pages = (given.out or RAW), (given.out or (RESULTS if given.command != "run" else RAW))
+    for place in (raw, pages):
         place.mkdir(parents=True, exist_ok=True)
-    for stem, part in report.parts(given.command, found).items():
-        path = raw / f"{stem}.json"
-        path.write_text(json.dumps(figures.rounded(part), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        (folder / f"{stem}.md").write_text(report.page(stem, figures.rounded(part)), encoding="utf-8")
-        if "samples" in part and (python := environments.python("bench")).exists():
-            subprocess.run([python, "-m", "bench.plots", path], cwd=ROOT, check=True)  # noqa: S603 - our own module
-        sys.stderr.write(f"written: {os.path.relpath(folder / stem)}.md and {os.path.relpath(path)}\n")
+    path = raw / f"{report.stem(given.command, found)}.json"
+    path.write_text(json.dumps(figures.rounded(found), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    written = [path]
+    for stem, text in report.pages(given.command, _all_of(path, given.command)).items():
+        written.append(pages / f"{stem}.md")
+        written[-1].write_text(text, encoding="utf-8")
+    if ("samples" in found or "curve" in found) and environments.python().exists():
+        folder = pages if "curve" in found else raw
+        subprocess.run([environments.python(), "-m", "bench.plots", path, folder], cwd=ROOT, check=True)  # noqa: S603 - ours
+    sys.stderr.write(f"written: {', '.join(map(os.path.relpath, written))}\n")
 
 
-COMMANDS: Final = {
-    "run": _run,
-    "quick": _quick,
-    "ladder": _ladder,
-    "scenario": _scenario,
-}
+def _all_of(path: Path, command: str) -> list[dict[str, Any]]:
+    """What the command's page is made of: all scenarios so far, else the one result."""
+    files = sorted(path.parent.glob("scenario-*.json")) if command == "scenario" else [path]
+    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+
+
+COMMANDS: Final = {"headline": _run, "run": _run, "scenario": _scenario}

@@ -16,7 +16,7 @@ from bench import figures
 from bench.clients import Answer, Client
 from bench.notes import Note
 from bench.process import PeerFailed, Watch, core_seconds
-from sttd.sizing.profile import WINDOW_SECONDS
+from tools.word_errors import errors
 
 RAMP: Final = 0.2
 """The edge lies in the middle of work: counting from one answer to another would favour peers whose answers come in
@@ -55,8 +55,8 @@ class Sample:
             return counted / (self.until - since)
         return len(ends) / (self.ended - self.begun) if ends else float("nan")
 
-    def summary(self, said: str | None) -> dict[str, Any]:
-        """The figures. `said`: the text of each window of the workload; None where it is not known."""
+    def summary(self) -> dict[str, Any]:
+        """The figures. `errors`: of each note its word errors and words, of its last answer."""
         answers = [answer for _, answer in self.answers]
         count = len(answers) or float("nan")
         speed = self.notes_per_second()
@@ -64,9 +64,7 @@ class Sample:
         return {
             "notes": len(answers),
             "failures": self.failures,
-            "wrong_texts": sum(not right_text(note, answer.text, said) for note, answer in self.answers)
-            if said
-            else None,
+            "errors": {note.name: _errors(note, answer.text) for note, answer in self.answers},
             "notes_per_second": speed,
             "audio_seconds_per_second": speed * audio / count,
             "latency": figures.latencies([answer.seconds for answer in answers]),
@@ -88,13 +86,9 @@ def _stage(answers: Sequence[Answer], stage: str) -> list[float]:
     return [max(0.0, answer.seconds - sum(answer.stages.get(stage, 0.0) for stage in STAGES)) for answer in told]
 
 
-def right_text(note: Note, text: str, said: str) -> bool:
-    """Whether a note got the script's text: once for up to 30 s.
-
-    For longer ones once or more, as often as there were windows.
-    """
-    windows = " ".join(text.split()).replace(said, "|").replace(" ", "")
-    return windows == "|" if note.seconds <= WINDOW_SECONDS else bool(windows) and set(windows) == {"|"}
+def _errors(note: Note, text: str) -> list[int]:
+    found = errors(note.said, text, note.language)
+    return [found.word_errors, found.words]
 
 
 class Load:

@@ -1,4 +1,4 @@
-"""The models of a run, made once under .local/bench-data: the workload in each engine's form, or a given directory."""
+"""The model of a run: any that the daemon takes, the same weights in each engine's form."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench import exports, workload
-from sttd.consumer.models import demo_directory
+from bench import exports
+from sttd.consumer.engine.files import store
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DATA: Final = ROOT / ".local" / "bench-data"
@@ -15,37 +15,23 @@ DATA: Final = ROOT / ".local" / "bench-data"
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model by what a run calls it: a published size, or `demo`.
-
-    `said`: its text in each window; None: it is trained.
-    """
+    """One model by its name: a size, a Hub id, a directory, or `demo`."""
 
     name: str
 
     @property
-    def said(self) -> str | None:
-        """The text of one window, whatever was spoken."""
-        return None if self.name == "demo" else " ".join(workload.WORDS)
-
-    @property
     def directory(self) -> Path:
-        """For ctranslate2, stored in int8."""
-        if self.name == "demo":
-            return demo_directory()
-        path = DATA / "models" / self.name
-        return path if (path / "tokenizer.json").exists() else workload.build(workload.SIZES[self.name], path)
+        """For ctranslate2. Raises `ModelUnavailable`."""
+        return store.fetch(self.name, None, lambda _: None)
 
-    def form(self, kind: str) -> Path:
-        """`torch` (an archive of arrays) or `ggml`.
-
-        Raises `LookupError` for the demo model, which has no other form.
-        """
-        if self.name == "demo":
-            raise LookupError("the demo model is there in ctranslate2's form only")
-        path = DATA / "models" / f"{self.name}.{'npz' if kind == 'torch' else 'ggml'}"
+    def ggml(self) -> Path:
+        """For whisper.cpp, made once. Raises `LookupError` for the demo model, which has another vocabulary."""
+        if self.name == store.DEMO:
+            raise LookupError("whisper.cpp knows Whisper's own vocabularies only")
+        path = DATA / "models" / f"{self.name.replace('/', '--')}.ggml"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_name(f"part-{path.name}")
-            {"torch": exports.checkpoint, "ggml": exports.ggml}[kind](workload.SIZES[self.name], part)
+            exports.ggml(self.directory, part)
             part.rename(path)
         return path

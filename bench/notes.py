@@ -1,15 +1,13 @@
-"""The voice notes: sentences of tools/demo_notes.py, spoken by espeak-ng, as OGG/Opus at 24 kbit/s like a messenger's.
+"""The voice notes: human utterances of tools/voices.py, joined to the length that is wanted, as OGG/Opus.
 
-Made once and kept; the same seed gives the same notes. Runs espeak-ng, and installs it where that is possible.
+24 kbit/s, as messengers send them. Made once and kept; the same seed gives the same notes.
 """
 
 from __future__ import annotations
 
 import io
-import shutil
 import sys
-import wave
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -22,29 +20,41 @@ import numpy as np
 import numpy.typing as npt
 
 from sttd.samples import Sample, samples
-from tools import demo_wer, program
+from tools import voices
+from tools.voices import RATE, Utterance
 
 Sound = npt.NDArray[np.int16]
 
-RATE: Final = 48_000
 BITS: Final = 24_000
 PAUSE_SECONDS: Final = 0.6
-SHORT_SECONDS: Final = 3.0
+VOICES: Final = ("ru-festvox", "ru-prompts")
+SHORT: Final = (3.0, 8.0)
+SHORT_NOTES: Final = 60
 LONG_SECONDS: Final = 600.0
+HOUR_SECONDS: Final = 3540.0
+"""Nearly an hour: the daemon's limit is the hour."""
+
 MIXED: Final = {3: 6, 5: 6, 10: 4, 20: 3, 30: 2, 45: 1, 60: 1}
 """How many notes of each length, in seconds, are in a mixed set: most voice notes are short."""
+
+NEAR: Final = 0.06
+"""By which share a note may miss its length."""
 
 _SHORT_TEXT: Final = 200
 _SAMPLE_SECONDS: Final = 5.0
 """About: only rates in seconds of audio are computed from it."""
 
-SETS: Final = ("short", "mixed", "long", "samples")
-"""`samples`: the notes that come with sttd, for a run without espeak-ng."""
+SETS: Final = {
+    "short": "60 human notes of 3 to 8 s",
+    "mixed": "23 human notes of 3 to 60 s, 10 s in the middle",
+    "samples": "sttd's own short samples",
+}
+"""What a load can consist of; `long` and `hour` are single files beside them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """One note: the bytes, the script, the length in seconds."""
+    """One note: the script, the length in seconds, the bytes."""
 
     name: str
     language: str
@@ -54,78 +64,92 @@ class Note:
 
 
 def notes(kind: str, directory: Path, *, seed: int = 1) -> list[Note]:
-    """The notes of one of `SETS`, in a fixed order that mixes lengths; languages take turns."""
+    """The notes of one of `SETS`, or `long` or `hour`, in a fixed order that mixes lengths."""
     if kind == "samples":
         return [
             Note(one.file, one.language, one.text, _SAMPLE_SECONDS, one.path.read_bytes()) for one in _short_samples()
         ]
-    need_espeak()
-    lengths = {
-        "short": [SHORT_SECONDS] * 8,
-        "mixed": [float(s) for s, n in MIXED.items() for _ in range(n)],
-        "long": [LONG_SECONDS],
-    }[kind]
-    directory.mkdir(parents=True, exist_ok=True)
-    made = [_note(kind, number, seconds, directory, seed) for number, seconds in enumerate(lengths)]
-    Random(seed).shuffle(made)  # noqa: S311 - an order, not a secret
+    spoken, random = _spoken(seed), Random(seed)  # noqa: S311 - an order, not a secret
+    if kind == "short":
+        chosen = [[one] for one in spoken if SHORT[0] <= one.seconds <= SHORT[1]][:SHORT_NOTES]
+    else:
+        wanted = {
+            "mixed": [float(seconds) for seconds, count in MIXED.items() for _ in range(count)],
+            "long": [LONG_SECONDS],
+            "hour": [HOUR_SECONDS],
+        }[kind]
+        chosen = [joined(spoken, seconds, number) for number, seconds in enumerate(wanted)]
+    made = [_note(f"{kind}-{seed}-{number}", parts, directory) for number, parts in enumerate(chosen)]
+    random.shuffle(made)
     return made
+
+
+def of_length(seconds: float, count: int, directory: Path, *, seed: int = 1) -> list[Note]:
+    """So many notes of about so many seconds."""
+    spoken = _spoken(seed)
+    return [
+        _note(f"{seconds:g}s-{seed}-{number}", joined(spoken, seconds, number), directory) for number in range(count)
+    ]
 
 
 def _short_samples() -> list[Sample]:
     return [one for one in samples() if one.expect == "text" and len(one.text) <= _SHORT_TEXT and not one.only]
 
 
-def sentences(language: str, number: int, seed: int) -> Iterator[tuple[str, bytes]]:
-    """Single spoken sentences as OGG/Opus, for comparing texts."""
-    need_espeak()
-    for said, sound in demo_wer.notes(language, number, seed):
-        yield said, opus(_samples(sound))
+def _spoken(seed: int) -> list[Utterance]:
+    """All utterances, mixed; ends the run with one sentence where they cannot be had."""
+    try:
+        found = voices.utterances(voices.fetch(), VOICES)
+    except voices.VoicesUnavailable as error:
+        sys.exit(f"bench: {error}")
+    Random(seed).shuffle(found)  # noqa: S311 - an order, not a secret
+    return found
 
 
-def need_espeak() -> None:
-    """End the run with one sentence where espeak-ng is not here and cannot be installed."""
-    program.main("espeak-ng", "espeak-ng")
-    if not shutil.which("espeak-ng"):
-        sys.exit("bench: espeak-ng speaks the notes and is missing: sudo apt-get install espeak-ng")
+def joined(spoken: Sequence[Utterance], seconds: float, number: int) -> list[Utterance]:
+    """Utterances that fill so many seconds, with pauses between them.
+
+    Of one voice, which takes turns with the other; of both where one has not enough. `number`: of the note; each begins
+    at another place.
+    """
+    turn = number % len(VOICES)
+    own = [(one, one.seconds) for voice in (*VOICES[turn:], *VOICES[:turn]) for one in spoken if one.set == voice]
+    first = [pair for pair in own if pair[0].set == VOICES[turn]]
+    for pairs in (first, own[len(first) :], own):
+        for start in range(len(pairs)):
+            place = (number * 7 + start) % len(pairs)
+            if parts := _filled([*pairs[place:], *pairs[:place]], seconds):
+                return parts
+    raise ValueError(f"the voices do not fill {seconds:g} s")
 
 
-def _note(kind: str, number: int, seconds: float, directory: Path, seed: int) -> Note:
-    language = ("ru", "en")[number % 2]
-    file, text = (directory / f"{kind}-{seed}-{number}.{suffix}" for suffix in ("ogg", "txt"))
-    if not text.exists():
-        said, sound = _spoken(language, seconds, f"{kind}-{seed}-{number}")
-        file.write_bytes(opus(sound))
-        text.write_text(said, encoding="utf-8")
-    return Note(file.stem, language, text.read_text(encoding="utf-8"), seconds, file.read_bytes())
+def _filled(own: Iterable[tuple[Utterance, float]], seconds: float) -> list[Utterance]:
+    """The first ones that fit; none where they never fill it, as when the first is a little too short."""
+    parts: list[Utterance] = []
+    filled = 0.0
+    for one, length in own:
+        with_pause = length + (PAUSE_SECONDS if parts else 0.0)
+        if filled + with_pause <= seconds * (1 + NEAR):
+            parts.append(one)
+            filled += with_pause
+        if filled >= seconds * (1 - NEAR):
+            return parts
+    return []
 
 
-def _spoken(language: str, seconds: float, seed: str) -> tuple[str, Sound]:
-    """Sentences with pauses between them until the time is full; the last one may be cut, as people do."""
-    random, said, parts, length = Random(seed), list[str](), list[Sound](), 0  # noqa: S311 - sentences, not secrets
-    while length < seconds * RATE:
-        said.append(demo_wer.SENTENCES[language](random))
-        parts += [_samples(demo_wer.speak(said[-1], language, random)), np.zeros(int(PAUSE_SECONDS * RATE), np.int16)]
-        length += parts[-2].size + parts[-1].size
-    return " ".join(said), np.concatenate(parts)[: int(seconds * RATE)]
-
-
-def _samples(wav: bytes) -> Sound:
-    """A WAV of espeak-ng at the rate that Opus takes."""
-    with wave.open(io.BytesIO(_mended(wav))) as file:
-        rate, raw = file.getframerate(), np.frombuffer(file.readframes(file.getnframes()), np.int16)
-    places = np.arange(int(raw.size * RATE / rate)) * (rate / RATE)
-    sound: Sound = np.interp(places, np.arange(raw.size), raw).astype(np.int16)
-    return sound
-
-
-def _mended(wav: bytes) -> bytes:
-    """espeak-ng writes to a pipe before the length is known, and leaves a number near the largest."""
-    size = (len(wav) - 44).to_bytes(4, "little")
-    return wav[:40] + size + wav[44:]
+def _note(name: str, parts: Sequence[Utterance], directory: Path) -> Note:
+    file = directory / f"human-{name}.ogg"
+    seconds = sum(part.seconds for part in parts) + PAUSE_SECONDS * (len(parts) - 1)
+    if not file.exists():
+        pause = np.zeros(int(PAUSE_SECONDS * RATE), np.float32)
+        pieces = [piece for part in parts for piece in (pause, part.audio())][1:]
+        directory.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(opus((np.concatenate(pieces) * 32767).astype(np.int16)))
+    return Note(name, parts[0].language, " ".join(part.text for part in parts), seconds, file.read_bytes())
 
 
 def opus(sound: Sound) -> bytes:
-    """Mono samples at 48 kHz as an OGG/Opus file."""
+    """Mono samples at 16 kHz as an OGG/Opus file."""
     sink = io.BytesIO()
     with av.open(sink, "w", format="ogg") as container:
         stream: Any = container.add_stream("libopus", rate=RATE, layout="mono")
@@ -145,6 +169,6 @@ def _frames(sound: Sound) -> Iterator[av.AudioFrame]:
         yield frame
 
 
-def in_turn(made: list[Note], count: int, *, start: int = 0) -> Iterator[Note]:
+def in_turn(made: Sequence[Note], count: int, *, start: int = 0) -> Iterable[Note]:
     """So many of them, over and over."""
     return islice((made[(start + number) % len(made)] for number in range(count)), count)

@@ -1,4 +1,4 @@
-"""Plots of a comparison, as SVG beside its JSON: `python -m bench.plots RESULTS.json`, where matplotlib is.
+"""Plots of a comparison or of the curve, as SVG: `python -m bench.plots RESULTS.json FOLDER`, where matplotlib is.
 
 Standard library and matplotlib only, and bench.figures.
 """
@@ -14,18 +14,34 @@ from typing import Any
 from bench import figures
 
 
-def main(path: Path) -> None:
-    """One file for each kind of plot."""
+def main(path: Path, folder: Path) -> None:
+    """One file for each kind of plot. `path`: a comparison, or the curve."""
     found = json.loads(path.read_text(encoding="utf-8"))
+    if "curve" in found:
+        _by_length(found, folder / "curve.svg")
+        return
     clients = sorted((load for load in found["plan"]["loads"] if load.startswith("closed:")), key=_amount)
     if len(clients) > 1:
-        _curves(found, clients, "notes_per_second", "notes per second", path.with_name(f"{path.stem}-throughput.svg"))
-        _curves(
-            found, clients, "p95", "p95 from asking to answer, in seconds", path.with_name(f"{path.stem}-latency.svg")
-        )
+        _curves(found, clients, "notes_per_second", "notes per second", folder / f"{path.stem}-throughput.svg")
+        label = "p95 from asking to answer, in seconds"
+        _curves(found, clients, "p95", label, folder / f"{path.stem}-latency.svg")
     if clients:
         busiest = "closed:8" if "closed:8" in clients else clients[-1]
-        _bars(found, busiest, path.with_name(f"{path.stem}-core-seconds.svg"))
+        _bars(found, busiest, folder / f"{path.stem}-core-seconds.svg")
+
+
+def _by_length(found: dict[str, Any], path: Path) -> None:
+    """Core seconds of a note over its length."""
+    figure, axes = _axes(f"core seconds of a note by its length, {found['model']}, {found['machine']['cpu']}")
+    for peer, row in found["curve"].items():
+        at, middles = [float(seconds) for seconds in row], [figures.spread(values)["median"] for values in row.values()]
+        wide = 2.5 if peer.startswith("ours") else 1.2
+        axes.plot(at, middles, marker="o", linewidth=wide, label=found["titles"][peer])
+    axes.set_xlabel("seconds of audio")
+    axes.set_ylabel("core seconds")
+    axes.set_ylim(bottom=0)
+    axes.legend(fontsize=8)
+    _save(figure, path)
 
 
 def _axes(title: str) -> tuple[Any, Any]:
@@ -97,4 +113,4 @@ def _amount(load: str) -> int:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

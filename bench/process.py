@@ -21,7 +21,7 @@ MIB: Final = 2**20
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 SAMPLE_SECONDS: Final = 0.2
-READY_SECONDS: Final = 120.0
+READY_SECONDS: Final = 300.0
 POLL_SECONDS: Final = 0.02
 STOP_SECONDS: Final = 20.0
 

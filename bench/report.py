@@ -9,68 +9,105 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from bench import figures
+from bench.notes import SETS
+from bench.table import FULL, OLD, OURS, PEERS
 
-RESULTS: Final = {"run": "results", "quick": "results", "ladder": "ladder"}
-BASELINES: Final = ("old-service", "pool", "bare")
+BASELINES: Final = tuple(name for name in PEERS if name not in {OURS, FULL})
 """What ours is put in relation to, round by round."""
 
+TARGETS: Final = ((OURS, OLD, "closed:8", 4.0), (FULL, OLD, "closed:8", 1.5))
+"""Ours, theirs, load: at least so many times the notes a second."""
 
-def parts(command: str, found: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """One command's results by the file that each goes into: every scenario has its own."""
+CURVE: Final = "curve"
+
+
+def stem(command: str, found: dict[str, Any]) -> str:
+    """The name of a result's file: every scenario has its own."""
+    return f"scenario-{found['scenario']}" if "scenario" in found else {"headline": "results"}.get(command, command)
+
+
+def pages(command: str, found: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Pages by name. Of the scenarios one for all, and one for the curve."""
     if command != "scenario":
-        return {RESULTS[command]: found}
-    head = {name: value for name, value in found.items() if name != "scenarios"}
-    return {f"scenario-{name}": head | {"scenario": name, **result} for name, result in found["scenarios"].items()}
+        return {stem(command, one): _page(_title(command), one, _compared(one)) for one in found}
+    curves = [_page("Core seconds of a note by its length", one, _curve(one)) for one in found if CURVE in one]
+    scenarios = "\n".join(["# Scenarios", "", *_scenarios(found)]).rstrip() + "\n"
+    return dict.fromkeys([CURVE] * bool(curves), "".join(curves)) | {"scenarios": scenarios}
 
 
-def page(stem: str, found: dict[str, Any]) -> str:
-    """The whole page."""
-    if "samples" in found:
-        body = [*_compared(found)]
-    else:
-        body = [*_anything({key: value for key, value in found.items() if key not in {"machine", "model"}})]
-    return "\n".join([f"# {stem.replace('-', ' ').capitalize()}", "", *_machine(found), "", *body]).rstrip() + "\n"
+def _title(command: str) -> str:
+    return "Results" if command == "headline" else "All loads"
+
+
+def _page(title: str, found: dict[str, Any], body: Iterable[str]) -> str:
+    return "\n".join([f"# {title}", "", *_machine(found), "", *body]).rstrip() + "\n"
+
+
+def _scenarios(found: Sequence[dict[str, Any]]) -> Iterable[str]:
+    """Promises and what was measured; all else is in the JSON files."""
+    yield "`python -m bench scenario NAME` writes the part NAME. What each measures: the first lines of its module in"
+    yield "`bench/scenarios/`."
+    last: object = None
+    for one in found:
+        machine = [one["model"], {name: value for name, value in one["machine"].items() if name != "load"}]
+        again = f"{one['date']}; the same machine. Load before the run: {', '.join(map(str, one['machine']['load']))}."
+        yield from ["", f"## {one['scenario']}", "", *([again] if machine == last else _machine(one)), ""]
+        last = machine
+        rows = [{"promise": promise, **told} for promise, told in one["verdict"].items()]
+        yield from _rows([row | {"kept": "yes" if row["kept"] else "**no**"} for row in rows])
+
+
+def _curve(found: dict[str, Any]) -> Iterable[str]:
+    yield f"Processor time, median of {found['notes_of_each_length']} notes of each length; in brackets the lowest and"
+    yield "the highest. One note at a time on one core with one thread. Word errors: of all these notes together."
+    yield from ["", "![the same as a plot](curve.svg)", ""]
+    lengths = next(iter(found[CURVE].values()))
+    yield "| peer | " + " | ".join(f"{seconds} s" for seconds in lengths) + " | word errors, % |"
+    yield "| --- |" + " --- |" * (len(lengths) + 1)
+    for name, row in found[CURVE].items():
+        cells = [figures.shown(figures.spread(values)) for values in row.values()]
+        yield f"| {found['titles'][name]} | {' | '.join(cells)} | {found['word_errors'][name]:.1f} |"
+    yield from ["", *(f"- {reason}" for reason in found["missing"])]
 
 
 def _machine(found: dict[str, Any]) -> Iterable[str]:
     told = found["machine"]
     packages = ", ".join(f"{name} {version}" for name, version in told["packages"].items())
     yield (
-        f"{told['cores_used']} of {told['cores_there']} cores of {told['cpu']} ({', '.join(told['flags'])}), "
-        f"{told['memory_gib']} GiB, {told['system']}, Python {told['python']}; {packages}. "
-        f"Load before the run: {', '.join(map(str, told['load']))}. {_model(found['model'])}"
-    )
-
-
-def _model(name: str | None) -> str:
-    """None: the page's rows name theirs."""
-    if name is None:
-        return ""
-    return (
-        "Model: the trained demo model."
-        if name == "demo"
-        else f"Model: {name}'s shape with random weights: its times hold, its texts mean nothing."
+        f"{found['date']}; {told['cores_used']} of {told['cores_there']} cores of {told['cpu']} "
+        f"({', '.join(told['flags'])}), {told['memory_gib']} GiB, {told['system']}, Python {told['python']}; "
+        f"{packages}. Load before the run: {', '.join(map(str, told['load']))}. Model: {found['model']}."
     )
 
 
 def _compared(found: dict[str, Any]) -> Iterable[str]:
     plan = found["plan"]
     yield (
-        f"{plan['rounds']} rounds, each peer once in each, {plan['seconds']:g} s a load, "
-        f"{plan['notes']} notes, beam {plan['beam']}. "
-        "Median of the rounds; in brackets the lowest and the highest."
+        f"{plan['rounds']} rounds, each peer once in each, {plan['seconds']:g} s a load, {SETS[plan['notes']]}, "
+        f"beam {plan['beam']}. Median of the rounds; in brackets the lowest and the highest."
     )
+    if targets := list(_targets(found)):
+        yield from ["", "## Targets", "", *_rows(targets)]
     for load in plan["loads"]:
         yield from ["", f"## {_load_title(load)}", "", *_load_table(found, load)]
     yield from ["", "## In relation", "", *_relations(found)]
     yield from ["", "## Starts and memory", "", *_starts(found)]
-    yield from ["", "## Stages of a note, in seconds", "", *_stages(found)]
+
+
+def _targets(found: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    for mine, peer, load, wanted in TARGETS:
+        one, other = (_of(found["samples"].get(name, {}).get(load, []), "notes_per_second") for name in (mine, peer))
+        if one and other:
+            ratio = figures.ratios(one, other)
+            kept = "yes" if ratio["median"] >= wanted else "**no**"
+            cells = (f"{mine} / {peer}, {load}", f"at least {wanted:g} times", figures.shown(ratio), kept)
+            yield dict(zip(("notes/s", "wanted", "measured", "kept"), cells, strict=True))
 
 
 def _load_title(load: str) -> str:
     kind, _, amount = load.partition(":")
     return {
-        "closed": f"{amount} client{'s' if amount != '1' else ''}, each asking again at once",
+        "closed": f"{amount} client{'s' if amount != '1' else ''}, each asking anew at once",
         "poisson": f"Random arrivals at {amount} % of each peer's own capacity",
         "burst": f"{amount} notes at once",
         "long": f"A 10-minute file, and {amount} clients with short notes until it is done",
@@ -78,12 +115,19 @@ def _load_title(load: str) -> str:
 
 
 def _load_table(found: dict[str, Any], load: str) -> Iterable[str]:
-    yield "| peer | notes/s | audio s/s | p50 s | p95 s | p99 s | core s/note | peak MiB | texts |"
-    yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    answered = {peer: _errors(loads[load]) for peer, loads in found["samples"].items() if load in loads}
+    common = set.intersection(*map(set, answered.values())) if answered else set()
+    words = sum(next(iter(answered.values()))[note][1] for note in common) if common else 0
+    yield f"Word errors: of the {len(common)} notes, {words} words, that all have answered; alike within a few points."
+    yield ""
+    yield "| peer | notes/s | p50 s | p95 s | core s/note | word errors, % | peak MiB | failed |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
     for peer, title in found["titles"].items():
         rounds = found["samples"].get(peer, {}).get(load)
         why = found["missing"].get(peer) or found["left_out"].get(peer, {}).get(load, "not run")
-        yield f"| {title} | {_row(rounds)} |" if rounds else f"| {title} | {why} | | | | | | | |"
+        wrong = sum(answered[peer][note][0] for note in common) if rounds else 0
+        rate = f"{100 * wrong / words:.1f}" if words else "-"
+        yield f"| {title} | {_row(rounds, rate)} |" if rounds else f"| {title} | {why} | | | | | | |"
     files = {peer: _of(loads[load], "file_seconds") for peer, loads in found["samples"].items() if load in loads}
     if any(values for values in files.values()):
         yield ""
@@ -92,30 +136,25 @@ def _load_table(found: dict[str, Any], load: str) -> Iterable[str]:
         )
 
 
-def _row(rounds: Sequence[dict[str, Any]]) -> str:
+def _errors(rounds: Sequence[dict[str, Any]]) -> dict[str, list[int]]:
+    """Word errors and words of each note, the first time that it was answered."""
+    return {name: found for one in reversed(rounds) for name, found in one["errors"].items()}
+
+
+def _row(rounds: Sequence[dict[str, Any]], word_errors: str) -> str:
     cells = [
         figures.shown(figures.spread(_of(rounds, "notes_per_second"))),
-        figures.shown(figures.spread(_of(rounds, "audio_seconds_per_second")), 1),
-        *(
-            figures.shown(figures.spread(one["latency"][share] or 0.0 for one in rounds))
-            for share in ("p50", "p95", "p99")
-        ),
-        figures.shown(figures.spread(_of(rounds, "core_seconds_per_note")), 3),
+        *(figures.shown(figures.spread(one["latency"][share] or 0.0 for one in rounds)) for share in ("p50", "p95")),
+        figures.shown(figures.spread(_of(rounds, "core_seconds_per_note")), 2),
+        word_errors,
         figures.shown(figures.spread(_of(rounds, "peak_mib")), 0),
-        _texts(rounds),
+        str(sum(len(one["failures"]) for one in rounds)),
     ]
     return " | ".join(cells)
 
 
 def _of(rounds: Iterable[dict[str, Any]], figure: str) -> list[float]:
     return [one[figure] for one in rounds if one[figure] is not None]
-
-
-def _texts(rounds: Sequence[dict[str, Any]]) -> str:
-    failed = sum(len(one["failures"]) for one in rounds)
-    told = [one["wrong_texts"] for one in rounds]
-    words = "not checked" if told[0] is None else f"{sum(told)} wrong" if sum(told) else "all right"
-    return f"{words}, {failed} failed" if failed else words
 
 
 def _relations(found: dict[str, Any]) -> Iterable[str]:
@@ -128,14 +167,8 @@ def _relations(found: dict[str, Any]) -> Iterable[str]:
 
 
 def _pairs(peers: Sequence[str]) -> Iterable[tuple[str, str]]:
-    """Ours over each baseline that ran; of a ladder each step over the one before it and over the first."""
-    yield from (
-        (mine, peer) for mine in ("ours", "ours-ctranslate2") for peer in BASELINES if {mine, peer} <= set(peers)
-    )
-    if not (steps := sorted(peer for peer in peers if peer[0].isdigit())):
-        return
-    yield from zip(steps[1:], steps[:-1], strict=True)
-    yield from ((step, steps[0]) for step in steps[2:])
+    """Ours over each other one that ran."""
+    yield from ((mine, peer) for mine in (OURS, FULL) for peer in BASELINES if {mine, peer} <= set(peers))
 
 
 def _ratio(found: dict[str, Any], mine: str, peer: str, load: str) -> str:
@@ -153,47 +186,6 @@ def _starts(found: dict[str, Any]) -> Iterable[str]:
         ]
         peak = figures.shown(figures.spread([start["peak_mib"] for start in starts if "peak_mib" in start]), 0)
         yield f"| {found['titles'][peer]} | {' | '.join(cells)} | {peak} |"
-
-
-def _stages(found: dict[str, Any]) -> Iterable[str]:
-    """Of those peers that report it: p50 / p95, medians of the rounds. `rest`: beyond the peer's own times."""
-    stages = ("queued", "decode", "transcribe", "rest")
-    yield "| peer | load | " + " | ".join(stages) + " |"
-    yield "| --- | --- |" + " --- |" * len(stages)
-    for peer, loads in found["samples"].items():
-        for load, rounds in loads.items():
-            if rounds[0]["stages"]:
-                yield f"| {peer} | {load} | " + " | ".join(_stage(rounds, stage) for stage in stages) + " |"
-
-
-def _stage(rounds: Sequence[dict[str, Any]], stage: str) -> str:
-    told = [one["stages"][stage] for one in rounds if stage in one["stages"]]
-    middles = [figures.spread(one[share] for one in told)["median"] for share in ("p50", "p95")]
-    return " / ".join(f"{value:.3f}" for value in middles) if told else "-"
-
-
-def _anything(value: Any, depth: int = 2) -> Iterable[str]:
-    """Nested results as headings, tables and lists."""
-    for name, inner in value.items():
-        heading = f"{'#' * min(depth, 4)} {str(name).replace('_', ' ')}"
-        if name == "verdict":
-            yield from _rows([{"promise": promise, **told} for promise, told in inner.items()])
-            continue
-        if isinstance(inner, dict) and any(isinstance(deeper, dict | list) for deeper in inner.values()):
-            yield from ["", heading, "", *_anything(inner, depth + 1)]
-        elif isinstance(inner, dict):
-            yield from [
-                "",
-                heading,
-                "",
-                *(f"- {key.replace('_', ' ')}: {_plain(figure)}" for key, figure in inner.items()),
-            ]
-        elif isinstance(inner, list) and inner and isinstance(inner[0], dict):
-            yield from ["", heading, "", *_rows(inner)]
-        elif isinstance(inner, list) and inner and isinstance(inner[0], str):
-            yield from ["", heading, "", *(f"- {line}" for line in inner)]
-        else:
-            yield f"- {str(name).replace('_', ' ')}: {_plain(inner)}"
 
 
 def _rows(rows: list[dict[str, Any]]) -> Iterable[str]:

@@ -61,12 +61,6 @@ class Peer:
     ready_at: str | None = None
     """The page that answers 200 once it is ready, or `tcp`; None: it writes READY."""
 
-    def missing(self) -> str | None:
-        """Why it cannot run here, or None."""
-        if self.environment == "torch" and not environments.python("torch").exists():
-            return "its environment is not installed (python -m bench setup torch)"
-        return None
-
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -85,7 +79,7 @@ def _place(bench: Bench) -> Place:
 
 def _install() -> None:
     try:
-        environments.install("bench")
+        environments.install()
     except subprocess.CalledProcessError as error:
         raise PeerFailed(f"its environment cannot be installed: pip ended with {error.returncode}") from error
 
@@ -96,8 +90,6 @@ async def on_stage(peer: Peer, bench: Bench, note: Note, **settings: str) -> Asy
 
     `settings`: environment variables more. Raises `PeerFailed`.
     """
-    if reason := peer.missing():
-        raise PeerFailed(reason)
     if peer.environment == "bench":
         await asyncio.to_thread(_install)
     place = _place(bench)
@@ -150,7 +142,7 @@ async def _tidy(bench: Bench, place: Place, peer: Peer) -> None:
 def _daemon_settings(bench: Bench, place: Place) -> dict[str, str]:
     """The settings of the daemon; other peers do not read them."""
     return {
-        "STTD_MODEL": str(bench.model.directory),
+        "STTD_MODEL": bench.model.name,
         "STTD_REQUEST_QUEUE": place.queue,
         "STTD_SIDE_PORT": str(place.port),
         "STTD_SLOTS": str(bench.cores),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from bench import workload
 from bench.clients import Client, FormClient, QueueClient, SocketClient, WyomingClient
 from bench.stage import Bench, Peer, Place
 
 OURS: Final = "ours"
+FULL: Final = "ours-full"
 OLD: Final = "old-service"
+POOL: Final = "pool"
+CPP: Final = "whisper.cpp"
+CPP_FIT: Final = "whisper.cpp-fit"
 
 
 def _by_queue(bench: Bench, place: Place) -> Client:
@@ -41,7 +44,7 @@ def _daemon(name: str, title: str, module: str = "consumer", **settings: str) ->
 
 
 def _hosted(
-    name: str, title: str, module: str, *extra: str, workers: int = 0, environment: str = "own", form: str = ""
+    name: str, title: str, module: str, *extra: str, workers: int = 0, environment: str = "own", ggml: bool = False
 ) -> Peer:
     """An engine behind host.py.
 
@@ -52,7 +55,7 @@ def _hosted(
         count = workers or bench.cores
         given = {
             "--socket": place.socket,
-            "--model": bench.model.form(form) if form else bench.model.directory,
+            "--model": bench.model.ggml() if ggml else bench.model.directory,
             "--cores": bench.cores,
             "--workers": count,
             "--threads": max(1, bench.cores // count),
@@ -104,47 +107,27 @@ def _wyoming(bench: Bench, place: Place) -> list[str]:
 PEERS: Final = {
     peer.name: peer
     for peer in (
-        _daemon(OURS, "sttd: daemon and RabbitMQ"),
-        _daemon("ours-ctranslate2", "sttd without OpenVINO", STTD_ENCODER="ctranslate2"),
-        _hosted("bare", "our engine in a bare loop, no RabbitMQ", "bare"),
+        _daemon(OURS, "sttd as it is by default"),
+        _daemon(FULL, "sttd with full windows", STTD_ENCODER_CONTEXT="full"),
         Peer(OLD, "the old Flask service", _old_service, _by_form, "bench", ready_at="/health"),
+        _hosted(POOL, "faster-whisper in a thread pool, one thread each", "stock"),
         Peer("plain-worker", "aio-pika worker, prefetch 1, executor", _plain_worker, _by_queue, on_queue=True),
-        _hosted("pool", "faster-whisper in a thread pool, one thread each", "stock"),
+        _hosted(CPP, "whisper.cpp (q8_0)", "whispercpp", workers=1, environment="bench", ggml=True),
+        _hosted(
+            CPP_FIT,
+            "whisper.cpp (q8_0), `audio_ctx` by the audio",
+            "whispercpp",
+            "--fit-context",
+            workers=1,
+            environment="bench",
+            ggml=True,
+        ),
         _hosted("stock", "faster-whisper, one note at a time", "stock", workers=1),
         Peer("wyoming", "wyoming-faster-whisper", _wyoming, _by_wyoming, "bench", ready_at="tcp"),
-        _hosted(
-            "openai-whisper",
-            "openai-whisper (torch, float32)",
-            "openai",
-            *("--words", " ".join(workload.WORDS)),
-            workers=1,
-            environment="torch",
-            form="torch",
-        ),
-        _hosted("whisper.cpp", "whisper.cpp (q8_0)", "whispercpp", workers=1, environment="bench", form="ggml"),
     )
 }
 
-LADDER: Final = {
-    peer.name: peer
-    for peer in (
-        _hosted("1-stock", "stock faster-whisper, one note at a time", "stock", workers=1),
-        _hosted("2-pool", "+ a thread pool", "stock"),
-        _hosted(
-            "3-encode-once",
-            "+ one encoding for language and text",
-            "bare",
-            "--no-vad",
-            "--gate",
-            "slots",
-            "--encoder",
-            "ctranslate2",
-        ),
-        _hosted("4-openvino", "+ OpenVINO encodes", "bare", "--no-vad", "--gate", "slots"),
-        _hosted("5-scheduler", "+ the scheduler", "bare", "--no-vad"),
-        _hosted("6-greedy", "+ beam 1 (another text on hard notes)", "bare", "--no-vad", "--beam", "1"),
-    )
-}
-"""Each step has what those above it have."""
+HEADLINE: Final = (OURS, FULL, OLD, POOL, "plain-worker", CPP, CPP_FIT)
+"""What `make bench` compares."""
 
 TRACED: Final = _daemon("ours-traced", "sttd, each model call written down", "bench.peers.traced")

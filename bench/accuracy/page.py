@@ -8,7 +8,9 @@ from typing import Any, Final
 from bench.accuracy import scores
 from bench.accuracy.modes import JOINED, JOINED_SECONDS, MODES, SHARES
 from bench.accuracy.results import Place
-from bench.accuracy.scores import Figure, Scored
+from bench.accuracy.scores import Scored
+from sttd.commands.bench import paired
+from sttd.commands.bench.paired import Figure
 
 By = Mapping[str, Mapping[Place, Scored]]
 """Answers by mode and note."""
@@ -20,13 +22,12 @@ SPEAKERS: Final = {
 }
 RUSSIAN: Final = ("ru-festvox", "ru-prompts")
 COMPARED: Final = ("default",)
-EXAMPLES: Final = 8
 FEWEST: Final = 20
 """A mode with fewer answers in a set has no line there: its figures would be chance."""
 
 HOW_TO_READ: Final = f"""\
 **How to read it.** Words are compared without case and punctuation, `ё` as `е`, numbers spelt on both sides; a hyphen
-parts words. Brackets: 95 % interval, by drawing utterances again {scores.ROUNDS:,} times. *Difference*: points of word
+parts words. Brackets: 95 % interval, by drawing utterances again {paired.ROUNDS:,} times. *Difference*: points of word
 error rate more (+) or less (-) than stock on the same utterances, drawn in pairs; an interval that holds 0 shows no
 difference. *Core s*: processor time a note, one thread, and stock's on the same notes. Beam 5, the language given, the
 ladder of temperatures on, except where a mode has other options. Above temperature 0 ctranslate2 draws tokens: its seed
@@ -58,7 +59,7 @@ def page(by: By, head: Mapping[str, Any]) -> str:
     """The whole page. `head`: machine, model, voices, date, engines and remark in words."""
     parts = [*_head(head), *_modes(by, head["engines"]), *_pooled(by)]
     for name, what in SPEAKERS.items():
-        parts += [f"## {name}", "", f"{what}.", "", *_table(by, name), *_classes(by, name), *_words(by, name)]
+        parts += [f"## {name}", "", f"{what}.", "", *_table(by, name), *_classes(by, name)]
     return "\n".join([*parts, *_long(by)]).rstrip() + "\n"
 
 
@@ -189,18 +190,6 @@ def _class_cells(columns: Sequence[list[Scored]]) -> Iterator[str]:
             signed(row["difference"]),
             f"{row['core_seconds']:.2f}",
         )
-
-
-def _words(by: By, name: str) -> Iterator[str]:
-    for mode in COMPARED:
-        ours, theirs = _pairs(by, mode, "stock", name)
-        if found := scores.swapped(ours, theirs, EXAMPLES):
-            told = "; ".join(f"{one or '-'} → {other or '-'}{_times(often)}" for one, other, often in found)
-            yield from (f"Words of `stock` → of `{mode}`, the commonest: {told}.", "")
-
-
-def _times(often: int) -> str:
-    return f" ({often})" if often > 1 else ""
 
 
 def _long(by: By) -> Iterator[str]:

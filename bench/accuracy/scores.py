@@ -11,30 +11,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from bench.accuracy.modes import Note
 from bench.accuracy.results import Place, Result
+from sttd.commands.bench.paired import difference, share
 from tools.word_errors import Errors, changes, errors
-
-ROUNDS: Final = 4000
-SEED: Final = 11
-MIDDLE: Final = (2.5, 97.5)
-"""Percentiles between which 95 % of the resampled figures lie."""
 
 CLASSES: Final = ((0, 3), (3, 5), (5, 8), (8, 12), (12, 18))
 """Lengths of audio in seconds, from and below."""
-
-Counts = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A share and the 95 % interval of it."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,25 +51,6 @@ def scored(notes: Mapping[Place, Note], found: Mapping[Place, Result]) -> dict[P
         for place, result in found.items()
         if place in notes
     }
-
-
-def share(wrong: Sequence[int], of: Sequence[int]) -> Figure:
-    """Errors over words, of all utterances together. Utterances are drawn again, with replacement, for the interval."""
-    return _figure(np.array([wrong]), np.array(of))
-
-
-def difference(ours: Sequence[int], theirs: Sequence[int], of: Sequence[int]) -> Figure:
-    """Our share less theirs on the same utterances.
-
-    Both are drawn together, so what is hard for both does not widen the interval.
-    """
-    return _figure(np.array([ours]) - np.array([theirs]), np.array(of))
-
-
-def _figure(wrong: Counts, of: Counts) -> Figure:
-    drawn = np.random.default_rng(SEED).multinomial(of.size, np.full(of.size, 1 / of.size), ROUNDS)
-    low, high = np.percentile((drawn @ wrong[0]) / (drawn @ of), MIDDLE)
-    return Figure(float(wrong.sum() / of.sum()), float(low), float(high))
 
 
 def row(ours: Sequence[Scored], theirs: Sequence[Scored]) -> dict[str, Any]:
@@ -121,14 +86,3 @@ def mean(values: Iterable[float]) -> float:
 def in_class(found: Iterable[Scored], low: float, high: float) -> list[Scored]:
     """Those whose audio is so long."""
     return [one for one in found if low <= one.seconds < high]
-
-
-def swapped(ours: Sequence[Scored], theirs: Sequence[Scored], most: int) -> list[tuple[str, str, int]]:
-    """The commonest differences in words: (stock's, ours, how often).
-
-    Then those that came once, in the order of the notes.
-    """
-    found: Counter[tuple[str, str]] = Counter()
-    for mine, other in zip(ours, theirs, strict=True):
-        found.update(changes(other.text, mine.text, mine.note.language))
-    return [(before, after, times) for (before, after), times in found.most_common(most)]

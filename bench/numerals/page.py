@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from bench.accuracy.modes import Note
 from bench.accuracy.results import Place, Result
-from bench.accuracy.scores import share
 from bench.numerals.score import Verdict, judge
 from bench.numerals.sentences import festival, human
+from sttd.commands.bench.paired import share
 
 FEWEST: Final = 5
 """Of fewer notes an interval says nothing."""

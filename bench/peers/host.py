@@ -25,8 +25,6 @@ READY: Final = "READY"
 Transcribe = Callable[[Any], str]
 """Samples, float32 at 16 kHz -> text. Blocks."""
 
-AsyncTranscribe = Callable[[Any], Awaitable[str]]
-
 
 def decoded(audio: bytes) -> Any:
     """The file's samples as float32, mono, 16 kHz: decoded by PyAV, as faster-whisper does, in the peer's process."""
@@ -54,6 +52,11 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
 
 def serve(socket: Path, transcribe: Transcribe, workers: int) -> None:
     """Answer until SIGTERM, first come, first served: `workers` notes at a time, each in one thread."""
+    asyncio.run(serving(socket, transcribe, workers))
+
+
+async def serving(socket: Path, transcribe: Transcribe, workers: int) -> None:
+    """The same in a loop that runs already."""
     pool = ThreadPoolExecutor(workers)
 
     def work(audio: bytes, came: float) -> dict[str, Any]:
@@ -69,23 +72,6 @@ def serve(socket: Path, transcribe: Transcribe, workers: int) -> None:
 
     async def answer(audio: bytes) -> dict[str, Any]:
         return await asyncio.get_running_loop().run_in_executor(pool, work, audio, time.perf_counter())
-
-    asyncio.run(_serve(socket, answer))
-
-
-async def serve_async(socket: Path, transcribe: AsyncTranscribe, workers: int) -> None:
-    """The same for an engine that is awaited: decoding in `workers` threads, then whatever the engine does."""
-    pool = ThreadPoolExecutor(workers)
-
-    async def answer(audio: bytes) -> dict[str, Any]:
-        came = time.perf_counter()
-        samples = await asyncio.get_running_loop().run_in_executor(pool, decoded, audio)
-        heard_from = time.perf_counter()
-        text = await transcribe(samples)
-        return {
-            "text": text,
-            "timings": {"queued": 0.0, "decode": heard_from - came, "transcribe": time.perf_counter() - heard_from},
-        }
 
     await _serve(socket, answer)
 

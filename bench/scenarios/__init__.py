@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from bench.scenarios import decoder, eight, gateway, lanes, language, long_file, memory, overhead
+from bench.scenarios import curve, decoder, gateway, lanes, language, long_file, memory, overhead
 from bench.scenarios.knobs import Knobs
 from bench.stage import Bench
 
 Scenario = Callable[[Bench, Knobs], Awaitable[dict[str, Any]]]
 
 ALL: Final[dict[str, Scenario]] = {
-    "eight-clients": eight.measure,
+    "curve": curve.measure,
+    "hour": long_file.hour,
     "overhead": overhead.measure,
     "behind-long-files": long_file.behind,
     "lanes": lanes.measure,

@@ -26,11 +26,11 @@ async def measure(bench: Bench, knobs: Knobs) -> dict[str, Any]:
     for _ in range(knobs.rounds or 5):
         async with on_stage(PEERS[OURS], bench, made[0]) as running:
             load = Load(running.client, running.process.pid, bench.broker_pid)
-            alone.append((await load.closed(made, INTERACTIVE, seconds)).summary(None)["latency"]["p95"])
+            alone.append((await load.closed(made, INTERACTIVE, seconds)).summary()["latency"]["p95"])
             both = await asyncio.gather(
                 load.closed(made, INTERACTIVE, seconds), load.closed(made, BULK, seconds, queue=f"{running.queue}.bulk")
             )
-            interactive, bulk = (sample.summary(None) for sample in both)
+            interactive, bulk = (sample.summary() for sample in both)
             beside.append(interactive["latency"]["p95"])
             moved.append(bulk["notes"] / (both[1].ended - both[1].begun))
     ratio = figures.ratios(beside, alone)

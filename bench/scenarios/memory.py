@@ -34,7 +34,7 @@ HOURS_CORE_SECONDS: Final = 120.0
 """Of the daemon: decoding, voice detection, both passes of the spectrogram and some windows. The peak lies there."""
 
 LAG: Final = 0.25
-READY: Final = 5.0
+READY: Final = 4.0
 CLIENTS: Final = 8
 
 

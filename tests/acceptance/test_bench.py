@@ -21,7 +21,20 @@ ROOT = Path(__file__).parents[2]
 
 def test_one_round_of_two_peers_writes_figures_for_both(broker: Broker, tmp_path: Path) -> None:
     """Daemon, load, core time, memory, stages, page: every part of the harness meets the others."""
-    command = [sys.executable, "-m", "bench", "quick", "--model", "demo", "--peers", "ours,pool", "--notes", "samples"]
+    command = [
+        sys.executable,
+        "-m",
+        "bench",
+        "run",
+        "--rounds",
+        "1",
+        "--model",
+        "demo",
+        "--peers",
+        "ours,pool",
+        "--notes",
+        "samples",
+    ]
     done = subprocess.run(
         [*command, "--loads", "closed:2", "--seconds", "1", "--out", str(tmp_path)],
         env=os.environ | {"STTD_AMQP_URL": broker.amqp_url},
@@ -31,7 +44,7 @@ def test_one_round_of_two_peers_writes_figures_for_both(broker: Broker, tmp_path
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads((tmp_path / "results.json").read_text())
+    found = json.loads((tmp_path / "run.json").read_text())
     assert found["missing"] == {}
     for peer in ("ours", "pool"):
         (figures,) = found["samples"][peer]["closed:2"]
@@ -40,7 +53,7 @@ def test_one_round_of_two_peers_writes_figures_for_both(broker: Broker, tmp_path
         assert figures["core_seconds_per_note"] > 0
         assert figures["stages"]["transcribe"]["p50"] > 0
         assert found["starts"][peer][0]["peak_mib"] > 0
-    page = (tmp_path / "results.md").read_text()
+    page = (tmp_path / "run.md").read_text()
     assert "ours / pool" in page
     assert str(ROOT) not in page + json.dumps(found)
 
@@ -76,3 +89,18 @@ def test_sttd_bench_compares_both_engines_on_files(tmp_path: Path) -> None:
     for side in ("stock", "ours"):
         assert said[side]["peak_mib"] > 0
         assert said[side]["core_seconds_per_minute"] > 0
+
+
+def test_sttd_bench_compares_contexts_on_files_and_names_the_setting(tmp_path: Path) -> None:
+    """Both contexts by the daemon's own engine, the scripts read, and no verdict from one note."""
+    spoken, texts = note(), tmp_path / "texts.tsv"
+    texts.write_text(f"{spoken.path.name}\t{spoken.text}\n", encoding="utf-8")
+    command = [sys.executable, "-m", "sttd", "bench", "--model", "demo", "--context", "--reference", str(texts)]
+    done = subprocess.run(
+        [*command, str(spoken.path)], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    *_, verdict, setting = done.stdout.splitlines()
+    assert verdict == "verdict: not enough audio: about 99 more such notes are wanted"
+    assert setting == "STTD_ENCODER_CONTEXT=full"
+    assert "difference: +0.0 points (+0.0 to +0.0)" in done.stdout

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from bench.accuracy.scores import Figure, difference
+from sttd.commands.bench.paired import Figure, difference
 from sttd.consumer.engine.model.whisper import WhisperTranscriber
 from sttd.consumer.engine.transcriber import Job, JobOptions, Transcription
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm

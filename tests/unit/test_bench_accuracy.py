@@ -7,8 +7,6 @@ import wave
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from bench.accuracy import data, page, results, run, scores
 from bench.accuracy.modes import MODES, Note, joined, notes
 from bench.accuracy.results import Results
@@ -113,26 +111,6 @@ def test_of_a_note_that_was_answered_twice_the_later_answer_counts(tmp_path: Pat
     for text in ("раз", "два"):
         kept.add(answer(note(1), text))
     assert [line["text"] for line in kept.of("k").values()] == ["два"]
-
-
-def test_the_interval_holds_the_share_and_narrows_with_more_utterances() -> None:
-    """Every fourth word wrong: with a hundred times the utterances the interval is about ten times as narrow."""
-    few, many = (scores.share([1, 0, 0, 0] * times, [1] * 4 * times) for times in (10, 1000))
-    assert few.value == many.value == 0.25
-    assert few.low < 0.25 < few.high
-    assert 5 < (few.high - few.low) / (many.high - many.low) < 20
-
-
-def test_the_interval_is_the_same_in_every_run() -> None:
-    """The seed is fixed, so that a page changes only when a result does."""
-    assert scores.share([1, 0, 2], [3, 4, 5]) == scores.share([1, 0, 2], [3, 4, 5])
-
-
-def test_what_is_hard_for_both_does_not_widen_the_interval_of_their_difference() -> None:
-    """Utterances differ much, the modes by one error in each: the paired interval is a point."""
-    theirs = [0, 5, 9, 2] * 10
-    found = scores.difference([errors + 1 for errors in theirs], theirs, [10] * 40)
-    assert (found.value, found.low, found.high) == pytest.approx((0.1, 0.1, 0.1))
 
 
 def test_a_row_compares_the_same_notes() -> None:

@@ -19,7 +19,7 @@ import pytest
 
 from bench import figures, process, report, run
 from bench.clients import Answer
-from bench.load import Load, Sample, right_text
+from bench.load import Load, Sample
 from bench.notes import Note
 from bench.process import PeerFailed
 from bench.scenarios import long_file
@@ -27,11 +27,26 @@ from bench.scenarios.knobs import promise
 from bench.traces import Call, Trace, busy_seconds
 
 SAID = "раз два три"
+HEAD = {
+    "date": "2026-11-26",
+    "model": "base",
+    "machine": {
+        "cores_used": 2,
+        "cores_there": 2,
+        "cpu": "C",
+        "flags": ["avx2"],
+        "memory_gib": 1,
+        "system": "L",
+        "python": "3",
+        "load": [1],
+        "packages": {},
+    },
+}
 
 
 def note(seconds: float = 3.0) -> Note:
     """A note without sound."""
-    return Note("n", "ru", "", seconds, b"x")
+    return Note("n", "ru", SAID, seconds, b"x")
 
 
 def sample(*ends: float, until: float = 0.0, clients: int = 0) -> Sample:
@@ -69,27 +84,18 @@ def test_a_peer_too_slow_for_that_is_counted_over_the_whole_time() -> None:
     assert sample(4, 7, 8, 9, until=6, clients=4).notes_per_second() == pytest.approx(4 / 9)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text", "right"),
-    [
-        (3, SAID, True),
-        (3, f"{SAID} {SAID}", False),
-        (3, "", False),
-        (60, f"{SAID} {SAID}\n {SAID}", True),
-        (60, f"{SAID} два", False),
-        (60, "", False),
-    ],
-)
-def test_texts_must_be_what_the_script_says(seconds: float, text: str, right: bool) -> None:
+def test_word_errors_of_each_answer_stand_beside_its_speed() -> None:
     """A peer that is fast because its text is wrong is not fast."""
-    assert right_text(note(seconds), text, SAID) is right
+    found = Sample(0.0, ended=2.0)
+    found.answers = [(note(), Answer("раз пять", 0.0, 2.0))]
+    assert found.summary()["errors"] == {"n": [2, 3]}
 
 
 def test_the_stages_that_a_peer_tells_of_leave_a_rest() -> None:
     """What the queue and the way cost is visible without clocks on both ends."""
     found = Sample(0.0, ended=2.0)
     found.answers = [(note(), Answer(SAID, 0.0, 2.0, {"decode": 0.5, "transcribe": 1.0}))]
-    stages = found.summary(SAID)["stages"]
+    stages = found.summary()["stages"]
     assert stages["rest"]["p50"] == pytest.approx(0.5)
     assert "queued" not in stages
 
@@ -128,7 +134,7 @@ async def test_failures_of_a_peer_are_counted_and_not_hidden() -> None:
         async def ask(self, note: Note, **options: Any) -> Answer:
             raise PeerFailed("no")
 
-    found = (await Load(Refusing(), os.getpid(), None).burst([note()], 3)).summary(SAID)
+    found = (await Load(Refusing(), os.getpid(), None).burst([note()], 3)).summary()
     assert (found["notes"], len(found["failures"])) == (0, 3)
 
 
@@ -163,35 +169,66 @@ async def test_a_peer_that_ends_says_why(tmp_path: Path) -> None:
 
 def test_a_page_has_every_peer_with_figures_or_with_a_reason() -> None:
     """A peer that could not run or was left out is never silently missing."""
-    found = {
-        "machine": {
-            "cores_used": 2,
-            "cores_there": 2,
-            "cpu": "C",
-            "flags": [],
-            "memory_gib": 1,
-            "system": "L",
-            "python": "3",
-            "load": [1],
-            "packages": {},
-        },
-        "model": "base",
+    found = HEAD | {
         "plan": {"rounds": 1, "seconds": 1, "loads": ["closed:8"], "notes": "short", "beam": 5},
         "titles": {"ours": "Ours", "old-service": "Old", "gone": "Gone", "slow": "Slow"},
         "samples": {
-            "ours": {"closed:8": [sample(1, 2).summary(SAID)]},
-            "old-service": {"closed:8": [sample(2, 4).summary("else")]},
+            "ours": {"closed:8": [sample(1, 2).summary()]},
+            "old-service": {"closed:8": [sample(2, 4).summary()]},
         },
         "starts": {},
         "missing": {"gone": "its environment is not installed"},
         "left_out": {"slow": {"closed:8": "left out: at 0.10 notes/s"}},
     }
-    page = report.page("results", figures.rounded(found))
+    page = report.pages("headline", [figures.rounded(found)])["results"]
+    assert "C (avx2)" in page
     assert "| Ours | 1.00 |" in page
     assert "| Gone | its environment is not installed |" in page
     assert "| Slow | left out: at 0.10 notes/s |" in page
     assert "| ours / old-service | 2.00 |" in page
-    assert "2 wrong" in page
+    assert "| ours / old-service, closed:8 | at least 4 times | 2.00 | **no** |" in page
+
+
+def test_word_errors_on_a_page_are_of_the_notes_that_all_peers_have_answered() -> None:
+    """Else the faster peer has other notes, and the rates are of different things."""
+    easy, hard = Answer(SAID, 0.0, 1.0), Answer("раз", 0.0, 2.0)
+    both, one = Sample(0.0, ended=2.0), Sample(0.0, ended=2.0)
+    both.answers = [(note(), easy), (Note("other", "ru", SAID, 3.0, b"x"), hard)]
+    one.answers = [(note(), hard)]
+    found = HEAD | {
+        "plan": {"rounds": 1, "seconds": 1, "loads": ["closed:1"], "notes": "short", "beam": 5},
+        "titles": {"ours": "Ours", "pool": "Pool"},
+        "samples": {"ours": {"closed:1": [both.summary()]}, "pool": {"closed:1": [one.summary()]}},
+        "starts": {},
+        "missing": {},
+        "left_out": {},
+    }
+    page = report.pages("headline", [figures.rounded(found)])["results"]
+    assert "of the 1 notes, 3 words" in page
+    rows = {line.split(" | ")[0]: line.split(" | ")[5] for line in page.splitlines() if line.count(" | ") == 7}
+    assert (rows["| Ours"], rows["| Pool"]) == ("0.0", "66.7")
+
+
+def test_the_scenarios_share_a_page_and_the_curve_has_one_of_its_own() -> None:
+    """A run of one scenario leaves those of earlier runs on the page, each with its machine."""
+    lengths = {"3": [0.5, 0.7, 0.6], "6": [1.0, 1.0, 1.0]}
+    curve = HEAD | {
+        "scenario": "curve",
+        "verdict": {"p": promise(0.5, "at most", 1.0)},
+        "notes_of_each_length": 3,
+        "curve": {"ours": lengths},
+        "word_errors": {"ours": 17.25},
+        "titles": {"ours": "Ours"},
+        "missing": ["stock: gone"],
+    }
+    lag = HEAD | {"scenario": "lag", "verdict": {"late": promise(2.0, "at most", 1.0, "s")}}
+    pages = report.pages("scenario", [curve, lag])
+    assert "| Ours | 0.60 (0.50-0.70) | 1.00 (1.00-1.00) | 17.2 |" in pages["curve"]
+    assert "- stock: gone" in pages["curve"]
+    assert "| late | 2.0 | at most 1 s | **no** |" in pages["scenarios"]
+    assert pages["scenarios"].count("C (avx2)") == pages["scenarios"].count("the same machine") == 1
+    other = HEAD | {"model": "small", "scenario": "lag", "verdict": {"late": promise(0.5, "at most", 1.0, "s")}}
+    assert report.pages("scenario", [curve, other])["scenarios"].count("C (avx2)") == 2
 
 
 def test_a_verdict_is_not_kept_by_what_was_not_measured() -> None:

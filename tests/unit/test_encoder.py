@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from bench import workload
 from sttd.consumer.engine.model import comparison, encoder
 from sttd.consumer.engine.model import loaded as model
 from sttd.consumer.engine.model.comparison import cosine
@@ -28,6 +27,7 @@ from sttd.consumer.engine.schedule.gate import SlotGate
 from sttd.consumer.engine.transcriber import JobOptions
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.models import demo_directory
+from tests.support import random_model
 from tests.support.notes import short_notes
 
 needs_openvino = pytest.mark.skipif(
@@ -153,10 +153,10 @@ def as_ctranslate2(directory: Path, mel: Floats, compute_type: str = "float32") 
 
 
 @needs_openvino
-@pytest.mark.parametrize("stored", workload.STORED)
+@pytest.mark.parametrize("stored", random_model.STORED)
 def test_each_stored_type_gives_what_ctranslate2_gives(stored: str, small: Path) -> None:
     """Models on the Hub are stored in any of these; large-v3 and turbo have 128 bands."""
-    directory = workload.build(workload.Size(128, 2, 2, 1, mels=128, languages=100), small / stored, stored=stored)
+    directory = random_model.build(random_model.Size(128, 2, 2, 1, mels=128), small / stored, stored=stored)
     mel = np.random.default_rng(1).standard_normal((1, 128, 3000)).astype(np.float32)
     ours = CompiledEncoder(EncoderFile(directory / "model.bin"), "f32", 1).encode(mel)
     theirs = as_ctranslate2(directory, mel)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.accuracy.scores import share
+from sttd.commands.bench.paired import share
 from tools import word_errors
 from tools.word_errors import Errors
 

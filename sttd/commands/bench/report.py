@@ -32,6 +32,7 @@ class SideResult:
     texts: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
+    again: int = 0
 
     @property
     def audio_seconds(self) -> float:
@@ -64,8 +65,8 @@ class Difference:
 
 
 def words(text: str) -> list[str]:
-    """Without case and punctuation."""
-    return _WORD.findall(text.casefold())
+    """Without case and punctuation, `ё` as `е`."""
+    return _WORD.findall(text.casefold().replace("ё", "е"))
 
 
 def differences(stock: dict[str, str], ours: dict[str, str]) -> list[Difference]:

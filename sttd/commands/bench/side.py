@@ -27,6 +27,10 @@ class Side(Protocol):
         """Transcribe all; `done(name, text)` after each."""
         ...
 
+    def again(self) -> int:
+        """Windows that were computed a second time so far, because their short context was not enough."""
+        ...
+
 
 class Stock:
     """faster-whisper as it is, file by file, with its own number of threads."""
@@ -62,6 +66,10 @@ class Stock:
             )
             done(name, "".join(segment.text for segment in segments).strip())
 
+    def again(self) -> int:
+        """It has whole windows only."""
+        return 0
+
 
 class Ours:
     """The daemon's engine with the daemon's settings: as many files in hand as the daemon would have."""
@@ -79,10 +87,13 @@ class Ours:
         self._engine = self._runner.run(self._open())
 
     async def _open(self) -> Any:
-        from sttd.consumer.engine.opening import EngineOptions, open_engine  # noqa: PLC0415 - after prepare()
+        from sttd.consumer.engine.model.contexts import CONTEXTS  # noqa: PLC0415 - after prepare()
+        from sttd.consumer.engine.opening import EngineOptions, open_engine  # noqa: PLC0415 - the same
 
-        options = EngineOptions.from_settings(self._settings)
-        return await open_engine(replace(options, model=self._asked["path"]))
+        options = replace(EngineOptions.from_settings(self._settings), model=self._asked["path"])
+        if context := self._asked.get("context"):
+            options = replace(options, contexts=CONTEXTS[context])
+        return await open_engine(options)
 
     def describe(self) -> dict[str, Any]:
         """As it stands in every reply."""
@@ -92,6 +103,10 @@ class Ours:
     def hear(self, sounds: dict[str, Any], done: Callable[[str, str], None]) -> None:
         """All at once; the scheduler decides."""
         self._runner.run(self._all(sounds, done))
+
+    def again(self) -> int:
+        """By its own count."""
+        return sum(self._engine.context_reruns.values())
 
     async def _all(self, sounds: dict[str, Any], done: Callable[[str, str], None]) -> None:
         from sttd.consumer.engine.transcriber import Job, JobDefaults  # noqa: PLC0415 - after prepare()
@@ -134,7 +149,8 @@ def _peak_mib() -> float:
 def _round(side: Side, sounds: dict[str, Any], tell: Callable[..., None]) -> None:
     wall, core = time.perf_counter(), time.process_time()
     side.hear(sounds, lambda name, text: tell(file=name, text=text))
-    tell(round=time.perf_counter() - wall, core=time.process_time() - core, peak_mib=_peak_mib())
+    core = time.process_time() - core
+    tell(round=time.perf_counter() - wall, core=core, peak_mib=_peak_mib(), again=side.again())
 
 
 def main() -> None:

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from sttd.consumer.bus.topology import Topology
     from sttd.consumer.settings import Settings
 
-SECONDS: Final = 10
+SECONDS: Final = 30
+"""For all questions together: some forty round trips, which a busy machine answers slowly."""
+
 MIB: Final = 1024 * 1024
 OLDEST: Final = (3, 10)
 FLAGS_ALWAYS_ON: Final = (3, 12)

@@ -155,11 +155,24 @@ class AmqpIntake:
             wanted = not (self._stopped or self._paused)
             async with asyncio.timeout(WATCH_SECONDS / 2 if self._link.several else WATCH_SECONDS):
                 consumers = await self._look(connection)
+                if self._link.several:
+                    await self._renew()
             gone = wanted and not (self._stopped or self._paused) and consumers == 0
             missing = missing + 1 if gone else 0
             if missing == LOOKS_WITHOUT_US:
                 loss.report(f"the broker has no consumer of {next(iter(self._wanted))}")
             await asyncio.sleep(WATCH_EVERY)
+
+    async def _renew(self) -> None:
+        """Be the last lane's consumer anew, for which the broker needs a majority of its nodes.
+
+        A leader that is cut off from the others says for ever that it has our consumer, and delivers nothing.
+        """
+        async with self._registering:
+            lane, loss = self._lanes[-1], self._loss
+            if loss is not None and lane.tag is not None and not (self._stopped or self._paused):
+                old, lane.tag = lane.tag, await lane.queue.consume(partial(self._deliver, lane.name, loss))
+                await lane.queue.cancel(old)
 
     async def _look(self, connection: AbstractConnection) -> int | None:
         """Report how long each queue is; return the first lane's consumers, None if the user may not look."""

@@ -17,7 +17,10 @@ from typer.testing import CliRunner
 from sttd import Client, amqp
 from sttd.commands import main
 from sttd.commands.exit_codes import Exit
+from sttd.consumer.bus import intake, topology
 from sttd.consumer.bus.link import Link, Loss
+from sttd.consumer.bus.seam import Incoming
+from sttd.schemas import names
 from sttd.service import broker_address
 from tests.support.broker import Broker
 from tests.support.fake_daemon import FakeDaemon
@@ -60,6 +63,33 @@ async def test_a_daemons_connection_goes_to_another_node_when_its_own_is_gone(
     await watcher.until(lambda: watcher.connects("consume") == 3)
     running.cancel()
     await asyncio.wait({running})
+
+
+async def test_to_register_anew_at_each_look_loses_no_request_and_delivers_none_twice(
+    broker: Broker, nodes: tuple[Proxy, Proxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What shows a daemon that its node serves must not disturb the service."""
+    monkeypatch.setattr(intake, "WATCH_EVERY", 0.0)
+    link, taken = Link("consume", SecretStr(listed(broker, nodes)), "w", Watcher()), list[bytes]()
+    consuming = intake.AmqpIntake(link=link, plan=topology.build(), mode="declare", lanes={names.REQUESTS: 2})
+    acks: set[asyncio.Task[None]] = set()
+
+    def take(incoming: Incoming) -> None:
+        taken.append(incoming.body)
+        acks.add(asyncio.create_task(incoming.settler.ack()))
+
+    running = asyncio.create_task(consuming.run(take, lambda: None))
+    await broker.wait_until(lambda: broker.consumers(names.REQUESTS) > 0)
+    for number in range(30):
+        broker.publish(names.REQUESTS, b"%d" % number)
+        await asyncio.sleep(0)
+    await broker.wait_until(lambda: len(taken) >= 30)
+    await asyncio.gather(*acks)
+    running.cancel()
+    await asyncio.wait({running})
+
+    assert sorted(map(int, taken)) == list(range(30))
+    await broker.wait_until(lambda: broker.depth(names.REQUESTS) == 0)
 
 
 async def test_a_client_opens_at_the_node_that_lives_and_moves_when_it_is_gone(

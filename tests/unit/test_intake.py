@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import cast
 
 import pytest
-from aio_pika.abc import AbstractConnection
+from aio_pika.abc import AbstractConnection, AbstractQueue
 from pydantic import SecretStr
 
 from sttd.consumer.bus import topology
-from sttd.consumer.bus.intake import WATCH_EVERY, WATCH_SECONDS, AmqpIntake
+from sttd.consumer.bus.intake import WATCH_EVERY, WATCH_SECONDS, AmqpIntake, _Lane
 from sttd.consumer.bus.link import Link, Loss
 from sttd.schemas import names
 from tests.support.fakes import Watcher
@@ -79,6 +79,22 @@ async def test_a_look_without_an_answer_ends_the_watch_sooner_where_there_is_ano
 
     virtual = asyncio.get_running_loop().time()
     assert virtual == seconds
+
+
+async def test_a_node_that_cannot_register_a_consumer_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A leader that is cut off from the others says for ever that it has our consumer, and delivers nothing."""
+
+    class CutOff:
+        async def consume(self, _deliver: object) -> str:
+            await asyncio.sleep(3600)
+            return ""
+
+    watching = intake(3)
+    monkeypatch.setattr(watching, "_look", Looks(1))
+    watching._loss, watching._lanes = Loss(), [_Lane(names.REQUESTS, cast("AbstractQueue", CutOff()), "tag")]
+
+    with pytest.raises(TimeoutError):
+        await watching._watch_consumer(cast("AbstractConnection", None), Loss())
 
 
 async def test_a_daemon_that_consumes_nothing_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -29,9 +29,22 @@ IN_HAND: Final = 8
 USUAL_WORDS: Final = range(5, 12)
 """Words in the script of a voice note of usual length: 2 to 8 s in these voices."""
 BREATH_SECONDS: Final = 0.4
+EDGE: Final = 0.03
+"""Seconds of the pauses on both sides that a word cut out of a sentence keeps."""
 
 AT_ZERO: Final = JobOptions("ru", "ru", temperatures=(0.0,))
 """The daemon's defaults without the higher temperatures, at which tokens are drawn from a generator without a seed."""
+
+
+ONE_WORD: Final = (
+    ("ru_0523", 0.402, 0.852, "нет"),
+    ("ru_0529", 0.412, 0.892, "нет"),
+    ("ru_0545", 7.962, 8.472, "нет"),
+    ("ru_0335", 6.692, 7.122, "да"),
+    ("ru_0386", 9.752, 10.262, "да"),
+    ("ru_0567", 0.382, 0.822, "да"),
+)
+"""Words between two pauses of one voice: sentence, seconds of it by the voice's own labels (`lab/`), word."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +84,17 @@ def _note(sentences: Sequence[Utterance]) -> Note:
     first = sentences[0]
     said = " ".join(one.text for one in sentences)
     return Note(first.name, first.set, first.language, said, np.concatenate(pieces))
+
+
+def one_word(utterances: Iterable[Utterance]) -> list[Note]:
+    """Notes of half a second: the words of `ONE_WORD`, with nothing around them."""
+    by_name = {one.name: one for one in utterances}
+    return [_cut(_note([by_name[name]]), start, end, word) for name, start, end, word in ONE_WORD]
+
+
+def _cut(note: Note, start: float, end: float, word: str) -> Note:
+    first, last = (round(seconds * SAMPLE_RATE) for seconds in (start - EDGE, end + EDGE))
+    return replace(note, said=word, pcm=note.pcm[first:last])
 
 
 def side_by_side(work: Callable[[T], R], items: Iterable[T]) -> list[R]:

@@ -300,3 +300,15 @@ async def test_an_mp3_with_all_its_bytes_is_whole_whatever_number_of_frames_it_c
     assert sounds_at(decoded, bursts(3))
     assert not decoded.info.truncated
     assert times < 1 or (await pool.decode(false[: len(false) // 2])).info.truncated
+
+
+@pytest.mark.parametrize(
+    "name", ["wav-s16", "ogg-opus", "webm-opus", "m4a-aac", "mp3", "adts-aac", "amr", "aiff", "caf"]
+)
+@pytest.mark.parametrize("before", [b"\r\n", b"\xef\xbb\xbf", bytes(100), b"ID3\x03\0\0\0\0\0\x14" + bytes(20)])
+async def test_scraps_and_tags_in_front_of_a_file_are_passed_over(pool: DecoderPool, name: str, before: bytes) -> None:
+    """A form built by hand leaves a line end, an editor a byte order mark, a music program a tag."""
+    audio = files.encoded(name, 2)
+    plain, late = await pool.decode(audio), await pool.decode(before + audio)
+    assert late.info.duration == pytest.approx(plain.info.duration, abs=0.1)
+    assert not late.info.truncated

@@ -28,6 +28,7 @@ _XING: Final = re.compile(rb"(?:Xing|Info)\0\0\0(.)", re.DOTALL)
 _FIRST_FRAME: Final = 64
 _HAS_BYTES: Final = 2
 _AMR: Final = re.compile(rb"#!AMR(-WB)?\n")
+_SCRAPS: Final = re.compile(rb"(?:\xef\xbb\xbf)?[\0\r\n ]{0,4096}")
 _ID3: Final = re.compile(rb"ID3[\2-\4]\0[\0-\xf0]")
 
 Walk = Callable[[bytes, int], Part]
@@ -50,9 +51,9 @@ def of(audio: bytes) -> Structure:
     Nearly always one, but recorders and bots also write several, one after the other.
     """
     found: list[Part] = []
-    at = 0
+    at = _behind_scraps(audio)
     while at < len(audio) and (walk := _walk(audio, begins := at + id3_bytes(audio, at))):
-        part = replace(walk(audio, begins), start=at)
+        part = replace(walk(audio, begins), start=at if walk is _mpeg else begins)  # elsewhere FFmpeg fails on a tag
         if len(found) == MOST_PARTS or part.end <= at:
             part = Part(at, len(audio), Length.ELSEWHERE)
         found.append(part)
@@ -60,6 +61,14 @@ def of(audio: bytes) -> Structure:
     if not found:
         return Structure((Part(0, len(audio), Length.ELSEWHERE),), unread=False)
     return Structure(tuple(found), unread=not tail.is_no_sound(audio[at:]))
+
+
+def _behind_scraps(audio: bytes) -> int:
+    """How many bytes of a form or an editor are in front of the first file: line ends, zeros, a byte order mark."""
+    found = _SCRAPS.match(audio)
+    end = found.end() if found else 0
+    begins = range(end, max(-1, end - 5), -1)  # MP4 begins with a size, of which the zeros were taken for scraps
+    return next((at for at in begins if _walk(audio, at + id3_bytes(audio, at))), 0)
 
 
 def _walk(audio: bytes, at: int) -> Walk | None:

@@ -64,6 +64,7 @@ def time_in_words(words: Grammar, at: int) -> Time | None:
 
 def english_time(words: Grammar, at: int) -> Time | None:
     """`half past seven`, `quarter to eight`: as exact in digits as in words."""
+    first, at = at, at + (words.word(at) == "a" and words.near(at + 1))
     named, link = words.word(at), words.word(at + 1)
     if named not in {"half", "quarter"} or link not in {"past", "to"} or (named == "half" and link == "to"):
         return None
@@ -72,8 +73,8 @@ def english_time(words: Grammar, at: int) -> Time | None:
         return None
     value = int(hour.value)
     if link == "past":
-        return Time(at, hour.after, told(value, 30 if named == "half" else 15))
-    return Time(at, hour.after, told((value + 10) % 12 + 1, 45))
+        return Time(first, hour.after, told(value, 30 if named == "half" else 15))
+    return Time(first, hour.after, told((value + 10) % 12 + 1, 45))
 
 
 def _share(words: Grammar, at: int) -> tuple[int, int, int] | None:

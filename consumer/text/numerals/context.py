@@ -32,6 +32,7 @@ class Context:
     signs: dict[str, str]
     hour_after: frozenset[str]
     weak: re.Pattern[str]
+    things: re.Pattern[str]
 
 
 CONTEXTS: Final[dict[Language, Context]] = {
@@ -53,6 +54,7 @@ CONTEXTS: Final[dict[Language, Context]] = {
         signs={"минус": "-", "плюс": "+"},
         hour_after=frozenset("в к до с после на около".split()),
         weak=re.compile(r"одн|один$|нол|нул"),
+        things=re.compile(r"раза?$|человек|лет$|год|дн(я|ей|ям)|штук|месяц|недел|сут"),
     ),
     "en": Context(
         comma=".",
@@ -67,8 +69,9 @@ CONTEXTS: Final[dict[Language, Context]] = {
         codes=re.compile(r"(code|pin|number|phone)$"),
         joins=frozenset({"to", "or"}),
         signs={"minus": "-", "plus": "+"},
-        hour_after=frozenset({"at", "by", "until", "till"}),
+        hour_after=frozenset("at by until till from to before after around".split()),
         weak=re.compile(r"(one|zero|oh)$"),
+        things=re.compile(r"times$|people$|years?$|days?$|weeks?$|months?$"),
     ),
 }
 

@@ -127,6 +127,7 @@ class _Reader:
             and hour in range(MIDNIGHT)
             and minutes in (range(10) if zero else range(10, HOUR))
             and not self._context.units.match(self._words.word(after))
+            and not self._context.things.match(self._words.word(after))
         )
         if not fits:
             return None
@@ -205,7 +206,9 @@ class _Reader:
             found = self._words.number(at + 1)
         else:
             found = self._words.number(at) if self._tokens[at].hyphened else None
-        if found is None or found.ordinal or found.bare or self._part_of_word(found.first, found.after, range_of=True):
+        if found is None or found.ordinal or found.bare or len(self._side_by_side(found.first)) > 1:
+            return None  # `до девяти тридцати` is a time
+        if self._part_of_word(found.first, found.after, range_of=True):
             return None
         return found
 
@@ -232,7 +235,7 @@ class _Reader:
             several = word in {"тысячи", "миллиона", "миллиарда"}
             return bool(unit) and (not several or before in GREATER)
         if number.single and self._context.weak.match(word):
-            return bool(unit or self._context.codes.match(before))
+            return bool(unit or self._context.codes.match(before) or self._context.counted.match(before))
         return True
 
     def _strange(self, number: Number) -> bool:
@@ -251,13 +254,13 @@ class _Reader:
     def _ordinal(self, number: Number) -> tuple[int, list[Change]]:
         first, after = number.first, number.after
         behind = self._words.word(after) if self._words.near(after) else ""
-        month = bool(self._month(after)) or self._month(first - 1) or self._of_month(after)
+        month = self._month(after) or self._month(first - 1) or self._of_month(after)
         counted = self._context.counted.match(behind)
         year = self._russian and YEAR.match(behind)
         rare = not number.single or number.value >= FIRST_ALWAYS
         if not self._russian:
             return self._english_ordinal(number, sure=bool(month or counted), rare=rare)
-        if self._month(after) or year or (self._month(first - 1) and number.value > DAYS):
+        if self._month(after) or self._other_day(after) or year or (self._month(first - 1) and number.value > DAYS):
             return after, [self._change(first, after, number.written)]
         if rare or counted:
             return after, [self._change(first, after, f"{number.written}-{number.ending}")]
@@ -278,6 +281,18 @@ class _Reader:
         if not (0 <= at < len(self._tokens) and self._context.months.match(self._words.word(at))):
             return False
         return self._russian or self._tokens[at].text[0].isupper()
+
+    def _other_day(self, at: int) -> bool:
+        """`с первого по пятое мая`, `первого-второго мая`: the month belongs to both."""
+        if at >= len(self._tokens):
+            return False
+        linked = self._words.near(at) and self._words.word(at) in {"по", "до", "и", "или", "на"}
+        other = (
+            self._words.number(at + linked)
+            if (linked and at + 1 < len(self._tokens)) or self._tokens[at].hyphened
+            else None
+        )
+        return other is not None and other.ordinal and self._month(other.after)
 
     def _of_month(self, at: int) -> bool:
         return not self._russian and self._words.says(at, "of") and self._month(at + 1)

@@ -19,7 +19,8 @@ _HYPHENS: Final = frozenset("-\u2010\u2011\u2013")
 _GLUE: Final = frozenset(("", ":", ".", ",", "/", "'", "_"))
 
 _DENOMINATORS: Final = {
-    "треть": 3, "трети": 3, "третей": 3, "четверть": 4, "четверти": 4, "четвертей": 4,
+    "треть": 3, "трети": 3, "третей": 3, "третям": 3, "третями": 3, "третях": 3,
+    "четверть": 4, "четверти": 4, "четвертей": 4, "четвертям": 4, "четвертями": 4, "четвертях": 4,
     "half": 2, "halves": 2, "quarter": 4, "quarters": 4,
 }  # fmt: skip
 
@@ -136,8 +137,8 @@ class Grammar:
         reading = Sum()
         if not reading.takes(first):  # the second word of `десятки тысяч`
             return None
-        if article:
-            reading.room, reading.bare = 0, True
+        if article or figures:
+            reading.room, reading.bare = 0, article
         place, last, spoken = at + 1, first, not figures
         while not last.ordinal and place < len(self._tokens) and self._follows(place):
             place, numeral = self._next(reading, place, at)
@@ -219,11 +220,14 @@ class Grammar:
         )
 
     def _whole_and_parts(self, number: Number) -> Number | None:
-        """`одна целая три десятых`."""
+        """`одна целая три десятых`, `пять и две десятых`."""
         after = number.after
-        if not self._russian or not (self.near(after) and re.fullmatch(r"цел(ая|ых|ую|ой|ыми|ым)", self.word(after))):
+        if not self._russian or not self.near(after) or not isinstance(number.value, int):
             return None
-        behind = after + 1 + self.says(after + 1, "и")
+        whole = bool(re.fullmatch(r"цел(ая|ых|ую|ой|ыми|ым)", self.word(after)))
+        behind = after + whole + self.says(after + whole, "и")
+        if behind == after:
+            return None
         part = self.number(behind) if self.near(behind) else None
         if part is None or not part.fraction or "," not in part.written:
             return None
@@ -291,7 +295,7 @@ class Grammar:
         if not self._russian:
             numeral = self._numerals.get(word if one else word.removesuffix("s"))
             plural = one or word.endswith("s")
-            fits = numeral is not None and numeral.ordinal and plural and numeral.value in range(3, 11)
+            fits = numeral is not None and numeral.ordinal and plural and numeral.value in (*range(3, 21), HUNDRED)
             return int(numeral.value) if fits and numeral else 0
         numeral = self._numerals.get(word)
         if numeral is None or not numeral.ordinal or numeral.value == 1:

@@ -47,13 +47,13 @@ def main(arguments: Sequence[str]) -> int:
     with (model / "model.bin").open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     told = machine.describe(given.cores)
-    cpu = {name: told["machine"][name] for name in ("cpu", "flags")}
+    cpu = {name: told[name] for name in ("cpu", "flags")}
     kept = results.Results(voices.cache().parent / "accuracy" / sha256[:12] / "numerals.jsonl")
     notes = [note for pair in _by_turns(spoken, people) for note in pair]
     if not given.page_only:
         run.measure(MODE, MODES[MODE], notes[: given.count], kept, model=model, cpu=cpu, cores=given.cores)
     found = kept.latest(MODES[MODE].settings, cpu)
-    head = told | {"date": datetime.now(UTC).date().isoformat(), "model": given.model, "sha256": sha256}
+    head = {"machine": told, "date": datetime.now(UTC).date().isoformat(), "model": given.model, "sha256": sha256}
     PAGE.write_text(page(notes, found, head), encoding="utf-8")
     tell(f"written: {os.path.relpath(PAGE)}")
     return 0

@@ -11,7 +11,7 @@ from sttd.consumer.text.numerals import rewritten
 from sttd.consumer.text.numerals.lexicon import numerals, plain
 from tools.word_errors import words
 
-_FIGURES: Final = re.compile(r"-?\d+(?:[ \u00a0]\d{3}(?!\d))*(?:[.,:/]\d+)*(?:-[а-я]{1,2}\b|%)?")
+_FIGURES: Final = re.compile(r"(?:(?<!\d)-)?\d+(?:[ \u00a0]\d{3}(?!\d))*(?:[.,:/]\d+)*(?:-[а-я]{1,2}\b|%)?")
 _PARTS: Final = frozenset(
     "половина половине половиной целая целых утра дня вечера ночи полтора полторы процент".split()
 )

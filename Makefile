@@ -12,7 +12,7 @@ ifdef BROKER
 export TEST_BROKER := $(BROKER)
 endif
 
-.PHONY: help setup demo run test test-slow test-unit test-cpus test-real chaos hostile alerts browser upgrade image-rootfs image-check compose-check lint types contract check lock clean bench dist
+.PHONY: help setup demo run test test-slow test-unit test-cpus test-real chaos hostile alerts browser upgrade image-rootfs image-check compose-check systemd-check lint types contract check lock clean bench dist
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,10 @@ image-check: setup ## run the daemon from that root file system, hardened, again
 compose-check: setup ## start docker-compose.yml on a Docker engine of its own: build, answers, kills, down and up (root)
 	@$(PY) -m tools.examples
 	@$(PY) -m tools.compose_check
+
+systemd-check: setup ## start deploy/systemd's units by a real systemd: sandbox, memory limit, watchdog, a wrong setting (root)
+	@$(PY) -m tools.rabbitmq install
+	@$(PY) -m tools.systemd_check
 
 alerts: setup ## see every alert fire for a real fault, and resolve; writes docs/alerts.md (about 5 minutes)
 	@$(PY) -m tools.rabbitmq install

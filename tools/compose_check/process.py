@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import IO, Final
 
 from tools.compose_check.errors import NotSo
@@ -20,10 +21,17 @@ def output(
     stdin: IO[bytes] | None = None,
     *,
     check: bool = True,
+    cwd: Path | None = None,
 ) -> str:
     """Run a program and return what it printed; raises `NotSo` with its last words when it fails, if `check`."""
     done = subprocess.run(  # noqa: S603 - fixed programs
-        command, env=environment, stdin=stdin or subprocess.DEVNULL, capture_output=True, text=True, check=False
+        command,
+        env=environment,
+        cwd=cwd,
+        stdin=stdin or subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if check and done.returncode:
         raise NotSo(

@@ -1,0 +1,1 @@
+"""`make systemd-check`: the units of deploy/systemd, started by a real systemd."""

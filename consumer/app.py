@@ -26,9 +26,17 @@ from sttd.consumer.engine.model.whisper import WhisperTranscriber
 from sttd.consumer.engine.opening import EngineOptions, open_engine
 from sttd.consumer.engine.transcriber import JobDefaults
 from sttd.consumer.errors import ExitCode, SettingsError, StartupError
-from sttd.consumer.observe import BusReporter, DownloadReporter, log_check, watch_history, watch_loop_lag
+from sttd.consumer.observe import (
+    BreakerReporter,
+    BusReporter,
+    DownloadReporter,
+    log_check,
+    watch_history,
+    watch_loop_lag,
+)
 from sttd.consumer.refs import following
 from sttd.consumer.refs.references import References
+from sttd.consumer.request.breaker import Breaker
 from sttd.consumer.request.cancels import Cancels
 from sttd.consumer.request.delivery import Rules
 from sttd.consumer.request.handler import Handler
@@ -87,7 +95,10 @@ class Daemon:
         self._history = History(self._metrics)
         self._cancels = Cancels()
         self._manager = ServiceManager.from_environment(os.environ)
-        self._health = DaemonHealth(("accepting", "model", "publisher", "consumer"), on_change=self._on_check)
+        self._health = DaemonHealth(
+            ("accepting", "model", "breaker", "publisher", "consumer"), on_change=self._on_check
+        )
+        self._breaker = Breaker(settings.breaker_failures, BreakerReporter(self._metrics, self._health).tell)
         self._plan = topology.build(settings.request_queue, settings.reply_queue)
         self._reporter = BusReporter(self._metrics, self._health, settings.broker)
         self._main = AmqpPublisher(self._link("publish"), self._reporter, settings.publish_seconds)
@@ -145,6 +156,7 @@ class Daemon:
         )
         self._watch(intake.run(worker.accept, worker.orphan), "intake")
         self._watch(self._follow_blocks(intake), "block-follower")
+        self._watch(self._breaker.guard(intake), "breaker")
         self._health.set("accepting", True)
         log.info(
             "started",
@@ -266,6 +278,7 @@ class Daemon:
             transcriber=engine,
             defaults=JobDefaults.from_settings(settings),
             cancels=self._cancels,
+            breaker=self._breaker,
             requester_there=self._publisher.requester_there,
         )
 

@@ -87,6 +87,25 @@ class BusReporter:
         return bool(self._blocked_roles)
 
 
+class BreakerReporter:
+    """Reports whether request after request fails to metrics, health and the log."""
+
+    def __init__(self, metrics: Metrics, health: DaemonHealth) -> None:
+        """All is well at first."""
+        self._metrics = metrics
+        self._health = health
+        health.set("breaker", True)
+
+    def tell(self, is_open: bool, why: str) -> None:
+        """See `Breaker`; readiness says why."""
+        self._metrics.breaker(is_open)
+        self._health.set("breaker", not is_open, f"{why}; one at a time is tried")
+        if is_open:
+            log.error("the intake stops: %s", why, action="breaker_open")
+        else:
+            log.info("requests go well again", action="breaker_closed")
+
+
 class DownloadReporter:
     """Reports a model's download to health and the log."""
 

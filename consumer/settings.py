@@ -162,6 +162,11 @@ class Settings(BaseSettings):
         default=10, description="How long one publish may wait for the broker's confirm."
     )
 
+    breaker_failures: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=5,
+        description="Failures of the model or decoder on so many different requests in a row stop the intake, until "
+        "one that is tried goes well; 0: never (docs/operations.md).",
+    )
     check_requester: bool = Field(
         default=True,
         description="Check before the work and before the answer that a requester on direct reply-to is connected: a "

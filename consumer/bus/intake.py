@@ -61,6 +61,7 @@ class _Lane:
     """One queue on a channel of its own; `tag` while the broker has us as its consumer."""
 
     name: str
+    channel: AbstractChannel
     queue: AbstractQueue
     tag: str | None = None
 
@@ -87,6 +88,7 @@ class AmqpIntake:
         self._plan = plan
         self._mode: Literal["declare", "check"] = mode
         self._wanted = lanes
+        self._most: dict[str, int] = {}
         self._sink: Callable[[Incoming], None]
         self._orphaned: Callable[[], None]
         self._cancel = cancel
@@ -111,11 +113,10 @@ class AmqpIntake:
         await topology.ensure(connection, self._plan, self._mode, _hidden)
         await control.listen(connection, self._cancel)
         self._loss = loss
-        for name, prefetch in self._wanted.items():
+        for name in self._wanted:
             channel = await open_channel(connection, loss, confirms=False)
             await _hear_cancels(channel, name, loss)
-            await channel.set_qos(prefetch_count=prefetch)
-            self._lanes.append(_Lane(name, await channel.get_queue(name, ensure=False)))
+            self._lanes.append(_Lane(name, channel, await channel.get_queue(name, ensure=False)))
         await self._consume()
         self._watch = asyncio.create_task(self._watch_consumer(connection, loss), name="consumer-watch")
         self._watch.add_done_callback(
@@ -135,6 +136,7 @@ class AmqpIntake:
             for lane in self._lanes:
                 # Lost during the drain: a new connection must not bring new work. Paused: the one that paused resumes.
                 if loss is not None and lane.tag is None and not (self._stopped or self._paused):
+                    await lane.channel.set_qos(prefetch_count=min([self._wanted[lane.name], *self._most.values()]))
                     lane.tag = await lane.queue.consume(partial(self._deliver, lane.name, loss))
 
     async def _deliver(self, lane: str, loss: Loss, message: AbstractIncomingMessage) -> None:
@@ -212,9 +214,12 @@ class AmqpIntake:
         self._paused.add(reason)
         await self._leave()
 
-    async def resume(self, reason: str) -> None:
-        """See `Intake.resume`."""
+    async def resume(self, reason: str, most: int | None = None) -> None:
+        """See `Intake.resume`. `most` holds for consumers that register from now on, so after a pause."""
         self._paused.discard(reason)
+        self._most.pop(reason, None)
+        if most is not None:
+            self._most[reason] = most
         with suppress(*CONNECTION_EXCEPTIONS):  # a lost connection consumes again by itself, in its next session
             await self._consume()
 

@@ -77,8 +77,8 @@ class Intake(Protocol):
         """Take no more deliveries until `resume` with this reason; when it returns, what was on its way has arrived."""
         ...
 
-    async def resume(self, reason: str) -> None:
-        """Take deliveries again, unless paused for another reason."""
+    async def resume(self, reason: str, most: int | None = None) -> None:
+        """Take deliveries again, unless paused for another reason; `most` of each lane at a time, if given."""
         ...
 
     def reconnect(self, reason: str) -> None:

@@ -61,8 +61,16 @@ def failure(delivery: Delivery, code: ErrorCode, message: str, details: dict[str
 
 def retry(delivery: Delivery, code: ErrorCode) -> Outgoing:
     """Make the copy that comes back to its own lane after the delay of this attempt, see `names.RETRY_SECONDS`."""
-    tier = names.RETRY_QUEUES[delivery.attempt - 1]
-    marks = {names.ATTEMPT_HEADER: delivery.attempt + 1, names.ERROR_CODE_HEADER: str(code)}
+    return _later(delivery, code, names.RETRY_QUEUES[delivery.attempt - 1], attempt=delivery.attempt + 1)
+
+
+def spared(delivery: Delivery, code: ErrorCode) -> Outgoing:
+    """Make the copy that comes back after the shortest delay as the same attempt."""
+    return _later(delivery, code, names.RETRY_QUEUES[0], attempt=delivery.attempt)
+
+
+def _later(delivery: Delivery, code: ErrorCode, tier: str, *, attempt: int) -> Outgoing:
+    marks = {names.ATTEMPT_HEADER: attempt, names.ERROR_CODE_HEADER: str(code)}
     return _copy(delivery, exchange=tier, routing_key=delivery.lane, marks=marks)
 
 

@@ -18,6 +18,7 @@ from sttd.consumer.engine.transcriber import Job, JobDefaults, Transcriber, Tran
 from sttd.consumer.errors import RequestFailed
 from sttd.consumer.refs.references import References
 from sttd.consumer.request import verdict
+from sttd.consumer.request.breaker import Breaker
 from sttd.consumer.request.cancels import Cancels
 from sttd.consumer.request.delivery import Delivery
 from sttd.consumer.request.limit import Limit, cancelled
@@ -44,6 +45,7 @@ class Handler:
         transcriber: Transcriber,
         defaults: JobDefaults,
         cancels: Cancels,
+        breaker: Breaker,
         requester_there: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
         """Receive the collaborators.
@@ -57,19 +59,25 @@ class Handler:
         self._transcriber = transcriber
         self._defaults = defaults
         self._cancels = cancels
+        self._breaker = breaker
 
     async def judge(self, delivery: Delivery) -> Verdict:
         """Do the work; return what is to replace the message. Raises nothing but a cancellation."""
-        try:
-            return await self._refusal(delivery) or verdict.completed(await self._transcript(delivery))
-        except RequestFailed as error:
-            return verdict.failed(delivery, error)
-        except Exception as error:
-            # A bug of ours must end in a retry and an answer, never in a lost message.
-            log.exception("a request failed inside the daemon", action="request_crashed")
-            return verdict.failed(
-                delivery, RequestFailed(ErrorCode.INTERNAL_ERROR, f"internal error ({type(error).__name__})")
-            )
+        async with self._breaker.turn():
+            try:
+                return await self._refusal(delivery) or verdict.completed(await self._transcript(delivery))
+            except RequestFailed as error:
+                return self._failed(delivery, error)
+            except Exception as error:
+                # A bug of ours must end in a retry and an answer, never in a lost message.
+                log.exception("a request failed inside the daemon", action="request_crashed")
+                words = f"internal error ({type(error).__name__})"
+                return self._failed(delivery, RequestFailed(ErrorCode.INTERNAL_ERROR, words))
+
+    def _failed(self, delivery: Delivery, error: RequestFailed) -> Verdict:
+        if self._breaker.failed(delivery, error):
+            return verdict.spared(delivery, error.code)
+        return verdict.failed(delivery, error)
 
     async def _refusal(self, delivery: Delivery) -> Verdict | None:
         """What is settled without being read; None goes on."""
@@ -104,6 +112,7 @@ class Handler:
                 with delivery.timeline.step("transcribe"):
                     heard = await self._transcribe(delivery, decoded, options)
                     transcription = await self._with_numerals(heard, options)
+        self._breaker.worked(delivery)
         ended = time.monotonic()
         timings = Timings(
             queued=delivery.queued_seconds,

@@ -103,6 +103,11 @@ def retried(delivery: Delivery, code: ErrorCode) -> Verdict:
     return Verdict("retried", str(code), copy=copies.retry(delivery, code))
 
 
+def spared(delivery: Delivery, code: ErrorCode) -> Verdict:
+    """The worker is sick (breaker.py): a copy in the first retry tier that costs no try."""
+    return Verdict("retried", str(code), copy=copies.spared(delivery, code))
+
+
 def without_answer(delivery: Delivery, judged: Verdict, error: BusError) -> Verdict:
     """The answer's target did not take it. `error`: what the publisher raised at last.
 

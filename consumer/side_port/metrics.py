@@ -132,6 +132,9 @@ class Metrics:
         self._lane_waiting = declare.gauge(
             "engine_lane_waiting", "Model calls that wait for an engine slot, by lane.", {"lane": LANES[:2]}
         )
+        self._breaker = declare.gauge(
+            "breaker_open", "1 while the intake is stopped because request after request fails."
+        )
         self._batch = declare.histogram(
             "engine_batch_size",
             "Notes whose model calls ran together; always 1 on a CPU.",
@@ -300,6 +303,10 @@ class Metrics:
         for lane in get_args(Lane):
             self._lane_waiting.labels(lane).set_function(partial(engine.waiting_of, lane))
         self._reruns.read = lambda: engine.context_reruns
+
+    def breaker(self, is_open: bool) -> None:
+        """Set whether the intake is stopped because request after request fails."""
+        self._breaker.set(is_open)
 
     def batch(self, size: int) -> None:
         """Record how many notes' calls ran together with one note's."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tests.alerts.rig import Rig
+from tests.support.notes import short_notes
 
 Step = Callable[[Rig], object]
 
@@ -90,6 +91,11 @@ def _memory_back(rig: Rig) -> None:
     rig.restart()
 
 
+def _sick(rig: Rig) -> None:
+    rig.restart(sick=str(rig.sick))
+    rig.sick.touch()
+
+
 def _small_bound(rig: Rig) -> None:
     rig.restart(max_body_bytes="100000", max_audio_seconds="30", prefetch="1")
 
@@ -154,6 +160,13 @@ FAULTS = (
         _nothing,
         _nothing,
         go_on=_kill_decoders,
+    ),
+    Fault(
+        ("SttdBreakerOpen",),
+        "an engine that raises on every note",
+        _sick,
+        lambda rig: rig.sick.unlink(),
+        go_on=lambda rig: rig.send(len(short_notes())),
     ),
     Fault(
         ("SttdMemoryHigh",),

@@ -49,6 +49,7 @@ class Rig:
         self.proxy = Proxy(("127.0.0.1", urlsplit(node.amqp_url).port or 5672))
         self.prometheus = Prometheus(folder / "prometheus", rewrite=hastened)
         self._folder = folder
+        self.sick = folder / "sick"  # while this file is there, the engine of a daemon that was told of it fails
         self._side_port = free_port()
         self._lives = 0
         self._stack = contextlib.ExitStack()

@@ -17,15 +17,23 @@ from tests.support.waiting import PATIENCE, wait_for
 
 HTTP_SECONDS = 60.0
 FAILPOINTS = Path(__file__).with_name("failpoints.py")
+SICK = Path(__file__).with_name("sick_engine.py")
 
 
 class DaemonProcess:
     """One `python -m sttd.consumer` with the demo model and a JSON log in a file."""
 
-    def __init__(self, amqp_url: str, log: Path, failpoint: str | None = None, **settings: str) -> None:
-        """`settings`: without prefix, lower case: `slots="2"` is STTD_SLOTS=2. `failpoint`: see failpoints.py."""
+    def __init__(
+        self, amqp_url: str, log: Path, failpoint: str | None = None, sick: str | None = None, **settings: str
+    ) -> None:
+        """`settings`: without prefix, lower case: `slots="2"` is STTD_SLOTS=2.
+
+        `failpoint`: see failpoints.py. `sick`: the engine fails as long as a file of this path exists.
+        """
         self._log_path = log
         self._program = ["-m", "sttd.consumer"] if failpoint is None else ["-P", str(FAILPOINTS), failpoint]
+        if sick is not None:
+            self._program = ["-P", str(SICK), sick]
         self._env = {key: value for key, value in os.environ.items() if not key.startswith("STTD_")}
         wanted = {
             "amqp_url": amqp_url,

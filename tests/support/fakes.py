@@ -16,6 +16,7 @@ from sttd.consumer.audio.decoder import DecodedAudio
 from sttd.consumer.bus.seam import Outgoing, Publisher
 from sttd.consumer.engine.transcriber import Job, JobDefaults, Transcription
 from sttd.consumer.refs.references import Fetching, References
+from sttd.consumer.request.breaker import Breaker
 from sttd.consumer.request.cancels import Cancels
 from sttd.consumer.request.delivery import Delivery, Rules
 from sttd.consumer.request.handler import Handler
@@ -156,7 +157,14 @@ class FakeIntake:
         """Nothing asked yet."""
         self.calls: list[str] = []
         self.pausing = asyncio.Event()
+        self._news = asyncio.Event()
         self._hangs = hangs
+
+    async def until(self, true: Callable[[list[str]], bool]) -> None:
+        """Wait until it has been asked for something."""
+        while not true(self.calls):
+            self._news.clear()
+            await self._news.wait()
 
     async def pause(self, reason: str) -> None:
         """See `Intake.pause`."""
@@ -165,9 +173,10 @@ class FakeIntake:
         if self._hangs:
             await asyncio.Event().wait()
 
-    async def resume(self, reason: str) -> None:
+    async def resume(self, reason: str, most: int | None = None) -> None:
         """See `Intake.resume`."""
-        self.calls.append(f"resume {reason}")
+        self.calls.append(f"resume {reason}" if most is None else f"resume {reason} with {most}")
+        self._news.set()
 
     def reconnect(self, reason: str) -> None:
         """See `Intake.reconnect`."""
@@ -233,6 +242,7 @@ class Desk:
     metrics: Metrics = field(default_factory=Metrics)
     publisher: Publisher | None = None
     cancels: Cancels = field(default_factory=Cancels)
+    breaker: Breaker = field(default_factory=lambda: Breaker(0))
     references: References | None = None
     intake: FakeIntake = field(default_factory=FakeIntake)
 
@@ -245,6 +255,7 @@ class Desk:
             transcriber=self.transcriber,
             defaults=JobDefaults(language="ru", beam_size=5, condition_on_previous_text=False),
             cancels=self.cancels,
+            breaker=self.breaker,
         )
 
     def worker(self, tracing: Tracing | None = None) -> Worker:

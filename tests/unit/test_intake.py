@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import cast
 
 import pytest
-from aio_pika.abc import AbstractConnection, AbstractQueue
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractQueue
 from pydantic import SecretStr
 
 from sttd.consumer.bus import topology
@@ -91,7 +91,8 @@ async def test_a_node_that_cannot_register_a_consumer_is_left(monkeypatch: pytes
 
     watching = intake(3)
     monkeypatch.setattr(watching, "_look", Looks(1))
-    watching._loss, watching._lanes = Loss(), [_Lane(names.REQUESTS, cast("AbstractQueue", CutOff()), "tag")]
+    lane = _Lane(names.REQUESTS, cast("AbstractChannel", None), cast("AbstractQueue", CutOff()), "tag")
+    watching._loss, watching._lanes = Loss(), [lane]
 
     with pytest.raises(TimeoutError):
         await watching._watch_consumer(cast("AbstractConnection", None), Loss())

@@ -57,7 +57,7 @@ LEVELS: Final[dict[str, tuple[frozenset[str], ...]]] = {
         for level in (
             "cancels survived delivery",
             "copies limit",
-            "verdict progress",
+            "verdict progress breaker",
             "handler settlement account",
             "worker",
         )

@@ -1,0 +1,30 @@
+"""The daemon with an engine that fails as long as a file exists: run in place of `python -m sttd.consumer`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from sttd.consumer.engine import environment
+
+
+def main(file: Path) -> int:
+    """Run the daemon; its model calls raise while `file` is there, those of the self-test at start too."""
+    environment.prepare()
+    from sttd.consumer.__main__ import main as daemon  # noqa: PLC0415 - imports numpy, which prepare() is for
+    from sttd.consumer.engine.schedule.scheduler import Scheduler  # noqa: PLC0415 - as above
+
+    healthy = Scheduler.run
+
+    def run(scheduler: Scheduler, call: Any, **how: Any) -> Any:
+        if file.exists():
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        return healthy(scheduler, call, **how)
+
+    Scheduler.run = run  # type: ignore[method-assign, assignment]  # the fault
+    return daemon()
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -34,6 +34,7 @@ from sttd.consumer.observe import (
     watch_history,
     watch_loop_lag,
 )
+from sttd.consumer.operator import Operator
 from sttd.consumer.refs import following
 from sttd.consumer.refs.references import References
 from sttd.consumer.request.breaker import Breaker
@@ -145,6 +146,7 @@ class Daemon:
             lanes=self._lanes(),
             cancel=self._cancels.add,
             counted=self._metrics.queue_counted,
+            ignored=self._metrics.order_ignored,
         )
         worker = self._worker = Worker(
             handler=self._handler(references, decoder, engine),
@@ -154,7 +156,15 @@ class Daemon:
             metrics=self._metrics,
             tracing=self._tracing,
         )
-        self._watch(intake.run(worker.accept, worker.orphan), "intake")
+        operator = Operator(
+            intake=intake,
+            publisher=self._publisher,
+            health=self._health,
+            metrics=self._metrics,
+            settings=self._settings,
+            stop=self._stop,
+        )
+        self._watch(intake.run(worker.accept, worker.orphan, operator.obey), "intake")
         self._watch(self._follow_blocks(intake), "block-follower")
         self._watch(self._breaker.guard(intake), "breaker")
         self._health.set("accepting", True)

@@ -35,6 +35,9 @@ REPLIES_DEAD: Final = "stt.replies.dead"
 CONTROL_EXCHANGE: Final = "stt.control"
 """Fanout for cancels; each daemon binds a queue of its own."""
 
+OPERATOR_EXCHANGE: Final = "stt.operator"
+"""Fanout for `sttd control`; only operators may write to it. Each daemon binds a queue of its own."""
+
 DIRECT_REPLY_TO: Final = "amq.rabbitmq.reply-to"
 """RabbitMQ's pseudo queue for replies without a queue."""
 

@@ -78,16 +78,20 @@ class AmqpIntake:
         lanes: Mapping[str, int],
         cancel: Callable[[str], None] = lambda _message_id: None,
         counted: Callable[[str, int], None] = lambda _queue, _depth: None,
+        ignored: Callable[[], None] = lambda: None,
     ) -> None:
         """`cancel` gets the id of each request that its caller cancels.
 
         `counted` gets how many messages are ready: by a lane's queue name, or by `dead` and `replies_dead`.
+        `ignored` is called for each message on the operator's exchange that is no order.
         """
         self._counted = counted
         self._link = link
         self._plan = plan
         self._mode: Literal["declare", "check"] = mode
         self._wanted = lanes
+        self._ignored = ignored
+        self._obey: control.Orders | None = None
         self._most: dict[str, int] = {}
         self._sink: Callable[[Incoming], None]
         self._orphaned: Callable[[], None]
@@ -101,17 +105,25 @@ class AmqpIntake:
             asyncio.Lock()
         )  # a session's set-up and a resume at one time would register two consumers for a lane
 
-    async def run(self, sink: Callable[[Incoming], None], orphaned: Callable[[], None]) -> None:
+    async def run(
+        self,
+        sink: Callable[[Incoming], None],
+        orphaned: Callable[[], None],
+        obey: control.Orders | None = None,
+    ) -> None:
         """Keep the consuming connection up until cancelled. Raises `TopologyMismatch`.
 
         `sink` takes each delivery at once; `orphaned` is called when a connection is gone: its deliveries come again.
+        `obey` carries out an operator's orders.
         """
-        self._sink, self._orphaned = sink, orphaned
+        self._sink, self._orphaned, self._obey = sink, orphaned, obey
         await self._link.run(self._session, self._ended)
 
     async def _session(self, connection: AbstractConnection, loss: Loss) -> None:
         await topology.ensure(connection, self._plan, self._mode, _hidden)
-        await control.listen(connection, self._cancel)
+        await control.hear_cancels(connection, self._cancel)
+        if self._obey is not None:
+            await control.hear_orders(connection, self._obey, self._ignored)
         self._loss = loss
         for name in self._wanted:
             channel = await open_channel(connection, loss, confirms=False)

@@ -95,7 +95,7 @@ def suspect_of(request_queue: str) -> str:
 def build(request_queue: str = names.REQUESTS, reply_queue: str = names.REPLIES) -> Topology:
     """Make the table for these two configurable names; the reply queue comes last."""
     return Topology(
-        exchanges=(names.DEAD_EXCHANGE, names.CONTROL_EXCHANGE, *names.RETRY_QUEUES),
+        exchanges=(names.DEAD_EXCHANGE, names.CONTROL_EXCHANGE, names.OPERATOR_EXCHANGE, *names.RETRY_QUEUES),
         queues=(
             _kept(names.DEAD, names.DEAD_EXCHANGE, message_ttl=14 * DAY_MS, max_length_bytes=DEAD_LETTERS_BYTES),
             _work(request_queue),

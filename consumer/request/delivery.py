@@ -124,7 +124,9 @@ class Delivery:
         cost the connection.
         """
         target = self.target
-        if target in self.rules.forbidden_targets or target.startswith(names.CONTROL_EXCHANGE):
+        if target in self.rules.forbidden_targets or target.startswith(
+            (names.CONTROL_EXCHANGE, names.OPERATOR_EXCHANGE)
+        ):
             return True
         return target.startswith("amq.") and not target.startswith(_SERVER_NAMED) and not direct_address.genuine(target)
 

@@ -184,6 +184,9 @@ class Metrics:
             "consumer_registered", "1 while RabbitMQ has this process as a consumer of the request queue."
         )
 
+        self._paused = declare.gauge("paused", "1 while `sttd control pause` is in force.")
+        self._ignored = declare.counter("orders_ignored", "Messages on the operator's exchange that were no orders.")
+
     def _declare_process(self, declare: Declarations) -> None:
         self._lag = declare.histogram("event_loop_lag_seconds", "How late the event loop ran a timer.", LAG_BUCKETS)
         self._ready = declare.gauge("ready", "1 while `/readyz` says 200: notes are being served.")
@@ -285,6 +288,14 @@ class Metrics:
     def consumer_registered(self, yes: bool) -> None:
         """Set whether the broker has us as a consumer."""
         self._registered.set(yes)
+
+    def paused(self, yes: bool) -> None:
+        """Set whether an operator has paused the intake."""
+        self._paused.set(yes)
+
+    def order_ignored(self) -> None:
+        """Count a message on the operator's exchange that was no order."""
+        self._ignored.inc()
 
     def decoder_restarted(self, reason: str) -> None:
         """Count a replaced decoder process. `reason`: one of `RESTARTS`."""

@@ -61,6 +61,8 @@ RUSSIAN: Final[Mapping[str, str]] = {
     "State": "Состояние",
     "Reason": "Причина",
     "accepting": "приём",
+    "breaker": "без сбоев",
+    "paused by an operator; `sttd control resume` ends it": "остановлен оператором; продолжить: `sttd control resume`",
     "publisher": "ответы",
     "consumer": "запросы",
     "draining": "завершает работу",

@@ -11,6 +11,7 @@ import typer
 from sttd.commands import gateway, model, serve
 from sttd.commands.bench.command import bench
 from sttd.commands.check.command import check
+from sttd.commands.control import command as control
 from sttd.commands.dead import command as dead
 from sttd.commands.demo.command import demo
 from sttd.commands.plain_help import plain
@@ -69,6 +70,7 @@ def build() -> typer.Typer:
     app.command()(size)
     app.add_typer(model.build(), name="model")
     app.add_typer(topology.build(), name="topology")
+    app.add_typer(control.build(), name="control")
     app.add_typer(dead.build(), name="dead")
     return plain(app)
 

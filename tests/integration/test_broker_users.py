@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -147,6 +148,9 @@ async def test_the_daemon_needs_no_configure_right_on_queues_that_exist(
         checking.wait_ready()
         assert not checking.lines("control_refused")
         assert not checking.lines("topology_hidden")
+        environment = {"STTD_AMQP_URL": site.url("operator")}
+        seen = await asyncio.to_thread(CliRunner().invoke, main.build(), ["control", "status"], env=environment)
+        assert len(seen.stdout.splitlines()) == 1 + 2, seen.output
         assert daemon.stop() == 0
         async with Client(site.url("bot")) as client:
             assert spoken((await client.transcribe(note(text=GROCERIES).path)).text) == spoken(GROCERIES)
@@ -166,7 +170,7 @@ def depth(url: str, queue: str) -> int:
 
 
 def test_the_operator_sees_sends_again_and_drops_dead_letters(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`sttd dead` and `sttd topology check` need no more than the operator's lines."""
+    """`sttd dead`, `sttd control` and `sttd topology check` need no more than the operator's lines."""
     with pika.BlockingConnection(pika.URLParameters(site.url("daemon"))) as connection:
         for number in range(2):
             headers = {"sttd-reason": "poison", "sttd-error-code": "poison"}
@@ -226,6 +230,8 @@ ASKING = [
     ("makes one of the daemon's queues", declaring("stt.new")),
     ("writes dead letters", publishing("stt.dlx")),
     ("writes retries", publishing("stt.retry.10s")),
+    ("pauses daemons", publishing("stt.operator")),
+    ("hears orders", lambda channel: channel.queue_bind("amq.gen-x", "stt.operator")),
     ("feeds the queue from elsewhere", lambda channel: channel.queue_bind("stt.requests", "stt.control")),
     ("hears cancels", lambda channel: channel.queue_bind("amq.gen-x", "stt.control")),
 ]
@@ -246,6 +252,7 @@ FORBIDDEN: list[tuple[str, str, Attempt]] = [
     ("scaler", "reads requests", reading("stt.requests")),
     ("scaler", "empties the queue", lambda channel: channel.queue_purge("stt.requests")),
     ("scaler", "asks something", publishing("")),
+    ("scaler", "pauses daemons", publishing("stt.operator")),
     ("scaler", "makes a queue", declaring("stt.new")),
 ]
 

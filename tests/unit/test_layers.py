@@ -47,7 +47,7 @@ LEVELS: Final[dict[str, tuple[frozenset[str], ...]]] = {
             "pcm errors machine models service_manager text timeline",
             "settings tracing watched",
             "bus audio engine refs side_port",
-            "request observe memory",
+            "request observe memory operator",
             "app",
             "__main__",
         )

@@ -16,7 +16,12 @@ def test_all_queues_and_exchanges_of_the_design_are_there() -> None:
     """What is missing here is missing on the broker."""
     expected = {*WORK, *names.RETRY_QUEUES, names.DEAD, names.REPLIES, names.REPLIES_DEAD}
     assert set(BY_NAME) == expected
-    assert set(PLAN.exchanges) == {names.DEAD_EXCHANGE, names.CONTROL_EXCHANGE, *names.RETRY_QUEUES}
+    assert set(PLAN.exchanges) == {
+        names.DEAD_EXCHANGE,
+        names.CONTROL_EXCHANGE,
+        names.OPERATOR_EXCHANGE,
+        *names.RETRY_QUEUES,
+    }
 
 
 def test_every_queue_is_a_quorum_queue() -> None:

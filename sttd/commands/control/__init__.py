@@ -1,0 +1,1 @@
+"""`sttd control`: an operator's orders to the daemons."""

@@ -19,6 +19,7 @@ from sttd.consumer.engine.model.contexts import FULL, MEASURED, Contexts, Reruns
 from sttd.consumer.engine.model.findings import Findings, own_cache, sha256
 from sttd.consumer.engine.model.gated import GatedModel
 from sttd.consumer.engine.model.model_file import ModelFileUnreadable
+from sttd.consumer.engine.model.one_sound import OneSound
 from sttd.consumer.engine.model.segments import RawSegment
 from sttd.consumer.engine.model.spectrogram import WindowedExtractor
 from sttd.consumer.engine.model.speech import Detector
@@ -46,6 +47,7 @@ class LoadedModel:
             kind = batches.CoalescedModel if info.device == "cuda" else batches.CoalescedDecoder
             whisper.model = kind(raw, gate, whisper.model)
         self.reruns = Reruns()
+        self._contexts = contexts
         if contexts.short:
             view = importlib.import_module("ctranslate2").StorageView.from_array
             whisper.model = ShortContextModel(whisper.model, contexts, whisper.hf_tokenizer, view, self.reruns)
@@ -89,7 +91,8 @@ class LoadedModel:
         `sound`: mono, shape (samples,), 16 kHz. `language`: a code. `first`: what `first_window`
         gave for the same sound. Times are those of the sound.
         """
-        whisper = self._whisper if first is None else _beginning_with(self._whisper, first)
+        whisper = copy.copy(self._whisper)
+        whisper.model = OneSound(self._whisper.model, first, rests=not self._contexts.short)
         segments, _ = whisper.transcribe(
             sound,
             language=language if self.multilingual else "en",
@@ -111,28 +114,6 @@ def _never_said(whisper: Any) -> tuple[int, ...]:
     tokenizer = importlib.import_module("faster_whisper.tokenizer").Tokenizer(whisper.hf_tokenizer, False)
     tokens: tuple[int, ...] = tokenizer.non_speech_tokens
     return tokens
-
-
-def _beginning_with(whisper: Any, encoded: Any) -> Any:
-    """The same model, for one transcription whose first encoding is known already."""
-    view = copy.copy(whisper)
-    view.model = _Begun(whisper.model, encoded)
-    return view
-
-
-class _Begun:
-    """A model whose first `encode` is answered from memory."""
-
-    def __init__(self, model: Any, encoded: Any) -> None:
-        self._model = model
-        self._encoded = encoded
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-    def encode(self, *args: Any, **kwargs: Any) -> Any:
-        encoded, self._encoded = self._encoded, None
-        return self._model.encode(*args, **kwargs) if encoded is None else encoded
 
 
 def load(

@@ -43,13 +43,11 @@ class Settings(BaseSettings):
 
     amqp_url: SecretStr = Field(
         default=SecretStr("amqp://guest:guest@127.0.0.1:5672/"),
-        description="RabbitMQ: amqp:// or amqps:// URL with user, password and vhost; for a cluster one for each "
-        "node, comma-separated.",
+        description="RabbitMQ's amqp:// or amqps:// URL; for a cluster one for each node, comma-separated.",
     )
     topology: Literal["declare", "check"] = Field(
         default="declare",
-        description="`declare` creates queues and exchanges; `check` only checks them, for users without configure "
-        "rights.",
+        description="`declare` creates queues and exchanges; `check` only checks them.",
     )
     request_queue: str = Field(
         default=names.REQUESTS,
@@ -62,8 +60,7 @@ class Settings(BaseSettings):
 
     model: Annotated[str, Field(min_length=1)] = Field(
         default="base",
-        description="A size (`base`, `small`, `large-v3` ...), a Hub id, a directory, or `demo` (bundled, for trying "
-        "out).",
+        description="A size (`base`, `small`, `large-v3` ...), a Hub id, a directory, or `demo` (bundled).",
     )
     model_cache: Path | None = Field(
         default=None, description="Directory for downloaded models. Default: the Hub library's own cache."
@@ -73,18 +70,16 @@ class Settings(BaseSettings):
     )
     compute_type: str = Field(
         default="auto",
-        description="ctranslate2's compute type; `auto` is float16 on a GPU and int8 on a CPU, with weights of "
-        "7 bits where 8 are too many for the CPU (docs/engine.md).",
+        description="ctranslate2's compute type; `auto` is float16 on a GPU, int8 on a CPU (7 bits without VNNI).",
     )
     encoder: Literal["auto", "ctranslate2", "openvino"] = Field(
         default="auto",
-        description="The encoder on a CPU: `auto` is OpenVINO where it is as exact and faster (docs/engine.md).",
+        description="The encoder on a CPU; `auto` is OpenVINO where it is as exact and faster.",
     )
     encoder_context: Literal["auto", "full", "short", "dynamic"] = Field(
         default="auto",
-        description="How much of a window of 30 s is encoded, on a CPU: `full` all; `short` the audio and 5 s, at "
-        "least 10 s; `dynamic` the audio and 2.5 s, for models fine-tuned for it; `auto` is `short` for models that "
-        "were measured (`base`), else `full` (docs/engine.md).",
+        description="How much of a window of 30 s is encoded, on a CPU; `auto` is `short` for `base`, else `full` "
+        "([engine.md](engine.md#short-contexts)).",
     )
     slots: Annotated[int, Field(ge=1, le=256)] | None = Field(
         default=None, description="Model calls at a time, one core each on a CPU. Default: the usable cores."
@@ -94,33 +89,33 @@ class Settings(BaseSettings):
         default=5, description="Beam width of requests that name none."
     )
     numerals: NumeralForm = Field(
-        default="as_heard", description="How requests that do not say it get their numbers (docs/text.md)."
+        default="as_heard", description="Numbers in the [text](text.md) of requests that name no form."
     )
     condition_on_previous_text: bool = Field(
-        default=False, description="Give each window the text before it; long notes can then get stuck in a loop."
+        default=False, description="Give each window the text before it; long notes may then end in loops."
     )
 
     long_audio: Literal["windows", "sequential"] = Field(
         default="windows",
-        description="Long audio: parallel windows cut at silences, or in one go as faster-whisper does.",
+        description="Long audio: parallel windows cut at silences, or in one go.",
     )
     long_seconds: Annotated[float, Field(ge=30, le=36_000)] = Field(
         default=60, description="Audio from this length on is cut into windows."
     )
     window_seconds: Annotated[float, Field(ge=5, le=30)] = Field(
         default=30,
-        description="Longest window of long audio; each costs about as much as a full one of 30 s.",
+        description="Longest window of long audio.",
     )
     batch_size: Annotated[int, Field(ge=1, le=64)] = Field(
         default=16, description="Calls that may run as one batch, on a GPU."
     )
     batch_seconds: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=0.02, description="How long a call may wait for its batch while the GPU is busy."
+        default=0.02, description="Longest wait of a call for its batch while the GPU is busy."
     )
 
     max_body_bytes: Annotated[int, Field(ge=1024, le=512 * 1024 * 1024)] = Field(
         default=20 * 1024 * 1024,
-        description="Largest message body (RabbitMQ 4 itself stops at 16 MiB by default).",
+        description="Largest message body; RabbitMQ 4 has a limit of its own, 16 MiB by default.",
     )
     s3_endpoint: str | None = Field(
         default=None,
@@ -130,9 +125,9 @@ class Settings(BaseSettings):
         default="us-east-1", description="The object store's region."
     )
     s3_access_key: SecretStr | None = Field(
-        default=None, description="The daemon's key id at the object store; needs `s3:GetObject` only."
+        default=None, description="The daemon's key id there; needs `s3:GetObject` only."
     )
-    s3_secret_key: SecretStr | None = Field(default=None, description="The secret that belongs to the key id.")
+    s3_secret_key: SecretStr | None = Field(default=None, description="The secret of the key id.")
     s3_buckets: str = Field(
         default="",
         description="Buckets, or `bucket/prefix`, that references may name, comma-separated.",
@@ -156,10 +151,10 @@ class Settings(BaseSettings):
     )
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
         default=30,
-        description="How long SIGTERM waits for running work; the rest goes back to the queue.",
+        description="Longest wait of SIGTERM for running work; the rest goes back to the queue.",
     )
     publish_seconds: Annotated[float, Field(gt=0, le=120)] = Field(
-        default=10, description="How long one publish may wait for the broker's confirm."
+        default=10, description="Longest wait for a publish's confirm."
     )
 
     breaker_failures: Annotated[int, Field(ge=0, le=1000)] = Field(
@@ -169,13 +164,12 @@ class Settings(BaseSettings):
     )
     check_requester: bool = Field(
         default=True,
-        description="Check before the work and before the answer that a requester on direct reply-to is connected: a "
-        "round trip each.",
+        description="Check before work and answer that a requester on direct reply-to is connected.",
     )
 
     side_host: str = Field(default="127.0.0.1", description="Address of metrics and health.")
     side_port: Annotated[int, Field(ge=0, le=65535)] = Field(
-        default=9464, description="Port of metrics and health; 0 takes a free one and logs it."
+        default=9464, description="Their port; 0 takes a free one and logs it."
     )
     log_format: Literal["console", "json"] = Field(
         default="console", description="`console` for people, `json` for collectors."
@@ -185,7 +179,7 @@ class Settings(BaseSettings):
     )
     worker: str = Field(
         default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",
-        description="This process's name in replies, dead letters and the broker's connection list.",
+        description="This process's name in replies, dead letters and RabbitMQ's list of connections.",
     )
 
     @field_validator("language")

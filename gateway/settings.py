@@ -36,19 +36,18 @@ class GatewaySettings(BaseSettings):
 
     gateway_host: str = Field(
         default="127.0.0.1",
-        description="Address that the gateway listens on; `0.0.0.0` for bots on other hosts (set the firewall).",
+        description="Address of the gateway; `0.0.0.0` for bots on other hosts (set the firewall).",
     )
     gateway_port: Annotated[int, Field(ge=0, le=65535)] = Field(
-        default=5000, description="Port of the gateway; 0 takes a free one and logs it."
+        default=5000, description="Its port; 0 takes a free one and logs it."
     )
     gateway_tokens: SecretStr = Field(
         default=SecretStr(""),
-        description="Bearer tokens, comma-separated, 16 characters or more each; empty: no token needed.",
+        description="Bearer tokens, comma-separated, 16 characters or more each; empty: none needed.",
     )
     gateway_origins: str = Field(
         default="",
-        description="Origins of web pages that may call the gateway, comma-separated (`https://bot.example`), or `*` "
-        "for any; empty: only its own page.",
+        description="Origins of other web pages that may call it, comma-separated (`https://bot.example`), or `*`.",
     )
     gateway_max_upload_bytes: Annotated[int, Field(ge=1024, le=512 * MEBIBYTE)] = Field(
         default=20 * MEBIBYTE, description="Largest audio file; more is 413."
@@ -63,13 +62,13 @@ class GatewaySettings(BaseSettings):
         default=300, description="Longest time from upload to answer, and the request's deadline; later is 504."
     )
     gateway_grace_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
-        default=10, description="How long a new call waits for a daemon or broker that is away; then it is 503."
+        default=10, description="Longest wait of a new call for a daemon or broker that is away; then it is 503."
     )
     gateway_max_queued: Annotated[int, Field(ge=1, le=10_000_000)] = Field(
-        default=500, description="Waiting requests from which on new ones are 429."
+        default=500, description="Most requests that wait; more are 429."
     )
     gateway_drain_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
-        default=30, description="How long SIGTERM waits for running answers; the rest is cancelled."
+        default=30, description="Longest wait of SIGTERM for running answers; the rest is cancelled."
     )
     model: Annotated[str, Field(min_length=1)] = Field(
         default="base", description="The model's name on `/health` and `/v1/models`; loads nothing."

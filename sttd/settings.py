@@ -42,8 +42,8 @@ class ClientSettings(BaseSettings):
     )
     timeout: Annotated[float, Field(gt=0)] | None = Field(
         default=None,
-        description="How long one request may take from call to answer; `inf` waits for ever. Default: 300 s, and 1 s "
-        "more for each 4 kB of audio, 1,500 s at most.",
+        description="Longest time from call to answer; `inf` waits for ever. Default: 300, and 1 more for each 4 kB of "
+        "audio, at most 1,500.",
     )
 
     @field_validator("amqp_url")

@@ -47,9 +47,9 @@ MOST_FAILURES: Final = 50
 """Failures that the status page shows."""
 
 _STAGES: Final = (
-    "Time that a request spent in each stage. `queued` needs a `timestamp` on the request; `transcribe` holds `wait` "
-    "(for an engine slot), `encode` and `generate`, each the sum over a note's windows, which may run side by side; "
-    "`total` is from delivery to settled."
+    "Time of a request in each stage. `queued` needs a `timestamp` on the request; `transcribe` holds `wait` (for an "
+    "engine slot), `encode` and `generate`, each the sum over windows, which may run side by side; `total` is from "
+    "delivery to settled."
 )
 
 
@@ -88,8 +88,7 @@ class Metrics:
     def _declare_requests(self, declare: Declarations) -> None:
         self._answers = declare.histogram(
             "answer_duration_seconds",
-            "Time from the request's `timestamp` (whole seconds; without one: from its delivery) until its answer was "
-            "confirmed.",
+            "Time from the request's `timestamp` (without one: its delivery) until its answer was confirmed.",
             STAGE_BUCKETS,
             {"lane": LANES},
         )
@@ -98,7 +97,7 @@ class Metrics:
         )
         self._finished = declare.counter(
             "requests_finished",
-            "Requests that this process has finished, by outcome. `code`: why.",
+            "Requests finished, by outcome and reason.",
             {"outcome": OUTCOMES, "code": CODES},
         )
         for outcome, codes in EXPECTED.items():
@@ -108,7 +107,7 @@ class Metrics:
         self._retried = declare.counter("retries", "Requests sent to a retry queue.", {"code": RETRYABLE})
         self._dead = declare.counter("dead_letters", "Requests moved to the dead-letter queue.", {"reason": REASONS})
         self._parked = declare.counter(
-            "replies_parked", "Finished replies that no queue took, kept in the queue of dead replies."
+            "replies_parked", "Replies that no queue took, kept in the queue of dead replies."
         )
         self._in_flight = declare.gauge("requests_in_flight", "Requests taken and not yet settled.")
 
@@ -120,12 +119,10 @@ class Metrics:
         self._silent = declare.counter("no_speech", "Transcribed notes without any speech.")
         self._factor = declare.histogram(
             "real_time_factor",
-            "Time spent transcribing, divided by the length of the audio; below 1 is faster than speech.",
+            "Time spent transcribing, divided by the length of the audio.",
             FACTOR_BUCKETS,
         )
-        self._bad_packets = declare.counter(
-            "bad_packets", "Audio packets that could not be decoded and are missing from a transcript."
-        )
+        self._bad_packets = declare.counter("bad_packets", "Audio packets that could not be decoded.")
         self._slots = declare.gauge("engine_slots", "Engine slots.")
         self._busy = declare.gauge("engine_slots_busy", "Engine slots that are transcribing now.")
         self._waiting = declare.gauge("engine_jobs_waiting", "Model calls that wait for an engine slot.")
@@ -149,9 +146,7 @@ class Metrics:
         self._restarts = declare.counter(
             "decoder_restarts", "Decoder processes that were replaced.", {"reason": RESTARTS}
         )
-        self._load = declare.gauge(
-            "model_load_seconds", "Time from start of loading until the model had passed its self-test."
-        )
+        self._load = declare.gauge("model_load_seconds", "Time of loading the model, self-test included.")
         self._model = declare.named(
             "model", "The model that answers, and on what; always 1.", tuple(ModelInfo.model_fields)
         )
@@ -172,27 +167,24 @@ class Metrics:
         )
         self._oldest = declare.gauge(
             "queue_oldest_age_seconds",
-            "Upper bound of how long the oldest ready message has waited: since the `timestamp` of the last delivered "
-            "one, or since the queue was last empty, whichever is later (before both: since the start). 0 when none "
-            "is ready.",
+            "Upper bound of the wait of the oldest ready message: since the `timestamp` of the last delivered one, or "
+            "since the queue was last empty, whichever is later (else since the start). 0 when none is ready.",
             {"queue": LANES},
         )
         self._backlogs = {lane: Backlog(time.time()) for lane in LANES}
         for lane in LANES:
             self._oldest.labels(lane).set_function(partial(self._age, lane))
-        self._registered = declare.gauge(
-            "consumer_registered", "1 while RabbitMQ has this process as a consumer of the request queue."
-        )
+        self._registered = declare.gauge("consumer_registered", "1 while RabbitMQ has this process as a consumer.")
 
         self._paused = declare.gauge("paused", "1 while `sttd control pause` is in force.")
         self._ignored = declare.counter("orders_ignored", "Messages on the operator's exchange that were no orders.")
 
     def _declare_process(self, declare: Declarations) -> None:
         self._lag = declare.histogram("event_loop_lag_seconds", "How late the event loop ran a timer.", LAG_BUCKETS)
-        self._ready = declare.gauge("ready", "1 while `/readyz` says 200: notes are being served.")
+        self._ready = declare.gauge("ready", "1 while `/readyz` says 200.")
         self._bound = declare.gauge(
             "memory_bound_bytes",
-            "Most memory that this process should need, without its decoder children; from the settings.",
+            "Most memory that this process should need, without its decoder children.",
         )
         declare.named("build", "The version that runs; always 1.", ("version",)).info({"version": _version()})
 

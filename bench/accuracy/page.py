@@ -106,10 +106,10 @@ def _pooled(by: By) -> Iterator[str]:
     half = len(pairs) // 2
     yield from ("## Short contexts: the rule for the default", "", RULE, "")
     yield from ("| Russian, both speakers | utterances, words | `stock`, % | difference, points |", "|---|---|---|---|")
-    for name, some in (("all", pairs), ("one half of the names", pairs[:half]), ("the other half", pairs[half:])):
-        yield _pooled_line(name, some)
+    parts = {"all": pairs, "one half of the names": pairs[:half], "the other half": pairs[half:]}
     for low, high in scores.CLASSES:
-        yield _pooled_line(f"{low} to {high} s", [pair for pair in pairs if low <= pair[0].seconds < high])
+        parts[f"{low} to {high} s"] = [pair for pair in pairs if low <= pair[0].seconds < high]
+    yield from (_pooled_line(name, some) for name, some in parts.items() if some)
     yield ""
 
 

@@ -13,6 +13,7 @@ CONSUMER: Final = (
     "ctranslate2",
     "faster_whisper",
     "huggingface_hub",
+    "num2words",
     "prometheus_client",
     "starlette",
     "structlog",

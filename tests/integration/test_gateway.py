@@ -156,7 +156,7 @@ def test_without_a_daemon_a_call_is_503_with_the_reason_and_nothing_is_queued(
     refused = gateway.post(path, b"note", {"stream": stream})
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
     assert "no daemon works on the queue" in refused.text
-    assert gateway.lines("request")[-1]["code"] == "not_served"
+    assert gateway.wait_log("request")["code"] == "not_served"
     assert broker.depth("stt.requests") == 0
 
 

@@ -53,7 +53,7 @@ class Scripted:
 
 
 async def admitted(script: Callable[[float], Sight], *, grace: float = GRACE) -> tuple[Any, float]:
-    """How one call fares (the client, or the refusal), and how long that took."""
+    """How one call fares (the client, or the refusal), and how long that moment."""
     client = Scripted(script)
     broker = Broker(cast("Client", client), max_queued=100, grace_seconds=grace)
     async with broker.running():
@@ -68,10 +68,10 @@ async def admitted(script: Callable[[float], Sight], *, grace: float = GRACE) ->
 @pytest.mark.parametrize("away", [AWAY, NEVER_SERVED, NO_DAEMON])
 async def test_what_stays_away_is_503_with_its_reason_when_the_grace_period_is_over(away: Sight) -> None:
     """Not before: a restart takes a while. Not much later: nobody should have to find out by waiting."""
-    refusal, took = await admitted(lambda _: away)
+    refusal, moment = await admitted(lambda _: away)
 
     assert isinstance(refusal, Problem)
-    assert (refusal.status, refusal.retry_after, took) == (503, 10, GRACE)
+    assert (refusal.status, refusal.retry_after, moment) == (503, 10, GRACE)
     assert refusal.message == (str(away) if isinstance(away, SttdClientError) else refusal.message)
     assert ("no daemon works" in refusal.message) == (away is NO_DAEMON)
 
@@ -79,23 +79,23 @@ async def test_what_stays_away_is_503_with_its_reason_when_the_grace_period_is_o
 @pytest.mark.parametrize("away", [AWAY, NEVER_SERVED, NO_DAEMON])
 async def test_what_comes_back_in_time_serves_the_call(away: Sight) -> None:
     """A restart of the only daemon costs its callers seconds, not an error."""
-    found, took = await admitted(lambda now: SERVED if now >= GRACE / 2 else away)
+    found, moment = await admitted(lambda now: SERVED if now >= GRACE / 2 else away)
 
     assert isinstance(found, Scripted)
-    assert GRACE / 2 <= took < GRACE
+    assert GRACE / 2 <= moment < GRACE
 
 
 async def test_without_a_grace_period_the_refusal_comes_at_once() -> None:
     """An operator whose balancer has a second gateway wants no wait."""
-    refusal, took = await admitted(lambda _: NO_DAEMON, grace=0)
+    refusal, moment = await admitted(lambda _: NO_DAEMON, grace=0)
 
-    assert (refusal.status, took) == (503, 0)
+    assert (refusal.status, moment) == (503, 0)
 
 
 @pytest.mark.parametrize("unknown", [NotVisible("hidden"), SLOW])
 async def test_where_nobody_knows_whether_a_daemon_works_the_call_finds_out(unknown: Sight) -> None:
     """No reason to refuse: a user who may not look at the queue, a broker or machine that is slow under load."""
-    found, took = await admitted(lambda _: unknown)
+    found, moment = await admitted(lambda _: unknown)
 
     assert isinstance(found, Scripted)
-    assert took == 0
+    assert moment == 0

@@ -183,7 +183,7 @@ def _bounds(schema: dict[str, Any]) -> str:
         return "`true`, `false`"
     low = kind.get("minimum", kind.get("exclusiveMinimum"))
     if low is None:
-        return "text" if kind["type"] == "string" else str(kind["type"])
+        return "" if kind["type"] == "string" else str(kind["type"])
     above = "above " if "exclusiveMinimum" in kind else ""
     return f"{above}{low:,} to {kind['maximum']:,}" if "maximum" in kind else f"{above}{low:,}"
 

@@ -34,13 +34,13 @@ from sttd.consumer.observe import (
     watch_history,
     watch_loop_lag,
 )
-from sttd.consumer.operator import Operator
 from sttd.consumer.refs import following
 from sttd.consumer.refs.references import References
 from sttd.consumer.request.breaker import Breaker
 from sttd.consumer.request.cancels import Cancels
 from sttd.consumer.request.delivery import Rules
 from sttd.consumer.request.handler import Handler
+from sttd.consumer.request.operator import Operator
 from sttd.consumer.request.worker import Worker
 from sttd.consumer.service_manager import ServiceManager
 from sttd.consumer.settings import Settings, removed

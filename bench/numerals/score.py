@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from sttd.consumer.text.numerals import rewritten
-from sttd.consumer.text.numerals.lexicon import numerals, plain
+from sttd.consumer.request.numerals import rewritten
+from sttd.consumer.request.numerals.lexicon import numerals, plain
 from tools.word_errors import words
 
 _FIGURES: Final = re.compile(r"(?:(?<!\d)-)?\d+(?:[ \u00a0]\d{3}(?!\d))*(?:[.,:/]\d+)*(?:-[а-я]{1,2}\b|%)?")

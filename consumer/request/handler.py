@@ -22,9 +22,9 @@ from sttd.consumer.request.breaker import Breaker
 from sttd.consumer.request.cancels import Cancels
 from sttd.consumer.request.delivery import Delivery
 from sttd.consumer.request.limit import Limit, cancelled
+from sttd.consumer.request.numerals import rewritten
 from sttd.consumer.request.progress import ProgressReporter
 from sttd.consumer.request.verdict import Verdict
-from sttd.consumer.text.numerals import rewritten
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.options import TranscriptionOptions
 from sttd.schemas.reference import Reference

@@ -44,10 +44,10 @@ LEVELS: Final[dict[str, tuple[frozenset[str], ...]]] = {
     "sttd.consumer": tuple(
         frozenset(level.split())
         for level in (
-            "pcm errors machine models service_manager text timeline",
+            "pcm errors machine models service_manager timeline",
             "settings tracing watched",
             "bus audio engine refs side_port",
-            "request observe memory operator",
+            "request observe memory",
             "app",
             "__main__",
         )
@@ -55,7 +55,7 @@ LEVELS: Final[dict[str, tuple[frozenset[str], ...]]] = {
     "sttd.consumer.request": tuple(
         frozenset(level.split())
         for level in (
-            "cancels survived delivery",
+            "cancels survived delivery numerals operator",
             "copies limit",
             "verdict progress breaker",
             "handler settlement account",
@@ -81,7 +81,7 @@ LIBRARIES: Final[dict[str, str]] = {
     "openvino": "sttd.consumer.engine.model.graph",
     "av": "sttd.consumer.audio.child",
     "opentelemetry": "sttd.consumer.tracing.otel",
-    "num2words": "sttd.consumer.text.numerals",
+    "num2words": "sttd.consumer.request.numerals",
     "botocore": "sttd.consumer.refs.s3",
     "httpx2": "sttd.consumer.refs.s3",
 }

@@ -13,8 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from num2words import num2words
 
-from sttd.consumer.text.numerals import rewritten
-from sttd.consumer.text.numerals.lexicon import LANGUAGES, numerals
+from sttd.consumer.request.numerals import rewritten
+from sttd.consumer.request.numerals.lexicon import LANGUAGES, numerals
 from tests.support.russian import CASES, GENDERS, cardinal, ordinal
 
 TABLES: Final = Path(__file__).parent / "numerals"

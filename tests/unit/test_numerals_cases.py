@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from sttd.consumer.text.numerals import rewritten
+from sttd.consumer.request.numerals import rewritten
 
 CASES: Final = Path(__file__).with_name("numerals") / "apart.tsv"
 LEAST: Final = 0.99

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from sttd.consumer.text.numerals.lexicon import Language
+from sttd.consumer.request.numerals.lexicon import Language
 
 _MEASURES: Final = (
     r"градус|(кило|милли)?грамм|кило$|тонн|центнер|(милли)?литр|(кило|санти|милли)?метр(а|у|ом|е|ы|ов|ам|ами|ах)?$"

@@ -11,12 +11,12 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Final
 
-from sttd.consumer.text.numerals import clock
-from sttd.consumer.text.numerals.adding import HUNDRED
-from sttd.consumer.text.numerals.context import CONTEXTS, GREATER, PREPOSITIONS, TOGETHER, YEAR
-from sttd.consumer.text.numerals.grammar import Grammar, Number, tokens_of
-from sttd.consumer.text.numerals.lexicon import Language
-from sttd.consumer.text.numerals.spelling import Change, english_ordinal
+from sttd.consumer.request.numerals import clock
+from sttd.consumer.request.numerals.adding import HUNDRED
+from sttd.consumer.request.numerals.context import CONTEXTS, GREATER, PREPOSITIONS, TOGETHER, YEAR
+from sttd.consumer.request.numerals.grammar import Grammar, Number, tokens_of
+from sttd.consumer.request.numerals.lexicon import Language
+from sttd.consumer.request.numerals.spelling import Change, english_ordinal
 
 SENTENCE_ENDS: Final = frozenset(".!?…:;—\n")
 FIRST_ALWAYS: Final = 11

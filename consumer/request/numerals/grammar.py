@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
-from sttd.consumer.text.numerals.adding import HUNDRED, THOUSAND, Sum
-from sttd.consumer.text.numerals.lexicon import Language, Numeral, numerals, plain
+from sttd.consumer.request.numerals.adding import HUNDRED, THOUSAND, Sum
+from sttd.consumer.request.numerals.lexicon import Language, Numeral, numerals, plain
 
 _TOKEN: Final = re.compile(r"\d+(?:[.,]\d+)?|[^\W\d_]+(?:\u0301[^\W\d_]*)*")
 _HYPHENS: Final = frozenset("-\u2010\u2011\u2013")

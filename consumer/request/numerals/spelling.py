@@ -13,8 +13,8 @@ from typing import Final
 
 from num2words import num2words
 
-from sttd.consumer.text.numerals.context import CONTEXTS, YEAR
-from sttd.consumer.text.numerals.lexicon import Language, plain
+from sttd.consumer.request.numerals.context import CONTEXTS, YEAR
+from sttd.consumer.request.numerals.lexicon import Language, plain
 
 _FIGURES: Final = re.compile(
     r"(?<![\w.,:/№#$€£+-])(?<!\d[ \u00a0])(?<!№[ \u00a0])(?P<whole>\d{1,3}(?:[ \u00a0]\d{3})+(?![ \u00a0]?\d)|\d+)"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from sttd.consumer.text.numerals.lexicon import Numeral
+from sttd.consumer.request.numerals.lexicon import Numeral
 
 THOUSAND: Final = 1000
 HUNDRED: Final = 100

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sttd.consumer.text.numerals.grammar import Grammar
+from sttd.consumer.request.numerals.grammar import Grammar
 
 _HALVES: Final = frozenset({"половина", "половине", "половину", "половины", "половиной"})
 _QUARTERS: Final = frozenset({"четверть", "четверти"})

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from sttd.consumer.text.numerals.digits import changes
-from sttd.consumer.text.numerals.lexicon import LANGUAGES, Language
-from sttd.consumer.text.numerals.spelling import Change, spelt
+from sttd.consumer.request.numerals.digits import changes
+from sttd.consumer.request.numerals.lexicon import LANGUAGES, Language
+from sttd.consumer.request.numerals.spelling import Change, spelt
 
 _FORMS: Final[dict[str, Callable[[str, Language], Iterable[Change]]]] = {"digits": changes, "words": spelt}
 

@@ -1,1 +1,0 @@
-"""What is done to a text after the model: pure functions, no I/O."""

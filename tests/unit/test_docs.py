@@ -126,6 +126,19 @@ def test_no_line_of_prose_is_wider_than_the_code(page: Path) -> None:
     assert not wide
 
 
+@pytest.mark.parametrize(
+    ("patterns", "most"),
+    [(("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/*.md"), 20_000), (("docs/benchmarks/*.md",), 5_000)],
+    ids=["pages", "benchmarks"],
+)
+def test_the_pages_stay_short(patterns: tuple[str, ...], most: int) -> None:
+    """Issue 12: who adds a fact removes one that nobody acts on. Counted as `cat PAGES | wc -w` counts."""
+    pages = [page for pattern in patterns for page in ROOT.glob(pattern)]
+    words = {str(page.relative_to(ROOT)): len(page.read_text(encoding="utf-8").split()) for page in pages}
+
+    assert sum(words.values()) < most, words
+
+
 @pytest.mark.parametrize("page", PAGES, ids=names_of(PAGES))
 def test_every_command_within_a_sentence_exists_too(page: Path) -> None:
     """The same for `make x` and `sttd x` in running text, but for what a page marks as not there yet."""

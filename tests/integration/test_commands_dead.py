@@ -209,6 +209,7 @@ def test_show_of_an_unknown_name_and_of_one_that_is_not_unique(broker: Broker, t
     bury(broker, "a", correlation_id="1")
     bury(broker, "b", correlation_id="1")
     assert len(json.loads(run("show", "1", "--json")[1])) == 2
+    assert soon(lambda: broker.depth("stt.dead") == 2)
     assert run("show", "1", "--save", str(tmp_path / "x"))[0] == Exit.USAGE
     assert not (tmp_path / "x").exists()
 

@@ -57,7 +57,7 @@ def confine(limits: DecodeLimits) -> list[str]:
     Returns what is in force. After this the process opens nothing and starts nothing any more, no thread either.
     """
     _limit(resource.RLIMIT_AS, limits.address_space_bytes)
-    _limit(resource.RLIMIT_DATA, limits.private_bytes)
+    _limit(resource.RLIMIT_DATA, limits.data_bytes)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)

@@ -150,7 +150,9 @@ def test_a_bot_with_folders_of_our_names_runs_the_client_of_the_readme(
     home, bot = tmp_path / "home", tmp_path / "bot"
     command(sys.executable, "-m", "venv", "--without-pip", str(home))
     name, bracket, extra = kind.partition("[")
-    pip(home / "bin", "install", f"sttd{bracket}{extra} @ {dist[name]}")
+    # Without a host pip takes no URL behind a name.
+    wanted = dist[name] if kind == "repository" else f"sttd{bracket}{extra} @ {dist[name]}"
+    pip(home / "bin", "install", wanted)
     for name in OF_THE_BOT:
         (bot / name).mkdir(parents=True)
         (bot / name / "__init__.py").write_text(f"OWNER = 'bot: {name}'\n")

@@ -129,7 +129,10 @@ def test_any_other_browser_gets_an_english_page(language: str) -> None:
 
 def test_no_translation_is_left_over_or_says_something_else() -> None:
     """A sentence that the page no longer has would stay for ever; a lost figure would be lost in one language only."""
-    source = "".join(path.read_text() for path in (CONSUMER / "side_port/page.py", *CONSUMER.glob("*.py")))
+    source = "".join(
+        path.read_text()
+        for path in (CONSUMER / "side_port/page.py", CONSUMER / "request/operator.py", *CONSUMER.glob("*.py"))
+    )
     ours = {*(code.sentence for code in ErrorCode), *(outcome.replace("_", " ") for outcome in OUTCOMES)}
     for english, russian in RUSSIAN.items():
         assert english in ours or english in source or english == "starting", english

@@ -15,7 +15,7 @@ from sttd.commands.check.line import ok
 from sttd.commands.exit_codes import Exit
 from tests.support.broker import Broker
 
-LOOKING = r"stt\.control|stt\.dead|stt\.replies(\.dead)?"
+LOOKING = r"stt\.(control|operator)|stt\.dead|stt\.replies(\.dead)?"
 SERVING = ("^$", rf"^(amq\.default|stt\.dlx|stt\.retry\..*|{LOOKING})$", r"^stt\.(requests(\.bulk)?|suspect)$")
 HOST = {"model", "decoder", "compute", "cores", "memory", "side port"}
 

@@ -82,7 +82,7 @@ def reference(**given: Any) -> EncoderReference:
 def choose(wanted: encoder.Setting, directory: Path, findings: Path, **given: Any) -> CompiledEncoder | None:
     """The choice for one slot."""
     file, side = directory / "model.bin", reference(**given)
-    return encoder.choose(wanted, file, "sha256", reference=side, slots=1, findings=Findings(findings))
+    return encoder.choose(wanted, file, lambda: "sha256", reference=side, slots=1, findings=Findings(findings))
 
 
 def test_ctranslate2_by_name_asks_nobody(tmp_path: Path) -> None:

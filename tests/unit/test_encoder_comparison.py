@@ -184,7 +184,7 @@ class Stage:
             "cpu", "int8_float32", ("4",), lambda _: theirs, exact, lambda _: None, lambda: mels
         )
         file, kept = demo_directory() / "model.bin", Findings(findings)
-        return encoder.choose(wanted, file, "sha256", reference=reference, slots=1, findings=kept, **given)
+        return encoder.choose(wanted, file, lambda: "sha256", reference=reference, slots=1, findings=kept, **given)
 
 
 def apart(least: float) -> Floats:

@@ -197,8 +197,8 @@ async def test_the_samples_say_the_same_with_short_contexts(contexts: Contexts) 
 def test_what_cannot_be_cut_is_said_at_the_start() -> None:
     """A setting without effect would not be noticed."""
     with pytest.raises(ModelUnavailable, match="STTD_ENCODER_CONTEXT=full"):
-        models._contexts(SimpleNamespace(device="cuda", compute_type="float16"), DYNAMIC, "any")
-    assert models._contexts(SimpleNamespace(device="cuda", compute_type="float16"), FULL, "any") is FULL
+        models._contexts(SimpleNamespace(device="cuda", compute_type="float16"), DYNAMIC, lambda: "any")
+    assert models._contexts(SimpleNamespace(device="cuda", compute_type="float16"), FULL, lambda: "any") is FULL
 
 
 def test_a_model_that_was_measured_is_read_short_and_others_are_not() -> None:
@@ -206,7 +206,10 @@ def test_a_model_that_was_measured_is_read_short_and_others_are_not() -> None:
     ((base, short),) = MEASURED.items()
     cpu = SimpleNamespace(device="cpu", compute_type="int8_float32")
     gpu = SimpleNamespace(device="cuda", compute_type="float16")
-    assert [models._contexts(*asked) for asked in ((cpu, None, base), (cpu, None, "other"), (gpu, None, base))] == [
+    assert [
+        models._contexts(*asked)
+        for asked in ((cpu, None, lambda: base), (cpu, None, lambda: "other"), (gpu, None, lambda: base))
+    ] == [
         short,
         FULL,
         FULL,

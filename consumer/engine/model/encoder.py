@@ -83,7 +83,7 @@ class EncoderReference:
 def choose(
     wanted: Setting,
     file: Path,
-    sha256: str,
+    sha256: Callable[[], str],
     *,
     reference: EncoderReference,
     slots: int,
@@ -92,8 +92,8 @@ def choose(
 ) -> CompiledEncoder | None:
     """OpenVINO's encoder for the model `file`, or None: ctranslate2 encodes, and one log line gives the reason.
 
-    `sha256`: the file's; `slots`: encodes at a time; `spare_bytes`: memory that a copy of the model in float32 may take
-    for a moment, None for as much as it needs. Blocks for seconds, the first time for some ten encodes. Raises
+    `sha256` gives the file's; `slots`: encodes at a time; `spare_bytes`: memory that a copy of the model in float32 may
+    take for a moment, None for as much as it needs. Blocks for seconds, the first time for some ten encodes. Raises
     `ModelUnavailable` when OpenVINO was asked for by name and cannot be used.
     """
     if wanted == "ctranslate2":
@@ -105,7 +105,7 @@ def choose(
         weights = EncoderFile(file)
         kinds = precisions(here.flags, reference.compute_type)
         least_gain = comparison.GAIN if wanted == "auto" else 0.0
-        name = key(sha256, here, graph.version(), *reference.facts, wanted)
+        name = key(sha256(), here, graph.version(), *reference.facts, wanted)
         before, compiled, finding = _known(findings, name, weights, slots)
         if finding is None:
             log.info("comparing the two encoders, once for this model and CPU: about 30 s with base", action="encoder")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import copy
 import importlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -133,23 +134,19 @@ def load(
 
     `device`: `auto`, `cpu` or `cuda`; `compute_type`: ctranslate2's name or `auto`; `slots`: calls at a time, one core
     each on a CPU; `encoding`: who encodes; `contexts`: how much of a window is read, None for what was measured to be
-    enough for this model; `findings`: where the comparison
-    of encoders is kept, None for this user's cache; `spare_bytes`: as in `encoder.choose`. Raises `ModelUnavailable`
-    when the device, the type, the files or the encoder are not to be had.
+    enough for this model; `findings`: where the comparison of encoders is kept, None for this user's cache;
+    `spare_bytes`: as in `encoder.choose`. Raises `ModelUnavailable` when the device, the type, the files or the encoder
+    are not to be had.
     """
     faster_whisper, ctranslate2 = _libraries()
     device = _device(ctranslate2, device)
     files = _seven_bits(path, device) if compute_type == "auto" else None
     compute_type = _compute_type(ctranslate2, device, compute_type)
     whisper = _whisper(faster_whisper, path, name, device, compute_type, slots, files)
-    digest = sha256(path / MODEL_FILE)
+    digest = cache(lambda: sha256(path / MODEL_FILE))  # seconds for a large file, and not every start needs it
     contexts = _contexts(whisper.model, contexts, digest)
-    engine = " + ".join(
-        [
-            f"faster-whisper {faster_whisper.__version__}" + (" in 7 bits" if files else ""),
-            *_encode_elsewhere(whisper, path, digest, encoding, slots, findings, spare_bytes),
-        ]
-    )
+    stock = f"faster-whisper {faster_whisper.__version__}" + (" in 7 bits" if files else "")
+    engine = " + ".join([stock, *_encode_elsewhere(whisper, path, digest, encoding, slots, findings, spare_bytes)])
     info = ModelInfo(name=name, engine=engine, device=device, compute_type=whisper.model.compute_type)
     return LoadedModel(whisper, info=info, gate=gate, contexts=contexts)
 
@@ -195,11 +192,11 @@ def _whisper(
     return whisper
 
 
-def _contexts(model: Any, wanted: Contexts | None, digest: str) -> Contexts:
+def _contexts(model: Any, wanted: Contexts | None, digest: Callable[[], str]) -> Contexts:
     """Short ones need a CPU and numpy's numbers: there encoder outputs are cut."""
     possible = model.device == "cpu" and batches.can_coalesce(model)
     if wanted is None:
-        return MEASURED.get(digest, FULL) if possible else FULL
+        return MEASURED.get(digest(), FULL) if possible else FULL
     if wanted.short and not possible:
         raise ModelUnavailable(
             f"short contexts work on a CPU and not in bfloat16, the model is {model.compute_type} on {model.device}: "
@@ -211,7 +208,7 @@ def _contexts(model: Any, wanted: Contexts | None, digest: str) -> Contexts:
 def _encode_elsewhere(
     whisper: Any,
     path: Path,
-    digest: str,
+    digest: Callable[[], str],
     wanted: encoder.Setting,
     slots: int,
     findings: Path | None,

@@ -98,8 +98,8 @@ class Scheduler(JobThreads):
         ticket = _Ticket(
             job if job is not None else _NOBODY,
             self._since(job, begins),
-            self._kind(batch),
-            gathers if self._planner.batch > 1 else None,
+            None if batch is None else (batch.name, batch.kind),
+            gathers,
             begins,
             call=call,
             job=job,
@@ -120,9 +120,6 @@ class Scheduler(JobThreads):
         if begins or window is None or window[0] is not job:
             window = self._current.window = (job, self._clock())
         return window[1]
-
-    def _kind(self, batch: Batchable[Any] | None) -> Hashable | None:
-        return (batch.name, batch.kind) if batch is not None and self._planner.batch > 1 else None
 
     def _turn(self, ticket: _Ticket) -> Start[_Ticket] | None:
         """Wait; returns what this thread has to compute, or None when another one has computed its call too."""

@@ -37,12 +37,15 @@ class OneSound:
 
     def encode(self, features: Any, *args: Any, **kwargs: Any) -> Any:
         """Mel frames of one window -> what the methods below take."""
-        audio = audio_frames(np.asarray(features))
-        rest, self._heard_all = self._heard_all and audio < REST, audio < FRAMES
-        if rest and not self._rests:
+        if not self._rests and self._is_heard_rest(features):
             return _NOTHING
         known, self._first = self._first, None
         return self._model.encode(features, *args, **kwargs) if known is None else known
+
+    def _is_heard_rest(self, features: Any) -> bool:
+        audio, heard_all = audio_frames(np.asarray(features)), self._heard_all
+        self._heard_all = audio < FRAMES
+        return heard_all and audio < REST
 
     def generate(self, features: Any, *args: Any, **kwargs: Any) -> Any:
         """One window -> its tokens."""

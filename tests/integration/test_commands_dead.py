@@ -194,6 +194,7 @@ def test_show_saves_the_body_to_a_new_file_only(broker: Broker, tmp_path: Path) 
     path = tmp_path / "note.ogg"
     assert run("show", "a", "--save", str(path))[0] == Exit.OK
     assert path.read_bytes() == AUDIO
+    assert soon(lambda: broker.depth("stt.dead") == 2)
     code, _, err = run("show", "other", "--save", str(path))
     assert code == Exit.USAGE
     assert "must not exist" in err
@@ -345,6 +346,7 @@ def test_a_requester_that_cannot_get_his_answer_is_warned_of(broker: Broker) -> 
     """A request without a caller is worth a line, and another target."""
     bury(broker, "a", reply_to="amq.rabbitmq.reply-to.g1.abc")
     assert "--reply-to" in run("requeue", "a")[2]
+    wait_for_depth(broker, "stt.dead", 1)
     assert run("requeue", "a", "--reply-to", "stt.replies", "--yes")[0] == Exit.OK
     [fresh] = broker.get("stt.requests")
     assert fresh.properties.reply_to == "stt.replies"
@@ -367,8 +369,10 @@ def test_properties_that_break_the_library_are_shown_and_cannot_be_sent_again(br
     wait_for_depth(broker, "stt.dead", total)
     code, out, _ = run("list")
     assert (code, out.count("malformed")) == (Exit.OK, len(POISON_PROPERTIES))
+    wait_for_depth(broker, "stt.dead", total)
     assert run("show", "@1", "--save", str(tmp_path / "a.ogg"))[0] == Exit.OK
     assert (tmp_path / "a.ogg").read_bytes() == AUDIO
+    wait_for_depth(broker, "stt.dead", total)
     code, _, err = run("requeue", "--all", "--yes")
     assert code == Exit.FAILED
     assert err.count("properties cannot be read") == len(POISON_PROPERTIES)
@@ -403,10 +407,12 @@ def test_a_parked_reply_goes_to_its_queue_once_that_exists_again(broker: Broker)
     assert code == Exit.OK
     for part in ("answers", "stt.transcript.v1", "c-p"):
         assert part in out
+    wait_for_depth(broker, "stt.replies.dead", 1)
     code, _, err = run("requeue", "--all", "--queue", "stt.replies.dead", "--yes")
     assert code == Exit.FAILED
     assert "there is no queue answers now" in err
     broker.declare("answers")
+    wait_for_depth(broker, "stt.replies.dead", 1)
     assert run("requeue", "--all", "--queue", "stt.replies.dead", "--yes")[0] == Exit.OK
     [reply] = broker.get("answers")
     assert reply.body == b'{"status": "completed"}'

@@ -155,9 +155,10 @@ class Planner(Generic[C]):
         """The window that is opened before `head` goes, so that it can go with it."""
         if head.gathers is None or head.begins or len(calls) >= self.batch:
             return None
-        openers = (call for call in self._waiting if call.begins and call.gathers == head.gathers)
-        fit = (call for call in openers if call.work.bulk is head.work.bulk and call.since <= head.since + PATIENCE)
-        return min(fit, key=_due, default=None)
+        lane = [call for call in self._waiting if call.work.bulk is head.work.bulk]
+        latest = min(call.since for call in lane) + PATIENCE
+        openers = (call for call in lane if call.begins and call.gathers == head.gathers and call.since <= latest)
+        return min(openers, key=_due, default=None)
 
     def _held(self, calls: tuple[C, ...], now: float) -> bool:
         return now >= min(call.added for call in calls) + self._hold

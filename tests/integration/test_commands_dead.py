@@ -128,6 +128,7 @@ def test_list_looks_at_a_bounded_number(broker: Broker) -> None:
         bury(broker, str(number))
     code, out, err = run("list", "--limit", "2", "--json")
     assert (code, len(json.loads(out))) == (Exit.OK, 2)
+    wait_for_depth(broker, "stt.dead", 4)
     assert "2 of 4" in run("list", "--limit", "2")[2]
     assert err == ""
     assert soon(lambda: broker.depth("stt.dead") == 4)

@@ -6,6 +6,7 @@ Owns no test data. Starts nothing until a test asks for it.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,12 @@ from tools.rabbitmq import Node
 
 EXTERNAL_AMQP = os.environ.get("STTD_TEST_AMQP_URL")
 EXTERNAL_MANAGEMENT = os.environ.get("STTD_TEST_MANAGEMENT_URL")
+
+
+def pytest_configure() -> None:
+    """A shell starts what it puts in the background with SIGINT ignored, and processes under test would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -64,6 +64,19 @@ async def test_a_cancelled_call_cancels_its_request_and_no_other(broker: Broker)
         await wait_until(lambda: sorted(heard) == ["id-0", "id-1", "id-2"])
 
 
+async def test_calls_that_are_cancelled_while_the_broker_returns_their_requests_cost_no_connection(
+    broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One unroutable request ends a group of calls: the returns of the others meet their cancels in the same moment."""
+    async with Client(broker.amqp_url) as client:
+        for _ in range(30):
+            with pytest.raises(ExceptionGroup):
+                async with asyncio.TaskGroup() as group:
+                    for n in range(5):
+                        group.create_task(client.transcribe(f"note {n}".encode()))
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
 async def test_a_call_that_times_out_cancels_its_request(broker: Broker) -> None:
     """The deadline stops a daemon whose clock agrees; the cancel stops any."""
     async with (

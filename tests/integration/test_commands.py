@@ -170,7 +170,7 @@ async def test_a_queue_that_nobody_has_ever_served_ends_with_3_and_one_line(
 ) -> None:
     """However many files there are."""
     code, out, err = await run(broker.amqp_url, tmp_path, "-m", "sttd", "transcribe", *notes)
-    assert (code, out, len(err)) == (3, [], 1), err
+    assert (code, out, len(err)) == (3, [], 1), "\n".join(err)
     assert "sttd serve" in err[0]
 
 

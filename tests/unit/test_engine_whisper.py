@@ -226,10 +226,10 @@ async def test_long_audio_is_heard_in_windows_by_two_threads_and_joined_in_order
     assert [segment.id for segment in cut.segments] == list(range(len(cut.segments)))
     times = [time for segment in cut.segments for time in (segment.start, segment.end)]
     assert times == sorted(times)
-    # What the model makes of the last sentence differs with the CPU's arithmetic; that its times are the file's does
-    # not.
+    # Some CPUs' arithmetic makes this little model lose the last sentence, of 8 s; times of a window alone would end
+    # before 60 s.
     file_seconds = pcm(LONG).size / SAMPLE_RATE
-    assert all(file_seconds - 5 < heard.segments[-1].end < file_seconds + 1 for heard in (whole, cut))
+    assert all(file_seconds - 15 < heard.segments[-1].end < file_seconds + 1 for heard in (whole, cut))
     heard = [word for segment in cut.segments for word in segment.words or []]
     assert [word.start for word in heard] == sorted(word.start for word in heard)
     assert "".join(word.word for word in heard).strip() == cut.text

@@ -1,6 +1,6 @@
 """What machine, with what libraries: the first lines of every result.
 
-Reads /proc and package versions; names no host and no path.
+Reads /proc, caps of the CPU and package versions; names no host and no path.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
+
+from sttd.consumer.engine.model.cpu import here
 
 FLAGS: Final = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
 PACKAGES: Final = ("faster-whisper", "ctranslate2", "openvino", "aio-pika", "numpy")
@@ -31,7 +33,7 @@ def describe(cores: int, *interpreters: Path) -> dict[str, Any]:
 
     `load`: how busy it is before the run.
     """
-    facts = _cpu()
+    cpu = here()
     packages = {name: found for name in PACKAGES if (found := _version(name))}
     for interpreter in interpreters:
         if interpreter.exists():
@@ -40,8 +42,9 @@ def describe(cores: int, *interpreters: Path) -> dict[str, Any]:
             ).stdout
             packages |= dict(line.split(" ", 1) for line in told.splitlines())
     return {
-        "cpu": facts.get("model name", platform.machine()),
-        "flags": [flag for flag in FLAGS if flag in facts.get("flags", "").split()],
+        "cpu": cpu.name or platform.machine(),
+        "flags": [flag for flag in FLAGS if flag in cpu.flags],
+        "caps": list(cpu.caps),
         "cores_used": cores,
         "cores_there": os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
@@ -50,14 +53,6 @@ def describe(cores: int, *interpreters: Path) -> dict[str, Any]:
         "packages": packages,
         "load": [round(load, 2) for load in os.getloadavg()],
     }
-
-
-def _cpu() -> dict[str, str]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return {}
-    return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in reversed(lines))}
 
 
 def _version(name: str) -> str | None:

@@ -75,8 +75,9 @@ def _machine(found: dict[str, Any]) -> Iterable[str]:
     packages = ", ".join(f"{name} {version}" for name, version in told["packages"].items())
     yield (
         f"{found['date']}; {told['cores_used']} of {told['cores_there']} cores of {told['cpu']} "
-        f"({', '.join(told['flags'])}), {told['memory_gib']} GiB, {told['system']}, Python {told['python']}; "
-        f"{packages}. Load before the run: {', '.join(map(str, told['load']))}. Model: {found['model']}."
+        f"({', '.join([*told['flags'], *told['caps']])}), {told['memory_gib']} GiB, {told['system']}, "
+        f"Python {told['python']}; {packages}. "
+        f"Load before the run: {', '.join(map(str, told['load']))}. Model: {found['model']}."
     )
 
 

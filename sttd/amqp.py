@@ -25,6 +25,7 @@ from sttd import errors
 from sttd.quiet import quiet
 from sttd.refusals import blame, not_served, why, words
 from sttd.schemas import names
+from sttd.sending import Sending
 from sttd.service import broker_address
 from sttd.settings import ClientSettings
 
@@ -95,7 +96,7 @@ class ClientLink:
         self._on_reply = on_reply
         self._on_down = on_down
         self._session: _Session | None = None
-        self._sending: set[asyncio.Task[None]] = set()
+        self._sending = Sending()
         self._up = asyncio.Event()  # set while a session is usable, and for ever once closed
         self._supervisor: asyncio.Task[None] | None = None
         self._closed: errors.ClientClosed | None = None
@@ -129,9 +130,7 @@ class ClientLink:
         self._up.set()  # a task that waits for a connection gets an error
         if session is not None:
             await self._leave(session, delete=True)
-        for sending in self._sending:
-            sending.cancel()
-        await asyncio.gather(*self._sending, return_exceptions=True)
+        await self._sending.close()
 
     async def publish(self, message: aio_pika.Message, queue: str, *, wanted: Callable[[], bool]) -> None:
         """Publish until the broker confirms, over as many connections as it takes, while the answer is still `wanted`.
@@ -144,7 +143,7 @@ class ClientLink:
             session = await self._usable()
             try:
                 async with self._confirmed_in_time(session):
-                    await self._send(session, message, queue)
+                    await self._sending.publish(session.exchange, message, queue)
             except PublishError:
                 raise errors.NotServed(not_served(queue, self._settings.broker)) from None
             except DeliveryError:
@@ -162,27 +161,6 @@ class ClientLink:
                 self._lose(session, error)
             else:
                 return
-
-    async def _send(self, session: _Session, message: aio_pika.Message, queue: str) -> None:
-        """Publish in a task of its own, which a cancelled caller leaves to the broker's confirm.
-
-        aiormq 7.2.4 has no guard for a publish that is cancelled in the moment in which it is returned: its channel
-        reader would end, and with it the publishes of all other callers.
-        """
-
-        async def publish() -> None:
-            with quiet():
-                await session.exchange.publish(message, queue, mandatory=True)
-
-        sending = asyncio.create_task(publish(), name=f"sttd publish {message.message_id}")
-        self._sending.add(sending)
-        sending.add_done_callback(self._sent)
-        await asyncio.shield(sending)
-
-    def _sent(self, sending: asyncio.Task[None]) -> None:
-        self._sending.discard(sending)
-        if not sending.cancelled():
-            sending.exception()  # who waits has it; who was cancelled does not need it
 
     @asynccontextmanager
     async def _confirmed_in_time(self, session: _Session) -> AsyncIterator[None]:

@@ -19,7 +19,7 @@ EXTERNAL_MANAGEMENT = os.environ.get("STTD_TEST_MANAGEMENT_URL")
 
 
 def pytest_configure() -> None:
-    """A shell starts what it puts in the background with SIGINT ignored, and processes under test would inherit that."""
+    """A shell starts background jobs with SIGINT ignored: processes under test must not inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

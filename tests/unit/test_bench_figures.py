@@ -35,6 +35,7 @@ HEAD = {
         "cores_there": 2,
         "cpu": "C",
         "flags": ["avx2"],
+        "caps": [],
         "memory_gib": 1,
         "system": "L",
         "python": "3",

@@ -1,7 +1,6 @@
 """One supervised connection of the client: publishes requests until the broker confirms them, passes on replies.
 
-The only module of sttd (but for its commands) that imports aio_pika. Never reads a body; never decides how long to
-wait.
+Never reads a body; never decides how long to wait.
 """
 
 from __future__ import annotations

@@ -23,7 +23,6 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"sttd: {error.message}\n")
         return int(error.exit_code)
-    environment.restart_with_huge_pages()
     environment.prepare()
     log.configure(loaded.log_format, loaded.log_level)
     # Here, because numpy, ctranslate2 and onnxruntime load for a second: a wrong setting need not wait for that.

@@ -6,7 +6,6 @@ So core seconds are those of one note. Whatever a process answers is on disk bef
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,7 +19,6 @@ from bench.accuracy import results
 from bench.accuracy.engines import Opened
 from bench.accuracy.modes import Mode, Note
 from bench.run import tell
-from sttd.consumer.engine.environment import HUGE_PAGES
 
 SAID_EVERY: Final = 25
 
@@ -87,11 +85,7 @@ def _process(mode: Mode, model: Path) -> Iterator[tuple[Connection, str]]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, mode, model), daemon=True)
-    if not mode.stock:  # as the daemon starts itself
-        os.environ.update(HUGE_PAGES)
     process.start()
-    for name in HUGE_PAGES:
-        os.environ.pop(name, None)
     theirs.close()
     try:
         engine, reason = ours.recv()

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
-import sys
-from pathlib import Path
 from typing import Final
 
 VARIABLES: Final = {
@@ -27,29 +24,6 @@ ARENAS: Final = 2
 """With an arena for each engine thread the daemon keeps 80 MiB more and is no faster (500 notes, 2 slots: 337 against
 256 MiB)."""
 
-HUGE_PAGES: Final = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-"""Buffers over 32 MB, as a window of 30 s needs them, are mapped anew in each call. With pages of 2 MB instead of 4 KB
-ctranslate2's encoder needs 0.8 of the core time on a window of the real `base`, and its output is the same."""
-
-KERNEL: Final = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-
-
-def restart_with_huge_pages() -> None:
-    """Start this program again, in this process, with `HUGE_PAGES`, which glibc reads only once.
-
-    Does nothing where the variable is set already, or where the kernel gives no huge pages on demand.
-    """
-    if HUGE_PAGES.keys() & os.environ.keys() or platform.libc_ver()[0] != "glibc" or not _on_demand():
-        return
-    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **HUGE_PAGES})  # noqa: S606 - itself
-
-
-def _on_demand() -> bool:
-    try:
-        return "[madvise]" in KERNEL.read_text(encoding="ascii")
-    except OSError:
-        return False
-
 
 def prepare() -> None:
     """Set what is not set."""
@@ -63,3 +37,10 @@ def _limit_arenas() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none, and one arena anyway
     if mallopt is not None:
         mallopt(M_ARENA_MAX, ARENAS)
+
+
+def give_back() -> None:
+    """Return to the system what was freed by now; glibc keeps it otherwise: 45 to 75 MiB after a model has loaded."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

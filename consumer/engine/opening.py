@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, Self, TypeVar
 
 from sttd.consumer import machine
+from sttd.consumer.engine import environment
 from sttd.consumer.engine.files import background, store
 from sttd.consumer.engine.files.download_progress import DownloadProgress, OnProgress
 from sttd.consumer.engine.model import loaded as models
@@ -118,13 +119,14 @@ def load(options: EngineOptions, path: Path, gate: Gate) -> models.LoadedModel:
 
 
 def _settle() -> None:
-    """Exclude what is loaded by now, which lives as long as the process, from garbage collection.
+    """Free what loading needed, and exclude what lives as long as the process from garbage collection.
 
     With it a full collection takes 45 ms, in which neither the event loop nor any note's thread runs; without it next
     to nothing.
     """
     gc.collect()
     gc.freeze()
+    environment.give_back()
 
 
 async def _fetched(model: str, cache: Path | None, on_progress: OnProgress) -> Path:

@@ -259,7 +259,7 @@ class Daemon:
         bound = memory.bound(settings, machine.resident_bytes())
         self._metrics.serving(lambda: self._health.ready, bound.total - bound.decoders)
         said = {"action": "memory_bound", **bound.in_mib()}
-        log.info("with these settings this needs %d MiB of memory at most", said["total_mib"], **said)
+        log.info("memory: at most %d MiB with these settings", said["total_mib"], **said)
         return engine
 
     def _on_check(self, check: str, ok: bool, reason: str) -> None:

@@ -97,8 +97,9 @@ class Reruns:
         with self._lock:
             self._counts[reason] += 1
         log.info(
-            "a short context was not enough, once more with the full one: %s",
+            "part of a note was encoded again with the full context, for a better text: %s",
             reason,
+            people=False,
             action="context_rerun",
             reason=reason,
         )

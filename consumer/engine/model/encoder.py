@@ -99,6 +99,7 @@ def choose(
     if wanted == "ctranslate2":
         return None
     here = cpu.here()
+    finding: EncoderFinding | None = None
     try:
         if reference.device != "cpu":
             raise EncoderUnavailable(f"OpenVINO encodes on the CPU only, the model is on {reference.device}")
@@ -112,16 +113,16 @@ def choose(
             compiled, finding = _Trial(weights, reference, slots, spare_bytes, kinds).outcome(least_gain)
             findings.keep(name, replace(finding, starts=before + 1))
         if compiled is None:
-            raise EncoderUnavailable("; ".join(finding.reasons) + _figures(finding, reference))
+            raise EncoderUnavailable("; ".join(finding.reasons))
     except EncoderUnavailable as error:
         if wanted == "openvino":
             raise ModelUnavailable(
                 f"STTD_ENCODER=openvino cannot be used: {error}; STTD_ENCODER=auto uses it where it can"
             ) from error
-        facts = {"action": "encoder", "encoder": "ctranslate2", "cpu": here.level}
+        facts = {"action": "encoder", "encoder": "ctranslate2", "cpu": here.level, **_facts(finding)}
         log.info("the encoder is ctranslate2: %s (CPU: %s)", error, here.level, **facts)
         return None
-    _report(compiled, finding, reference, here)
+    _report(compiled, finding, here)
     return compiled
 
 
@@ -210,28 +211,26 @@ def _known(
     return finding.starts, compiled, finding
 
 
-def _figures(finding: EncoderFinding, reference: EncoderReference) -> str:
-    if finding.theirs is None:
-        return ""
-    ours = "" if finding.ours is None else f", OpenVINO's {finding.ours:.6f}"
-    return (
-        f"; cosine to {finding.against} (1 is equal): ctranslate2 {reference.compute_type} {finding.theirs:.6f}{ours}"
-    )
+def _facts(finding: EncoderFinding | None) -> dict[str, object]:
+    if finding is None:
+        return {}
+    return {
+        "cosine": finding.ours,
+        "cosine_ctranslate2": finding.theirs,
+        "against": finding.against,
+        "gain": finding.gain,
+    }
 
 
-def _report(compiled: CompiledEncoder, finding: EncoderFinding, reference: EncoderReference, here: cpu.Cpu) -> None:
+def _report(compiled: CompiledEncoder, finding: EncoderFinding, here: cpu.Cpu) -> None:
     log.info(
-        "the encoder is OpenVINO in %s: a note takes %.2f times ctranslate2's processor time%s; CPU: %s",
+        "the encoder is OpenVINO in %s: a note takes %.2f times ctranslate2's processor time; CPU: %s",
         NAMES[compiled.precision],
         1 / (finding.gain or 1),
-        _figures(finding, reference),
         here.level,
         action="encoder",
         encoder=compiled.name,
         precision=compiled.precision,
-        cosine=finding.ours,
-        cosine_ctranslate2=finding.theirs,
-        against=finding.against,
-        gain=finding.gain,
         cpu=here.level,
+        **_facts(finding),
     )

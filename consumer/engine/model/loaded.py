@@ -146,7 +146,9 @@ def load(
     digest = cache(lambda: sha256(path / MODEL_FILE))  # seconds for a large file, and not every start needs it
     contexts = _contexts(whisper.model, contexts, digest)
     stock = f"faster-whisper {faster_whisper.__version__}" + (" in 7 bits" if files else "")
-    engine = " + ".join([stock, *_encode_elsewhere(whisper, path, digest, encoding, slots, findings, spare_bytes)])
+    engine = " + ".join(
+        [stock, *_encode_elsewhere(whisper, stock, path, digest, encoding, slots, findings, spare_bytes)]
+    )
     info = ModelInfo(name=name, engine=engine, device=device, compute_type=whisper.model.compute_type)
     return LoadedModel(whisper, info=info, gate=gate, contexts=contexts)
 
@@ -207,6 +209,7 @@ def _contexts(model: Any, wanted: Contexts | None, digest: Callable[[], str]) ->
 
 def _encode_elsewhere(
     whisper: Any,
+    stock: str,
     path: Path,
     digest: Callable[[], str],
     wanted: encoder.Setting,
@@ -220,7 +223,7 @@ def _encode_elsewhere(
         wanted,
         path / MODEL_FILE,
         digest,
-        reference=stock_encoder.of(ctranslate2, whisper, path),
+        reference=stock_encoder.of(ctranslate2, whisper, path, stock),
         slots=slots,
         findings=Findings(findings or own_cache() / "encoders"),
         spare_bytes=spare_bytes,

@@ -17,8 +17,11 @@ NOTE_TOKENS: Final = 18
 """A note of 5 s."""
 
 
-def of(ctranslate2: Any, whisper: Any, path: Path) -> EncoderReference:
-    """The reference for a loaded `faster_whisper.WhisperModel`. `path`: of the model's directory."""
+def of(ctranslate2: Any, whisper: Any, path: Path, stock: str) -> EncoderReference:
+    """The reference for a loaded `faster_whisper.WhisperModel`.
+
+    `path`: of the model's directory; `stock`: faster-whisper's version and the bits of the weights.
+    """
     extractor = whisper.feature_extractor
 
     def exact() -> comparison.Encode:
@@ -28,7 +31,7 @@ def of(ctranslate2: Any, whisper: Any, path: Path) -> EncoderReference:
     return EncoderReference(
         device=whisper.model.device,
         compute_type=whisper.model.compute_type,
-        facts=(ctranslate2.__version__, whisper.model.compute_type, os.environ.get("GLIBC_TUNABLES", "")),
+        facts=(stock, ctranslate2.__version__, whisper.model.compute_type, os.environ.get("GLIBC_TUNABLES", "")),
         encode=encode_by(ctranslate2, whisper.model),
         exact=exact,
         decode=_decode_by(ctranslate2, whisper.model, whisper.hf_tokenizer),

@@ -14,7 +14,7 @@ import structlog
 
 from sttd import Client
 from sttd.errands import QueueState
-from sttd.errors import BrokerUnavailable, NotServed, NotVisible
+from sttd.errors import BrokerBlocked, BrokerUnavailable, NotServed, NotVisible
 from sttd.gateway.problems import busy, unavailable
 
 LONGEST_PAUSE_SECONDS: Final = 15.0
@@ -105,7 +105,8 @@ class Broker:
             try:
                 return await self._look()
             except (BrokerUnavailable, NotServed) as error:
-                if isinstance(error, BrokerUnavailable) and self._opened and self._client.connected:
+                silent = isinstance(error, BrokerUnavailable) and not isinstance(error, BrokerBlocked)
+                if silent and self._opened and self._client.connected:
                     return None  # a busy machine answers late; of a broker that died the heartbeat tells
                 if clock() >= until:
                     raise unavailable(str(error), error.code) from None

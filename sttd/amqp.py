@@ -20,7 +20,7 @@ from aio_pika.abc import AbstractConnection, AbstractExchange, AbstractIncomingM
 from aio_pika.connection import make_url
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelClosed, DeliveryError, PublishError
 
-from sttd import errors
+from sttd import errands, errors
 from sttd.quiet import quiet
 from sttd.refusals import blame, not_served, why, words
 from sttd.schemas import names
@@ -106,6 +106,10 @@ class ClientLink:
     def connected(self) -> bool:
         """Whether there is a usable connection now."""
         return self._up.is_set() and self._session is not None and self._closed is None
+
+    async def blocked(self) -> bool:
+        """Whether the broker takes nothing from this connection now. It reports that only after a publish."""
+        return self.connected and self._session is not None and await errands.blocked(self._session.connection)
 
     @property
     def down_seconds(self) -> float:

@@ -17,7 +17,7 @@ import aio_pika
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from pydantic import ValidationError
 
-from sttd import arguments, errands, errors, late, tracing
+from sttd import arguments, errands, errors, late, refusals, tracing
 from sttd.amqp import ClientLink
 from sttd.arguments import Id, identifier
 from sttd.call_options import CallOptions, Options
@@ -197,10 +197,10 @@ class Client:
         if confirmed:
             why = await late.why(self._link, queue, self._settings.broker)
             return errors.ReplyTimeout(f"no answer to request {pending.message_id} within {patience:.4g} s: {why}")
-        why = late.away(self._link, self._settings.broker)
+        why = await late.away(self._link, self._settings.broker)
         return errors.BrokerUnavailable(
             f"the broker did not confirm request {pending.message_id} within {patience:.4g} s: {why}; it may or may "
-            "not be queued; check the broker and its alarms"
+            "not be queued"
         )
 
     async def queue_state(self, queue: str | None = None) -> QueueState:
@@ -218,6 +218,8 @@ class Client:
             async with asyncio.timeout(errands.ERRAND_SECONDS):
                 state = await errands.look(await self._link.connection(), name)
         except CONNECTION_EXCEPTIONS as error:
+            if await self._link.blocked():
+                raise errors.BrokerBlocked(refusals.blocked(self._settings.broker)) from error
             raise errors.BrokerUnavailable(
                 f"RabbitMQ at {self._settings.broker} does not answer ({type(error).__name__})"
             ) from error

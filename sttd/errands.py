@@ -1,10 +1,11 @@
-"""The state of a queue: how many requests wait, and how many daemons serve it.
+"""The state of a queue: how many requests wait, and how many daemons serve it; and whether the broker takes more.
 
 On a channel of its own, which a refusal closes; never reconnects, never declares anything.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +30,18 @@ class QueueState:
 def refused(error: BaseException) -> bool:
     """Whether it was the user's permissions that the broker closed the channel for."""
     return "ACCESS_REFUSED" in str(error)
+
+
+async def blocked(connection: AbstractConnection) -> bool:
+    """Whether the broker holds back what this connection publishes; waits for nothing."""
+    if connection.transport is None:
+        return False
+    try:
+        async with asyncio.timeout(0):
+            await connection.transport.ready()
+    except TimeoutError:
+        return True
+    return False
 
 
 async def look(connection: AbstractConnection, queue: str) -> QueueState | None:

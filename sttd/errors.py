@@ -13,9 +13,18 @@ from sttd.schemas.reply import Failure
 
 
 class SttdClientError(Exception):
-    """Base of all errors that the client raises. `code`: one word for logs and programs."""
+    """Base of all errors that the client raises.
+
+    `code`: one word for logs and programs. `retryable`: the same request may succeed later.
+    """
 
     code: str = "client_error"
+    retryable: bool = False
+
+    @property
+    def message(self) -> str:
+        """The sentence, with the next step."""
+        return str(self)
 
 
 class SettingsInvalid(SttdClientError):
@@ -28,12 +37,18 @@ class BrokerUnavailable(SttdClientError):
     """The broker is away, refuses us, or did not confirm the request in time: it may or may not be queued."""
 
     code = "broker_unavailable"
+    retryable = True
+
+
+class BrokerBlocked(BrokerUnavailable):
+    """The broker is there and takes no messages: it has a memory or disk alarm."""
 
 
 class NotServed(SttdClientError):
     """The request queue does not exist: no daemon has ever served this broker."""
 
     code = "not_served"
+    retryable = True
 
 
 class NotVisible(SttdClientError):
@@ -46,12 +61,14 @@ class QueueFull(SttdClientError):
     """The broker did not take the request: its queue is at its limit. Try again later."""
 
     code = "queue_full"
+    retryable = True
 
 
 class ReplyTimeout(SttdClientError, TimeoutError):
     """The request is queued, but its answer did not come in time."""
 
     code = "reply_timeout"
+    retryable = True
 
 
 class BadReply(SttdClientError):
@@ -69,9 +86,8 @@ class ClientClosed(SttdClientError):
 class TranscriptionFailed(SttdClientError):
     """The request was answered with a failure.
 
-    `code`: one of `sttd.schemas.codes.ErrorCode`, or one of a newer daemon. `retryable`: the same request may succeed
-    later. `details`: scalars and lists for a program. `message_id`: names the request in the daemon's log; None if it
-    was never sent.
+    `code`: one of `sttd.schemas.codes.ErrorCode`, or one of a newer daemon. `details`: scalars and lists for a program.
+    `message_id`: names the request in the daemon's log; None if it was never sent.
     """
 
     def __init__(
@@ -86,10 +102,14 @@ class TranscriptionFailed(SttdClientError):
         """Keep the content of the failure reply."""
         super().__init__(code, message)
         self.code = code
-        self.message = message
         self.retryable = retryable
         self.details = dict(details or {})
         self.message_id = message_id
+
+    @property
+    def message(self) -> str:
+        """The sentence without the code."""
+        return str(self.args[1])
 
     def __str__(self) -> str:
         """`code: message`, as it is logged and printed."""

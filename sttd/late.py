@@ -10,7 +10,7 @@ from typing import Final
 
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
-from sttd import errands, errors
+from sttd import errands, errors, refusals
 from sttd.amqp import ClientLink
 
 LEAST_SECONDS: Final = 300
@@ -31,14 +31,14 @@ def patience(size: int | None) -> float:
 async def why(link: ClientLink, queue: str, broker: str) -> str:
     """One clause on why a confirmed request is not answered. Looks at its queue, for a second at most."""
     if not link.connected:
-        return away(link, broker)
+        return await away(link, broker)
     try:
         async with asyncio.timeout(LOOK_SECONDS):
             state = await errands.look(await link.connection(), queue)
     except errors.NotVisible:
         return f"is a daemon serving {queue}, and is the queue short? This user may not look at it"
     except (TimeoutError, *CONNECTION_EXCEPTIONS):
-        return away(link, broker)
+        return await away(link, broker)
     if state is None:
         return f"queue {queue} was deleted; a daemon makes it again (`sttd serve`)"
     return _of_queue(state, queue)
@@ -47,15 +47,24 @@ async def why(link: ClientLink, queue: str, broker: str) -> str:
 def _of_queue(state: errands.QueueState, queue: str) -> str:
     waiting, daemons = state.waiting, state.consumers
     if not daemons:
-        return f"no daemon serves {queue}, {waiting:,} requests wait in it: start one (`sttd serve`)"
+        return (
+            f"no daemon serves {queue}, {_waiting(waiting)} in it: start one (`sttd serve`), or resume one that is "
+            "paused (`sttd control status`)"
+        )
     serving = "1 daemon serves" if daemons == 1 else f"{daemons:,} daemons serve"
     if waiting:
-        return f"{waiting:,} requests wait in {queue} and {serving} it: more daemons or a longer timeout would help"
+        return f"{_waiting(waiting)} in {queue} and {serving} it: more daemons or a longer timeout would help"
     return f"{serving} {queue} and nothing waits in it: the note is at work and takes longer; give a longer timeout"
 
 
-def away(link: ClientLink, broker: str) -> str:
-    """That there is no connection, for how long, and the last reason."""
+def _waiting(count: int) -> str:
+    return "1 request waits" if count == 1 else f"{count:,} requests wait"
+
+
+async def away(link: ClientLink, broker: str) -> str:
+    """That there is no connection, for how long, and the last reason; or that it takes no messages."""
+    if await link.blocked():
+        return refusals.blocked(broker)
     if link.connected:
         return f"RabbitMQ at {broker} does not answer"
     trouble = link.trouble or f"no connection to RabbitMQ at {broker}"

@@ -33,9 +33,14 @@ def blame(message: aio_pika.Message, error: ChannelClosed) -> None:
 def not_served(queue: str, broker: str) -> str:
     """What is wrong and what to do, when there is no such queue."""
     return (
-        f"queue {queue} does not exist at {broker}: no daemon has served it yet. Start one with `sttd serve`, or check "
-        "STTD_AMQP_URL (host and vhost) and the queue's name"
+        f"queue {queue} does not exist at {broker}: no daemon has served it yet. Start one with `sttd serve` and wait "
+        "until it says `ready`, or check STTD_AMQP_URL (host and vhost) and the queue's name"
     )
+
+
+def blocked(broker: str) -> str:
+    """What is wrong and what to do, while the broker takes nothing from those who publish."""
+    return f"RabbitMQ at {broker} takes no messages: it has a memory or disk alarm (`rabbitmqctl status` shows which)"
 
 
 def why(error: BaseException, broker: str) -> str:

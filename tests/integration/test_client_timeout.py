@@ -12,6 +12,7 @@ from sttd import Client, errors
 from tests.support.broker import Broker, wait_until
 from tests.support.fake_daemon import FakeDaemon
 from tests.support.waiting import BRIEFLY
+from tools.rabbitmq import Node
 
 
 async def silent(_daemon: FakeDaemon, _message: AbstractIncomingMessage) -> None:
@@ -52,3 +53,19 @@ async def test_a_timeout_while_the_broker_is_away_says_for_how_long(
             await call
     assert {record.name for record in caplog.records} == {"sttd.amqp"}
     assert not any(record.exc_info for record in caplog.records)
+
+
+@pytest.mark.slow("a broker with a memory alarm")
+async def test_a_broker_with_an_alarm_is_named_by_calls_and_looks(own_broker: Broker, own_node: Node) -> None:
+    """It answers heartbeats and takes nothing: "does not answer" would send the operator to the network."""
+    async with FakeDaemon(own_broker.amqp_url), Client(own_broker.amqp_url) as client:
+        assert (await client.queue_state()).consumers == 1
+        own_node.rabbitmqctl("set_vm_memory_high_watermark", "0.00001")
+        try:
+            with pytest.raises(errors.BrokerUnavailable, match="memory or disk alarm"):
+                await client.transcribe(b"note", timeout=5)
+            with pytest.raises(errors.BrokerBlocked, match="rabbitmqctl status"):
+                await client.queue_state()
+        finally:
+            own_node.rabbitmqctl("set_vm_memory_high_watermark", "0.4")
+        assert (await client.transcribe(b"after it", timeout=60)).text == "after it"

@@ -10,7 +10,7 @@ import pytest
 
 from sttd import Client
 from sttd.errands import QueueState
-from sttd.errors import BrokerUnavailable, NotServed, NotVisible, SttdClientError
+from sttd.errors import BrokerBlocked, BrokerUnavailable, NotServed, NotVisible, SttdClientError
 from sttd.gateway.broker import Broker
 from sttd.gateway.problems import Problem
 
@@ -19,6 +19,7 @@ pytestmark = pytest.mark.virtual_time
 GRACE = 10.0
 AWAY = BrokerUnavailable("lost the connection to RabbitMQ at rabbit:5672 (closed)")
 SLOW = BrokerUnavailable("RabbitMQ at rabbit:5672 does not answer (TimeoutError)")
+BLOCKED = BrokerBlocked("RabbitMQ at rabbit:5672 takes no messages")
 NEVER_SERVED = NotServed("queue stt.requests does not exist")
 NO_DAEMON = QueueState(waiting=3, consumers=0)
 SERVED = QueueState(waiting=3, consumers=1)
@@ -65,7 +66,7 @@ async def admitted(script: Callable[[float], Sight], *, grace: float = GRACE) ->
     return found, asyncio.get_running_loop().time()
 
 
-@pytest.mark.parametrize("away", [AWAY, NEVER_SERVED, NO_DAEMON])
+@pytest.mark.parametrize("away", [AWAY, BLOCKED, NEVER_SERVED, NO_DAEMON])
 async def test_what_stays_away_is_503_with_its_reason_when_the_grace_period_is_over(away: Sight) -> None:
     """Not before: a restart takes a while. Not much later: nobody should have to find out by waiting."""
     refusal, moment = await admitted(lambda _: away)
@@ -76,7 +77,7 @@ async def test_what_stays_away_is_503_with_its_reason_when_the_grace_period_is_o
     assert ("no daemon works" in refusal.message) == (away is NO_DAEMON)
 
 
-@pytest.mark.parametrize("away", [AWAY, NEVER_SERVED, NO_DAEMON])
+@pytest.mark.parametrize("away", [AWAY, BLOCKED, NEVER_SERVED, NO_DAEMON])
 async def test_what_comes_back_in_time_serves_the_call(away: Sight) -> None:
     """A restart of the only daemon costs its callers seconds, not an error."""
     found, moment = await admitted(lambda now: SERVED if now >= GRACE / 2 else away)

@@ -62,7 +62,7 @@ def content_of(audio: bytes | Reference, options: TranscriptionOptions) -> Conte
 async def _read(audio: object) -> bytes:
     """The bytes, whatever was given. Raises `WrongArgument` for no audio, `RejectedAudio` for 0 bytes, `OSError`."""
     if isinstance(audio, bytes | bytearray | memoryview):
-        content, origin = bytes(audio), "0 bytes were given: did the download work?"
+        content, origin = bytes(audio), "0 bytes were given, as after a download that failed"
     elif isinstance(audio, str | os.PathLike):
         content, origin = await asyncio.to_thread(_from_path, audio), "the file at the path that was given has 0 bytes"
     else:

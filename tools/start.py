@@ -18,6 +18,7 @@ from sttd.commands.model import daemon_settings
 from sttd.consumer.errors import ModelUnavailable
 from tools.rabbitmq.__main__ import EX_UNAVAILABLE, run
 from tools.rabbitmq.errors import NodeError
+from tools.rabbitmq.node import Node
 
 WORDS: Final = {"demo": "demo", "run": "serve"}
 """What is typed after `make`, and the command of sttd that it means."""
@@ -33,7 +34,10 @@ def start(word: str) -> int:
         return int(error.exit_code if word == "run" else Exit.FAILED)
     os.environ.update(chosen.environment())
     command = [sys.executable, "-m", "sttd", WORDS[word]]
-    if word == "run" and "amqp_url" in settings.model_fields_set:  # in the environment or in .env
+    if Node.keeps(settings.amqp_url.get_secret_value()):  # a shell that has exported what `make run` had printed
+        os.environ.pop("STTD_AMQP_URL", None)
+    elif word == "run" and "amqp_url" in settings.model_fields_set:  # in the environment or in .env
+        sys.stderr.write(f"STTD_AMQP_URL is set: no RabbitMQ is started, that at {settings.broker} is used\n")
         os.execv(command[0], command)  # noqa: S606 - our own interpreter
     return run(command, show_url=word == "run", kept=word == "run")
 

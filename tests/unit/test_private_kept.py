@@ -9,13 +9,22 @@ import pytest
 
 from tools.rabbitmq.errors import NodeError
 from tools.rabbitmq.guard import Guard, KeptClaim
-from tools.rabbitmq.plan import Identity
+from tools.rabbitmq.node import Node
+from tools.rabbitmq.plan import Identity, Plan
 
 
 def test_the_address_is_drawn_once(tmp_path: Path) -> None:
     """A bot's `.env` names it."""
     first = Identity.kept(tmp_path / "identity.json")
     assert Identity.kept(tmp_path / "identity.json") == first
+
+
+def test_its_address_is_known_also_while_it_does_not_run(tmp_path: Path) -> None:
+    """A shell has exported it, or `.env` names it: `make run` starts that broker then, and does not wait for it."""
+    (tmp_path / "3.10.8").mkdir()
+    who = Identity.kept(tmp_path / "3.10.8" / "identity.json")
+    assert Node.keeps(Plan.of(who, tmp_path, {}, {}).amqp_url, tmp_path)
+    assert not Node.keeps("amqp://guest:guest@localhost/", tmp_path)
 
 
 def test_a_kept_port_that_is_taken_is_named_with_the_next_step(tmp_path: Path) -> None:

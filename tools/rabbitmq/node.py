@@ -17,7 +17,7 @@ from typing import Protocol, Self
 from tools.rabbitmq import container, host, install
 from tools.rabbitmq.errors import NodeError
 from tools.rabbitmq.guard import MARKER, Claim, Guard, KeptClaim
-from tools.rabbitmq.plan import LOOPBACK, Identity, Plan
+from tools.rabbitmq.plan import IDENTITY, LOOPBACK, Identity, Plan
 
 DEFAULT_BASE = Path(__file__).resolve().parents[2] / ".local" / "rabbitmq"
 KEPT_BASE = DEFAULT_BASE.with_name("run")
@@ -98,6 +98,12 @@ class Node:
             self._release()
             raise
 
+    @staticmethod
+    def keeps(amqp_url: str, base: Path = KEPT_BASE) -> bool:
+        """Whether this is the address of a kept broker, running or not."""
+        known = (Identity.read(file) for file in base.glob(f"*/{IDENTITY}"))
+        return any(amqp_url == Plan.of(who, base, {}, {}).amqp_url for who in known)
+
     @property
     def amqp_url(self) -> str:
         """The default vhost, with user and password."""
@@ -167,7 +173,7 @@ class Node:
         return "\n".join(self._backend.log().splitlines()[-lines:])
 
     def _identity(self) -> Identity:
-        file = self._claim.directory / "identity.json"
+        file = self._claim.directory / IDENTITY
         return Identity.kept(file) if self._kept else Identity.draw(1)[0]
 
     def close(self) -> None:

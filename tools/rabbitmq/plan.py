@@ -16,6 +16,7 @@ from pathlib import Path
 from tools.rabbitmq.errors import NodeError
 
 LOOPBACK = "127.0.0.1"
+IDENTITY = "identity.json"
 # Below the kernel's ephemeral range, so that no outgoing connection takes a port while its node is down for a restart.
 PORT_RANGE = range(20_000, 30_000)
 
@@ -58,12 +59,18 @@ class Identity:
         """That of the file; drawn and written where there is none. Raises `NodeError` if a port of it is taken."""
         if not file.exists():
             file.write_text(json.dumps(asdict(cls.draw(1)[0])))
-        known = json.loads(file.read_text())
-        if taken := [port for port in known["ports"] if not _is_free(port)]:
+        known = cls.read(file)
+        if taken := [port for port in known.ports if not _is_free(port)]:
             raise NodeError(
                 f"port {taken[0]}, which the broker of `make run` keeps, is taken: end what listens there, or remove "
                 f"{file.parent} (with its queues) for other ports"
             )
+        return known
+
+    @classmethod
+    def read(cls, file: Path) -> Identity:
+        """That of the file."""
+        known = json.loads(file.read_text())
         return cls(known["name"], known["password"], tuple(known["ports"]))
 
 

@@ -53,7 +53,11 @@ async def _lines() -> AsyncIterator[Line]:
     async for line in rabbitmq.look(daemon, client_settings()):
         yield line
     if missing := extras.missing():
-        yield failed("libraries", f"{', '.join(missing)} missing", extras.INSTALL["consumer"])
+        yield failed(
+            "libraries",
+            f"{', '.join(missing)} missing: a daemon needs them, a bot does not",
+            extras.INSTALL["consumer"],
+        )
         return
     async for line in host.look(daemon):
         yield line

@@ -56,7 +56,9 @@ def demo() -> None:
     except errors.SettingsInvalid as error:
         raise leave(Exit.USAGE, str(error)) from None
     except errors.BrokerUnavailable as error:
-        raise leave(Exit.BROKER, f"{error} `make demo` starts a RabbitMQ of its own.") from None
+        raise leave(
+            Exit.BROKER, f"{error} Unset STTD_AMQP_URL, and `make demo` starts a RabbitMQ of its own."
+        ) from None
     except (DaemonEnded, ModelUnavailable) as error:
         raise leave(Exit.FAILED, str(error)) from None
     except (KeyboardInterrupt, asyncio.CancelledError):

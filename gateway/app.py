@@ -49,7 +49,13 @@ class Gateway:
         """Run until a signal. Raises `CannotListen`."""
         stop = asyncio.Event()
         await self._server.start()
-        log.info("the gateway listens", action="listening", url=self._server.url, model=self._settings.public_model)
+        log.info(
+            "the gateway listens at %s",
+            self._server.url,
+            action="listening",
+            url=self._server.url,
+            model=self._settings.public_model,
+        )
         self._warn()
         with on_stop(lambda _: stop.set()):
             async with self._broker.running():

@@ -32,6 +32,9 @@ REQUEST_ID: Final = "x-request-id"
 IGNORED: Final = "stt-ignored"
 """Response header: what the caller sent that has no meaning here, misspelt options above all."""
 
+TRUNCATED: Final = "stt-truncated"
+"""Response header: `true` where sound that the file had is missing."""
+
 MOST_NAMES: Final = 20
 LONGEST_NAME: Final = 50
 _USABLE_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")

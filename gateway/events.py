@@ -55,10 +55,16 @@ class Story:
 
     def _end(self, found: Transcript) -> shapes.Body:
         if self._wish.form != "verbose_json":
-            return shapes.Done(text=found.text)
+            return shapes.Done(text=found.text, usage=shapes.usage(found))
         told = shapes.verbose(found, self._wish.task, self._wish.granularities)
         return shapes.Done(
-            text=found.text, language=told.language, duration=told.duration, segments=told.segments, words=told.words
+            text=found.text,
+            language=told.language,
+            duration=told.duration,
+            segments=told.segments,
+            words=told.words,
+            truncated=told.truncated,
+            usage=told.usage,
         )
 
 

@@ -61,7 +61,7 @@ class Endpoints:
             client, form = await self._read(request, hold, wishes.OLD_FIELDS)
             audio, options = wishes.old(form)
             found = await self._transcribe(request, client, audio, options, bad_audio=BAD_AUDIO_OLD)
-            return _json(shapes.OldTranscript.of(found))
+            return _told(found, _json(shapes.OldTranscript.of(found)))
 
     async def transcriptions(self, request: Request) -> Response:
         """OpenAI's transcription."""
@@ -116,7 +116,7 @@ class Endpoints:
             if wish.stream:
                 return await self._stream(request, client, wish, stack)
             found = await self._transcribe(request, client, wish.audio, wish.options, bad_audio=BAD_AUDIO_OPENAI)
-            return _shaped(found, wish)
+            return _told(found, _shaped(found, wish))
 
     async def _stream(self, request: Request, client: Client, wish: Wish, stack: AsyncExitStack) -> Response:
         """Wait for the first step, so that what fails at once is a plain error.
@@ -130,6 +130,13 @@ class Endpoints:
         if isinstance(first, SttdClientError):
             raise from_client(first, bad_audio=BAD_AUDIO_OPENAI)
         return Events(run, first, wish, stack.pop_all(), lambda problem: door.body(problem, openai=True))
+
+
+def _told(found: Transcript, answer: Response) -> Response:
+    """Damaged audio is never a plain success, in forms without a field for it either."""
+    if found.audio.truncated:
+        answer.headers[door.TRUNCATED] = "true"
+    return answer
 
 
 def _shaped(found: Transcript, wish: Wish) -> Response:

@@ -108,6 +108,7 @@ class Verbose(Body):
     text: str
     segments: list[VerboseSegment] | None = None
     words: list[VerboseWord] | None = None
+    truncated: Literal[True] | None = Field(None, description="Sound that the file had is missing from it.")
     usage: Usage
 
 
@@ -128,6 +129,8 @@ class Done(Body):
     duration: float | None = None
     segments: list[VerboseSegment] | None = None
     words: list[VerboseWord] | None = None
+    truncated: Literal[True] | None = None
+    usage: Usage | None = None
 
 
 class Model(Body):
@@ -178,6 +181,7 @@ def verbose(found: Transcript, task: Literal["transcribe", "translate"], granula
         text=found.text,
         segments=[VerboseSegment.of(segment) for segment in found.segments] if "segment" in granularities else None,
         words=words(found) if "word" in granularities else None,
+        truncated=found.audio.truncated or None,
         usage=usage(found),
     )
 

@@ -56,13 +56,13 @@ export class Card {
     this.part(".draft").textContent = text;
   }
 
-  done({ text, segments, language, duration }) {
+  done({ text, segments, language, duration, truncated }) {
     Object.assign(this, { text, segments, duration });
     this.part(".draft").textContent = "";
     this.player.show(segments, this.part(".deaf").hidden);
     this.part(".result").hidden = !text.trim();
     const key = text.trim() ? "done" : "silent";
-    const given = { time: clock(Math.round(duration)), language: () => languageName(language) };
+    const given = { time: clock(Math.round(duration)), language: () => languageName(language), cut: () => (truncated ? say("cut") : "") };
     this.is("done", key, given);
     this.tell(key, given);
   }

@@ -136,6 +136,7 @@ def test_the_official_sdk_gets_every_format(
 
     if shape in {"json", "verbose_json"}:
         assert spoken(answer.text) == spoken(TAXI.text)
+        assert (answer.usage["seconds"] if call == "translations" else answer.usage.seconds) == 4
     elif shape == "text":
         assert spoken(answer) == spoken(TAXI.text)
     else:
@@ -175,6 +176,21 @@ def test_the_official_sdk_streams(sdk: openai.OpenAI) -> None:
     assert len(deltas) > 1
     assert done.type == "transcript.text.done"
     assert "".join(event.delta for event in deltas) == done.text
+    assert (done.usage.type, done.usage.seconds > 0) == ("duration", True)
+
+
+def test_what_only_other_models_of_the_sdk_can_do_is_named(sdk: openai.OpenAI) -> None:
+    """Without log probabilities, chunking and speakers the call succeeds, and a header says what was left out."""
+    answer = sdk.audio.transcriptions.with_raw_response.create(
+        file=TAXI.path,
+        model="gpt-4o-transcribe",
+        include=["logprobs"],
+        chunking_strategy={"type": "server_vad", "threshold": 0.5},
+        known_speaker_names=["agent"],
+    )
+    assert spoken(answer.parse().text) == spoken(TAXI.text)
+    named = set(answer.headers["stt-ignored"].split(", "))
+    assert named == {"include[]", "chunking_strategy[type]", "chunking_strategy[threshold]", "known_speaker_names[]"}
 
 
 async def test_the_official_async_sdk_works_too(gateway: GatewayProcess) -> None:

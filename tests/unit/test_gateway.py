@@ -133,6 +133,7 @@ def test_deltas_add_up_to_the_text() -> None:
     *deltas, done = told(Story(wish(stream="true")), progress(0.2, half), progress(0.4, half), found)
     assert "".join(event["delta"] for event in deltas) == found.text
     assert [event.get("fraction") for event in deltas] == [0.2, 0.4, 1.0]
+    assert done.pop("usage") == {"type": "duration", "seconds": 4}
     assert done == {"type": "transcript.text.done", "text": found.text}
 
 
@@ -144,6 +145,7 @@ def test_a_daemon_that_changed_its_mind_is_right_in_the_end() -> None:
     assert [event["type"].rpartition(".")[2] for event in events] == ["delta", "done"]
     assert events[-1]["text"] == examples.TRANSCRIPT.text
     assert events[-1]["segments"]
+    assert events[-1]["usage"] == {"type": "duration", "seconds": 4}
 
 
 async def test_a_caller_who_hangs_up_ends_the_work_and_leaves_no_task() -> None:

@@ -22,6 +22,9 @@ TOKEN = "a-token-of-16-characters"
 PAGE = "https://bot.example"
 FILE = {"file": ("voice.ogg", b"audio")}
 CALLS = ("/transcribe", "/v1/audio/transcriptions")
+DAMAGED = examples.TRANSCRIPT.model_copy(
+    update={"audio": examples.TRANSCRIPT.audio.model_copy(update={"truncated": True})}
+)
 
 
 class Answers:
@@ -30,6 +33,7 @@ class Answers:
     def __init__(self) -> None:
         """Nothing asked yet."""
         self.asked: dict[str, Any] = {}
+        self.found = examples.TRANSCRIPT
 
     async def admit(self) -> Client:
         """Hand out the client."""
@@ -45,7 +49,7 @@ class Answers:
         self.asked = options
         if on_progress:
             on_progress(examples.PROGRESS)
-        return examples.TRANSCRIPT
+        return self.found
 
 
 def call(
@@ -118,6 +122,26 @@ def test_a_form_of_numbers_that_does_not_exist_is_refused(path: str) -> None:
     """The answer names those that do."""
     found = call("POST", path, files=FILE, data={"numerals": "roman"})
     assert (found.status_code, "as_heard, digits, words" in found.text) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"), [(CALLS[0], {}), *((CALLS[1], {"response_format": form}) for form in ("text", "json", "srt"))]
+)
+def test_sound_that_is_missing_is_told_in_a_header(path: str, fields: dict[str, str]) -> None:
+    """These forms have no field for it; a whole file has no such header."""
+    answers = Answers()
+    assert door.TRUNCATED not in call("POST", path, files=FILE, data=fields, answers=answers).headers
+    answers.found = DAMAGED
+    assert call("POST", path, files=FILE, data=fields, answers=answers).headers[door.TRUNCATED] == "true"
+
+
+@pytest.mark.parametrize("stream", ["false", "true"])
+def test_sound_that_is_missing_is_a_field_of_the_long_answer(stream: str) -> None:
+    """With events, the headers are gone before it is known."""
+    answers, fields = Answers(), {"response_format": "verbose_json", "stream": stream}
+    assert '"truncated"' not in call("POST", CALLS[1], files=FILE, data=fields, answers=answers).text
+    answers.found = DAMAGED
+    assert '"truncated":true' in call("POST", CALLS[1], files=FILE, data=fields, answers=answers).text
 
 
 def test_names_of_strangers_do_no_harm_in_a_header() -> None:

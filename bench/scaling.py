@@ -187,7 +187,7 @@ async def daemon(log: Path, **settings: str) -> AsyncIterator[Process]:
 
 def _delete(url: str, queue: str) -> None:
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
-        for name in (queue, f"{queue}.bulk", f"{queue}.suspect"):
+        for name in (queue, f"{queue}.overflow", f"{queue}.bulk", f"{queue}.suspect"):
             connection.channel().queue_delete(name)
 
 

@@ -135,7 +135,7 @@ async def _tidy(bench: Bench, place: Place, peer: Peer) -> None:
 
     async with await aio_pika.connect(bench.amqp_url) as connection:
         channel = await connection.channel()
-        for name in (place.queue, f"{place.queue}.bulk", f"{place.queue}.suspect"):
+        for name in (place.queue, f"{place.queue}.overflow", f"{place.queue}.bulk", f"{place.queue}.suspect"):
             await channel.queue_delete(name)
 
 

@@ -37,6 +37,7 @@ from sttd.consumer.observe import (
 from sttd.consumer.refs import following
 from sttd.consumer.refs.references import References
 from sttd.consumer.request.breaker import Breaker
+from sttd.consumer.request.callers import Callers
 from sttd.consumer.request.cancels import Cancels
 from sttd.consumer.request.delivery import Rules
 from sttd.consumer.request.handler import Handler
@@ -148,11 +149,13 @@ class Daemon:
             counted=self._metrics.queue_counted,
             ignored=self._metrics.order_ignored,
         )
+        callers = Callers(self._settings.caller_share, lambda: intake.hand)
         worker = self._worker = Worker(
-            handler=self._handler(references, decoder, engine),
+            handler=self._handler(references, decoder, engine, callers),
             publisher=self._publisher,
             intake=intake,
             rules=self._rules(),
+            callers=callers,
             metrics=self._metrics,
             tracing=self._tracing,
         )
@@ -279,7 +282,9 @@ class Daemon:
             action="ready",
         )
 
-    def _handler(self, references: References, decoder: DecoderPool, engine: WhisperTranscriber) -> Handler:
+    def _handler(
+        self, references: References, decoder: DecoderPool, engine: WhisperTranscriber, callers: Callers
+    ) -> Handler:
         settings = self._settings
         return Handler(
             publisher=self._publisher,
@@ -289,6 +294,7 @@ class Daemon:
             defaults=JobDefaults.from_settings(settings),
             cancels=self._cancels,
             breaker=self._breaker,
+            callers=callers,
             requester_there=self._publisher.requester_there,
         )
 
@@ -297,7 +303,7 @@ class Daemon:
         interactive = settings.request_queue
         return Rules(
             reply_queue=settings.reply_queue,
-            lanes=(interactive, topology.bulk_of(interactive)),
+            lanes=(interactive, topology.overflow_of(interactive), topology.bulk_of(interactive)),
             suspect_queue=topology.suspect_of(interactive),
             forbidden_targets=self._plan.forbidden_reply_targets,
             max_body_bytes=settings.max_body_bytes,
@@ -310,6 +316,7 @@ class Daemon:
         interactive, slots = self._settings.request_queue, self._settings.effective_slots
         return {
             interactive: self._settings.effective_prefetch,
+            topology.overflow_of(interactive): slots,
             topology.bulk_of(interactive): slots,
             topology.suspect_of(interactive): 1,
         }

@@ -10,8 +10,8 @@ from sttd.consumer.settings import Settings
 
 BODY_COPIES: Final = 1.75
 """A body in hand: as bytes, and the audio taken out of its JSON until it is decoded."""
-PASSING_COPIES: Final = 5
-"""Of one body: its frames in each of three lanes while it comes, and two more while JSON is read, one at a time."""
+PASSING_COPIES: Final = 6
+"""Of one body: its frames in each of four lanes while it comes, and two more while JSON is read, one at a time."""
 REFERENCE_COPIES: Final = 2
 """An object as it is read, which may grow into twice its room, and as bytes for the decoder."""
 SECOND_BYTES: Final = 16_000 * 2 * (9 / 8 + 1)

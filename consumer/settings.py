@@ -51,11 +51,16 @@ class Settings(BaseSettings):
     )
     request_queue: str = Field(
         default=names.REQUESTS,
-        description="The queue of interactive notes; the bulk and suspect queues are named after it.",
+        description="The queue of interactive notes; the queues beside it are named after it.",
     )
     reply_queue: str = Field(default=names.REPLIES, description="Where replies without reply_to go.")
     prefetch: Annotated[int, Field(ge=1, le=2000)] | None = Field(
         default=None, description="Notes in hand at once. Default: 4 x slots."
+    )
+    caller_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.5,
+        description="Share of the prefetch that one [caller](scheduling.md#callers) has while others wait; the rest "
+        "moves to the overflow queue. 1: nothing moves.",
     )
 
     model: Annotated[str, Field(min_length=1)] = Field(
@@ -251,8 +256,8 @@ class Settings(BaseSettings):
 
     @property
     def notes_in_hand(self) -> int:
-        """Deliveries at a time: interactive ones, a slot's share of bulk, one suspect."""
-        return self.effective_prefetch + self.effective_slots + 1
+        """Deliveries at a time: interactive ones, as many as slots of overflow and of bulk, one suspect."""
+        return self.effective_prefetch + 2 * self.effective_slots + 1
 
     @property
     def effective_slots(self) -> int:

@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sttd.gateway import shapes, static
 from sttd.gateway.problems import CLIENT_GONE, CallerGone, Problem
+from sttd.gateway.settings import NamedToken
 
 OPEN_PATHS: Final = frozenset({"/", "/health", "/openapi.json"})
 """Paths without a token, such as the page's files: nothing in them is about a note."""
@@ -46,10 +47,10 @@ log = structlog.get_logger(__name__)
 class Door:
     """The outermost layer of the application."""
 
-    def __init__(self, inner: ASGIApp, tokens: Sequence[str]) -> None:
+    def __init__(self, inner: ASGIApp, tokens: Sequence[NamedToken]) -> None:
         """`tokens`: of the callers that are let in; empty: all are."""
         self._inner = inner
-        self._tokens = [token.encode() for token in tokens]
+        self._tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -76,13 +77,17 @@ class Door:
             visit.log()
 
     def _welcome(self, scope: Scope) -> bool:
+        scope["state"]["caller"] = None
         if not self._tokens or scope["path"] in OPEN_PATHS or scope["path"].startswith(static.PREFIX):
             return True
         kind, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
         token = given.strip().encode("latin-1", errors="replace")
         # Each is compared, and in constant time: the time of a refusal gives no hint about any token.
-        known = [hmac.compare_digest(token, one) for one in self._tokens]
-        return kind.lower() == "bearer" and any(known)
+        known = [one for one in self._tokens if hmac.compare_digest(token, one.secret.encode())]
+        if kind.lower() != "bearer" or not known:
+            return False
+        scope["state"]["caller"] = known[0].name
+        return True
 
 
 class _Visit:

@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from sttd.gateway import shapes
 from sttd.gateway.door import IGNORED
 from sttd.gateway.wishes import Granularity, ResponseFormat, Task
-from sttd.schemas.options import NumeralForm
+from sttd.schemas.options import LONGEST_CALLER, NumeralForm
 
 JSON: Final = "application/json"
 FORM: Final = "multipart/form-data"
@@ -53,6 +53,11 @@ _IGNORED: Final = {
 }
 _LANGUAGE: Final = "Whisper language code of what is spoken, a tag that begins with one (`ru-RU`), or `auto`."
 _PROMPT: Final = {"type": "string", "maxLength": 1000, "description": "Text that sets style and spelling."}
+_CALLER: Final = {
+    "type": "string",
+    "maxLength": LONGEST_CALLER,
+    "description": "Whom the note is for: callers are served by turns. A token's name wins over it.",
+}
 _NUMERALS: Final = {
     "type": "string",
     "enum": list(get_args(NumeralForm)),
@@ -116,6 +121,7 @@ def _transcribe() -> dict[str, Any]:
         },
         "prompt": _PROMPT,
         "numerals": _NUMERALS,
+        "caller": _CALLER,
     }
     answers = {"200": _answer("The text.", "OldTranscript") | _IGNORED} | _failures("OldError")
     return _operation("transcribe", "Transcribe one file: the old service's call.", answers) | _form(fields)
@@ -147,6 +153,7 @@ def _openai(task: Task) -> dict[str, Any]:
             "description": "Needs `verbose_json`. Default: `segment`.",
         },
         "numerals": _NUMERALS,
+        "caller": _CALLER,
         "stream": {"type": "boolean", "default": False, "description": "Answer as server-sent events."},
     }
     if task == "transcribe":

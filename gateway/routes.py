@@ -23,6 +23,7 @@ from sttd.gateway.broker import Broker
 from sttd.gateway.events import Events
 from sttd.gateway.problems import Problem, from_client
 from sttd.gateway.room import Hold, UploadRoom
+from sttd.gateway.settings import NamedToken
 from sttd.gateway.wishes import Task, Wish
 from sttd.gateway.work import running, settled, until_gone
 from sttd.schemas.reply import Transcript
@@ -59,7 +60,7 @@ class Endpoints:
         """The old service's call."""
         with self.room.hold() as hold:
             client, form = await self._read(request, hold, wishes.OLD_FIELDS)
-            audio, options = wishes.old(form)
+            audio, options = wishes.old(form, request.state.caller)
             found = await self._transcribe(request, client, audio, options, bad_audio=BAD_AUDIO_OLD)
             return _told(found, _json(shapes.OldTranscript.of(found)))
 
@@ -112,7 +113,7 @@ class Endpoints:
         async with AsyncExitStack() as stack:
             hold = stack.enter_context(self.room.hold())
             client, form = await self._read(request, hold, wishes.OPENAI_FIELDS)
-            wish = wishes.openai(form, task)
+            wish = wishes.openai(form, task, request.state.caller)
             if wish.stream:
                 return await self._stream(request, client, wish, stack)
             found = await self._transcribe(request, client, wish.audio, wish.options, bad_audio=BAD_AUDIO_OPENAI)
@@ -154,7 +155,7 @@ def _json(body: shapes.Body, status: int = 200, headers: dict[str, str] | None =
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def build(endpoints: Endpoints, tokens: tuple[str, ...]) -> door.Door:
+def build(endpoints: Endpoints, tokens: tuple[NamedToken, ...]) -> door.Door:
     """The whole application."""
     routes: list[tuple[str, Handler, str]] = [
         ("/openapi.json", endpoints.document, "GET"),

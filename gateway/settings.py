@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -19,6 +20,14 @@ _USUAL_PORTS = {"http": "80", "https": "443"}
 
 class SettingsWrong(Exception):
     """A setting is malformed; the message names it, never its value."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedToken:
+    """A bearer token, and its owner's name if it has one."""
+
+    secret: str = field(repr=False)
+    name: str | None = None
 
 
 class GatewaySettings(BaseSettings):
@@ -43,7 +52,8 @@ class GatewaySettings(BaseSettings):
     )
     gateway_tokens: SecretStr = Field(
         default=SecretStr(""),
-        description="Bearer tokens, comma-separated, 16 characters or more each; empty: none needed.",
+        description="Bearer tokens, comma-separated, 16 characters or more each, or `name=token`: the name is the "
+        "[caller](scheduling.md#callers) of what comes with it; empty: none needed.",
     )
     gateway_origins: str = Field(
         default="",
@@ -101,9 +111,9 @@ class GatewaySettings(BaseSettings):
         return tuple(filter(None, self.gateway_origins.split(",")))
 
     @property
-    def tokens(self) -> tuple[str, ...]:
+    def tokens(self) -> tuple[NamedToken, ...]:
         """The tokens, one by one."""
-        return _split(self.gateway_tokens)
+        return tuple(map(_token, _split(self.gateway_tokens)))
 
     @property
     def public_model(self) -> str:
@@ -123,6 +133,12 @@ def _origin(given: str) -> str:
         raise ValueError("each origin is scheme://host or scheme://host:port (https://bot.example), or * for any")
     scheme, host, port = found.groups()
     return f"{scheme}://{host}" + (f":{port}" if port and port != _USUAL_PORTS.get(scheme) else "")
+
+
+def _token(given: str) -> NamedToken:
+    """`name=token`, or a token; one of those may end with `=` itself."""
+    name, _, secret = given.partition("=")
+    return NamedToken(secret, name) if len(secret) >= SHORTEST_TOKEN else NamedToken(given)
 
 
 def _split(tokens: SecretStr) -> tuple[str, ...]:

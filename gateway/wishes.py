@@ -20,7 +20,8 @@ ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 Granularity = Literal["word", "segment"]
 
 _BOTH: Final = frozenset(
-    {"file", "language", "languages", "languages[]", "keywords", "keywords[]", "numerals", "prompt", "temperature"}
+    {"file", "language", "languages", "languages[]", "keywords", "keywords[]", "numerals", "prompt"}
+    | {"temperature", "caller"}
 )
 OLD_FIELDS: Final = _BOTH | {"task"}
 OPENAI_FIELDS: Final = _BOTH | {
@@ -47,16 +48,19 @@ class Wish:
     stream: bool
 
 
-def old(form: Form) -> tuple[bytes, Options]:
-    """The old service's form: `file`, and as a new thing `language`, `task` and `prompt`. Raises `Problem`."""
+def old(form: Form, caller: str | None = None) -> tuple[bytes, Options]:
+    """The old service's form: `file`, and as a new thing `language`, `task` and `prompt`. Raises `Problem`.
+
+    `caller`: the name of the token, which wins over the form's field.
+    """
     if form.audio is None:
         raise no_file()
     task = _choice(form.one("task") or "transcribe", get_args(Task), "task")
-    return form.audio, _options(form, cast("Task", task), default_language=None)
+    return form.audio, _options(form, cast("Task", task), caller, default_language=None)
 
 
-def openai(form: Form, task: Task) -> Wish:
-    """A call of `/v1/audio/transcriptions` or `/v1/audio/translations`.
+def openai(form: Form, task: Task, caller: str | None = None) -> Wish:
+    """A call of `/v1/audio/transcriptions` or `/v1/audio/translations`; `caller`: as for `old`.
 
     Raises `Problem` 400 with the name of the field.
     """
@@ -70,7 +74,7 @@ def openai(form: Form, task: Task) -> Wish:
     if granularities and shape != "verbose_json":
         raise _wrong("timestamp_granularities needs response_format=verbose_json", "timestamp_granularities")
     stream = _flag(form, "stream")
-    options = _options(form, task, default_language=AUTO)
+    options = _options(form, task, caller, default_language=AUTO)
     options["word_timestamps"] = "word" in granularities or None
     options["progress"] = stream or None
     return Wish(
@@ -89,7 +93,7 @@ def ignored(form: Form, known: frozenset[str], query: Iterable[str], headers: It
     return list(dict.fromkeys([*fields, *form.other_files, *query, *filter(option_of, headers)]))
 
 
-def _options(form: Form, task: Task, *, default_language: str | None) -> Options:
+def _options(form: Form, task: Task, caller: str | None, *, default_language: str | None) -> Options:
     languages = form.many("languages")
     return {
         "language": form.one("language") or default_language,
@@ -99,6 +103,7 @@ def _options(form: Form, task: Task, *, default_language: str | None) -> Options
         "hotwords": " ".join(form.many("keywords")) or None,
         "temperature": _temperature(form),
         "numerals": _numerals(form),
+        "caller": caller or form.one("caller"),
     }
 
 

@@ -18,6 +18,8 @@ from sttd.schemas.names import OPTION_PREFIX
 DEADLINE_AHEAD: Final = timedelta(hours=24)
 """A deadline further away than this is a mistake in units more often than a wish."""
 
+LONGEST_CALLER: Final = 200
+
 _SECONDS: Final = 10**9, 10**11
 """Epoch seconds of our time; as milliseconds they would be in 1970, long passed."""
 
@@ -54,9 +56,16 @@ def _not_far_ahead(value: datetime, info: ValidationInfo) -> datetime:
     return value
 
 
+def _short(caller: str) -> str:
+    if len(caller.encode(errors="replace")) > LONGEST_CALLER:
+        raise ValueError(f"a caller's key has at most {LONGEST_CALLER} bytes in UTF-8")
+    return caller
+
+
 Language = Annotated[str, AfterValidator(languages.code_or_auto)]
 LanguageCode = Annotated[str, AfterValidator(languages.code)]
 Prompt = Annotated[str, Field(max_length=1000)]
+Caller = Annotated[str, Field(max_length=LONGEST_CALLER), AfterValidator(_short)]
 NumeralForm = Literal["as_heard", "digits", "words"]
 
 
@@ -100,6 +109,11 @@ class TranscriptionOptions(BaseModel):
         description="Numbers in Russian and English text: all as `digits`, all as `words`, or `as_heard`. Default: the "
         "daemon's setting (`as_heard`).",
     )
+    caller: Caller | None = Field(
+        default=None,
+        description="Whom the request is for, such as a chat's id: callers are served by turns. Default: all requests "
+        "without one together.",
+    )
     deadline: (
         Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=str | int), AfterValidator(_not_far_ahead)]
         | None
@@ -120,14 +134,14 @@ _TRUTH: Final = {"true": True, "false": False}
 
 
 def _from_header(option: str, value: Any) -> Any:
-    """Undo what clients do to values in headers: booleans and numbers as text, lists comma-separated.
+    """Undo what clients do to values in headers: booleans and numbers as text, lists comma-separated, ids as numbers.
 
     What does not fit is passed on as it is, for the model to refuse.
     """
     if isinstance(value, list):
         return tuple(value)
     if not isinstance(value, str):
-        return value
+        return str(value) if option == "caller" and type(value) is int else value
     text = value.strip()
     if option in _BOOLEANS:
         return _TRUTH.get(text.lower(), value)

@@ -213,6 +213,11 @@ class AmqpIntake:
         if self._loss is not None:
             self._loss.report(reason)
 
+    @property
+    def hand(self) -> int:
+        """How many notes of the first lane may be in hand now."""
+        return min([next(iter(self._wanted.values())), *self._most.values()])
+
     async def stop_consuming(self) -> None:
         """Ask the broker for no more deliveries, now and after a reconnect.
 

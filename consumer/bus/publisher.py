@@ -209,6 +209,7 @@ def _amqp(message: Outgoing) -> Message:
         reply_to=message.reply_to,
         message_id=message.message_id,
         timestamp=message.timestamp,
+        expiration=message.expiration,
         type=message.type,
         app_id=names.APP_ID,
         delivery_mode=DeliveryMode.PERSISTENT,

@@ -45,7 +45,7 @@ class Incoming:
 class Outgoing:
     """One publish. `message_id` is fresh for replies: aiormq finds the publish that a return belongs to by it.
 
-    `mandatory`: it is an error when no queue takes it.
+    `expiration`: seconds. `mandatory`: it is an error when no queue takes it.
     """
 
     routing_key: str
@@ -57,6 +57,7 @@ class Outgoing:
     reply_to: str | None = None
     message_id: str = field(default_factory=lambda: str(uuid4()))
     timestamp: datetime | None = None
+    expiration: float | None = None
     type: str | None = None
     headers: Mapping[str, Any] = field(default_factory=dict)
     mandatory: bool = True

@@ -87,6 +87,11 @@ def bulk_of(request_queue: str) -> str:
     return f"{request_queue}.bulk"
 
 
+def overflow_of(request_queue: str) -> str:
+    """Name of the queue of what callers have beyond their share."""
+    return f"{request_queue}.overflow"
+
+
 def suspect_of(request_queue: str) -> str:
     """Name of the suspect queue: daemons on another request queue may run another model, so they have their own."""
     return names.SUSPECT if request_queue == names.REQUESTS else f"{request_queue}.suspect"
@@ -99,6 +104,7 @@ def build(request_queue: str = names.REQUESTS, reply_queue: str = names.REPLIES)
         queues=(
             _kept(names.DEAD, names.DEAD_EXCHANGE, message_ttl=14 * DAY_MS, max_length_bytes=DEAD_LETTERS_BYTES),
             _work(request_queue),
+            _work(overflow_of(request_queue)),
             _work(bulk_of(request_queue)),
             _work(suspect_of(request_queue)),
             *(_retry(seconds) for seconds in names.RETRY_SECONDS),

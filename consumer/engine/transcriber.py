@@ -18,7 +18,8 @@ TEMPERATURE_LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Whisper's fallback: each next temperature is tried while the text repeats itself or is improbable."""
 
 
-Lane = Literal["interactive", "bulk"]
+Lane = Literal["interactive", "overflow", "bulk"]
+"""The urgent one first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class Job:
     `stop` is read before each model call: once set, the job ends with `JobStopped`. `on_progress(fraction, text so
     far)` is called in one of the job's threads, one call at a time. `begun` is set with the first model call.
     `heard_seconds`: how much of the audio is done; the engine keeps it, the scheduler reads it. `timeline`: where each
-    model call is recorded.
+    model call is recorded. `caller`: whom it is for, if known; callers are served by turns.
     """
 
     pcm: Pcm
@@ -110,6 +111,7 @@ class Job:
     stop: Stop = field(default_factory=Stop)
     on_progress: Callable[[float, str], None] | None = None
     lane: Lane = "interactive"
+    caller: str | None = None
     begun: threading.Event = field(default_factory=threading.Event)
     heard_seconds: float = 0.0
     timeline: Timeline = field(default_factory=Timeline)
@@ -118,11 +120,6 @@ class Job:
     def audio_seconds(self) -> float:
         """The length of the audio."""
         return self.pcm.size / SAMPLE_RATE
-
-    @property
-    def bulk(self) -> bool:
-        """Whether it came by the bulk lane."""
-        return self.lane == "bulk"
 
     @property
     def remaining(self) -> float:

@@ -39,7 +39,8 @@ def record(
     if done.answer is not None:
         metrics.answered(delivery.lane, (datetime.now(UTC) - delivery.answer_began).total_seconds())
     metrics.request_finished(done.outcome, done.code)
-    metrics.observe_stage("total", seconds)
+    if done.outcome != "moved":  # not an end: thousands of next to nothing would hide what the others took
+        metrics.observe_stage("total", seconds)
     if done.outcome == "retried":
         metrics.retried(done.code)
     if done.dead_reason is not None:

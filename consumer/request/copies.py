@@ -6,6 +6,7 @@ would make RabbitMQ route, refuse or count for that caller (tests/chaos/README.m
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -78,6 +79,14 @@ def suspect(delivery: Delivery) -> Outgoing:
     """Make the copy for the suspect queue, where it will be alone in hand; the mark keeps its lane."""
     marks = {names.ATTEMPT_HEADER: delivery.attempt, names.LANE_HEADER: delivery.lane}
     return _copy(delivery, exchange="", routing_key=delivery.rules.suspect_queue, marks=marks)
+
+
+def overflow(delivery: Delivery) -> Outgoing:
+    """Make the copy for the overflow queue, as the same attempt; it expires there as it would have here."""
+    copy = _copy(
+        delivery, exchange="", routing_key=delivery.rules.lanes[1], marks={names.ATTEMPT_HEADER: delivery.attempt}
+    )
+    return replace(copy, expiration=delivery.incoming.properties.expiration)
 
 
 def dead(delivery: Delivery, reason: DeadReason, code: str) -> Outgoing:

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, cast, get_args
 
 from sttd.consumer.bus import direct_address
 from sttd.consumer.bus.seam import Incoming
+from sttd.consumer.engine.transcriber import Lane
 from sttd.consumer.errors import RequestFailed
 from sttd.consumer.timeline import Timeline
 from sttd.schemas import names, reply, request
@@ -33,7 +34,7 @@ _SERVER_NAMED = "amq.gen-"  # what brokers name for callers, beside direct reply
 class Rules:
     """The settings about requests.
 
-    `lanes`: our request queues, the interactive one first. `forbidden_targets`: queues of ours that no reply may reach.
+    `lanes`: our request queues, in the order of `Lane`. `forbidden_targets`: queues of ours that no reply may reach.
     """
 
     reply_queue: str
@@ -97,9 +98,9 @@ class Delivery:
         return mark if mark in self.rules.lanes else self.rules.lanes[0]
 
     @property
-    def bulk(self) -> bool:
-        """Whether interactive requests go before it."""
-        return self.lane != self.rules.lanes[0]
+    def urgency(self) -> Lane:
+        """Which requests go before it."""
+        return cast("Lane", get_args(Lane)[self.rules.lanes.index(self.lane)])
 
     @property
     def again(self) -> bool:

@@ -19,6 +19,7 @@ from sttd.consumer.errors import RequestFailed
 from sttd.consumer.refs.references import References
 from sttd.consumer.request import verdict
 from sttd.consumer.request.breaker import Breaker
+from sttd.consumer.request.callers import Callers, OneTooMany
 from sttd.consumer.request.cancels import Cancels
 from sttd.consumer.request.delivery import Delivery
 from sttd.consumer.request.limit import Limit, cancelled
@@ -46,6 +47,7 @@ class Handler:
         defaults: JobDefaults,
         cancels: Cancels,
         breaker: Breaker,
+        callers: Callers,
         requester_there: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
         """Receive the collaborators.
@@ -60,12 +62,15 @@ class Handler:
         self._defaults = defaults
         self._cancels = cancels
         self._breaker = breaker
+        self._callers = callers
 
     async def judge(self, delivery: Delivery) -> Verdict:
         """Do the work; return what is to replace the message. Raises nothing but a cancellation."""
         async with self._breaker.turn():
             try:
                 return await self._refusal(delivery) or verdict.completed(await self._transcript(delivery))
+            except OneTooMany:
+                return verdict.moved(delivery)
             except RequestFailed as error:
                 return self._failed(delivery, error)
             except Exception as error:
@@ -101,6 +106,8 @@ class Handler:
         if delivery.message_id in self._cancels:
             raise cancelled()
         async with Limit(delivery, request.options.deadline) as limit:
+            if not self._breaker.open:  # then what is in hand waits to be tried
+                self._callers.admit(delivery, request.options.caller)
             with (
                 self._cancels.stopping(delivery.message_id, limit.cancel),
                 await self._decoded(delivery, request.audio) as decoded,
@@ -136,7 +143,8 @@ class Handler:
         job = Job(
             decoded.pcm,
             self._defaults.job_options(asked),
-            lane="bulk" if delivery.bulk else "interactive",
+            lane=delivery.urgency,
+            caller=asked.caller,
             begun=delivery.begun,
             timeline=delivery.timeline,
         )

@@ -136,9 +136,9 @@ class Settlement:
             if instead is None:
                 raise
             log.error(
-                "a retry queue cannot be reached; the answer is a failure without another try",
-                action="no_retry",
-                code=verdict.code,
+                "a queue for copies cannot be reached",
+                action="no_copy",
+                to=verdict.copy.exchange or verdict.copy.routing_key,
             )
             return await self._replace(instead)
         return verdict

@@ -15,7 +15,7 @@ from sttd.consumer.request.delivery import MAX_ATTEMPTS, Delivery
 from sttd.schemas.codes import DeadReason, ErrorCode
 from sttd.schemas.reply import Failure, Transcript
 
-Outcome = Literal["completed", "failed", "retried", "suspected", "dead_lettered"]
+Outcome = Literal["completed", "failed", "retried", "suspected", "moved", "dead_lettered"]
 
 RETRIED = frozenset({ErrorCode.MODEL_ERROR, ErrorCode.INTERNAL_ERROR, ErrorCode.AUDIO_REF_UNAVAILABLE})
 """Failures that may be over a moment later, so tried again. Not timing out: the next try would take as long."""
@@ -78,6 +78,11 @@ def suspect(delivery: Delivery) -> Verdict:
     return Verdict("suspected", "ok", copy=copies.suspect(delivery))
 
 
+def moved(delivery: Delivery) -> Verdict:
+    """Its caller has its share in hand (callers.py): it waits in the overflow queue, from which it is never moved."""
+    return Verdict("moved", "ok", copy=copies.overflow(delivery))
+
+
 def poison(delivery: Delivery) -> Verdict:
     """It was alone in hand when workers died: the caller gets an answer, and no worker takes it again."""
     answer = copies.failure(
@@ -125,7 +130,9 @@ def without_answer(delivery: Delivery, judged: Verdict, error: BusError) -> Verd
 
 
 def without_copy(delivery: Delivery, judged: Verdict) -> Verdict | None:
-    """The copy's queue is gone or refused: an answer instead of a retry; None where nothing else is left."""
+    """The copy's queue is gone or refused: a retry instead of a move, an answer instead of a retry; else None."""
+    if judged.outcome == "moved":
+        return spared(delivery, ErrorCode.INTERNAL_ERROR)
     if judged.outcome != "retried":
         return None
     code = next(code for code in ErrorCode if code == judged.code)  # mypy reads the call ErrorCode(...) as its __new__

@@ -13,6 +13,7 @@ import structlog
 from sttd.consumer.bus.seam import Incoming, Intake, Publisher
 from sttd.consumer.errors import StaleDelivery
 from sttd.consumer.request import account
+from sttd.consumer.request.callers import Callers
 from sttd.consumer.request.delivery import Delivery, Rules
 from sttd.consumer.request.handler import Handler
 from sttd.consumer.request.settlement import Settlement, State
@@ -46,6 +47,7 @@ class Worker:
         publisher: Publisher,
         intake: Intake,
         rules: Rules,
+        callers: Callers,
         metrics: Metrics,
         tracing: Tracing | None = None,
     ) -> None:
@@ -55,6 +57,7 @@ class Worker:
         self._publisher = publisher
         self._intake = intake
         self._rules = rules
+        self._callers = callers
         self._metrics = metrics
         self._tracing = tracing or Tracing()
         self._in_hand: dict[asyncio.Task[None], Settlement] = {}
@@ -70,6 +73,7 @@ class Worker:
         self._metrics.delivered(incoming.lane, published.timestamp() if published else None)
         if incoming.redelivered:
             self._metrics.redelivered()
+        self._callers.came(delivery)
         settlement = Settlement(delivery, self._publisher)
         task = asyncio.create_task(self._work(settlement), name=f"note {delivery.request_id}")
         self._in_hand[task] = settlement
@@ -77,7 +81,7 @@ class Worker:
         self._metrics.set_in_flight(len(self._in_hand))
 
     def _forget(self, task: asyncio.Task[None]) -> None:
-        self._in_hand.pop(task, None)
+        self._callers.gone(self._in_hand.pop(task).delivery)
         self._metrics.set_in_flight(len(self._in_hand))
 
     async def _work(self, settlement: Settlement) -> None:

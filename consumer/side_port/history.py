@@ -11,6 +11,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
+from sttd.consumer.side_port.labels import LANES
 from sttd.consumer.side_port.metrics import Metrics
 
 EVERY: Final = 5.0
@@ -77,7 +78,7 @@ def totals(metrics: Metrics) -> Totals:
         in_flight=int(total("sttd_requests_in_flight")),
         busy=int(total("sttd_engine_slots_busy")),
         slots=int(total("sttd_engine_slots")),
-        depth=int(sum(total("sttd_queue_depth", queue=queue) for queue in ("interactive", "bulk", "suspect"))),
+        depth=int(sum(total("sttd_queue_depth", queue=queue) for queue in LANES)),
         oldest=total("sttd_queue_oldest_age_seconds", queue="interactive"),
     )
 

@@ -16,9 +16,9 @@ OK: Final = "ok"
 OTHER: Final = "other"
 """The label of a value outside its documented set: one more series, never a series per message."""
 
-LANES: Final = ("interactive", "bulk", "suspect")
+LANES: Final = ("interactive", "overflow", "bulk", "suspect")
 QUEUES: Final = (*LANES, "dead", "replies_dead")
-OUTCOMES: Final = ("completed", "failed", "retried", "suspected", "dead_lettered", "handed_back")
+OUTCOMES: Final = ("completed", "failed", "retried", "suspected", "moved", "dead_lettered", "handed_back")
 STAGES: Final = ("queued", "fetch", "decode", "transcribe", "wait", "encode", "generate", "reply", "total")
 ROLES: Final = ("consume", "publish", "direct")
 RERUNS: Final = ("unfinished", "empty", "improbable", "repetition", "late", "dense", "unsure")
@@ -40,6 +40,7 @@ EXPECTED: Final = {
     "retried": RETRYABLE,
     "dead_lettered": (str(DeadReason.MALFORMED), str(ErrorCode.BAD_REPLY_TO), str(ErrorCode.INTERNAL_ERROR)),
     "suspected": (OK,),
+    "moved": (OK,),
     "handed_back": (OK,),
 }
 """The codes that belong to each outcome: these series exist at 0 from the start, so that a first failure is an
@@ -55,6 +56,5 @@ def lane_of(queue: str) -> str:
     """The lane of a queue, whatever the operator calls the request queue: a dashboard must not depend on that."""
     if queue in LANES:
         return queue
-    if queue.endswith(".suspect"):
-        return "suspect"
-    return "bulk" if queue.endswith(".bulk") else "interactive"
+    beside = queue.rpartition(".")[2]
+    return beside if beside in LANES else "interactive"

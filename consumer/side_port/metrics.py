@@ -127,7 +127,7 @@ class Metrics:
         self._busy = declare.gauge("engine_slots_busy", "Engine slots that are transcribing now.")
         self._waiting = declare.gauge("engine_jobs_waiting", "Model calls that wait for an engine slot.")
         self._lane_waiting = declare.gauge(
-            "engine_lane_waiting", "Model calls that wait for an engine slot, by lane.", {"lane": LANES[:2]}
+            "engine_lane_waiting", "Model calls that wait for an engine slot, by lane.", {"lane": get_args(Lane)}
         )
         self._breaker = declare.gauge(
             "breaker_open", "1 while the intake is stopped because request after request fails."
@@ -189,7 +189,7 @@ class Metrics:
         declare.named("build", "The version that runs; always 1.", ("version",)).info({"version": _version()})
 
     def request_received(self, lane: str) -> None:
-        """Count one delivery. `lane`: interactive, bulk or suspect, or the name of the queue that it came from."""
+        """Count one delivery. `lane`: one of `LANES`, or the name of the queue that it came from."""
         self._received.labels(lane_of(lane)).inc()
 
     def request_finished(self, outcome: str, code: str) -> None:

@@ -56,6 +56,7 @@ RUSSIAN: Final[Mapping[str, str]] = {
     "dead lettered": "отложено в stt.dead",
     "retried": "повтор",
     "suspected": "под подозрением",
+    "moved": "перенесено",
     "Checks": "Проверки",
     "Check": "Проверка",
     "State": "Состояние",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, Protocol
 
-Lane = Literal["interactive", "bulk"]
+Lane = Literal["interactive", "overflow", "bulk"]
 
 
 class Engine(Protocol):

@@ -15,7 +15,7 @@ export const WORDS = {
     limit: "Voice notes, music and video files up to {size} MB; several at once wait their turn.",
     private: "Audio goes to this gateway and its daemon, nowhere else.",
     model: "Model:",
-    token: "Token",
+    token: "NamedToken",
     tokenHelp: "This gateway asks for one. Whoever runs it can give it to you; it is kept until you close this tab.",
     cancel: "Cancel",
     again: "Try again",

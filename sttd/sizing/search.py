@@ -27,6 +27,9 @@ FULL: Final = 0.98
 """Above this share of its slots' time a queue grows without end."""
 
 
+FLOOD_SECONDS: Final = 600.0
+
+
 class OutOfReach(Exception):
     """No number of consumers is fast enough; `fastest`: the p95 in seconds of notes that never wait."""
 
@@ -109,6 +112,18 @@ class Search:
         """The whole day with an autoscaler, from midnight on, with as few as it allows."""
         notes = self._day.whole(SEED)
         return simulate(notes, self._machine.profile.cost, self._machine.fleet(autoscaler.least), autoscaler)
+
+    def beside_flood(self, plan: Plan, flood: int, *, keys: bool) -> float:
+        """The p95 in seconds of what others send in ten minutes, when one caller sends so many notes at their start.
+
+        `keys`: whether requests name their callers. Notes of the flood have the mean length.
+        """
+        others = [note for note in self._busiest(plan.notes) if note.at < FLOOD_SECONDS]
+        many = [Note(0.0, self._day.lengths.mean(), "flood")] * flood
+        notes = [*many, *(note._replace(caller=str(number)) for number, note in enumerate(others))]
+        given = notes if keys else [note._replace(caller=None) for note in notes]
+        answers = simulate(given, self._machine.profile.cost, self._machine.fleet(plan.consumers)).answers
+        return percentile((answer.latency for answer in answers if answer.at > 0), P95)
 
     def _run(self, notes: float, consumers: int) -> Outcome:
         if (notes, consumers) not in self._runs:

@@ -6,7 +6,7 @@ Owns no clock and no randomness: equal notes give equal answers.
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,15 +19,19 @@ OVERTAKING: Final = 60.0
 PATIENCE: Final = 5.0
 """As in the daemon's planner: a window is due when it began to wait, plus min(remaining audio / 60, 5 s)."""
 
+SHARE: Final = 0.5
+"""Of the notes in hand, that one caller may have while the hand is full: `STTD_CALLER_SHARE`."""
+
 
 Slowness = Callable[[float, int], float]
 
 
 class Note(NamedTuple):
-    """A voice note: when the broker has it, and how long it sounds, both in seconds."""
+    """A voice note: when the broker has it, and how long it sounds, both in seconds; and the key of its caller."""
 
     at: float
     seconds: float
+    caller: str | None = None
 
 
 class Cost(NamedTuple):
@@ -129,6 +133,7 @@ class _Job:
     note: Note
     windows: tuple[float, ...]
     delivered: float
+    moved: bool
     begun: float = -1.0
     done: int = 0
 
@@ -142,10 +147,22 @@ class _Consumer:
     number: int
     ordered: float  # when the autoscaler asked for it
     in_hand: int = 0
+    moved: int = 0  # notes of the overflow queue in hand, beside the others
     busy: int = 0
     in_line: bool = False
     leaving: bool = False
-    waiting: list[tuple[float, int, _Job]] = field(default_factory=list)
+    held: Counter[str | None] = field(default_factory=Counter)
+    waiting: dict[tuple[bool, str | None], list[tuple[float, int, _Job]]] = field(default_factory=dict)
+    turns: dict[str | None, int] = field(default_factory=dict)
+
+    def next(self, turn: int) -> _Job | None:
+        """The daemon's order: overflow last, callers by turns, then the moment due."""
+        lines = [key for key, line in self.waiting.items() if line]
+        if not lines:
+            return None
+        moved, caller = min(lines, key=lambda key: (key[0], self.turns.get(key[1], 0), self.waiting[key][0][:2]))
+        self.turns[caller] = turn
+        return heapq.heappop(self.waiting[moved, caller])[2]
 
 
 class _Run:
@@ -164,6 +181,7 @@ class _Run:
         self._order = count()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._queue: deque[Note] = deque()
+        self._overflow: deque[Note] = deque()
         self._line: deque[_Consumer] = deque()  # those with room, in the order in which the broker serves them
         self._there: dict[int, _Consumer] = {}
         self._numbers = count()
@@ -216,12 +234,32 @@ class _Run:
             if consumer.leaving:
                 continue
             note = self._queue.popleft()
+            if self._one_too_many(consumer, note):
+                self._overflow.append(note)
+                self._has_room(consumer)
+                continue
             consumer.in_hand += 1
+            consumer.held[note.caller] += 1
             if consumer.in_hand < self._fleet.in_hand:
                 self._has_room(consumer)
-            before, windows = self._cost(note)
-            job = _Job(note, windows, self._now)
-            self._at(self._now + self._begin(before), partial(self._decoded, consumer, job))
+            self._take(consumer, note, moved=False)
+        for consumer in self._there.values():
+            while self._overflow and consumer.moved < self._fleet.slots and not consumer.leaving:
+                consumer.moved += 1
+                self._take(consumer, self._overflow.popleft(), moved=True)
+
+    def _one_too_many(self, consumer: _Consumer, note: Note) -> bool:
+        hand = self._fleet.in_hand
+        return (
+            note.caller is not None
+            and consumer.in_hand == hand - 1
+            and consumer.held[note.caller] >= max(1, int(SHARE * hand))
+        )
+
+    def _take(self, consumer: _Consumer, note: Note, *, moved: bool) -> None:
+        before, windows = self._cost(note)
+        job = _Job(note, windows, self._now, moved)
+        self._at(self._now + self._begin(before), partial(self._decoded, consumer, job))
 
     def _begin(self, seconds: float) -> float:
         """How long a piece of work takes that begins now."""
@@ -233,12 +271,12 @@ class _Run:
         self._wait(consumer, job)
 
     def _wait(self, consumer: _Consumer, job: _Job) -> None:
-        heapq.heappush(consumer.waiting, (job.due(self._now), next(self._order), job))
+        line = consumer.waiting.setdefault((job.moved, job.note.caller), [])
+        heapq.heappush(line, (job.due(self._now), next(self._order), job))
         self._work(consumer)
 
     def _work(self, consumer: _Consumer) -> None:
-        while consumer.waiting and consumer.busy < self._fleet.slots:
-            job = heapq.heappop(consumer.waiting)[2]
+        while consumer.busy < self._fleet.slots and (job := consumer.next(next(self._order))) is not None:
             consumer.busy += 1
             if job.begun < 0:
                 job.begun = self._now
@@ -256,12 +294,17 @@ class _Run:
         self._answers.append(
             Answer(job.note.at, job.delivered, job.begun, self._now, consumer.number, job.note.seconds)
         )
-        consumer.in_hand -= 1
+        if job.moved:
+            consumer.moved -= 1
+        else:
+            consumer.in_hand -= 1
+            consumer.held[job.note.caller] -= 1
         self._work(consumer)
-        if consumer.leaving and not consumer.in_hand:
+        if consumer.leaving and not (consumer.in_hand or consumer.moved):
             self._end(consumer)
             return
-        self._has_room(consumer)
+        if not job.moved:
+            self._has_room(consumer)
         self._deliver()
 
     def _poll(self) -> None:
@@ -269,7 +312,7 @@ class _Run:
         assert self._autoscaler is not None
         assert self._replicas is not None
         there = [consumer for consumer in self._there.values() if not consumer.leaving]
-        wanted = self._replicas.wanted(self._now, len(self._queue))
+        wanted = self._replicas.wanted(self._now, len(self._queue) + len(self._overflow))
         for _ in range(wanted - len(there) - self._starting):
             self._starting += 1
             self._at(self._now + self._autoscaler.start_seconds, partial(self._started, self._now))
@@ -284,7 +327,7 @@ class _Run:
     def _leave(self, consumer: _Consumer) -> None:
         """SIGTERM: no more deliveries; what is in hand is finished."""
         consumer.leaving = True
-        if not consumer.in_hand:
+        if not (consumer.in_hand or consumer.moved):
             self._end(consumer)
 
     def _end(self, consumer: _Consumer) -> None:

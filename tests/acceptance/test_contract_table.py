@@ -17,6 +17,7 @@ JSON = "application/json"
 FORBIDDEN = (
     "stt.requests",
     "stt.requests.bulk",
+    "stt.requests.overflow",
     "stt.dead",
     "stt.suspect",
     "stt.retry.10s",

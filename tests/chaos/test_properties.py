@@ -19,7 +19,15 @@ from tools.rabbitmq import Node
 VOLLEY = 100  # messages per connection: the broker closes it at the first that it refuses
 AHEAD = 4_000  # messages waiting for the daemon at which the publisher waits
 ENDS = ("stt.dead", "stt.replies", "stt.replies.dead", FUZZ_REPLIES)
-OPEN = ("stt.requests", "stt.requests.bulk", "stt.suspect", "stt.retry.10s", "stt.retry.60s", "stt.retry.600s")
+OPEN = (
+    "stt.requests",
+    "stt.requests.overflow",
+    "stt.requests.bulk",
+    "stt.suspect",
+    "stt.retry.10s",
+    "stt.retry.60s",
+    "stt.retry.600s",
+)
 
 
 @pytest.fixture

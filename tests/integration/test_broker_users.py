@@ -223,6 +223,7 @@ def publishing(exchange: str) -> Attempt:
 
 ASKING = [
     ("reads requests", reading("stt.requests")),
+    ("reads overflow", reading("stt.requests.overflow")),
     ("reads dead letters", reading("stt.dead")),
     ("reads others' replies", reading("stt.replies")),
     ("empties the queue", lambda channel: channel.queue_purge("stt.requests")),
@@ -277,7 +278,7 @@ def test_nobody_enters_another_vhost(user: str, site: Site) -> None:
         pass
 
 
-@pytest.mark.parametrize("queue", [names.REQUESTS, names.REQUESTS_BULK])
+@pytest.mark.parametrize("queue", [names.REQUESTS, "stt.requests.overflow", names.REQUESTS_BULK])
 def test_the_scaler_sees_how_many_notes_wait(queue: str, site: Site, daemon: DaemonProcess) -> None:
     """KEDA asks with a passive declaration, for which RabbitMQ needs some permission since 4.2.6."""
     assert depth(site.url("scaler"), queue) >= 0

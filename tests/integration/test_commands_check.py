@@ -16,7 +16,11 @@ from sttd.commands.exit_codes import Exit
 from tests.support.broker import Broker
 
 LOOKING = r"stt\.(control|operator)|stt\.dead|stt\.replies(\.dead)?"
-SERVING = ("^$", rf"^(amq\.default|stt\.dlx|stt\.retry\..*|{LOOKING})$", r"^stt\.(requests(\.bulk)?|suspect)$")
+SERVING = (
+    "^$",
+    rf"^(amq\.default|stt\.dlx|stt\.retry\..*|{LOOKING})$",
+    r"^stt\.(requests(\.(overflow|bulk))?|suspect)$",
+)
 HOST = {"model", "decoder", "compute", "cores", "memory", "side port"}
 
 

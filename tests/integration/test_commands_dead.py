@@ -25,7 +25,7 @@ AUDIO = b"OggS audio"
 MARKS = {"sttd-reason": "retries_exhausted", "sttd-error-code": "model_error", "sttd-attempt": 4, "sttd-worker": "w-1"}
 
 
-QUEUES = ("stt.dead", "stt.replies.dead", "stt.requests", "stt.requests.bulk", "stt.replies")
+QUEUES = ("stt.dead", "stt.replies.dead", "stt.requests", "stt.requests.overflow", "stt.requests.bulk", "stt.replies")
 
 
 @pytest.fixture(scope="module")

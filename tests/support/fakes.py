@@ -17,6 +17,7 @@ from sttd.consumer.bus.seam import Outgoing, Publisher
 from sttd.consumer.engine.transcriber import Job, JobDefaults, Transcription
 from sttd.consumer.refs.references import Fetching, References
 from sttd.consumer.request.breaker import Breaker
+from sttd.consumer.request.callers import Callers
 from sttd.consumer.request.cancels import Cancels
 from sttd.consumer.request.delivery import Delivery, Rules
 from sttd.consumer.request.handler import Handler
@@ -48,10 +49,10 @@ DIRECT_ADDRESS = "amq.rabbitmq.reply-to.g1h2AA9yZXBseUAxMzM4MzgzNDAAAAPnAAAAAGsH
 
 RULES = Rules(
     reply_queue="stt.replies",
-    lanes=("stt.requests", "stt.requests.bulk"),
+    lanes=("stt.requests", "stt.requests.overflow", "stt.requests.bulk"),
     suspect_queue="stt.suspect",
     forbidden_targets=frozenset(
-        {"stt.requests", "stt.requests.bulk", "stt.suspect", "stt.dead", "stt.replies.dead", "stt.retry.10s"}
+        {"stt.requests", "stt.requests.overflow", "stt.requests.bulk", "stt.suspect", "stt.dead", "stt.replies.dead"}
     ),
     max_body_bytes=1000,
     job_seconds=30.0,
@@ -245,6 +246,7 @@ class Desk:
     breaker: Breaker = field(default_factory=lambda: Breaker(0))
     references: References | None = None
     intake: FakeIntake = field(default_factory=FakeIntake)
+    callers: Callers = field(default_factory=lambda: Callers(0.5, lambda: 8))
 
     def handler(self) -> Handler:
         """A handler with these collaborators."""
@@ -256,6 +258,7 @@ class Desk:
             defaults=JobDefaults(language="ru", beam_size=5, condition_on_previous_text=False),
             cancels=self.cancels,
             breaker=self.breaker,
+            callers=self.callers,
         )
 
     def worker(self, tracing: Tracing | None = None) -> Worker:
@@ -265,6 +268,7 @@ class Desk:
             publisher=self.publisher or self.broker.publisher(),
             intake=self.intake,
             rules=self.rules,
+            callers=self.callers,
             metrics=self.metrics,
             tracing=tracing,
         )

@@ -331,6 +331,7 @@ def _properties(message: Outgoing) -> Properties:
         correlation_id=message.correlation_id,
         reply_to=message.reply_to,
         message_id=message.message_id,
+        expiration=message.expiration,
         timestamp=message.timestamp,
         headers=dict(message.headers),
     )

@@ -54,6 +54,15 @@ def test_people_read_a_table_and_what_was_assumed() -> None:
     assert "consumer-hours instead of" in shown
 
 
+def test_a_flood_is_simulated_with_and_without_keys() -> None:
+    """What naming callers is worth, before anything is changed."""
+    found = plan("-n", "50000", "--flood", "1000")
+    assert found["flood"]["p95_with_callers"] < 2 * found["plan"]["p95"] < found["flood"]["p95_without"]
+    assert "While one caller sends 1,000 notes at once" in " ".join(
+        run("-n", "50000", "--flood", "1000").stdout.split()
+    )
+
+
 def test_targets_that_the_same_fleet_reaches_share_a_row() -> None:
     """Three equal rows for each volume say less than one that names the range of targets."""
     shown = run("-n", "10000", "--p95", "10").stdout

@@ -142,7 +142,7 @@ def test_a_retried_request_without_a_message_id_keeps_its_reply_id() -> None:
         "stt.suspect",
         "stt.dead",
         "stt.replies.dead",
-        "stt.retry.10s",
+        "stt.requests.overflow",
         "stt.control",
         "stt.control.worker-1",
         "amq.rabbitmq.reply-to",

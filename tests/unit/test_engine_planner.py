@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sttd.consumer.engine.schedule.planner import BULK_EVERY, OVERTAKING, PATIENCE, Call, Planner, Start
+from sttd.consumer.engine.schedule.planner import BULK_EVERY, OVERTAKING, PATIENCE, TURNS, Call, Planner, Start, Window
 
 
 @dataclass
@@ -16,7 +16,8 @@ class Note:
     """A message as the planner sees it."""
 
     remaining: float = 3.0
-    bulk: bool = False
+    lane: str = "interactive"
+    caller: str | None = None
 
 
 def call(
@@ -24,13 +25,14 @@ def call(
     now: float,
     remaining: float = 3.0,
     *,
-    bulk: bool = False,
+    lane: str = "interactive",
+    caller: str | None = None,
     kind: Hashable = None,
     gathers: Hashable = None,
     begins: bool = False,
 ) -> Call:
     """A call of a note of its own, waiting from now on."""
-    added = Call(Note(remaining, bulk), now, kind, gathers, begins)
+    added = Call(Note(remaining, lane, caller), Window(now), kind, gathers, begins)
     planner.add(added, now)
     return added
 
@@ -38,6 +40,15 @@ def call(
 def alone(starts: list[Start[Call]]) -> list[Call]:
     """The calls of starts that are not batches."""
     return [only for start in starts for (only,) in [start.calls]]
+
+
+def played(planner: Planner[Call]) -> list[Call]:
+    """All that waits, one after the other."""
+    order = []
+    while starts := planner.take(100):
+        order += alone(starts)
+        planner.done(starts[0])
+    return order
 
 
 def test_calls_start_until_the_slots_are_full_and_one_more_for_each_that_ends() -> None:
@@ -95,7 +106,7 @@ def test_a_window_that_has_begun_goes_on_before_the_next_note_of_its_length() ->
     """Eight equal notes are answered one after the other, not all of them at the end."""
     planner = Planner[Call](1)
     waiting = call(planner, 1.0)
-    decoding = Call(Note(), since=0.5)  # its encoder call came first, and has run meanwhile
+    decoding = Call(Note(), Window(0.5))  # its encoder call came first, and has run meanwhile
     planner.add(decoding, 2.0)
     assert alone(planner.take(2.0)) == [decoding]
     assert planner.waiting == (waiting,)
@@ -104,7 +115,7 @@ def test_a_window_that_has_begun_goes_on_before_the_next_note_of_its_length() ->
 def test_bulk_starts_only_when_nobody_else_waits() -> None:
     """A backfill uses what is left over, however short its files and however long they have waited."""
     planner = Planner[Call](1)
-    bulk, interactive = call(planner, 0, 1, bulk=True), call(planner, 60, 3600)
+    bulk, interactive = call(planner, 0, 1, lane="bulk"), call(planner, 60, 3600)
     (start,) = planner.take(60)
     assert start.calls == (interactive,)
     planner.done(start)
@@ -117,15 +128,82 @@ def test_of_ten_starts_one_is_bulks_while_it_waits() -> None:
     for _ in range(40):
         call(planner, 0)
     for _ in range(3):
-        call(planner, 0, bulk=True)
+        call(planner, 0, lane="bulk")
     lanes = []
     while starts := planner.take(0):
-        lanes.append(starts[0].calls[0].work.bulk)
+        lanes.append(starts[0].calls[0].work.lane)
         planner.done(starts[0])
-    assert [position for position, bulk in enumerate(lanes[:30]) if bulk] == [
+    assert [position for position, lane in enumerate(lanes[:30]) if lane == "bulk"] == [
         BULK_EVERY * turn - 1 for turn in (1, 2, 3)
     ]
     assert len(lanes) == 43
+
+
+def test_overflow_is_served_between_the_two_and_gets_every_tenth_start() -> None:
+    """What one caller has too much of waits for other callers' notes, but not behind a backfill."""
+    planner = Planner[Call](1)
+    for lane in ("bulk", "overflow", "interactive"):
+        for _ in range(12):
+            call(planner, 0, lane=lane)
+    order = played(planner)
+    assert [place for place, one in enumerate(order) if one.work.lane == "overflow"][:3] == [10, 14, 15]
+    assert [place for place, one in enumerate(order) if one.work.lane == "bulk"][:3] == [9, 19, 26]
+
+
+def test_callers_go_by_turns_and_each_gives_its_shortest_first() -> None:
+    """A thousand notes of one chat do not make the other wait for more than one of them (issue 18)."""
+    planner = Planner[Call](1)
+    flood = [call(planner, 0, seconds, caller="many") for seconds in (30, 9, 3)]
+    few = [call(planner, 20, seconds, caller="few") for seconds in (3, 60)]
+    nobody = call(planner, 20)
+    assert played(planner) == [flood[2], few[0], nobody, flood[1], few[1], flood[0]]
+
+
+def test_with_one_caller_there_are_no_turns() -> None:
+    """Its short note passes its own long file, as without a key."""
+    planner = Planner[Call](1)
+    window = Window(0)
+    first = Call(Note(600, caller="one"), window)
+    planner.add(first, 0)
+    (start,) = planner.take(0)
+    planner.done(start)
+    rest = Call(first.work, window)
+    planner.add(rest, 1)
+    short = call(planner, 1, 0, caller="one")
+    assert played(planner) == [short, rest]
+
+
+def test_a_window_that_has_begun_goes_on_by_the_turn_that_it_had() -> None:
+    """A note of a caller who comes rarely waits for one call before it is encoded and one before it is decoded."""
+    planner = Planner[Call](1)
+    call(planner, 0, caller="many")
+    (running,) = planner.take(0)
+    flood = [call(planner, 0, caller="many") for _ in range(3)]
+    window = Window(1)
+    encode = Call(Note(caller="few"), window)
+    planner.add(encode, 1)
+    planner.done(running)
+    (start,) = planner.take(1)
+    assert start.calls == (encode,)
+    planner.done(start)
+    (start,) = planner.take(1)
+    assert start.calls == (flood[0],)
+    generate = Call(encode.work, window)
+    planner.add(generate, 2)
+    planner.done(start)
+    assert alone(planner.take(2)) == [generate]
+
+
+def test_a_caller_is_passed_by_so_many_newcomers_and_no_more() -> None:
+    """A day on which each note is a new caller's does not starve the one who has sent two."""
+    planner = Planner[Call](1)
+    call(planner, 0, caller="many")
+    (start,) = planner.take(0)
+    planner.done(start)
+    second = call(planner, 0, caller="many")
+    for number in range(2 * TURNS):
+        call(planner, 1, caller=f"new-{number}")
+    assert played(planner).index(second) == TURNS
 
 
 def test_a_call_that_is_removed_never_starts() -> None:
@@ -206,7 +284,7 @@ def test_a_full_batch_does_not_wait_behind_one_that_is_held() -> None:
 def test_bulk_rides_along_in_a_batch_with_room() -> None:
     """A place in a batch costs the others nothing."""
     planner = Planner[Call](1, batch=3, hold=0.0)
-    bulk, interactive = call(planner, 0, kind="encode", bulk=True), call(planner, 1, kind="encode")
+    bulk, interactive = call(planner, 0, kind="encode", lane="bulk"), call(planner, 1, kind="encode")
     (start,) = planner.take(1)
     assert start.calls == (interactive, bulk)
 
@@ -226,8 +304,25 @@ def test_short_windows_are_opened_until_a_batch_of_them_is_full() -> None:
     assert together.calls == tuple(batch)
 
 
+@pytest.mark.parametrize(("last", "opens"), [(("many", "few"), True), (("few", "many"), False)])
+def test_windows_are_opened_for_a_batch_by_turns_of_callers(last: tuple[str, str], *, opens: bool) -> None:
+    """A rare caller's decoding waits for no second window of the one with many."""
+    planner = Planner[Call](1, batch=3)
+    windows = {}
+    for caller in last:
+        encode = call(planner, 0, gathers=500, begins=True, caller=caller)
+        (start,) = planner.take(0)
+        planner.done(start)
+        windows[caller] = encode.window
+    decode = Call(Note(caller="few"), windows["few"], "generate", 500)
+    planner.add(decode, 1)
+    opener = call(planner, 1, gathers=500, begins=True, caller="many")
+    call(planner, 1, gathers=500, begins=True, caller="few")
+    assert alone(planner.take(1)) == [opener if opens else decode]
+
+
 @pytest.mark.parametrize(
-    "other", [{"gathers": 650}, {"gathers": 500, "bulk": True}, {"now": PATIENCE + 0.1, "gathers": 500}, {}]
+    "other", [{"gathers": 650}, {"gathers": 500, "lane": "bulk"}, {"now": PATIENCE + 0.1, "gathers": 500}, {}]
 )
 def test_a_call_that_gathers_does_not_wait_for_windows_that_cannot_go_with_it(other: dict[str, Any]) -> None:
     """Another length, another lane, or a note that came too late: its turn comes later."""

@@ -17,13 +17,14 @@ from sttd.gateway.events import Story
 from sttd.gateway.forms import Form, Limits
 from sttd.gateway.problems import CallerGone, Problem, from_client
 from sttd.gateway.room import UploadRoom
-from sttd.gateway.settings import GatewaySettings, SettingsWrong, load
+from sttd.gateway.settings import GatewaySettings, NamedToken, SettingsWrong, load
 from sttd.schemas import examples
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.reply import Progress
 from sttd.service import log
 
 TOKENS = ("first-token-123456", "second-token-12345")
+KNOWN = tuple(map(NamedToken, TOKENS))
 
 
 def form(**fields: str | list[str]) -> Form:
@@ -221,7 +222,7 @@ def test_the_document_lists_every_choice() -> None:
         assert json.dumps(list(get_args(choices))) in text
 
 
-def ask(tokens: tuple[str, ...], method: str, path: str, **headers: str) -> httpx.Response:
+def ask(tokens: tuple[NamedToken, ...], method: str, path: str, **headers: str) -> httpx.Response:
     """Ask the application without a server."""
 
     async def call() -> httpx.Response:
@@ -237,15 +238,15 @@ def test_a_call_without_a_valid_token_gets_nowhere(path: str) -> None:
     """Neither without one, nor with half of one, nor in another scheme, nor by an unknown path."""
     for value in ("", "Bearer", f"Bearer {TOKENS[0][:-1]}", f"Basic {TOKENS[0]}", TOKENS[0], "Bearer \u00fc"):
         headers = {"authorization": value} if value.isascii() else {}
-        assert ask(TOKENS, "POST", path, **headers).status_code == 401
+        assert ask(KNOWN, "POST", path, **headers).status_code == 401
     for token in TOKENS:
-        assert ask(TOKENS, "POST", path, authorization=f"bearer {token}").status_code != 401
+        assert ask(KNOWN, "POST", path, authorization=f"bearer {token}").status_code != 401
 
 
 def test_health_and_the_document_need_no_token() -> None:
     """Probes have none."""
-    assert ask(TOKENS, "GET", "/health").status_code == 503
-    assert ask(TOKENS, "GET", "/openapi.json").json() == openapi.document()
+    assert ask(KNOWN, "GET", "/health").status_code == 503
+    assert ask(KNOWN, "GET", "/openapi.json").json() == openapi.document()
 
 
 def test_errors_have_the_shape_of_their_api() -> None:
@@ -275,7 +276,7 @@ def test_a_log_line_cannot_be_forged() -> None:
 def test_tokens_are_read_apart_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """A setting that is wrong names itself, not its value; a short token is refused."""
     monkeypatch.setenv("STTD_GATEWAY_TOKENS", f" {TOKENS[0]}, {TOKENS[1]} ,")
-    assert load().tokens == TOKENS
+    assert load().tokens == KNOWN
     assert TOKENS[0] not in repr(load())
     for wrong in ("hush", f"{TOKENS[0]},hush", "with space in it, that is"):
         monkeypatch.setenv("STTD_GATEWAY_TOKENS", wrong)
@@ -284,13 +285,22 @@ def test_tokens_are_read_apart_and_never_shown(monkeypatch: pytest.MonkeyPatch) 
         assert "hush" not in str(error.value)
 
 
+def test_a_token_may_have_its_owners_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Base64 ends with `=` itself: what follows a name is as long as a token."""
+    monkeypatch.setenv("STTD_GATEWAY_TOKENS", f"chat bot={TOKENS[0]},bm90IGEgbmFtZSBoZXJl==")
+    with pytest.raises(SettingsWrong):
+        load()
+    monkeypatch.setenv("STTD_GATEWAY_TOKENS", f"bot={TOKENS[0]},bm90IGEgbmFtZSBoZXJl==")
+    assert load().tokens == (NamedToken(TOKENS[0], "bot"), NamedToken("bm90IGEgbmFtZSBoZXJl=="))
+
+
 def test_tokens_may_be_a_file_in_the_credentials_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are secrets like the broker's password, which `docker inspect` would show."""
     (tmp_path / "STTD_GATEWAY_TOKENS").write_text(",".join(TOKENS))
     monkeypatch.delenv("STTD_GATEWAY_TOKENS", raising=False)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
 
-    assert load().tokens == TOKENS
+    assert load().tokens == KNOWN
 
 
 @pytest.mark.parametrize(

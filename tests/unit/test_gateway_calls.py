@@ -14,7 +14,7 @@ from sttd.gateway import browsers, door, routes
 from sttd.gateway.broker import Broker
 from sttd.gateway.forms import Limits
 from sttd.gateway.room import UploadRoom
-from sttd.gateway.settings import GatewaySettings, SettingsWrong, load
+from sttd.gateway.settings import GatewaySettings, NamedToken, SettingsWrong, load
 from sttd.schemas import examples
 from sttd.schemas.reply import Progress, Transcript
 
@@ -57,7 +57,7 @@ def call(
     path: str,
     *,
     origins: str = "",
-    tokens: tuple[str, ...] = (),
+    tokens: tuple[NamedToken, ...] = (),
     answers: Answers | None = None,
     **request: Any,
 ) -> httpx.Response:
@@ -105,6 +105,7 @@ def test_what_is_read_is_not_named(path: str) -> None:
         "keywords[]": "a",
         "languages": ["ru", "en-US"],
         "numerals": "digits",
+        "caller": "chat-7",
     }
     fields |= (
         {"task": "transcribe"} if path == "/transcribe" else {"model": "whisper-1", "response_format": "verbose_json"}
@@ -114,7 +115,19 @@ def test_what_is_read_is_not_named(path: str) -> None:
     found = call("POST", path, files=FILE, data=fields, answers=answers)
 
     assert (found.status_code, "stt-ignored" in found.headers) == (200, False)
-    assert (answers.asked["language"], answers.asked["numerals"]) == ("ru-RU", "digits")
+    asked = answers.asked
+    assert (asked["language"], asked["numerals"], asked["caller"]) == ("ru-RU", "digits", "chat-7")
+
+
+@pytest.mark.parametrize("path", CALLS)
+@pytest.mark.parametrize(("name", "caller"), [("bot", "bot"), (None, "chat-7")])
+def test_a_tokens_name_wins_over_the_forms_caller(path: str, name: str | None, caller: str) -> None:
+    """Who has a token cannot send in another's name."""
+    answers, secret = Answers(), "first-token-123456"
+    headers = {"authorization": f"Bearer {secret}"}
+    sent: dict[str, Any] = {"files": FILE, "data": {"caller": "chat-7"}, "headers": headers}
+    assert call("POST", path, tokens=(NamedToken(secret, name),), answers=answers, **sent).status_code == 200
+    assert answers.asked["caller"] == caller
 
 
 @pytest.mark.parametrize("path", CALLS)
@@ -168,7 +181,7 @@ def preflight(path: str, origin: str, origins: str) -> httpx.Response:
         "access-control-request-method": "POST",
         "access-control-request-headers": "authorization,x-stainless-lang",
     }
-    return call("OPTIONS", path, origins=origins, tokens=(TOKEN,), headers={"origin": origin} | wanted)
+    return call("OPTIONS", path, origins=origins, tokens=(NamedToken(TOKEN),), headers={"origin": origin} | wanted)
 
 
 @pytest.mark.parametrize("path", CALLS)
@@ -181,7 +194,9 @@ def test_a_page_of_a_listed_origin_may_call(path: str, origins: str) -> None:
     assert asked.headers["access-control-allow-headers"] == "authorization,x-stainless-lang"
     for token, status in (("wrong", 401), (TOKEN, 200)):
         headers = {"origin": PAGE, "authorization": f"Bearer {token}"}
-        found = call("POST", path, origins=origins, tokens=(TOKEN,), files=FILE, data={"x": "1"}, headers=headers)
+        found = call(
+            "POST", path, origins=origins, tokens=(NamedToken(TOKEN),), files=FILE, data={"x": "1"}, headers=headers
+        )
         assert found.status_code == status
         assert found.headers["access-control-allow-origin"] in {PAGE, "*"}
         assert "stt-ignored" in found.headers["access-control-expose-headers"]

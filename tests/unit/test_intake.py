@@ -98,6 +98,19 @@ async def test_a_node_that_cannot_register_a_consumer_is_left(monkeypatch: pytes
         await watching._watch_consumer(cast("AbstractConnection", None), Loss())
 
 
+async def test_how_much_fits_into_the_hand_follows_orders_and_the_breaker() -> None:
+    """Whether others wait is told by a full hand: one that an operator has made smaller is full sooner."""
+    link = Link(role="consume", url=SecretStr("amqp://127.0.0.1:1/"), name="w", observer=Watcher())
+    lanes = {names.REQUESTS: 8, "stt.requests.bulk": 2}
+    consuming = AmqpIntake(link=link, plan=topology.build(), mode="declare", lanes=lanes)
+    assert consuming.hand == 8
+    await consuming.resume("prefetch", most=3)
+    await consuming.resume("breaker", most=1)
+    assert consuming.hand == 1
+    await consuming.resume("breaker")
+    assert consuming.hand == 3
+
+
 async def test_a_daemon_that_consumes_nothing_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Paused for a suspect, or leaving: the broker is right to have no consumer."""
     watching, loss, looks = intake(), Loss(), Looks(0)

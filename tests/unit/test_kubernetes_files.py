@@ -150,12 +150,13 @@ def test_probes_ask_what_they_are_for() -> None:
     assert container["ports"] == [{"name": "side", "containerPort": 9464}]
 
 
-def test_keda_watches_the_two_lanes_and_scales_what_is_there() -> None:
+def test_keda_watches_the_lanes_and_scales_what_is_there() -> None:
     """A renamed queue or deployment would stop the scaling in silence."""
     spec = found("ScaledObject", "sttd-consumer")["spec"]
 
     assert spec["scaleTargetRef"]["name"] == found("Deployment", "sttd-consumer")["metadata"]["name"]
-    assert [trigger["metadata"]["queueName"] for trigger in spec["triggers"]] == [names.REQUESTS, names.REQUESTS_BULK]
+    watched = [trigger["metadata"]["queueName"] for trigger in spec["triggers"]]
+    assert watched == [names.REQUESTS, "stt.requests.overflow", names.REQUESTS_BULK]
     for trigger in spec["triggers"]:
         assert trigger["authenticationRef"]["name"] == found("TriggerAuthentication", "sttd-broker")["metadata"]["name"]
 

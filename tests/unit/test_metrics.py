@@ -31,7 +31,7 @@ class Busy:
 
     def waiting_of(self, lane: Lane) -> int:
         """Most are interactive."""
-        return {"interactive": 4, "bulk": 1}[lane]
+        return {"interactive": 4, "overflow": 0, "bulk": 1}[lane]
 
 
 @pytest.fixture
@@ -130,6 +130,7 @@ def test_each_method_moves_its_own_series(metrics: Metrics) -> None:
         ("stt.requests", "interactive"),
         ("acme.voice", "interactive"),
         ("stt.requests.bulk", "bulk"),
+        ("stt.requests.overflow", "overflow"),
         ("acme.voice.bulk", "bulk"),
         ("stt.suspect", "suspect"),
     ],

@@ -50,6 +50,7 @@ def any_options(draw: st.DrawFn) -> TranscriptionOptions:
             "vad": st.booleans(),
             "beam_size": st.integers(1, 10),
             "temperature": st.floats(0, 1),
+            "caller": st.text(max_size=50),
             "deadline": moment,
         },
     )
@@ -89,6 +90,7 @@ def test_nothing_said_is_every_default() -> None:
         "beam_size": None,
         "temperature": None,
         "numerals": None,
+        "caller": None,
         "deadline": None,
     }
     assert to_headers(options) == {}
@@ -102,6 +104,7 @@ def test_nothing_said_is_every_default() -> None:
         ("task", ["transcribe", "translate"]),
         ("initial_prompt", ["", "x" * 1000]),
         ("hotwords", ["", "я" * 1000]),
+        ("caller", ["", "chat 42", "я" * 100, "x" * 200]),
         ("beam_size", [1, 10]),
         ("temperature", [0, 0.0, 1, 1.0, 0.35]),
         (
@@ -142,6 +145,7 @@ def test_values_inside_the_bounds_are_taken(option: str, good: list[Any]) -> Non
         ("task", ["", "summarize", "TRANSCRIBE", 1]),
         ("initial_prompt", ["x" * 1001, 5, ["a"]]),
         ("hotwords", ["x" * 1001, 5, ["a"]]),
+        ("caller", ["x" * 201, "я" * 101, 5, True, ["a"]]),
         ("word_timestamps", ["true", 1, 0, "yes", []]),
         ("progress", ["true", 1]),
         ("vad", ["false", 0]),
@@ -234,6 +238,12 @@ def test_headers_that_mean_nothing_are_refused(option: str, sent: Any) -> None:
         return
     with pytest.raises(ValidationError):
         read_headers(**{option: sent})
+
+
+def test_a_callers_key_may_be_a_number_in_a_header() -> None:
+    """A chat's id is one, and clients send it as it is."""
+    assert from_headers({"stt-caller": -1001234567890}) == from_headers({"STT_CALLER": "-1001234567890"})
+    assert read_headers(caller=42).caller == "42"
 
 
 def test_unknown_option_headers_keep_their_name_and_other_headers_are_left_alone() -> None:

@@ -97,6 +97,17 @@ def test_a_short_note_overtakes_the_windows_of_a_long_one() -> None:
     assert {answer.seconds: answer.answered for answer in run.answers} == {3.0: 3.0, 60.0: 5.0}
 
 
+def test_beside_a_flood_other_callers_wait_for_one_note_of_it_at_most_if_keys_tell_them_apart() -> None:
+    """One slot, notes of 1 s: a hundred of one caller, then one every 5 s of another."""
+    others = [Note(5.0 * number + 0.5, 3.0, "few") for number in range(1, 10)]
+    notes = sorted([*[Note(0.0, 3.0, "many")] * 100, *others])
+    told = simulate(notes, constant(1.0), Fleet(1)).answers
+    assert max(answer.latency for answer in told if answer.at > 0) <= 2.0
+    assert max(answer.answered for answer in told) == 109.0
+    nameless = simulate([note._replace(caller=None) for note in notes], constant(1.0), Fleet(1)).answers
+    assert min(answer.latency for answer in nameless if answer.at > 0) > 60
+
+
 def test_work_that_begins_on_a_crowded_machine_takes_longer() -> None:
     """`slowness` is how a measured neighbour gets into the simulation."""
     run = simulate(

@@ -9,7 +9,7 @@ from sttd.schemas import names
 
 PLAN = topology.build()
 BY_NAME = {queue.name: queue for queue in PLAN.queues}
-WORK = (names.REQUESTS, names.REQUESTS_BULK, names.SUSPECT)
+WORK = (names.REQUESTS, "stt.requests.overflow", names.REQUESTS_BULK, names.SUSPECT)
 
 
 def test_all_queues_and_exchanges_of_the_design_are_there() -> None:
@@ -74,7 +74,7 @@ def test_renamed_queues_keep_their_arguments_and_their_protection() -> None:
     plan = topology.build("notes", "answers")
     renamed = {queue.name: queue.arguments for queue in plan.queues}
 
-    assert renamed["notes"] == renamed["notes.bulk"] == BY_NAME[names.REQUESTS].arguments
+    assert renamed["notes"] == renamed["notes.bulk"] == renamed["notes.overflow"] == BY_NAME[names.REQUESTS].arguments
     assert renamed["answers"] == BY_NAME[names.REPLIES].arguments
     assert {"notes", "notes.bulk"} <= plan.forbidden_reply_targets
     assert "answers" not in plan.forbidden_reply_targets

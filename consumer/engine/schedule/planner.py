@@ -3,10 +3,12 @@
 Pure and synchronous: the clock is passed in. Decides and returns what is to be done (`take`); never waits and never
 calls the model. Not thread-safe: scheduler.py holds its lock around every method.
 
-Order: interactive calls go before bulk ones, but for every tenth start (`BULK_EVERY`). Within a lane each call has a
-moment by which it is due: when its window began to wait, and a grace. The grace is a second for every `OVERTAKING`
-seconds of audio that its message still has ahead, at most `PATIENCE`. The earliest due goes first. So a short note
-passes a long file, and no call is passed by one of its lane that came more than `PATIENCE` later.
+Order: interactive calls go first, then overflow, then bulk, but for every tenth start of a lane that waits
+(`BULK_EVERY`). Within a lane callers go by turns, one window each; calls without a caller count as one caller's. Of one
+caller each call has a moment by which it is due: when its window began to wait, and a grace. The grace is a second for
+every `OVERTAKING` seconds of audio that its message still has ahead, at most `PATIENCE`. The earliest due goes first.
+So a short note passes a long file, and no call is passed by one of its lane and caller that came more than `PATIENCE`
+later.
 """
 
 from __future__ import annotations
@@ -20,18 +22,28 @@ OVERTAKING: Final = 60.0
 """Seconds of remaining audio that one second of waiting makes up for."""
 
 PATIENCE: Final = 5.0
-"""Seconds: a call that comes later than this after another one of its lane never goes before it."""
+"""Seconds: a call that comes later than this after another one of its lane and caller never goes before it."""
 
 BULK_EVERY: Final = 10
-"""While bulk waits beside interactive work, every tenth start is bulk's."""
+"""While overflow or bulk waits beside more urgent work, every tenth start is theirs."""
+
+LANES: Final = ("interactive", "overflow", "bulk")
+
+TURNS: Final = 32
+"""Callers whose last turn is remembered: a caller is passed by so many newcomers at most."""
 
 
 class Work(Protocol):
     """What the planner asks about the message that a call works for; asked anew at each decision."""
 
     @property
-    def bulk(self) -> bool:
-        """Whether it came by the bulk lane."""
+    def lane(self) -> str:
+        """One of `LANES`."""
+        ...
+
+    @property
+    def caller(self) -> str | None:
+        """Whom it is for, if known."""
         ...
 
     @property
@@ -40,22 +52,37 @@ class Work(Protocol):
         ...
 
 
+@dataclass(eq=False, slots=True)
+class Window:
+    """What the calls of one window share, so that it goes on, once begun, before the next of its kind begins.
+
+    `since`: when it began to wait. `turn`: the turn that its first call had.
+    """
+
+    since: float
+    turn: int | None = None
+
+
 @dataclass(eq=False)
 class Call:
     """One waiting model call.
 
-    `since`: when the window that it belongs to began to wait; the calls of one window share it, so a window that has
-    begun goes on before the next note of the same length begins. `kind`: calls of one kind may run as one batch; None:
+    `kind`: calls of one kind may run as one batch; None:
     alone. `gathers`: equal for calls that open windows (`begins`) and for later ones of theirs that may be of one kind.
     """
 
     work: Work
-    since: float
+    window: Window
     kind: Hashable | None = None
     gathers: Hashable | None = None
     begins: bool = False
     added: float = field(default=0.0, init=False)
     number: int = field(default=0, init=False)
+
+    @property
+    def since(self) -> float:
+        """When its window began to wait."""
+        return self.window.since
 
 
 C = TypeVar("C", bound=Call)
@@ -83,8 +110,11 @@ class Planner(Generic[C]):
         self._hold = hold
         self._waiting: list[C] = []
         self._running: set[Start[C]] = set()
-        self._passed = 0  # interactive starts since bulk began to wait, or had its turn
+        self._passed = dict.fromkeys(LANES[1:], 0)  # starts since a lane began to wait, or had one
         self._numbers = count()
+        self._turns = count(1)
+        self._last: dict[str | None, int] = {}  # the last turn of each caller, the oldest first
+        self._several = False  # callers that wait: with one there are no turns
 
     def __repr__(self) -> str:
         """Live counts."""
@@ -131,6 +161,7 @@ class Planner(Generic[C]):
         return max(0.0, min(call.added for call in self._waiting) + self._hold - now)
 
     def _next(self, now: float) -> Start[C] | None:
+        self._several = len({call.work.caller for call in self._waiting}) > 1
         for head in self._in_order():
             calls = self._together(head)
             if (opens := self._opens_for(head, calls)) is not None:
@@ -140,25 +171,38 @@ class Planner(Generic[C]):
         return None
 
     def _in_order(self) -> Iterator[C]:
-        """By lane, then by the moment due."""
-        bulks_turn = self._passed >= BULK_EVERY - 1
-        return iter(sorted(self._waiting, key=lambda call: (call.work.bulk is not bulks_turn, *_due(call))))
+        """By lane, then by turns, then by the moment due."""
+        behind = [lane for lane, passed in self._passed.items() if passed >= BULK_EVERY - 1]
+        lanes = (*reversed(behind), *LANES)
+        return iter(sorted(self._waiting, key=lambda call: (lanes.index(call.work.lane), *self._order(call))))
+
+    def _order(self, call: C) -> tuple[float, ...]:
+        """Within a lane."""
+        return (self._turn(call) if self._several else 0, *_due(call))
+
+    def _turn(self, call: C) -> int:
+        return self._last.get(call.work.caller, 0) if call.window.turn is None else call.window.turn
 
     def _together(self, head: C) -> tuple[C, ...]:
         """The call and those that may go with it, of either lane: a place in a batch costs the others nothing."""
         if head.kind is None or self.batch == 1:
             return (head,)
-        mates = sorted((call for call in self._waiting if call.kind == head.kind and call is not head), key=_due)
+        mates = sorted((call for call in self._waiting if call.kind == head.kind and call is not head), key=self._order)
         return (head, *mates[: self.batch - 1])
 
     def _opens_for(self, head: C, calls: tuple[C, ...]) -> C | None:
         """The window that is opened before `head` goes, so that it can go with it."""
         if head.gathers is None or head.begins or len(calls) >= self.batch:
             return None
-        lane = [call for call in self._waiting if call.work.bulk is head.work.bulk]
+        lane = [call for call in self._waiting if call.work.lane == head.work.lane]
         latest = min(call.since for call in lane) + PATIENCE
-        openers = (call for call in lane if call.begins and call.gathers == head.gathers and call.since <= latest)
-        return min(openers, key=_due, default=None)
+        openers = [call for call in lane if call.begins and call.gathers == head.gathers and call.since <= latest]
+        if self._several:
+            # Each caller one window at most since the turn of the head's caller, and only if no other's turn is next.
+            next_turn = min((self._turn(call) for call in lane if call.window.turn is None), default=0)
+            next_turn = min(next_turn, self._last.get(head.work.caller, 0) - 1)
+            openers = [call for call in openers if self._turn(call) <= next_turn]
+        return min(openers, key=self._order, default=None)
 
     def _held(self, calls: tuple[C, ...], now: float) -> bool:
         return now >= min(call.added for call in calls) + self._hold
@@ -166,9 +210,20 @@ class Planner(Generic[C]):
     def _begin(self, start: Start[C]) -> None:
         self._waiting = [call for call in self._waiting if call not in start.calls]
         self._running.add(start)
-        bulk_waits = any(call.work.bulk for call in self._waiting)
-        bulk_went = any(call.work.bulk for call in start.calls)
-        self._passed = self._passed + 1 if bulk_waits and not bulk_went else 0
+        went, wait = ({call.work.lane for call in calls} for calls in (start.calls, self._waiting))
+        for lane, passed in self._passed.items():
+            self._passed[lane] = passed + 1 if lane in wait - went else 0
+        for call in start.calls:
+            self._took_turn(call)
+
+    def _took_turn(self, call: C) -> None:
+        if call.window.turn is not None:
+            return
+        call.window.turn = self._turn(call)
+        self._last.pop(call.work.caller, None)
+        self._last[call.work.caller] = next(self._turns)
+        if len(self._last) > TURNS:
+            del self._last[next(iter(self._last))]
 
 
 def _due(call: Call) -> tuple[float, float, int]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
 from sttd.consumer.engine.schedule.gate import Batchable, JobThreads, refuse_if_stopped
-from sttd.consumer.engine.schedule.planner import Call, Planner, Start
+from sttd.consumer.engine.schedule.planner import Call, Planner, Start, Window
 from sttd.consumer.engine.transcriber import Job, Lane
 
 T = TypeVar("T")
@@ -25,7 +25,8 @@ T = TypeVar("T")
 class _Nobody:
     """What a call without a job works for: nothing is shorter."""
 
-    bulk: bool = False
+    lane: Lane = "interactive"
+    caller: str | None = None
     remaining: float = 0.0
 
 
@@ -82,7 +83,7 @@ class Scheduler(JobThreads):
 
     def waiting_of(self, lane: Lane) -> int:
         """Calls of one lane that wait for their turn."""
-        return sum(ticket.work.bulk is (lane == "bulk") for ticket in self._planner.waiting)
+        return sum(ticket.work.lane == lane for ticket in self._planner.waiting)
 
     def run(
         self,
@@ -97,7 +98,7 @@ class Scheduler(JobThreads):
         refuse_if_stopped(job)
         ticket = _Ticket(
             job if job is not None else _NOBODY,
-            self._since(job, begins),
+            self._window(job, begins),
             None if batch is None else (batch.name, batch.kind),
             gathers,
             begins,
@@ -114,12 +115,12 @@ class Scheduler(JobThreads):
             ticket.leads = None
         return cast("T", ticket.outcome.result())
 
-    def _since(self, job: Job | None, begins: bool) -> float:
-        """When the window that a call of this thread belongs to began to wait."""
-        window: tuple[Job | None, float] | None = getattr(self._current, "window", None)
-        if begins or window is None or window[0] is not job:
-            window = self._current.window = (job, self._clock())
-        return window[1]
+    def _window(self, job: Job | None, begins: bool) -> Window:
+        """The window that a call of this thread belongs to."""
+        known: tuple[Job | None, Window] | None = getattr(self._current, "window", None)
+        if begins or known is None or known[0] is not job:
+            known = self._current.window = (job, Window(self._clock()))
+        return known[1]
 
     def _turn(self, ticket: _Ticket) -> Start[_Ticket] | None:
         """Wait; returns what this thread has to compute, or None when another one has computed its call too."""

@@ -199,6 +199,7 @@ def _needs(plan: Topology, settings: Settings) -> dict[str, Probe]:
 
     lanes = (
         settings.request_queue,
+        topology.overflow_of(settings.request_queue),
         topology.bulk_of(settings.request_queue),
         topology.suspect_of(settings.request_queue),
     )

@@ -138,9 +138,10 @@ def requeueing(
 
 def lanes_of(settings: ClientSettings) -> tuple[str, ...]:
     """Our request queues, the interactive one first."""
-    from sttd.consumer.bus.topology import bulk_of  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.bus import topology  # noqa: PLC0415 - commands import the daemon lazily
 
-    return (settings.request_queue, bulk_of(settings.request_queue))
+    queue = settings.request_queue
+    return (queue, topology.overflow_of(queue), topology.bulk_of(queue))
 
 
 async def work(queue: DeadQueue, choice: Choice, deed: Deed, limit: int | None, *, yes: bool) -> Exit:

@@ -40,7 +40,7 @@ async def _tidy(settings: ClientSettings, queue: str) -> None:
     try:
         async with connected(settings, NAME) as connection:
             channel = await connection.channel()
-            for name in (queue, f"{queue}.bulk", f"{queue}.suspect"):
+            for name in (queue, f"{queue}.overflow", f"{queue}.bulk", f"{queue}.suspect"):
                 await channel.queue_delete(name)
     except (BrokerUnavailable, *CONNECTION_EXCEPTIONS) as error:
         say(f"queues {queue}* may be left at {settings.broker}: {error}")

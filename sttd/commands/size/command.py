@@ -63,6 +63,10 @@ Waiting = Annotated[
 Start = Annotated[
     float, typer.Option("--start-seconds", min=0, help="With --autoscale: from the order of a pod to its first note.")
 ]
+Flooding = Annotated[
+    int | None,
+    typer.Option("--flood", min=1, max=100_000, help="Also simulate one caller who sends so many notes at once."),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
 
@@ -80,6 +84,7 @@ def size(
     autoscale: Scale = False,
     waiting: Waiting = 10,
     start: Start = 30,
+    flood: Flooding = None,
     as_object: Json = False,
 ) -> None:
     """How many consumers and cores a day's voice notes need.
@@ -100,9 +105,8 @@ def size(
         raise leave(Exit.USAGE, "--save keeps what --measure finds: add --measure")
     day = _day(notes, peak_share, seconds)
     profile = _profile(measure=measure, save=save, given=given)
-    asked = Asked(
-        p95, seconds, Autoscaler(most=100_000, waiting_each=waiting, start_seconds=start) if autoscale else None
-    )
+    scaler = Autoscaler(most=100_000, waiting_each=waiting, start_seconds=start) if autoscale else None
+    asked = Asked(p95, seconds, scaler, flood)
     machine = Machine(profile, cores or (profile.slots if measure or given else 2), prefetch)
     _answer(machine, day, asked, as_object=as_object)
 

@@ -36,6 +36,15 @@ class Scaled:
 
 
 @dataclass(frozen=True, slots=True)
+class Flood:
+    """One caller sends so many notes at once: the p95 of the others in seconds, if requests name callers and if not."""
+
+    notes: int
+    p95_with_callers: float
+    p95_without: float
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The answer: the plan that was asked for, its neighbours, and what they rest on."""
 
@@ -48,6 +57,7 @@ class Report:
     cores_per_consumer: int
     profile: Profile
     scaled: Scaled | None
+    flood: Flood | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,7 @@ class Asked:
     p95: float
     mean: float
     autoscaler: Autoscaler | None
+    flood: int | None = None
 
     def report(self, machine: Machine, day: Day, search: Search) -> Report:
         """Simulate it.
@@ -67,8 +78,22 @@ class Asked:
         targets = sorted({self.p95 / 2, self.p95, self.p95 * 2})
         table = [found for step in STEPS for target in targets if (found := _try(search, step * day.notes, target))]
         scaled = _scaled(search, plan, self.autoscaler) if self.autoscaler else None
+        flood = (
+            Flood(self.flood, *(search.beside_flood(plan, self.flood, keys=keys) for keys in (True, False)))
+            if self.flood
+            else None
+        )
         return Report(
-            plan, table, search.core_seconds, search.alone, self.mean, day.peak, machine.cores, machine.profile, scaled
+            plan=plan,
+            table=table,
+            core_seconds=search.core_seconds,
+            alone=search.alone,
+            mean_seconds=self.mean,
+            peak_share=day.peak,
+            cores_per_consumer=machine.cores,
+            profile=machine.profile,
+            scaled=scaled,
+            flood=flood,
         )
 
 
@@ -97,6 +122,7 @@ def as_json(report: Report) -> str:
         **fields,
         "profile": report.profile.model_dump(),
         "autoscaled": asdict(report.scaled) if report.scaled else None,
+        "flood": asdict(report.flood) if report.flood else None,
     }
     return json.dumps(told, indent=2, ensure_ascii=False)
 
@@ -124,6 +150,12 @@ def show(report: Report) -> None:
         console.print(f"It was measured with {profile.slots} slots at work.")
     if report.scaled:
         _show_scaled(console, report.scaled)
+    if report.flood:
+        console.print(
+            f"While one caller sends {report.flood.notes:,} notes at once, 19 of 20 of the others' are answered within "
+            f"{report.flood.p95_with_callers:.1f} s where requests name their callers, "
+            f"{report.flood.p95_without:.1f} s where not."
+        )
 
 
 def _table(report: Report) -> Table:

@@ -1,0 +1,46 @@
+"""How many notes of each caller are in hand, and which of them are too many while others may wait behind them.
+
+What waits at the broker cannot be seen: others may wait whenever the hand is full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sttd.consumer.request.delivery import Delivery
+
+
+class OneTooMany(Exception):
+    """The caller of this note has more than its share in hand: the note goes to the overflow queue."""
+
+
+class Callers:
+    """The notes of the interactive lane that are in hand, by caller as soon as that is known."""
+
+    def __init__(self, share: float, hand: Callable[[], int]) -> None:
+        """`share`: of the hand that one caller may fill while others wait; `hand()`: how many notes it can hold now."""
+        self._share = share
+        self._hand = hand
+        self._here: dict[Delivery, str | None] = {}
+
+    def came(self, delivery: Delivery) -> None:
+        """A note is in hand from now on."""
+        if delivery.incoming.lane == delivery.rules.lanes[0]:
+            self._here[delivery] = None
+
+    def gone(self, delivery: Delivery) -> None:
+        """It is settled, or left to the broker."""
+        self._here.pop(delivery, None)
+
+    def admit(self, delivery: Delivery, caller: str | None) -> None:
+        """The caller of a note is known. Raises `OneTooMany`.
+
+        What was delivered before stays: the broker's count of its deliveries would be lost with a move.
+        """
+        if caller is None or delivery not in self._here or delivery.again:
+            return
+        hand = self._hand()
+        theirs = sum(other == caller for other in self._here.values())
+        if len(self._here) >= hand and theirs >= max(1, int(self._share * hand)):
+            raise OneTooMany
+        self._here[delivery] = caller

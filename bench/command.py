@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import json
 import os
 import subprocess
@@ -31,6 +32,8 @@ PLANS: Final = {
 RESULTS: Final = ROOT / "docs" / "benchmarks"
 RAW: Final = ROOT / ".local" / "bench-results"
 
+OF_THEIR_OWN: Final = frozenset({"accuracy", "hotwords", "languages", "numerals"})
+
 HELP: Final = """The benchmarks, for a quiet machine. docs/benchmarks/README.md explains their results.
 
   headline    what `make bench` does: the old service, a pool, a plain worker, whisper.cpp and sttd, under 30 minutes
@@ -38,20 +41,17 @@ HELP: Final = """The benchmarks, for a quiet machine. docs/benchmarks/README.md 
   scenario    single promises and their verdicts, by name
   accuracy    word errors of every mode on recorded human voices, hours, resumable; has options of its own
   numerals    numbers as digits: sentences with numbers through the real model, resumable; has options of its own
+  hotwords    the operator's words: listed names with the list and without, resumable; has options of its own
+  languages   what `auto` takes short notes for, in five languages, resumable; has options of its own
   setup       install what some peers need into .local, as the others do by themselves
 """
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; the exit code."""
-    if arguments[:1] == ["accuracy"]:  # has neither broker nor rounds
-        from bench.accuracy import command as accuracy  # noqa: PLC0415 - the other commands need none of it
-
-        return accuracy.main(arguments[1:])
-    if arguments[:1] == ["numerals"]:
-        from bench.numerals import command as numerals  # noqa: PLC0415 - the same
-
-        return numerals.main(arguments[1:])
+    if arguments[:1] and arguments[0] in OF_THEIR_OWN:  # they have neither broker nor rounds
+        command = importlib.import_module(f"bench.{arguments[0]}.command")  # the other commands need none of it
+        return int(command.main(arguments[1:]))
     if arguments[:1] == ["setup"]:
         environments.install()
         return 0

@@ -87,6 +87,7 @@ class Daemon:
         """Build what needs no I/O."""
         self._settings = settings
         self._stop = stop
+        self._defaults = JobDefaults.from_settings(settings)
         self._parts = AsyncExitStack()
         self._watched: set[asyncio.Task[None]] = set()
         self._intake: AmqpIntake | None = None
@@ -253,6 +254,7 @@ class Daemon:
                 f"STTD_LANGUAGE={settings.language}: the model {settings.model} does not support it; choose another "
                 "language or model"
             )
+        self._warn_of_long_hotwords(engine)
         self._metrics.model_loaded(engine.info, time.monotonic() - began)
         self._metrics.engine(engine, settings.effective_slots)
         self._health.set("model", True)
@@ -264,6 +266,17 @@ class Daemon:
         said = {"action": "memory_bound", **bound.in_mib()}
         log.info("memory: at most %d MiB with these settings", said["total_mib"], **said)
         return engine
+
+    def _warn_of_long_hotwords(self, engine: WhisperTranscriber) -> None:
+        usual = self._defaults.hotwords
+        for language in usual.terms:
+            if not engine.fits_prompt(usual.text(language) or ""):
+                log.warning(
+                    "the hotwords of %s are longer than the model's prompt: the last ones are not used",
+                    language or "all languages",
+                    action="hotwords_cut",
+                    language=language,
+                )
 
     def _on_check(self, check: str, ok: bool, reason: str) -> None:
         log_check(check, ok, reason)
@@ -285,13 +298,12 @@ class Daemon:
     def _handler(
         self, references: References, decoder: DecoderPool, engine: WhisperTranscriber, callers: Callers
     ) -> Handler:
-        settings = self._settings
         return Handler(
             publisher=self._publisher,
             references=references,
             decoder=decoder,
             transcriber=engine,
-            defaults=JobDefaults.from_settings(settings),
+            defaults=self._defaults,
             cancels=self._cancels,
             breaker=self._breaker,
             callers=callers,

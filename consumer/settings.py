@@ -96,6 +96,10 @@ class Settings(BaseSettings):
     numerals: NumeralForm = Field(
         default="as_heard", description="Numbers in the [text](text.md) of requests that name no form."
     )
+    hotwords: Annotated[str, Field(max_length=1000)] = Field(
+        default="", description="[Names and terms](text.md#the-operators-words) to prefer, comma-separated."
+    )
+    hotwords_file: Path | None = Field(default=None, description="A file of them, by language.")
     condition_on_previous_text: bool = Field(
         default=False, description="Give each window the text before it; long notes may then end in loops."
     )

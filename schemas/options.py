@@ -92,7 +92,10 @@ class TranscriptionOptions(BaseModel):
     initial_prompt: Prompt | None = Field(
         default=None, description="Text that sets style and spelling of the first window."
     )
-    hotwords: Prompt | None = Field(default=None, description="Words to prefer, separated by spaces.")
+    hotwords: Prompt | None = Field(
+        default=None,
+        description="Names and terms to prefer, each with a full stop. Default: the operator's; empty: none.",
+    )
     word_timestamps: bool = Field(default=False, description="Give start, end and probability of each word.")
     progress: bool = Field(default=False, description="Send progress messages before the transcript.")
     vad: bool = Field(default=True, description="Skip what is not speech (voice-activity detection).")

@@ -30,6 +30,10 @@ PACKAGES: Final = (
     "asterisk-core-sounds-en",
     "asterisk-core-sounds-en-wav",
 )
+OTHER_LANGUAGES: Final = ("es", "fr", "it")
+OTHER_PACKAGES: Final = tuple(
+    f"asterisk-core-sounds-{language}{kind}" for language in OTHER_LANGUAGES for kind in ("", "-wav")
+)
 VERSIONS: Final = "versions"
 RATE: Final = 16_000
 
@@ -96,8 +100,8 @@ def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sttd" / "voices"
 
 
-def fetch(directory: Path | None = None) -> Path:
-    """The directory of all voices, fetched on the first call (about 250 MB unpacked, a minute).
+def fetch(directory: Path | None = None, packages: Sequence[str] = PACKAGES) -> Path:
+    """The directory of these packages' voices, fetched on the first call (about 250 MB unpacked, a minute).
 
     Raises `VoicesUnavailable`. It is made under another name and renamed when whole, so what is interrupted, or
     comes at the same time, harms nothing.
@@ -111,9 +115,14 @@ def fetch(directory: Path | None = None) -> Path:
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{directory.name}-part-", dir=directory.parent) as part:
         whole = Path(part) / "whole"
-        _unpack(_download(Path(part)), whole)
+        _unpack(_download(Path(part), packages), whole)
         _publish(whole, directory)
     return directory
+
+
+def other_languages() -> list[Utterance]:
+    """The prompts of `OTHER_LANGUAGES`, fetched once, into a directory beside. Raises `VoicesUnavailable`."""
+    return utterances(fetch(cache().with_name("voices-other"), OTHER_PACKAGES), tuple(OTHER_SETS))
 
 
 def utterances(directory: Path, sets: Sequence[str] = ()) -> list[Utterance]:
@@ -122,7 +131,8 @@ def utterances(directory: Path, sets: Sequence[str] = ()) -> list[Utterance]:
     Raises `VoicesUnavailable` where files are missing.
     """
     try:
-        return [one for name in sets or SETS for one in sorted(SETS[name](directory), key=lambda one: one.name)]
+        read = SETS | OTHER_SETS
+        return [one for name in sets or SETS for one in sorted(read[name](directory), key=lambda one: one.name)]
     except OSError as error:
         raise VoicesUnavailable(f"{directory} is damaged ({error}); delete it and fetch it again") from error
 
@@ -155,6 +165,13 @@ SETS: Final[dict[str, Callable[[Path], Iterator[Utterance]]]] = {
 """Name -> what is in it: one man reading fiction, one woman reading prompts of a telephone system, one woman the same
 in English."""
 
+OTHER_SETS: Final[dict[str, Callable[[Path], Iterator[Utterance]]]] = {
+    "es-prompts": _prompts("es", "es_MX_f_Allison"),
+    "fr-prompts": _prompts("fr", "fr_CA_f_June"),
+    "it-prompts": _prompts("it", "it_IT_m_Carlo"),
+}
+"""The same prompts in other languages, for `auto`; their scripts have more typing errors than can be corrected here."""
+
 
 def is_spoken(name: str, text: str) -> bool:
     """Whether a prompt of this name and script has words to compare with."""
@@ -168,9 +185,9 @@ def spelt(text: str) -> str:
     return text.strip()
 
 
-def _download(folder: Path) -> list[Path]:
+def _download(folder: Path, packages: Sequence[str]) -> list[Path]:
     """The packages as files. Stale lists name versions that are gone: root looks once more with new ones."""
-    get = ["apt-get", "-qq", "download", *PACKAGES]
+    get = ["apt-get", "-qq", "download", *packages]
     said = _run(get, folder)
     if said and os.geteuid() == 0:
         _run(["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300", "update"], folder)

@@ -11,7 +11,9 @@ from collections import Counter
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from structlog.testing import capture_logs
 
 from bench.accuracy.modes import SEED, Mode, Note
 from sttd.consumer.engine import environment
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from sttd.consumer.engine.opening import EngineOptions
 
 Answer = dict[str, Any]
+SEGMENT_FIGURES: Final = ("start", "end", "avg_logprob", "no_speech_prob", "compression_ratio")
+"""Of each segment in an answer, before its text."""
 
 
 class Opened:
@@ -31,7 +35,7 @@ class Opened:
         import ctranslate2  # noqa: PLC0415 - after the environment is set
 
         ctranslate2.set_random_seed(SEED)
-        self.engine, self._transcribe = _stock(model) if mode.stock else _ours(mode, model)
+        self.engine, self._transcribe = _stock(mode, model) if mode.stock else _ours(mode, model)
         self.engine += f", ctranslate2 {ctranslate2.__version__}"
 
     def answer(self, note: Note) -> Answer:
@@ -42,14 +46,16 @@ class Opened:
         return found | {"core_seconds": time.process_time() - began}
 
 
-def _stock(model: Path) -> tuple[str, Callable[[Note, Any], Answer]]:
+def _stock(mode: Mode, model: Path) -> tuple[str, Callable[[Note, Any], Answer]]:
     from faster_whisper import WhisperModel  # noqa: PLC0415 - after the environment is set
 
     whisper = WhisperModel(str(model), device="cpu", compute_type="int8", cpu_threads=1, num_workers=1)
 
     def transcribe(note: Note, audio: Any) -> Answer:
-        segments = list(whisper.transcribe(audio, language=note.language, beam_size=5)[0])
-        return _told(segments, note.language) | {"temperature": max((one.temperature for one in segments), default=0.0)}
+        language = None if note.language == "auto" else note.language
+        found, info = whisper.transcribe(audio, language=language, beam_size=5, vad_filter=mode.stock_vad)
+        segments = list(found)
+        return _told(segments, info.language) | {"temperature": max((one.temperature for one in segments), default=0.0)}
 
     return f"faster-whisper {version('faster-whisper')}", transcribe
 
@@ -63,12 +69,14 @@ def _ours(mode: Mode, model: Path) -> tuple[str, Callable[[Note, Any], Answer]]:
     def transcribe(note: Note, audio: Any) -> Answer:
         before = Counter(engine.context_reruns)
         language = "auto" if mode.auto else note.language
-        job = Job(audio, JobOptions(language, "ru", beam_size=mode.beam, vad=mode.vad))
-        found = engine.transcribe_here(job)
+        job = Job(audio, JobOptions(language, "ru", beam_size=mode.beam, vad=mode.vad, hotwords=mode.hotwords))
+        with capture_logs() as logged:
+            found = engine.transcribe_here(job)
         calls = Counter(step.name for step in job.timeline.steps if step.name != "wait")
         return _told(found.segments, found.language) | {
             "calls": dict(calls),
             "reruns": dict(Counter(engine.context_reruns) - before),
+            "without_hotwords": [line["reason"] for line in logged if line["action"] == "hotwords"],
         }
 
     arithmetic = f" in {mode.arithmetic}" if mode.arithmetic else ""
@@ -79,9 +87,7 @@ def _told(segments: Any, language: str) -> Answer:
     return {
         "text": "".join(one.text for one in segments).strip(),
         "language": language,
-        "segments": [
-            [round(value, 3) for value in (one.start, one.end, one.avg_logprob, one.no_speech_prob)] for one in segments
-        ],
+        "segments": [[*(round(getattr(one, name), 3) for name in SEGMENT_FIGURES), one.text] for one in segments],
     }
 
 

@@ -19,6 +19,7 @@ SEED: Final = 11
 JOINED: Final = "-joined"
 JOINED_SECONDS: Final = 90.0
 PAUSE_SECONDS: Final = 0.6
+_LATER: Final = frozenset({"hotwords", "stock_vad"})
 SHARES: Final = {"ru-festvox": 3, "ru-prompts": 3, "en-prompts": 2}
 """How the sets take turns, so that a run that is stopped has something of each."""
 
@@ -40,11 +41,15 @@ class Mode:
     beam: int = 5
     vad: bool = True
     auto: bool = False
+    hotwords: str | None = None
+    stock_vad: bool = False
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What results depend on: not the title."""
-        return {name: value for name, value in asdict(self).items() if name != "title"}
+        """What results depend on: not the title, nor a field that came later and is not used."""
+        return {
+            name: value for name, value in asdict(self).items() if name != "title" and (value or name not in _LATER)
+        }
 
 
 MODES: Final = {

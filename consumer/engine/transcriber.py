@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, Self
 
+from sttd.consumer.engine import hotwords
+from sttd.consumer.engine.hotwords import Hotwords
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm
 from sttd.consumer.settings import Settings
 from sttd.consumer.timeline import Timeline
@@ -24,7 +26,10 @@ Lane = Literal["interactive", "overflow", "bulk"]
 
 @dataclass(frozen=True, slots=True)
 class JobOptions:
-    """The options of one transcription. `language`: a code or `auto`; `default_language`: the daemon's, a fallback."""
+    """The options of one transcription.
+
+    `language`: a code or `auto`; `default_language`: the daemon's, a fallback; `hotwords`: None for the `usual` ones.
+    """
 
     language: str
     default_language: str
@@ -37,6 +42,13 @@ class JobOptions:
     condition_on_previous_text: bool = False
     initial_prompt: str | None = None
     hotwords: str | None = None
+    usual: Hotwords = field(default_factory=Hotwords)
+
+    def with_words_for(self, spoken: str) -> JobOptions:
+        """The same for a sound in this language: its hotwords are known now. A translation is English."""
+        if self.hotwords is not None:
+            return self
+        return replace(self, hotwords=self.usual.text("en" if self.task == "translate" else spoken))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +59,18 @@ class JobDefaults:
     beam_size: int
     condition_on_previous_text: bool
     numerals: NumeralForm = "as_heard"
+    hotwords: Hotwords = field(default_factory=Hotwords)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """The daemon's."""
-        return cls(settings.language, settings.beam_size, settings.condition_on_previous_text, settings.numerals)
+        """The daemon's. Raises `SettingsError` where the file of hotwords is wrong."""
+        return cls(
+            settings.language,
+            settings.beam_size,
+            settings.condition_on_previous_text,
+            settings.numerals,
+            hotwords.read(settings.hotwords, settings.hotwords_file),
+        )
 
     def job_options(self, asked: TranscriptionOptions) -> JobOptions:
         """The options of one request, complete."""
@@ -67,6 +86,7 @@ class JobDefaults:
             condition_on_previous_text=self.condition_on_previous_text,
             initial_prompt=asked.initial_prompt,
             hotwords=asked.hotwords,
+            usual=self.hotwords,
         )
 
 

@@ -247,6 +247,7 @@ class Desk:
     references: References | None = None
     intake: FakeIntake = field(default_factory=FakeIntake)
     callers: Callers = field(default_factory=lambda: Callers(0.5, lambda: 8))
+    defaults: JobDefaults = field(default_factory=lambda: JobDefaults("ru", 5, condition_on_previous_text=False))
 
     def handler(self) -> Handler:
         """A handler with these collaborators."""
@@ -255,7 +256,7 @@ class Desk:
             references=self.references or References(None, (), Fetching(most_bytes=1000, seconds=5)),
             decoder=self.decoder,
             transcriber=self.transcriber,
-            defaults=JobDefaults(language="ru", beam_size=5, condition_on_previous_text=False),
+            defaults=self.defaults,
             cancels=self.cancels,
             breaker=self.breaker,
             callers=self.callers,

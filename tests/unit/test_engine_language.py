@@ -32,6 +32,21 @@ def test_auto_chooses_within_the_set(allowed: tuple[str, ...] | None, default: s
 
 
 @pytest.mark.parametrize(
+    ("probability", "default", "chosen"),
+    [
+        (language.SURE, "ru", "uk"),
+        (language.SURE - 0.01, "ru", "ru"),
+        (language.SURE - 0.01, "auto", "uk"),  # a daemon without a default
+        (language.SURE - 0.01, "yue", "uk"),  # a default that this model does not have
+    ],
+)
+def test_where_the_model_is_not_sure_the_default_language_wins(probability: float, default: str, chosen: str) -> None:
+    """In a note of a second many languages are a little probable, and most notes are in the operator's language."""
+    heard = {"uk": probability, "ru": 0.3}
+    assert language.choose(heard, replace(AUTO, default_language=default)) == (chosen, heard[chosen])
+
+
+@pytest.mark.parametrize(
     ("asked", "allowed", "default", "answer"),
     [
         ("de", None, "ru", ("de", 1.0)),

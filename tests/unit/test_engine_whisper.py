@@ -25,6 +25,7 @@ from faster_whisper.audio import decode_audio
 from faster_whisper.feature_extractor import FeatureExtractor
 
 from sttd.consumer.audio.decoder import SAMPLE_RATE, Pcm
+from sttd.consumer.engine.hotwords import Hotwords
 from sttd.consumer.engine.model import loaded as models
 from sttd.consumer.engine.model.batches import CoalescedModel
 from sttd.consumer.engine.model.loaded import LoadedModel
@@ -243,6 +244,30 @@ async def test_the_language_of_long_audio_is_detected_in_its_first_window(
     encoded, gate.windows = gate.windows, 0
     heard = await cutting.transcribe(Job(pcm(LONG), replace(AUTO, temperatures=(0.0,))))
     assert (heard.language, heard.text, gate.windows) == ("ru", fixed.text, encoded)
+
+
+async def test_the_operators_words_are_those_of_the_language_that_was_heard(
+    engine: WhisperTranscriber, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The language of an `auto` note is known only after its first window is encoded."""
+    given: list[str | None] = []
+    segments = loaded.segments
+
+    def noting(sound: Pcm, spoken: str, options: JobOptions, *, first: Any = None) -> Any:
+        given.append(options.hotwords)
+        return segments(sound, spoken, options, first=first)
+
+    monkeypatch.setattr(loaded, "segments", noting)
+    words = Hotwords({"ru": ("сахар",), "en": ("sugar",)})
+    heard = await engine.transcribe(Job(pcm(NOTES[0]), replace(AUTO, usual=words)))
+    assert given == [words.text(heard.language)]
+    assert given != [None]
+
+
+def test_hotwords_that_do_not_fit_into_the_prompt_are_noticed(engine: WhisperTranscriber) -> None:
+    """faster-whisper cuts them without a word; the daemon warns at its start."""
+    assert engine.fits_prompt("сахар, хлеб")
+    assert not engine.fits_prompt("сахар, хлеб, " * 100)
 
 
 async def test_progress_in_windows_rises_and_the_text_only_grows_at_its_end(cutting: WhisperTranscriber) -> None:

@@ -213,7 +213,7 @@ class Doubts:
         """The first reason, or None. `prompt`: its tokens; `frames`: of audio; `options`: those of `generate`."""
         said: list[int] = result.sequences_ids[0]
         seconds = frames / FRAMES_A_SECOND
-        text = self._tokens.decode([token for token in said if token < self._text_end]).strip()
+        text = self._text(result)
         words = guards.normalized(text)
         longest = options["max_length"]
         if len(said) >= min(longest // 2, longest - prompt):  # ctranslate2's limits
@@ -227,6 +227,13 @@ class Doubts:
         if (max(said) - self._times) * TIMESTAMP_SECONDS > seconds + LATE:
             return "late"
         return "dense" if guards.too_dense(words, seconds) else None
+
+    def words(self, result: Any) -> list[str]:
+        """What it says, in small letters."""
+        return guards.normalized(self._text(result)).split()
+
+    def _text(self, result: Any) -> str:
+        return self._tokens.decode([token for token in result.sequences_ids[0] if token < self._text_end]).strip()
 
 
 def audio_frames(mel: Any) -> int:

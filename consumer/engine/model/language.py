@@ -9,7 +9,8 @@ from sttd.consumer.engine.transcriber import JobOptions
 from sttd.schemas import languages
 
 SURE: Final = 0.5
-"""Below this probability the daemon's default language wins, when the caller's set holds it."""
+"""Below this probability the daemon's default language wins. On notes of 1 to 5 s that helps as soon as half of them
+are in that language (docs/benchmarks/languages.md)."""
 
 UNHEARD: Final = "en"
 """The language in a reply when no language was asked for and the note has no speech; its probability is then 0."""
@@ -18,12 +19,12 @@ UNHEARD: Final = "en"
 def choose(probabilities: Mapping[str, float], options: JobOptions) -> tuple[str, float]:
     """The language to transcribe in and the model's probability for it, in [0, 1].
 
-    Without a set: the most probable of all. With one: the most probable of the set; when that is below `SURE`, the
-    default language if it is in the set. Codes that the model does not have do not count; one at least it must have.
+    The most probable one of the caller's set, or of all; when that is below `SURE`, the default language if it is among
+    them. Codes that the model does not have do not count; one at least it must have.
     """
     candidates = {code: probabilities[code] for code in options.languages or probabilities if code in probabilities}
     best = max(candidates, key=candidates.__getitem__)
-    if options.languages and candidates[best] < SURE and options.default_language in candidates:
+    if candidates[best] < SURE and options.default_language in candidates:
         best = options.default_language
     return best, candidates[best]
 

@@ -19,6 +19,7 @@ from sttd.consumer.engine.model import batches, cpu, encoder, seven_bits, stock_
 from sttd.consumer.engine.model.contexts import FULL, MEASURED, Contexts, Reruns, ShortContextModel
 from sttd.consumer.engine.model.findings import Findings, own_cache, sha256
 from sttd.consumer.engine.model.gated import GatedModel
+from sttd.consumer.engine.model.hotworded import HotwordedModel
 from sttd.consumer.engine.model.model_file import ModelFileUnreadable
 from sttd.consumer.engine.model.one_sound import OneSound
 from sttd.consumer.engine.model.segments import RawSegment
@@ -71,6 +72,11 @@ class LoadedModel:
         """
         return not self.multilingual or self._whisper.hf_tokenizer.token_to_id(f"<|{language}|>") is not None
 
+    def fits_prompt(self, words: str) -> bool:
+        """Whether all of them are used: faster-whisper cuts hotwords at half of the longest text."""
+        tokens = self._whisper.hf_tokenizer.encode(f" {words}", add_special_tokens=False)
+        return len(tokens) < int(self._whisper.max_length) // 2
+
     def first_window(self, sound: Pcm) -> Any:
         """The first 30 s, encoded: the same input that `segments` begins with.
 
@@ -94,6 +100,8 @@ class LoadedModel:
         """
         whisper = copy.copy(self._whisper)
         whisper.model = OneSound(self._whisper.model, first, rests=not self._contexts.short)
+        if options.hotwords:
+            whisper.model = HotwordedModel(whisper.model, whisper.hf_tokenizer, options.hotwords)
         segments, _ = whisper.transcribe(
             sound,
             language=language if self.multilingual else "en",

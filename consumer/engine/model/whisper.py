@@ -93,6 +93,10 @@ class WhisperTranscriber:
         """Whether the model supports this language; `auto` always."""
         return code == languages.AUTO or self._model.knows(code)
 
+    def fits_prompt(self, words: str) -> bool:
+        """Whether so many hotwords all go into the prompt."""
+        return self._model.fits_prompt(words)
+
     async def transcribe(self, job: Job) -> Transcription:
         """Run one job in a thread. Raises `ModelFailed`, or `JobStopped` after `job.stop` was set.
 
@@ -168,6 +172,7 @@ class WhisperTranscriber:
         spoken, probability, first = self._language(pcm, beginning, options)
         if windows[0] != beginning:
             first = None
+        job.options = options.with_words_for(spoken)
         segments = (
             self._side_by_side(job, pcm, spoken, packed, first)
             if cut and len(packed) > 1

@@ -1,0 +1,82 @@
+"""`python -m bench hotwords`: transcribes what is not transcribed yet, with the list and without, writes the page.
+
+Reads arguments, finds model and voices, calls the parts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Final
+
+from bench import machine
+from bench.accuracy import results, run
+from bench.accuracy.modes import Mode, Note, notes
+from bench.hotwords.page import Compared, page
+from bench.hotwords.score import Terms
+from bench.models import ROOT
+from bench.run import tell
+from sttd.consumer.engine import hotwords
+from sttd.consumer.engine.files import store
+from sttd.consumer.errors import ModelUnavailable
+from sttd.consumer.machine import usable_cores
+from tools import voices
+
+PAGE: Final = ROOT / "docs" / "benchmarks" / "hotwords.md"
+LIST: Final = Path(__file__).with_name("terms.txt")
+RUSSIAN: Final = "ru"
+COUNT: Final = 120
+"""Notes with a listed term, and as many without, of both voices together."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run; the exit code."""
+    given = _parser().parse_args(arguments)
+    listed = hotwords.read("", LIST)
+    try:
+        model = store.fetch(given.model, None, lambda _: None)
+        everything = notes(voices.utterances(voices.fetch(), ("ru-festvox", "ru-prompts")))
+    except (ModelUnavailable, voices.VoicesUnavailable) as error:
+        sys.stderr.write(f"bench: {error}\n")
+        return 1
+    with (model / "model.bin").open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    told = machine.describe(given.cores)
+    cpu = {name: told[name] for name in ("cpu", "flags")}
+    terms = Terms(listed.terms[RUSSIAN])
+    chosen = _chosen(everything, terms, given.count)
+    modes = {"without": Mode("no list"), "with": Mode("the list", hotwords=listed.text(RUSSIAN))}
+    folder = voices.cache().parent / "accuracy" / sha256[:12]
+    kept = {name: results.Results(folder / f"hotwords-{name}.jsonl") for name in modes}
+    if not given.page_only:
+        for name, mode in modes.items():
+            run.measure(name, mode, chosen, kept[name], model=model, cpu=cpu, cores=given.cores)
+    found = {name: kept[name].latest(mode.settings, cpu) for name, mode in modes.items()}
+    head: dict[str, Any] = {"machine": told, "date": datetime.now(UTC).date().isoformat(), "model": given.model}
+    head |= {"sha256": sha256, "remark": given.remark, "listed": len(listed.terms[RUSSIAN])}
+    PAGE.write_text(page(Compared.of(chosen, found["without"], found["with"], terms), head), encoding="utf-8")
+    tell(f"written: {os.path.relpath(PAGE)}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench hotwords", description=__doc__)
+    parser.add_argument("--model", default="base", help="a size, a Hub id or a directory")
+    parser.add_argument("--count", type=int, default=COUNT, help=f"notes with a listed term (default: {COUNT})")
+    parser.add_argument("--cores", type=int, default=min(2, usable_cores()))
+    parser.add_argument("--remark", default="", help="a sentence for the head of the page: what else the machine did")
+    parser.add_argument("--page-only", action="store_true", help="measure nothing")
+    return parser
+
+
+def _chosen(everything: Sequence[Note], terms: Terms, count: int) -> list[Note]:
+    """So many with a term and so many without, by turns: a run that is stopped has something of each."""
+    have = [note for note in everything if terms.in_script(note.text)][:count]
+    lack = [note for note in everything if not terms.in_script(note.text)][:count]
+    return [note for pair in zip_longest(have, lack) for note in pair if note is not None]

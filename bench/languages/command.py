@@ -1,0 +1,111 @@
+"""`python -m bench languages`: detects what is not detected yet, writes the page.
+
+Reads arguments, finds model and voices, calls the parts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import zip_longest
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from bench import machine
+from bench.accuracy import results
+from bench.languages.page import page
+from bench.models import ROOT
+from bench.run import tell
+from sttd.consumer.engine import environment
+from sttd.consumer.engine.files import store
+from sttd.consumer.errors import ModelUnavailable
+from tools import voices
+from tools.voices import Utterance
+
+PAGE: Final = ROOT / "docs" / "benchmarks" / "languages.md"
+SETTINGS: Final = {"languages": 1}
+SEED: Final = 7
+EACH: Final = 100
+"""Notes of each language."""
+SECONDS: Final = (1.0, 5.0)
+SAID_EVERY: Final = 100
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run; the exit code."""
+    given = _parser().parse_args(arguments)
+    environment.prepare()
+    try:
+        model = store.fetch(given.model, None, lambda _: None)
+        people = [*voices.utterances(voices.fetch(), ("ru-prompts", "en-prompts")), *voices.other_languages()]
+    except (ModelUnavailable, voices.VoicesUnavailable) as error:
+        sys.stderr.write(f"bench: {error}\n")
+        return 1
+    with (model / "model.bin").open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    chosen = list(short(people, given.count))
+    told = machine.describe(1)
+    cpu = {name: told[name] for name in ("cpu", "flags")}
+    kept = results.Results(voices.cache().parent / "accuracy" / sha256[:12] / "languages.jsonl")
+    if not given.page_only:
+        _measure(chosen, kept, model, cpu)
+    head: dict[str, Any] = {"machine": told, "date": datetime.now(UTC).date().isoformat(), "model": given.model}
+    head |= {"sha256": sha256, "remark": given.remark}
+    PAGE.write_text(page(chosen, kept.latest(SETTINGS, cpu), head), encoding="utf-8")
+    tell(f"written: {os.path.relpath(PAGE)}")
+    return 0
+
+
+def short(people: Sequence[Utterance], count: int) -> Iterator[Utterance]:
+    """So many notes of 1 to 5 s of each language, the languages by turns: a run that is stopped has some of each."""
+    columns = []
+    for language in dict.fromkeys(one.language for one in people):
+        own = [one for one in people if one.language == language and SECONDS[0] <= one.seconds < SECONDS[1]]
+        Random(f"{SEED}-{language}").shuffle(own)  # noqa: S311 - an order, not a secret
+        columns.append(own[:count])
+    yield from (one for row in zip_longest(*columns) for one in row if one is not None)
+
+
+def _measure(chosen: Sequence[Utterance], kept: results.Results, model: Path, cpu: dict[str, Any]) -> None:
+    engine, detect = _opened(model)
+    own = results.key(SETTINGS, engine, cpu)
+    left = [one for one in chosen if (one.set, one.name) not in kept.of(own)]
+    tell(f"languages: {len(left)} of {len(chosen)} notes to do ({engine})")
+    for number, one in enumerate(left, 1):
+        kept.add({"key": own, "engine": engine, "set": one.set, "name": one.name, "probabilities": detect(one)})
+        if number % SAID_EVERY == 0:
+            tell(f"languages: {len(left) - number} left")
+
+
+def _opened(model: Path) -> tuple[str, Callable[[Utterance], dict[str, float]]]:
+    """The engine's name, and what gives each language's probability as the daemon computes it."""
+    from bench.settings import PlainSettings  # noqa: PLC0415 - after the environment is set
+    from sttd.consumer.engine.glue import Glued  # noqa: PLC0415 - the same
+    from sttd.consumer.engine.opening import EngineOptions, load  # noqa: PLC0415 - the same
+    from sttd.consumer.engine.schedule.scheduler import Scheduler  # noqa: PLC0415 - the same
+
+    loaded = load(
+        EngineOptions.from_settings(PlainSettings(model=str(model), device="cpu", slots=1)), model, Scheduler(1)
+    )
+
+    def detect(one: Utterance) -> dict[str, float]:
+        sound = one.audio()
+        spans = loaded.speech.spans(sound)
+        found = loaded.languages(loaded.first_window(Glued(spans).sound(sound) if spans else sound))
+        return {code: round(probability, 4) for code, probability in found.items()}
+
+    return loaded.info.engine, detect
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench languages", description=__doc__)
+    parser.add_argument("--model", default="base", help="a size, a Hub id or a directory")
+    parser.add_argument("--count", type=int, default=EACH, help=f"notes of each language (default: {EACH})")
+    parser.add_argument("--remark", default="", help="a sentence for the head of the page: what else the machine did")
+    parser.add_argument("--page-only", action="store_true", help="measure nothing")
+    return parser

@@ -1,0 +1,96 @@
+"""The model for a sound with hotwords in its prompt: a window that goes wrong with them is decoded again without.
+
+A list of names in the prompt can make the decoder loop, move its timestamps or answer with the list (issue 17).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+import numpy as np
+import structlog
+
+from sttd.consumer.engine.model import guards
+from sttd.consumer.engine.model.contexts import FRAMES, Doubts, Reason, Tokens, audio_frames
+
+THRICE: Final = 3
+"""One word so often in a row: a list makes lists ("часов" became "Чисоф, Чисоф, Чисоф")."""
+
+ECHO: Final = 4
+"""So many words in the list's own order, more than one of its terms: the list was written, not what was said."""
+
+log = structlog.get_logger(__name__)
+
+
+class HotwordedModel:
+    """What faster-whisper gets as `WhisperModel.model` where a sound has hotwords. Belongs to one thread."""
+
+    def __init__(self, model: Any, tokens: Tokens, hotwords: str) -> None:
+        """`model`: as it is without them; `tokens`: the model's; `hotwords`: terms, parted by full stops or spaces."""
+        self._model = model
+        self._tokens = tokens
+        self._doubts = Doubts(tokens)
+        self._start = tokens.token_to_id("<|startoftranscript|>")
+        self._echo = Echo(hotwords)
+        self._frames = FRAMES
+        self._without = False
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever this class does not define is the model's."""
+        return getattr(self._model, name)
+
+    def encode(self, features: Any, *args: Any, **kwargs: Any) -> Any:
+        """A new window: the hotwords get another chance."""
+        self._frames, self._without = audio_frames(np.asarray(features)), False
+        return self._model.encode(features, *args, **kwargs)
+
+    def generate(self, features: Any, prompts: list[list[int]], **options: Any) -> Any:
+        """One window -> its tokens. What went wrong once stays without hotwords, at higher temperatures too."""
+        if not self._without:
+            results = self._model.generate(features, prompts, **options)
+            harm = self._harm(results[0], len(prompts[0]), options)
+            if harm is None:
+                return results
+            log.info("a window went wrong with hotwords, once more without: %s", harm, action="hotwords", reason=harm)
+            self._without = True
+        return self._model.generate(features, [self._bare(prompt) for prompt in prompts], **options)
+
+    def _harm(self, result: Any, prompt: int, options: Any) -> Reason | Literal["echo"] | None:
+        """Why the result is not to be trusted, or None. `prompt`: its tokens."""
+        if doubt := self._doubts.of(result, prompt, self._frames, options):
+            return doubt
+        words = self._doubts.words(result)
+        if doubled(words) or any(len({*run}) == 1 for run in _runs(words, THRICE)):
+            return "repetition"
+        return "echo" if self._echo.is_in(words) else None
+
+    def _bare(self, prompt: list[int]) -> list[int]:
+        """From the start of the transcript on: no hotwords, and no text of the window before, which had them too."""
+        return prompt[prompt.index(self._start) :] if self._start in prompt else prompt
+
+
+def doubled(words: Sequence[str]) -> bool:
+    """Whether the whole text is one thing said twice ("консоль консоль")."""
+    half = len(words) // 2
+    return half > 0 and list(words[:half]) == list(words[half:])
+
+
+class Echo:
+    """Finds the list of hotwords in a text."""
+
+    def __init__(self, hotwords: str) -> None:
+        """`hotwords`: terms, parted by full stops or commas, or by spaces where there is neither."""
+        terms = [guards.normalized(term).split() for term in re.split("[.,;]", hotwords)]
+        longest = max(map(len, terms)) if len(terms) > 1 else 0
+        self._size = max(ECHO, longest + 1)
+        self._runs = {*_runs([word for term in terms for word in term], self._size)}
+
+    def is_in(self, words: Sequence[str]) -> bool:
+        """Whether the text has a part of the list that is longer than any term."""
+        return not self._runs.isdisjoint(_runs(words, self._size))
+
+
+def _runs(words: Sequence[str], size: int) -> list[tuple[str, ...]]:
+    return [tuple(words[at : at + size]) for at in range(len(words) - size + 1)]

@@ -97,7 +97,7 @@ def _short_samples() -> list[Sample]:
 
 
 def _spoken(seed: int) -> list[Utterance]:
-    """All utterances, mixed; ends the run with one sentence where they cannot be had."""
+    """All utterances, mixed; ends the run with one sentence where they cannot be fetched."""
     try:
         found = voices.utterances(voices.fetch(), VOICES)
     except voices.VoicesUnavailable as error:

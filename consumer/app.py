@@ -44,7 +44,7 @@ from sttd.consumer.request.handler import Handler
 from sttd.consumer.request.operator import Operator
 from sttd.consumer.request.worker import Worker
 from sttd.consumer.service_manager import ServiceManager
-from sttd.consumer.settings import Settings, removed
+from sttd.consumer.settings import Settings, doubts
 from sttd.consumer.side_port import asgi
 from sttd.consumer.side_port.health import DaemonHealth
 from sttd.consumer.side_port.history import History
@@ -55,6 +55,7 @@ from sttd.consumer.watched import PartEnded, cancelled, raise_if_ended
 from sttd.service.signals import on_stop
 
 ENGINE_SECONDS = 3.0  # s that threads in the middle of a window have to stop
+LOADING = "the first start compares encoders (a minute or two with base), later ones take about 10 s"
 CLOSE_SECONDS = 10.0  # s for closing everything after the drain; what takes longer ends with the process
 
 log = structlog.get_logger(__name__)
@@ -63,8 +64,8 @@ T = TypeVar("T")
 
 async def serve(settings: Settings) -> ExitCode:
     """Run the daemon until a signal or a failure ends it; return what the process should exit with."""
-    for sentence in removed():
-        log.warning(sentence, action="removed_setting")
+    for sentence in doubts(settings):
+        log.warning(sentence, action="doubtful_setting")
     stop = asyncio.Event()
     with header_guard.installed(), on_stop(lambda number: _ask_to_stop(stop, number.name)):
         try:
@@ -244,7 +245,7 @@ class Daemon:
     async def _open_engine(self) -> WhisperTranscriber:
         began = time.monotonic()
         settings = self._settings
-        log.info("loading the model %s and testing it: about 20 s with base", settings.public_model, action="loading")
+        log.info("loading the model %s and testing it: %s", settings.model, LOADING, action="loading")
         engine = await open_engine(
             EngineOptions.from_settings(settings), on_progress=DownloadReporter(self._health, settings.model).tell
         )
@@ -264,7 +265,7 @@ class Daemon:
         bound = memory.bound(settings, machine.resident_bytes())
         self._metrics.serving(lambda: self._health.ready, bound.total - bound.decoders)
         said = {"action": "memory_bound", **bound.in_mib()}
-        log.info("memory: at most %d MiB with these settings", said["total_mib"], **said)
+        log.info("memory: with these settings the daemon needs up to %d MiB", said["total_mib"], **said)
         return engine
 
     def _warn_of_long_hotwords(self, engine: WhisperTranscriber) -> None:
@@ -289,7 +290,7 @@ class Daemon:
         log.info(
             "ready: serving %s with the model %s, %d at a time; %s",
             settings.request_queue,
-            settings.public_model,
+            settings.model,
             settings.effective_slots,
             self._side_url,
             action="ready",

@@ -19,8 +19,8 @@ class ExitCode(IntEnum):
     INTERNAL = 1  # a part of the daemon died; what was in hand is redelivered: restart
     SETTINGS = 2  # a setting is wrong; the message names it
     MODEL = 3  # the model is not on disk and cannot be fetched, or does not load
-    TOPOLOGY = 4  # a queue exists with other arguments, or is missing in `check` mode
-    SIDE_PORT = 5  # the side port's address is taken
+    TOPOLOGY = 4  # a queue has other arguments, is missing in `check` mode, or the user may not declare it
+    SIDE_PORT = 5  # the side port cannot listen on its address
 
 
 class SttdError(Exception):
@@ -46,7 +46,7 @@ class SettingsError(StartupError):
 
 
 class ModelUnavailable(StartupError):
-    """The model is neither on disk nor to be had, or does not load."""
+    """The model is neither on disk nor at a source, or does not load."""
 
     exit_code = ExitCode.MODEL
 
@@ -57,8 +57,8 @@ class TopologyMismatch(StartupError):
     exit_code = ExitCode.TOPOLOGY
 
 
-class SidePortTaken(StartupError):
-    """Another process listens on the side port's address."""
+class SidePortUnusable(StartupError):
+    """The side port cannot listen: its address is taken, is not this machine's, or needs more rights."""
 
     exit_code = ExitCode.SIDE_PORT
 

@@ -50,9 +50,9 @@ class BusReporter:
         if self._said.get(role) != reason:
             news = reason not in self._said.values()  # three connections are lost together
             self._said[role] = reason
-            hint = "" if self._met else ": is it running, and is STTD_AMQP_URL right? Try `sttd check`"
+            hint = "" if self._met else " (`sttd check` tells more)"
             said = {"action": "bus_lost", "role": role, "broker": self._broker, "reason": reason, "people": news}
-            log.warning("no connection to the broker; trying again%s", hint, **said)
+            log.warning("trying the broker again: %s%s", reason, hint, **said)
 
     def _set(self, role: str, *, up: bool, reason: str) -> None:
         self._up[role] = up

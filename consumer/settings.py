@@ -8,38 +8,31 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
 
 from sttd.consumer import machine
 from sttd.consumer.errors import SettingsError
 from sttd.schemas import languages, names, reference
 from sttd.schemas.options import NumeralForm
 from sttd.schemas.validation import problems
-from sttd.service import broker_address
+from sttd.service import broker_address, setting_sources
+from sttd.service.setting_sources import SourcedSettings, SourceUnreadable
 
-REMOVED: Final = {
-    "STTD_DECODER_CONTEXT": "on real models it cost more time than it saved, and errors; STTD_ENCODER_CONTEXT remains",
-    "STTD_FAILPOINT": "the daemon has no points any more at which it kills itself; unset it",
-}
-"""Settings of earlier versions: why each went and what to do."""
-
-CREDENTIALS = "CREDENTIALS_DIRECTORY"
+ComputeType = Literal[
+    "auto", "int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16", "bfloat16", "float32"
+]
+"""ctranslate2's types, and `auto`. Which of them a machine has, only loading the model tells."""
 
 
 def _entries(listed: str) -> list[str]:
     return [entry.strip() for entry in listed.split(",") if entry.strip()]
 
 
-class Settings(BaseSettings):
-    """The daemon's settings; each is read from `STTD_<NAME>` or from `.env`."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="STTD_", env_file=".env", env_ignore_empty=True, frozen=True, extra="ignore"
-    )
+class Settings(SourcedSettings):
+    """The daemon's settings."""
 
     amqp_url: SecretStr = Field(
         default=SecretStr("amqp://guest:guest@127.0.0.1:5672/"),
@@ -73,7 +66,7 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="Where the model runs; `auto` takes a GPU if there is one."
     )
-    compute_type: str = Field(
+    compute_type: ComputeType = Field(
         default="auto",
         description="ctranslate2's compute type; `auto` is float16 on a GPU, int8 on a CPU (7 bits without VNNI).",
     )
@@ -168,8 +161,8 @@ class Settings(BaseSettings):
 
     breaker_failures: Annotated[int, Field(ge=0, le=1000)] = Field(
         default=5,
-        description="Failures of the model or decoder on so many different requests in a row stop the intake, until "
-        "one that is tried goes well; 0: never (docs/operations.md).",
+        description="So many different requests in a row on which model or decoder fail stop the intake "
+        "([more](operations.md#sttdbreakeropen)); 0: never.",
     )
     check_requester: bool = Field(
         default=True,
@@ -277,20 +270,18 @@ class Settings(BaseSettings):
 def load() -> Settings:
     """Read the settings.
 
-    Raises `SettingsError` with one line per wrong one, never with its value (it may be a secret). What neither
-    environment nor `.env` sets may be a file of the setting's name in the service manager's credentials directory
-    (systemd, compose, Kubernetes), so that the broker's password is in no environment.
+    Raises `SettingsError` with one clause per wrong one, never with its value (it may be a secret), or with the file
+    that cannot be read.
     """
-    directory = os.environ.get(CREDENTIALS)
-    sources: dict[str, Any] = {"_secrets_dir": directory} if directory and Path(directory).is_dir() else {}
     try:
-        return Settings(**sources)
+        return setting_sources.read(Settings)
+    except SourceUnreadable as error:
+        raise SettingsError(str(error)) from None
     except ValidationError as error:
         clauses = [f"STTD_{name.upper()}: {problem}" if name else problem for name, problem in problems(error)]
         raise SettingsError("; ".join(clauses) + " (all settings: docs/settings.md)") from None
 
 
-def removed() -> list[str]:
-    """A sentence for each removed setting that the environment or `.env` still sets; never with its value."""
-    given = {name.upper() for name in (*os.environ, *DotEnvSettingsSource(Settings).env_vars)}
-    return [f"{name} is set and no longer read: {reason}" for name, reason in REMOVED.items() if name in given]
+def doubts(loaded: Settings) -> list[str]:
+    """A sentence for each thing that is set and probably not meant so: misspelt, removed, no address of the broker."""
+    return setting_sources.doubts(loaded, loaded.broker)

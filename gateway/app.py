@@ -16,7 +16,7 @@ from sttd.gateway.broker import Broker
 from sttd.gateway.forms import Limits
 from sttd.gateway.room import UploadRoom
 from sttd.gateway.server import GatewayServer
-from sttd.gateway.settings import GatewaySettings
+from sttd.gateway.settings import GatewaySettings, doubts
 from sttd.service.signals import on_stop
 
 log = structlog.get_logger(__name__)
@@ -103,4 +103,6 @@ def _is_loopback(host: str) -> bool:
 
 async def serve(settings: GatewaySettings) -> None:
     """Run the gateway until a signal. Raises `CannotListen`, `sttd.errors.SettingsInvalid`."""
+    for sentence in doubts():
+        log.warning(sentence, action="doubtful_setting")
     await Gateway(settings, Client(name="sttd gateway")).serve()

@@ -9,7 +9,7 @@ import h11
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import RequestResponseCycle
 
-from sttd.service.http_server import AddressTaken, GuardedConnection, HttpServer, configured
+from sttd.service.http_server import AddressUnusable, GuardedConnection, HttpServer, configured
 
 BACKLOG: Final = 512
 MAX_CONNECTIONS: Final = 1024
@@ -32,7 +32,7 @@ work."""
 
 
 class CannotListen(Exception):
-    """The address cannot be had; the message names the setting to change."""
+    """The address cannot be used; the message names the setting to change."""
 
 
 class _Connection(GuardedConnection):
@@ -101,15 +101,12 @@ class GatewayServer(HttpServer):
             backlog=BACKLOG,
             timeout_graceful_shutdown=max(1, round(drain_seconds)),
         )
-        super().__init__(host, port, name="http server", backlog=BACKLOG, config=config)
-        self._address = f"{host}:{port}"
+        settings = "STTD_GATEWAY_HOST", "STTD_GATEWAY_PORT"
+        super().__init__(host, port, name="http server", backlog=BACKLOG, config=config, settings=settings)
 
     async def start(self) -> None:
-        """Bind and serve. Raises `CannotListen`, with the next step, when the address cannot be had."""
+        """Bind and serve. Raises `CannotListen`, with the next step."""
         try:
             await super().start()
-        except AddressTaken as error:
-            raise CannotListen(
-                f"the gateway cannot listen on {self._address} ({error}): "
-                "stop what listens there, or set STTD_GATEWAY_PORT (0 takes a free one) or STTD_GATEWAY_HOST"
-            ) from error
+        except AddressUnusable as error:
+            raise CannotListen(f"the gateway cannot listen on {error}") from error

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from sttd.settings import complaints, credentials
+from sttd import settings as client
+from sttd.service import setting_sources
+from sttd.service.setting_sources import SourcedSettings, SourceUnreadable
 
 MEBIBYTE = 1024 * 1024
 SHORTEST_TOKEN = 16
@@ -30,18 +31,8 @@ class NamedToken:
     name: str | None = None
 
 
-class GatewaySettings(BaseSettings):
-    """The gateway's settings; each is read from `STTD_<NAME>` or from `.env`."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="STTD_",
-        env_file=".env",
-        env_ignore_empty=True,
-        frozen=True,
-        extra="ignore",
-        hide_input_in_errors=True,
-        protected_namespaces=(),
-    )
+class GatewaySettings(SourcedSettings):
+    """The gateway's own settings; it reads the client's as well."""
 
     gateway_host: str = Field(
         default="127.0.0.1",
@@ -148,10 +139,18 @@ def _split(tokens: SecretStr) -> tuple[str, ...]:
 def load() -> GatewaySettings:
     """Read the settings.
 
-    Raises `SettingsWrong` with one clause per wrong one, never with its value (it may be a secret). What neither
-    environment nor `.env` sets, tokens above all, may be a file of the setting's name in the credentials directory.
+    Raises `SettingsWrong` with one clause per wrong one, never with its value (it may be a secret), or with the file
+    that cannot be read.
     """
     try:
-        return GatewaySettings(**credentials())
+        return setting_sources.read(GatewaySettings)
+    except SourceUnreadable as error:
+        raise SettingsWrong(str(error)) from None
     except ValidationError as error:
-        raise SettingsWrong(f"{complaints(error)} (all settings: docs/settings.md)") from None
+        raise SettingsWrong(f"{client.complaints(error)} (all settings: docs/settings.md)") from None
+
+
+def doubts() -> list[str]:
+    """A sentence for each thing that is set and probably not meant so. Raises `sttd.errors.SettingsInvalid`."""
+    loaded = client.load()
+    return setting_sources.doubts(loaded, loaded.broker)

@@ -22,10 +22,11 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelClosed, DeliveryEr
 
 from sttd import errands, errors
 from sttd.quiet import quiet
-from sttd.refusals import blame, not_served, why, words
+from sttd.refusals import blame, not_served, why
 from sttd.schemas import names
 from sttd.sending import Sending
 from sttd.service import broker_address
+from sttd.service.broker_errors import words
 from sttd.settings import ClientSettings
 
 HEARTBEAT: Final = 10

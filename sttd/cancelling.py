@@ -15,9 +15,9 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelClosed
 
 from sttd import errors
 from sttd.amqp import GOODBYE_SECONDS, ClientLink, is_cancelled
-from sttd.refusals import words
 from sttd.schemas import names
 from sttd.schemas.cancel import Cancel
+from sttd.service.broker_errors import words
 
 CANCEL_SECONDS: Final = 30
 """How long a cancel may take, a reconnect to the broker included. Later the request is done, or has expired."""
@@ -48,7 +48,8 @@ class Control:
                     await asyncio.sleep(AGAIN_SECONDS)
         except TimeoutError:
             raise errors.BrokerUnavailable(
-                f"the broker did not take the cancel within {CANCEL_SECONDS} s; {self._link.trouble}"
+                f"the broker did not take the cancel within {CANCEL_SECONDS} s; "
+                + (self._link.trouble or "look at its alarms (`rabbitmqctl status`)")
             ) from None
 
     def withdraw(self, *message_ids: str) -> None:

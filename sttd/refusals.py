@@ -6,11 +6,11 @@ import re
 from typing import Final
 
 import aio_pika
-from aio_pika.exceptions import AuthenticationError, ChannelClosed
-from aio_pika.exceptions import ProbableAuthenticationError as RefusedLogin
+from aio_pika.exceptions import ChannelClosed
 
 from sttd import errors
 from sttd.schemas.codes import ErrorCode
+from sttd.service.broker_errors import no_connection, refusal, words
 
 _TOO_LARGE: Final = re.compile(r"message size \d+ is larger than configured max size (\d+)")
 
@@ -45,19 +45,9 @@ def blocked(broker: str) -> str:
 
 def why(error: BaseException, broker: str) -> str:
     """What is wrong and what to do, for one failed attempt to connect."""
-    if isinstance(error, AuthenticationError | RefusedLogin):
-        return f"RabbitMQ at {broker} refuses the user or the password of STTD_AMQP_URL"
     text = words(error)
-    if "Connection.OpenOk" in text:  # the library's error when the broker closes instead of opening the vhost
-        return f"RabbitMQ at {broker} refuses the vhost: does it exist, and may this user enter it?"
-    if "ACCESS_REFUSED" in text:
+    if "ACCESS_REFUSED" in text and not refusal(error):
         return (
             f"the broker's user needs configure, write and read permission for its reply queue `sttd.client.*`: {text}"
         )
-    return f"no connection to RabbitMQ at {broker} ({text}): is it running, and is STTD_AMQP_URL right?"
-
-
-def words(error: BaseException) -> str:
-    """The text of an error, which the library's exceptions keep in their arguments."""
-    said = ", ".join(str(part) for part in error.args if part not in (None, ""))
-    return said or type(error).__name__
+    return no_connection(error, broker)

@@ -5,32 +5,19 @@ Reads the environment only when `load` is called.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sttd.errors import SettingsInvalid
 from sttd.schemas import names
 from sttd.schemas.validation import problems
-from sttd.service import broker_address
+from sttd.service import broker_address, setting_sources
+from sttd.service.setting_sources import SourcedSettings, SourceUnreadable
 
-CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
 
-
-class ClientSettings(BaseSettings):
-    """Each is read from `STTD_<NAME>` or from `.env`; what is passed in wins."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="STTD_",
-        env_file=".env",
-        env_ignore_empty=True,
-        frozen=True,
-        extra="ignore",
-        hide_input_in_errors=True,
-    )
+class ClientSettings(SourcedSettings):
+    """What is passed in wins."""
 
     amqp_url: SecretStr = Field(
         default=SecretStr("amqp://guest:guest@127.0.0.1:5672/"),
@@ -65,20 +52,15 @@ class ClientSettings(BaseSettings):
 def load(**given: Any) -> ClientSettings:
     """Read the settings; what is given and not None wins.
 
-    Raises `SettingsInvalid`, one clause per wrong one, never with its value. What neither environment nor `.env` sets
-    may be a file of the setting's name in the service manager's credentials directory.
+    Raises `SettingsInvalid`, one clause per wrong one, never with its value, or with the file that cannot be read.
     """
     wanted = {name: value for name, value in given.items() if value is not None}
     try:
-        return ClientSettings(**wanted, **credentials())
+        return setting_sources.read(ClientSettings, **wanted)
+    except SourceUnreadable as error:
+        raise SettingsInvalid(str(error)) from None
     except ValidationError as error:
         raise SettingsInvalid(complaints(error)) from None
-
-
-def credentials() -> dict[str, Any]:
-    """Where else pydantic-settings looks: the service manager's credentials directory, if there is one."""
-    directory = os.environ.get(CREDENTIALS)
-    return {"_secrets_dir": directory} if directory and Path(directory).is_dir() else {}
 
 
 def complaints(error: ValidationError) -> str:

@@ -29,10 +29,12 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the developer's shell or `.env` reaches a test; what a test sets is undone after it."""
     from sttd.consumer.settings import Settings  # noqa: PLC0415 - only a test that runs needs it, not every collection
     from sttd.gateway.settings import GatewaySettings  # noqa: PLC0415 - the same
+    from sttd.settings import ClientSettings  # noqa: PLC0415 - the same
 
     for name in [name for name in os.environ if name.startswith("STTD_")]:
         monkeypatch.delenv(name)
-    for settings in (Settings, GatewaySettings):
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    for settings in (Settings, GatewaySettings, ClientSettings):
         monkeypatch.setitem(settings.model_config, "env_file", None)
 
 

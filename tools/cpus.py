@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sttd.consumer.engine.model import cpu
+from tools import no_arguments
 
 ENGINE: Final = (
     "tests/unit/test_engine_model.py",
@@ -79,4 +80,5 @@ def _outcome(level: Level) -> str:
 
 
 if __name__ == "__main__":
+    no_arguments.refuse(__doc__)
     sys.exit(main())

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from tools import no_arguments
 from tools.rabbitmq import apt
 
 NODE: Final = Path(__file__).resolve().parents[1] / "examples" / "node"
@@ -41,7 +42,7 @@ def ready() -> bool:
 def main() -> int:
     """Install what is missing.
 
-    A machine where it cannot be had is no reason to stop, but the examples' tests will fail there.
+    A machine where that is not possible is no reason to stop, but the examples' tests will fail there.
     """
     for package in missing():
         if package in missing():  # the one before may have brought it
@@ -65,4 +66,5 @@ def _npm() -> None:
 
 
 if __name__ == "__main__":
+    no_arguments.refuse(__doc__)
     sys.exit(main())

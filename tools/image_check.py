@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from sttd import Client
 from sttd.samples import samples
+from tools import no_arguments
 from tools.oci import Container
 from tools.rabbitmq import Node, apt
 from tools.rabbitmq.plan import free_ports
@@ -154,4 +155,5 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    no_arguments.refuse(__doc__)
     sys.exit(main())

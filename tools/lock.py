@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tools import no_arguments
+
 ROOT: Final = Path(__file__).resolve().parents[1]
 UV: Final = ROOT / ".local" / "lock"
 WHOLE: Final = "requirements.lock"
@@ -73,4 +75,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    no_arguments.refuse(__doc__)
     main()

@@ -6,6 +6,7 @@ fail.
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import sys
 
@@ -13,7 +14,7 @@ from tools.rabbitmq import apt
 
 
 def main(name: str, package: str) -> int:
-    """Install what is missing; a machine where it cannot be had is no reason to stop."""
+    """Install what is missing; a machine where that is not possible is no reason to stop."""
     if shutil.which(name):
         return 0
     reason = apt.install(package)
@@ -25,4 +26,8 @@ def main(name: str, package: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", help="the program, as a shell finds it")
+    parser.add_argument("package", help="Debian's package that has it")
+    given = parser.parse_args()
+    sys.exit(main(given.name, given.package))

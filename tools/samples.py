@@ -15,6 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
+from tools import no_arguments
 from tools.rabbitmq import apt
 
 FOLDER: Final = Path(__file__).resolve().parents[1] / "sttd" / "samples"
@@ -281,4 +282,5 @@ def run(*command: str, given: bytes = b"") -> bytes:
 
 
 if __name__ == "__main__":
+    no_arguments.refuse(__doc__)
     sys.exit(main())

@@ -1,7 +1,7 @@
 """`python -m tools.start demo|run`: find the model, then a private RabbitMQ, then the demo, or the daemon until Ctrl-C.
 
 The model comes first: a download may take minutes or fail, and a broker need not wait for it. Exit code: that of the
-command; where a model that STTD_MODEL names cannot be had, that of `sttd demo` (1) or `sttd serve` (3).
+command; where a model that STTD_MODEL names cannot be fetched, that of `sttd demo` (1) or `sttd serve` (3).
 """
 
 from __future__ import annotations

@@ -23,6 +23,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from tools import no_arguments
+
 PACKAGES: Final = (
     "festvox-ru",
     "asterisk-core-sounds-ru",
@@ -67,7 +69,7 @@ MISSPELT: Final = {
 
 
 class VoicesUnavailable(Exception):
-    """The packages cannot be had here; one line with the next step."""
+    """The packages cannot be fetched here; one line with the next step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,4 +242,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    no_arguments.refuse(__doc__)
     sys.exit(main())

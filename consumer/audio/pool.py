@@ -84,7 +84,7 @@ class DecoderPool:
     async def decode(self, audio: bytes) -> DecodedAudio:
         """Decode one file, waiting for a free child, and for room where it is long.
 
-        Raises `AudioRejected`; `RequestFailed` when no child can be had.
+        Raises `AudioRejected`; `RequestFailed` when no child can be started.
         """
         if not audio:
             raise AudioRejected(ErrorCode.AUDIO_EMPTY, "the audio is empty")

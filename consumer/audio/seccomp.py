@@ -125,7 +125,7 @@ def program(machine: str, pid: int) -> bytes | None:
 
 
 def install() -> bool:
-    """Put the filter on this thread, the process's only one. Needs no-new-privileges. False where it cannot be had."""
+    """Put the filter on this thread, the process's only one. Needs no-new-privileges. False where there is none."""
     code = program(platform.machine(), os.getpid())
     if code is None:
         return False

@@ -132,7 +132,9 @@ class AmqpIntake:
         await self._consume()
         self._watch = asyncio.create_task(self._watch_consumer(connection, loss), name="consumer-watch")
         self._watch.add_done_callback(
-            lambda task: None if task.cancelled() else loss.report(f"its watch ended: {task.exception()!r}")
+            lambda task: (
+                None if task.cancelled() else loss.report(f"the watch over the consumer ended: {task.exception()!r}")
+            )
         )
 
     def _ended(self) -> None:

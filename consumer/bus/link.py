@@ -10,7 +10,6 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
@@ -21,6 +20,7 @@ from pydantic import SecretStr
 from sttd.consumer.bus.seam import BusObserver
 from sttd.consumer.errors import BusError
 from sttd.service import broker_address
+from sttd.service.broker_errors import no_connection, words
 
 HEARTBEAT = 10  # s; a frozen broker is noticed after three missed ones instead of after three minutes
 CONNECT_SECONDS = 10.0  # of several nodes each has less, for a session's set-up too
@@ -48,7 +48,9 @@ class Loss:
 
     def on_close(self, what: str) -> Callable[..., None]:
         """Make a callback for aio-pika's close callbacks: `(sender, exception)`."""
-        return lambda _sender, error=None, *_: self.report(f"{what} closed: {_words(error)}")
+        return lambda _sender, error=None, *_: self.report(
+            f"lost the {what} to RabbitMQ ({words(error) if error else 'no reason given'})"
+        )
 
     async def wait(self) -> str:
         """Return the reason once there is one."""
@@ -69,6 +71,7 @@ class Link:
         """
         self.role = role
         self._nodes = broker_address.Nodes(url)
+        self._broker = broker_address.shown(url)
         self._name = name
         self._observer = observer
 
@@ -85,7 +88,7 @@ class Link:
                 reason = await self._once(session, ended, self._patience(failures))
                 failures = 0
             except (TimeoutError, *CONNECTION_EXCEPTIONS) as error:
-                reason = _words(error)
+                reason = no_connection(error, self._broker)
                 failures += 1
             self._observer.lost(self.role, reason)
             rounds, rest = divmod(failures, self._nodes.count)
@@ -184,11 +187,3 @@ def backoff(failures: int) -> float:
     """Seconds to wait after so many failures in a row: doubling, capped, with full jitter against reconnect storms."""
     ceiling = min(BACKOFF_CAP, BACKOFF_FIRST * 2.0 ** min(failures, 10))
     return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter, not a secret
-
-
-def _words(error: Any) -> str:
-    """One line about a connection error; aiormq masks the password in its own texts."""
-    if error is None:
-        return "no reason given"
-    text = str(error).strip() or repr(error)
-    return f"{type(error).__name__}: {text}"[:300]

@@ -77,7 +77,11 @@ class AmqpPublisher:
         channel.close_callbacks.add(lambda *_: self._open.clear())
         self._watch = asyncio.create_task(self._watch_blocked(connection), name="publisher-blocked-watch")
         self._watch.add_done_callback(
-            lambda task: None if task.cancelled() else loss.report(f"the watch over it ended: {task.exception()!r}")
+            lambda task: (
+                None
+                if task.cancelled()
+                else loss.report(f"the watch over the publishing connection ended: {task.exception()!r}")
+            )
         )
         self._open.set()
 

@@ -15,6 +15,7 @@ from aio_pika.exceptions import ChannelClosed, ChannelNotFoundEntity, ChannelPre
 
 from sttd.consumer.errors import TopologyMismatch
 from sttd.schemas import names
+from sttd.service.broker_errors import words
 
 DAY_MS = 24 * 3600 * 1000
 DEAD_LETTERS_BYTES = 1024**3
@@ -137,9 +138,9 @@ async def ensure(
             continue
         if not passive:
             raise TopologyMismatch(
-                f"{what} cannot be declared: {_words(refusal)}; see the permissions in docs/operations.md"
+                f"{what} cannot be declared: {words(refusal)}; see the permissions in docs/operations.md"
             ) from refusal
-        hidden(what, _words(refusal))
+        hidden(what, words(refusal))
         channel = await connection.channel(publisher_confirms=False)  # the refusal closed the other
     await channel.close()
 
@@ -162,7 +163,7 @@ async def _met(what: str, step: Step, channel: AbstractChannel) -> ChannelClosed
         await step(channel)
     except ChannelPreconditionFailed as error:
         raise TopologyMismatch(
-            f"{what} exists with other arguments: {_words(error)}; delete it, or set a policy that agrees"
+            f"{what} exists with other arguments: {words(error)}; delete it, or set a policy that agrees"
         ) from error
     except ChannelNotFoundEntity as error:
         raise TopologyMismatch(
@@ -173,7 +174,3 @@ async def _met(what: str, step: Step, channel: AbstractChannel) -> ChannelClosed
             raise
         return error
     return None
-
-
-def _words(error: Exception) -> str:
-    return str(error.args[0] if error.args else error)

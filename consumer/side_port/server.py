@@ -8,8 +8,8 @@ from typing import Final
 import h11
 from starlette.types import ASGIApp
 
-from sttd.consumer.errors import SidePortTaken
-from sttd.service.http_server import AddressTaken, GuardedConnection, HttpServer, configured
+from sttd.consumer.errors import SidePortUnusable
+from sttd.service.http_server import AddressUnusable, GuardedConnection, HttpServer, configured
 
 MAX_CONNECTIONS: Final = 64
 """Above it the oldest connection makes room: idle sockets must never keep Prometheus out."""
@@ -52,19 +52,16 @@ class SideServer(HttpServer):
             limit_concurrency=2 * MAX_CONNECTIONS,
             timeout_graceful_shutdown=1,
         )
-        super().__init__(host, port, name="side-port", backlog=128, config=config)
+        settings = "STTD_SIDE_HOST", "STTD_SIDE_PORT"
+        super().__init__(host, port, name="side-port", backlog=128, config=config, settings=settings)
         self._address = {"host": host, "port": port}
 
     async def start(self) -> None:
-        """Bind and serve. Raises `SidePortTaken`, with the next step, when the address cannot be had."""
+        """Bind and serve. Raises `SidePortUnusable`, with the next step."""
         try:
             await super().start()
-        except AddressTaken as error:
-            raise SidePortTaken(
-                f"the side port cannot listen on {self._address['host']}:{self._address['port']} ({error}): "
-                "stop what listens there, or set STTD_SIDE_PORT (0 takes a free one) or STTD_SIDE_HOST",
-                self._address,
-            ) from error
+        except AddressUnusable as error:
+            raise SidePortUnusable(f"the side port cannot listen on {error}", self._address) from error
 
     async def close(self, seconds: float | None = CLOSE_SECONDS) -> None:
         """Stop in a moment, whatever clients do: answers under way get a second, then connections are dropped."""

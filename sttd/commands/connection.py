@@ -13,12 +13,12 @@ from typing import Final
 import aio_pika
 from aio_pika.abc import AbstractConnection
 from aio_pika.connection import make_url
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS, AuthenticationError
-from aio_pika.exceptions import ProbableAuthenticationError as RefusedLogin
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import leave
 from sttd.errors import BrokerUnavailable, SettingsInvalid
+from sttd.service.broker_errors import no_connection, refusal, words
 from sttd.settings import ClientSettings, load
 
 DIAL_SECONDS: Final = 10
@@ -66,7 +66,8 @@ async def _dialled(url: str, broker: str, name: str) -> AbstractConnection:
     except BaseException as error:
         await _close(connection)  # its finalizer would need an event loop that is gone
         if isinstance(error, (TimeoutError, *CONNECTION_EXCEPTIONS)):
-            raise _refusal(error, broker) from error
+            kind = LoginRefused if refusal(error) else BrokerUnavailable
+            raise kind(no_connection(error, broker)) from error
         raise
     return connection
 
@@ -79,21 +80,11 @@ async def _close(connection: AbstractConnection) -> None:
         pass  # it is gone either way: what was not settled is back in its queue
 
 
-def _refusal(error: BaseException, broker: str) -> BrokerUnavailable:
-    text = words(error)
-    if isinstance(error, AuthenticationError | RefusedLogin):
-        return LoginRefused(f"RabbitMQ at {broker} refuses the user or the password of STTD_AMQP_URL")
-    if "Connection.OpenOk" in text:  # the library's text when the broker closes instead of opening the vhost
-        return LoginRefused(f"RabbitMQ at {broker} refuses the vhost: does it exist, and may this user enter it?")
-    return BrokerUnavailable(
-        f"no connection to RabbitMQ at {broker} ({text}): is it running, and is STTD_AMQP_URL right?"
-    )
-
-
-def words(error: BaseException) -> str:
-    """One line about an error of the broker or the library."""
-    said = ", ".join(str(part) for part in error.args if part not in (None, ""))
-    return (said or type(error).__name__).splitlines()[0][:300]
+def trouble(error: BaseException) -> str:
+    """What ended the talk with a broker that had let us in, and what to look at."""
+    if isinstance(error, TimeoutError):
+        return "RabbitMQ confirms nothing: look at its alarms (`rabbitmqctl status`)"
+    return f"the connection to the broker failed: {words(error)}"
 
 
 def server_version(connection: AbstractConnection) -> tuple[int, ...]:

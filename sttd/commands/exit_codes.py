@@ -15,5 +15,5 @@ class Exit(IntEnum):
     FAILED = 1  # some or all of the work failed; stderr has one line for each
     USAGE = 2  # called wrongly, a setting is wrong, or an extra is not installed; nothing was done
     BROKER = 3  # RabbitMQ is away or refuses us, or no daemon has ever served the request queue
-    TOPOLOGY = 4  # a queue or exchange is missing or has other arguments (`sttd topology`, `sttd check`)
+    TOPOLOGY = 4  # a queue or exchange is missing, refused, or has other arguments (`sttd topology`, `sttd check`)
     INTERRUPTED = 130  # Ctrl-C: what was begun was ended in order

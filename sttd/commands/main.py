@@ -37,7 +37,8 @@ STTD_AMQP_URL (default amqp://guest:guest@127.0.0.1:5672/), STTD_MODEL,
 STTD_REQUEST_QUEUE, STTD_TIMEOUT and more; options win over them.
 
 Exit codes: 0 fine, 1 some work failed, 2 called wrongly,
-3 no broker or no daemon, 4 queues missing or different, 130 interrupted."""
+3 no broker or no daemon, 4 queues missing, different or refused,
+130 interrupted."""
 
 
 def _show_version(wanted: bool) -> None:

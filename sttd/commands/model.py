@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from sttd.commands.exit_codes import Exit
 from sttd.commands.extras import need_consumer
-from sttd.commands.terminal import bytes_bar, leave, say
+from sttd.commands.terminal import bytes_bar, leave, say, tell
 
 if TYPE_CHECKING:
     from sttd.consumer.settings import Settings
@@ -127,15 +125,16 @@ def _found(name: str, cache: Path | None) -> Path:
 
 def _print(name: str, path: Path, settings: Settings) -> None:
     size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
-    table = Table.grid(padding=(0, 2))
-    table.add_row("model", name)
-    table.add_row("directory", str(path))
-    table.add_row("size", f"{size / 1e6:,.1f} MB")
-    table.add_row("languages", _languages(path))
-    table.add_row(
-        "loads as", f"device {settings.device}, compute type {settings.compute_type}, {settings.effective_slots} slots"
-    )
-    Console(highlight=False, soft_wrap=True).print(table)
+    how = f"device {settings.device}, compute type {settings.compute_type}, {settings.effective_slots} slots"
+    rows = {
+        "model": name,
+        "directory": str(path),
+        "size": f"{size / 1e6:,.1f} MB",
+        "languages": _languages(path),
+        "loads as": how,
+    }
+    for what, told in rows.items():
+        tell(f"{what:<9}  {told}")
     if name == "demo":
         say("demo is for short notes about spending in Russian and a little English: to try out, never for production")
 

@@ -15,14 +15,16 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from sttd.service.addresses import advice
+
 KEEP_ALIVE_SECONDS: Final = 20
 """Longer than the usual scrape interval of 15 s, so that a scraper keeps its connection."""
 
 MAX_HEAD_BYTES: Final = 16 * 1024
 
 
-class AddressTaken(Exception):
-    """The address cannot be listened on; the message is the system's reason."""
+class AddressUnusable(Exception):
+    """The address cannot be listened on; the message is the system's reason, with the next step."""
 
 
 class GuardedConnection(H11Protocol):
@@ -67,19 +69,29 @@ class GuardedConnection(H11Protocol):
 class HttpServer:
     """One HTTP server on `host`:`port`; port 0 takes a free one, which `url` holds."""
 
-    def __init__(self, host: str, port: int, *, name: str, backlog: int, config: uvicorn.Config) -> None:
-        """Keep the arguments; nothing is bound before `start`. `name`: of its task; `config`: from `configured`."""
+    def __init__(
+        self, host: str, port: int, *, name: str, backlog: int, config: uvicorn.Config, settings: tuple[str, str]
+    ) -> None:
+        """Keep the arguments; nothing is bound before `start`.
+
+        `name`: of its task; `config`: from `configured`; `settings`: the names of those that give host and port.
+        """
         self._host = host
         self._port = port
         self._name = name
         self._backlog = backlog
+        self._settings = settings
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
         self.url = ""
 
     async def start(self) -> None:
-        """Bind and serve. Raises `AddressTaken`."""
-        bound = await asyncio.to_thread(_bind, self._host, self._port, self._backlog)  # a name may need the resolver
+        """Bind and serve. Raises `AddressUnusable`."""
+        try:
+            bound = await asyncio.to_thread(_bind, self._host, self._port, self._backlog)  # a name may need a resolver
+        except OSError as error:
+            reason = f"{self._host}:{self._port} ({error.strerror or error}): {advice(error, *self._settings)}"
+            raise AddressUnusable(reason) from error
         host = f"[{self._host}]" if bound.family == socket.AF_INET6 else self._host
         self.url = f"http://{host}:{bound.getsockname()[1]}"
         self._task = asyncio.create_task(self._server.serve([bound]), name=self._name)
@@ -161,8 +173,5 @@ def configured(app: ASGIApp, connection: type[GuardedConnection], **more: Any) -
 
 
 def _bind(host: str, port: int, backlog: int) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=backlog)
-    except OSError as error:
-        raise AddressTaken(str(error.strerror or error)) from error
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    return socket.create_server((host, port), family=family, backlog=backlog)

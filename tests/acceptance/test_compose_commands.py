@@ -70,7 +70,7 @@ def started(name: str, folder: Path, **changed: str) -> Iterator[subprocess.Pope
 
 
 def wait_for_page(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Until this page answers 200; fails with the process's last words."""
+    """Until this page answers 200; fails with the end of the process's output."""
 
     def answered() -> bool:
         assert process.poll() is None, log.read_text()[-2000:]

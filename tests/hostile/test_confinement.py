@@ -141,7 +141,7 @@ async def test_a_child_that_was_taken_over_can_do_nothing_but_decode() -> None:
 async def test_everything_is_in_force_where_the_kernel_allows_it(pool: DecoderPool) -> None:
     """`sttd check` shows what the child found to be in force."""
     missing = set(confine.EVERYTHING) - set(pool.confinement)
-    assert missing <= {confine.NO_NETWORK, confine.SYSTEM_CALLS}, "the rest is to be had anywhere"
+    assert missing <= {confine.NO_NETWORK, confine.SYSTEM_CALLS}, "the rest works anywhere"
     if os.geteuid() == 0 and sys.platform == "linux":
         (child,) = pool._idle
         status = await asyncio.to_thread(Path(f"/proc/{child.pid}/status").read_text)

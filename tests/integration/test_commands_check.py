@@ -159,7 +159,7 @@ def test_queues_that_the_daemon_would_refuse_end_with_4(broker: Broker, monkeypa
 
 @pytest.mark.usefixtures("broker_only")
 @pytest.mark.parametrize("wrong", ["password", "vhost", "port"])
-def test_a_broker_that_cannot_be_had_ends_with_3(
+def test_a_broker_that_cannot_be_reached_ends_with_3(
     broker: Broker, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int, wrong: str
 ) -> None:
     """Each of the three has a sentence of its own; the rest is looked at all the same."""
@@ -182,7 +182,8 @@ def test_what_this_host_lacks_ends_with_1(monkeypatch: pytest.MonkeyPatch, tmp_p
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         for name, value in {
             "MODEL": str(tmp_path),
-            "COMPUTE_TYPE": "int3",
+            "DEVICE": "cpu",
+            "COMPUTE_TYPE": "float16",
             "SIDE_PORT": str(stranger.getsockname()[1]),
             "DECODE_SECONDS": "0.0001",
         }.items():

@@ -64,7 +64,7 @@ class FakePip:
         return (self.directory / "calls").read_text().splitlines()[-1].split()
 
     def says(self, words: str) -> None:
-        """Fail from now on, with these last words."""
+        """Fail from now on, with this output."""
         (self.directory / "says").write_text(words)
 
     def works(self) -> None:
@@ -72,7 +72,7 @@ class FakePip:
         (self.directory / "says").unlink()
 
     def hangs(self) -> None:
-        """Stop in the middle of a wheel, or after the last words, until `goes_on`."""
+        """Stop in the middle of a wheel, or after its output, until `goes_on`."""
         (self.directory / "hang").touch()
 
     def goes_on(self) -> None:

@@ -108,14 +108,6 @@ def test_daemon_and_client_read_the_address_from_the_credentials_directory(
     )
 
 
-def test_a_credentials_directory_that_is_not_there_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The defaults hold, as without one."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "missing"))
-
-    assert consumer_settings.load().amqp_url.get_secret_value().endswith("@127.0.0.1:5672/")
-
-
 def test_show_names_the_users_there_are(tmp_path: Path) -> None:
     """A misspelt name is reported with the right ones."""
     written(tmp_path)

@@ -16,11 +16,14 @@ from pathlib import Path
 
 import pytest
 import typer
+from aio_pika.exceptions import ChannelClosed
 from rich.console import Console
 from typer.testing import CliRunner
 
 from sttd.commands import extras, main
+from sttd.commands.control import command as control_command
 from sttd.commands.exit_codes import Exit
+from sttd.commands.topology import command as topology_command
 from sttd.commands.transcribe import inputs
 from sttd.commands.transcribe.bars import Bars
 from sttd.commands.transcribe.command import _Order, _summary, _written
@@ -111,6 +114,43 @@ def test_every_command_explains_itself(command: list[str]) -> None:
     code, out, _ = run(*command, "--help")
     assert code == Exit.OK
     assert "Usage" in out
+
+
+@pytest.mark.parametrize("command", [["control", "status"], ["topology", "check"]])
+@pytest.mark.parametrize(
+    ("error", "said", "not_said"),
+    [
+        (TimeoutError(), "look at its alarms", "permissions"),
+        (ConnectionResetError("reset by peer"), "the connection to the broker failed: reset by peer", "permissions"),
+    ],
+)
+def test_a_broker_that_goes_silent_or_away_is_not_told_as_one_that_refuses(
+    command: list[str], error: Exception, said: str, not_said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The operator would search the user's rights for a fault that is elsewhere."""
+
+    async def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(control_command, "_ask", fail)
+    monkeypatch.setattr(topology_command, "_survey", fail)
+    code, _, err = run(*command)
+    assert code == Exit.BROKER
+    assert said in err
+    assert not_said not in err
+
+
+def test_an_order_that_the_broker_refuses_points_to_the_permissions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a daemon makes the exchange, and only an operator may write to it."""
+
+    async def fail(*_: object) -> None:
+        raise ChannelClosed("ACCESS_REFUSED - write access to exchange 'stt.operator' refused")
+
+    monkeypatch.setattr(control_command, "_ask", fail)
+    code, _, err = run("control", "status")
+    assert code == Exit.BROKER
+    assert "ACCESS_REFUSED" in err
+    assert "permissions in docs/operations.md" in err
 
 
 def test_the_version_is_the_packages() -> None:
@@ -217,6 +257,16 @@ def test_model_info_tells_an_english_only_model_by_its_vocabulary(tmp_path: Path
     code, out, _ = run("model", "info", str(tmp_path))
     assert code == Exit.OK
     assert "English only" in out
+
+
+def test_model_info_shows_a_long_path_whole(tmp_path: Path) -> None:
+    """It is copied from there; a terminal wraps it, and nothing may be cut out of it."""
+    deep = tmp_path.joinpath(*["a-folder-with-a-long-name"] * 6)
+    deep.mkdir(parents=True)
+    for name in ("model.bin", "config.json", "tokenizer.json", "vocabulary.txt"):
+        (deep / name).write_text("{}")
+    _, out, _ = run("model", "info", str(deep), columns=40)
+    assert f"directory  {deep}\n" in out
 
 
 def test_model_commands_fail_with_the_next_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

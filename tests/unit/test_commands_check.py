@@ -8,6 +8,7 @@ import socket
 import threading
 from pathlib import Path
 
+import ctranslate2
 import pytest
 
 from sttd.commands.check import host as check_host
@@ -19,9 +20,9 @@ from sttd.commands.exit_codes import Exit
 from sttd.commands.topology.survey import QueueFinding, SurveyState
 from sttd.consumer import memory
 from sttd.consumer.errors import ModelUnavailable
-from sttd.consumer.settings import Settings
+from sttd.consumer.settings import ComputeType, Settings
 from sttd.errands import QueueState
-from sttd.settings import ClientSettings
+from sttd.settings import ClientSettings, load
 
 MIB = 1024 * 1024
 
@@ -92,20 +93,18 @@ def test_what_the_queues_are_like_decides_by_who_may_create_them(
     ("names", "status", "said"),
     [
         (
-            ["PATH", "STTD_MODEL", "sttd_model", "STTD_GATEWAY_PORT", "STTD_TIMEOUT", "sttd_slots"],
+            ["STTD_MODEL", "STTD_GATEWAY_PORT", "STTD_TIMEOUT", "STTD_SLOTS"],
             Status.OK,
             "STTD_GATEWAY_PORT, STTD_MODEL, STTD_SLOTS",
         ),
         (["STTD_RABBITMQ_BOT_PASSWORD", "STTD_MEMORY_LIMIT"], Status.OK, "none set"),
         (["STTD_AMPQ_URL"], Status.WARNING, "did you mean STTD_AMQP_URL?"),
         (["STTD_COLOUR"], Status.WARNING, "no part of sttd reads STTD_COLOUR"),
+        (["STTD_DECODER_CONTEXT"], Status.WARNING, "no longer read"),
     ],
 )
 def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(names: list[str], status: Status, said: str) -> None:
-    """It is ignored at the start like any variable of another program.
-
-    The operator would search for the fault elsewhere.
-    """
+    """It changes nothing, and the operator would search for the fault elsewhere."""
     line = check_settings.settings_line(names)
     assert line.status is status
     assert said in f"{line.detail} {line.step}"
@@ -115,9 +114,9 @@ def test_settings_are_looked_for_in_the_env_file_as_well(tmp_path: Path, monkeyp
     """Where most operators write them."""
     monkeypatch.setenv("STTD_MODEL", "demo")
     monkeypatch.setitem(ClientSettings.model_config, "env_file", tmp_path / ".env")
-    assert check_settings.look().status is Status.OK
-    (tmp_path / ".env").write_text("STTD_SLOT=2\nOTHER=3\n")
-    line = check_settings.look()
+    assert check_settings.look(load()).status is Status.OK
+    (tmp_path / ".env").write_text("sttd_slot=2\nOTHER=3\n")
+    line = check_settings.look(load())
     assert (line.status, "STTD_SLOTS" in line.step) == (Status.WARNING, True)
 
 
@@ -199,13 +198,15 @@ def test_a_queue_without_a_daemon_is_warned_of(state: QueueState | None, status:
     assert ("sttd serve" in line.step) is (status is Status.WARNING)
 
 
-@pytest.mark.parametrize(
-    ("chosen", "status"),
-    [({}, Status.OK), ({"compute_type": "int8"}, Status.OK), ({"compute_type": "int3"}, Status.FAILED)],
-)
-def test_a_compute_type_that_is_not_to_be_had_is_a_failure(chosen: dict[str, str], status: Status) -> None:
+@pytest.mark.parametrize(("chosen", "status"), [("auto", Status.OK), ("int8", Status.OK), ("float16", Status.FAILED)])
+def test_a_compute_type_that_the_device_does_not_support_is_a_failure(
+    chosen: ComputeType, status: Status, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The daemon would end at its start for it."""
-    assert check_host.compute_line(Settings(device="cpu", **chosen)).status is status  # type: ignore[arg-type]  # names of fields
+    monkeypatch.setattr(ctranslate2, "get_supported_compute_types", lambda _: {"int8", "float32"})
+    line = check_host.compute_line(Settings(device="cpu", compute_type=chosen))
+    assert line.status is status
+    assert ("does not support STTD_COMPUTE_TYPE=float16" in line.detail) is (status is Status.FAILED)
 
 
 class _Health(http.server.BaseHTTPRequestHandler):

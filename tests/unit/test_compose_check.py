@@ -81,7 +81,7 @@ def test_a_step_that_is_not_so_ends_the_check(
 
 
 def test_waiting_has_an_end() -> None:
-    """A service that never becomes healthy is a failure with its last words."""
+    """A service that never becomes healthy is a failure with the end of its output."""
     with pytest.raises(NotSo, match="no health within 0 s its log"):
         wait(lambda: False, "health", 0, lambda: "its log")
 

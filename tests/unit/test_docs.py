@@ -19,12 +19,11 @@ from typer.main import get_command
 
 from sttd.commands import main as command_line
 from sttd.consumer.errors import ExitCode
-from sttd.consumer.settings import REMOVED, Settings
 from sttd.consumer.side_port.metrics import Metrics
-from sttd.gateway.settings import GatewaySettings
 from sttd.schemas import names
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.options import TranscriptionOptions, header_name
+from sttd.service.setting_names import READ, REMOVED
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -55,7 +54,20 @@ KNOWN_PROGRAMS = {
     "rabbitmq-diagnostics",
     "promtool",
 }
-KNOWN_PROGRAMS |= {"python", "python3", "node", "npm", "php", "celery", "systemctl", "kubectl", "curl", "openssl"}
+KNOWN_PROGRAMS |= {
+    "apt-get",
+    "ln",
+    "python",
+    "python3",
+    "node",
+    "npm",
+    "php",
+    "celery",
+    "systemctl",
+    "kubectl",
+    "curl",
+    "openssl",
+}
 COMPOSE = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 
 
@@ -167,8 +179,7 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
 def test_every_setting_and_metric_that_is_named_exists(page: Path) -> None:
     """A renamed setting or metric is renamed in the text as well."""
     text = page.read_text(encoding="utf-8")
-    known = {*Settings.model_fields, *GatewaySettings.model_fields}
-    settings = {f"STTD_{name.upper()}" for name in known} | {"STTD_TIMEOUT", "STTD_NAME", "STTD_GATEWAY_", "STTD_"}
+    settings = {*READ, "STTD_NAME", "STTD_GATEWAY_", "STTD_"}
     settings |= set(re.findall(r"\$\{(STTD_\w+)", COMPOSE))
     settings |= {"STTD_RABBITMQ_PASSWORD", *REMOVED}  # in the changelog, as gone
     metrics = {row.name for row in Metrics().described}

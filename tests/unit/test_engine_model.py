@@ -9,7 +9,7 @@ import ctranslate2
 import pytest
 
 from sttd.consumer.engine.model import loaded as model
-from sttd.consumer.engine.model.loaded import LoadedModel
+from sttd.consumer.engine.model.loaded import NEXT_STEP, LoadedModel
 from sttd.consumer.engine.schedule.gate import SlotGate
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.models import demo_directory
@@ -38,7 +38,7 @@ def test_the_effective_device_and_type_are_told() -> None:
 
 def test_a_type_that_this_device_lacks_is_refused_with_those_it_has() -> None:
     """ctranslate2 would fall back to another one, or fail in the middle of the first note."""
-    with pytest.raises(ModelUnavailable, match=r"STTD_COMPUTE_TYPE=int4 .*auto, .*int8"):
+    with pytest.raises(ModelUnavailable, match=r"STTD_COMPUTE_TYPE=int4; set one of: auto, .*int8"):
         load(demo_directory(), compute_type="int4")
 
 
@@ -67,3 +67,4 @@ def test_a_damaged_file_is_an_error_of_one_line(name: str, content: bytes, tmp_p
         load(damaged(tmp_path / "model", name, content))
     assert "\n" not in caught.value.message
     assert str(tmp_path) in caught.value.message
+    assert NEXT_STEP in caught.value.message

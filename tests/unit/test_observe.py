@@ -23,3 +23,13 @@ def test_three_connections_that_are_lost_together_are_one_line_for_people() -> N
     lost = [line for line in lines if line["action"] == "bus_lost"]
     assert [line["role"] for line in lost] == [*ROLES, *ROLES]
     assert [line["people"] for line in lost] == [True, False, False] * 2
+
+
+def test_the_sentence_about_a_lost_broker_has_the_reason() -> None:
+    """With the reason comes the next step; a second one beside it could contradict it."""
+    reporter = BusReporter(Metrics(), DaemonHealth(("publisher", "consumer")))
+    with capture_logs() as lines:
+        reporter.lost("publish", "RabbitMQ at rabbit:5672/stt refuses the vhost: does it exist?")
+    [sentence] = [line["event"] % line.get("positional_args", ()) for line in lines if line["action"] == "bus_lost"]
+    assert "rabbit:5672/stt refuses the vhost" in sentence
+    assert "is it running" not in sentence

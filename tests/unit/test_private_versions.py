@@ -111,7 +111,7 @@ def test_what_cannot_be_had_is_said_in_one_sentence(
     monkeypatch.setattr(shutil, "which", lambda name: None if name == "debootstrap" else f"/usr/bin/{name}")
     assert command.main() == command.EX_UNAVAILABLE
     assert capsys.readouterr().err == (
-        "error: RabbitMQ 4.3 is installed by debootstrap, which cannot be had here: no debootstrap\n"
+        "error: RabbitMQ 4.3 is installed by debootstrap, which cannot be installed here: no debootstrap\n"
     )
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert command.main() == command.EX_UNAVAILABLE

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from ctranslate2.specs.model_spec import ACCEPTED_MODEL_TYPES
 from pydantic import ValidationError
 
 from sttd.consumer import machine, settings
@@ -57,6 +59,7 @@ def test_settings_are_frozen() -> None:
         ("STTD_PREFETCH", "0"),
         ("STTD_LANGUAGE", "klingon-" + SECRET),
         ("STTD_TOPOLOGY", SECRET),
+        ("STTD_COMPUTE_TYPE", "int4"),
         ("STTD_JOB_SECONDS", "999999"),
         ("STTD_AMQP_URL", f"http://user:{SECRET}@host/"),
         ("STTD_AMQP_URL", f"amqp://user:{SECRET}/x@host/"),
@@ -76,27 +79,16 @@ def test_a_wrong_setting_is_named_and_its_value_is_not(name: str, value: str, mo
     assert "docs/settings.md" in message
 
 
+def test_the_compute_types_are_those_of_ctranslate2_and_auto() -> None:
+    """One that does not exist ends the start with code 2: with 3, a service manager would try it again for ever."""
+    assert set(get_args(settings.ComputeType)) == {"auto", *ACCEPTED_MODEL_TYPES}
+
+
 def test_every_wrong_setting_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """One start, one list: not a new surprise after each correction."""
     message = refused(monkeypatch, STTD_SLOTS="x", STTD_BEAM_SIZE="99", STTD_LOG_FORMAT="xml")
 
     assert all(name in message for name in ("STTD_SLOTS", "STTD_BEAM_SIZE", "STTD_LOG_FORMAT"))
-
-
-@pytest.mark.parametrize("place", ["environment", ".env"])
-def test_a_removed_setting_that_is_still_set_is_named_with_the_reason_and_without_its_value(
-    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its effect is gone, and nothing else would show it."""
-    assert settings.removed() == []
-    if place == "environment":
-        monkeypatch.setenv("STTD_DECODER_CONTEXT", SECRET)
-    else:
-        monkeypatch.setitem(settings.Settings.model_config, "env_file", str(tmp_path / ".env"))
-        (tmp_path / ".env").write_text(f"STTD_DECODER_CONTEXT={SECRET}\n")
-    (sentence,) = settings.removed()
-    assert sentence.startswith("STTD_DECODER_CONTEXT is set and no longer read: ")
-    assert SECRET not in sentence
 
 
 @pytest.mark.parametrize(

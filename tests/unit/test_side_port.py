@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import re
 import signal
+import socket
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
-from sttd.consumer.errors import ExitCode, SidePortTaken
+from sttd.consumer.errors import ExitCode, SidePortUnusable
 from sttd.consumer.side_port.asgi import build
 from sttd.consumer.side_port.health import DaemonHealth
 from sttd.consumer.side_port.metrics import Metrics
 from sttd.consumer.side_port.server import MAX_CONNECTIONS, SideServer, _Connection
+from sttd.service.addresses import advice
 from tests.support.broker import wait_until
 from tests.support.waiting import PATIENCE
 
@@ -153,7 +156,7 @@ async def test_a_taken_port_is_an_error_with_the_next_step(server: SideServer) -
     port = int(server.url.rpartition(":")[2])
     second = SideServer("127.0.0.1", port, build(Metrics(), DaemonHealth(CHECKS), lambda: "base"))
 
-    with pytest.raises(SidePortTaken, match=rf"127\.0\.0\.1:{port} .*STTD_SIDE_PORT") as caught:
+    with pytest.raises(SidePortUnusable, match=rf"127\.0\.0\.1:{port} .*STTD_SIDE_PORT") as caught:
         await second.start()
 
     assert caught.value.exit_code is ExitCode.SIDE_PORT
@@ -163,8 +166,24 @@ async def test_an_address_of_another_machine_is_the_same_kind_of_error() -> None
     """A wrong STTD_SIDE_HOST is reported as clearly as a taken port (192.0.2.1 is reserved for documentation)."""
     elsewhere = SideServer("192.0.2.1", 0, build(Metrics(), DaemonHealth(CHECKS), lambda: "base"))
 
-    with pytest.raises(SidePortTaken, match="STTD_SIDE_HOST"):
+    with pytest.raises(SidePortUnusable, match="set STTD_SIDE_HOST to an address of this machine") as caught:
         await elsewhere.start()
+    assert "stop what listens" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.EADDRINUSE, "in use"), "stop what listens there, or set A_PORT"),
+        (OSError(errno.EADDRNOTAVAIL, "not here"), "set A_HOST to an address of this machine"),
+        (socket.gaierror(socket.EAI_NONAME, "unknown name"), "set A_HOST to an address of this machine"),
+        (PermissionError(errno.EACCES, "denied"), "set A_PORT to 1024 or more"),
+        (OSError(errno.EAFNOSUPPORT, "no IPv6"), "set A_HOST or A_PORT"),
+    ],
+)
+def test_the_advice_fits_the_reason_why_an_address_cannot_be_used(error: OSError, said: str) -> None:
+    """Nobody listens on an address of another machine: there would be nothing to stop."""
+    assert advice(error, "A_HOST", "A_PORT").startswith(said)
 
 
 async def test_signals_stay_the_daemons_own(server: SideServer, http: httpx.AsyncClient) -> None:

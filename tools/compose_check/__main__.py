@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from tools import no_arguments
 from tools.compose_check import bases, steps
 from tools.compose_check.engine import Engine
 from tools.compose_check.errors import NotSo
@@ -126,4 +127,5 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
+    no_arguments.refuse(__doc__)
     sys.exit(main())

@@ -49,7 +49,7 @@ class Engine:
         """Start it and wait until it answers; raises `NotSo`, `NodeError`."""
         root, data = ROOT.ensure(), debian.cache() / "compose" / "data"
         if not shutil.which("slirp4netns") and (reason := apt.install("slirp4netns")):
-            raise NotSo(f"slirp4netns, by which builds reach the package index, cannot be had: {reason}")
+            raise NotSo(f"slirp4netns, by which builds reach the package index, cannot be installed: {reason}")
         data.mkdir(parents=True, exist_ok=True)
         self._lock = data.with_name("lock").open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX)  # two engines on one data directory destroy it

@@ -23,7 +23,7 @@ def output(
     check: bool = True,
     cwd: Path | None = None,
 ) -> str:
-    """Run a program and return what it printed; raises `NotSo` with its last words when it fails, if `check`."""
+    """Run a program and return what it printed; raises `NotSo` with the end of its output when it fails, if `check`."""
     done = subprocess.run(  # noqa: S603 - fixed programs
         command,
         env=environment,

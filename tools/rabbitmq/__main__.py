@@ -1,7 +1,7 @@
 """`python -m tools.rabbitmq run -- CMD...` gives CMD a broker in STTD_AMQP_URL.
 
-`install` only makes sure that one can be had. Both take `--version`: 3.10, 4.0 or 4.3. Exit code: CMD's own (128 + n if
-signal n ended it); 69 if no broker can be had.
+`install` only installs one if need be. Both take `--version`: 3.10, 4.0 or 4.3. Exit code: CMD's own (128 + n if
+signal n ended it); 69 if there is no broker.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class Root:
         if not shutil.which("debootstrap"):
             reason = apt.install("debootstrap")
             if not shutil.which("debootstrap"):
-                raise NodeError(f"{self.what} is installed by debootstrap, which cannot be had here: {reason}")
+                raise NodeError(f"{self.what} is installed by debootstrap, which cannot be installed here: {reason}")
         sys.stderr.write(f"installing {self.what} from Debian {self.suite} into {root} (once; a minute or two)\n")
         partial = root.with_name(f".{root.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)

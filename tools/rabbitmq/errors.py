@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class NodeError(Exception):
-    """The private broker cannot be had; the message is what to do next."""
+    """The private broker cannot be installed or started; the message is what to do next."""

@@ -22,6 +22,7 @@ from typing import Final
 
 from sttd import Client
 from sttd.samples import samples
+from tools import no_arguments
 from tools.compose_check.__main__ import reported, row
 from tools.compose_check.errors import NotSo
 from tools.compose_check.process import output, wait
@@ -49,7 +50,7 @@ def everything() -> None:
     if os.geteuid() != 0:
         raise NodeError("it needs root")
     if not Path("/lib/systemd/systemd").exists() and (reason := apt.install("systemd")):
-        raise NodeError(f"systemd cannot be had: {reason}")
+        raise NodeError(f"systemd cannot be installed: {reason}")
     with tempfile.TemporaryDirectory(prefix="sttd-systemd-") as folder, Node() as node:
         work, (daemon, gateway) = Path(folder), free_ports(2)
         lay(work, node.amqp_url, daemon, gateway)
@@ -180,4 +181,5 @@ async def _answered(url: str) -> str:
 
 
 if __name__ == "__main__":
+    no_arguments.refuse(__doc__)
     sys.exit(main())

@@ -14,7 +14,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sttd.consumer.engine.files import background
+from sttd.consumer.engine.files import background, disk
 from sttd.consumer.engine.files.download_progress import DownloadProgress, OnProgress
 from sttd.consumer.errors import SttdError
 
@@ -128,13 +128,15 @@ def _translated(error: Exception) -> HubUnavailable:
         cause = error.__cause__  # it only searched the cache because of this
     meanings: tuple[tuple[type[Exception], str], ...] = (  # the first that fits: subclasses before their bases
         (TimeoutError, "the Hugging Face Hub does not answer"),
-        (errors.OfflineModeIsEnabled, "HF_HUB_OFFLINE forbids to ask the Hugging Face Hub"),
+        (errors.OfflineModeIsEnabled, "the Hugging Face Hub was not asked (HF_HUB_OFFLINE)"),
         (errors.GatedRepoError, "the Hugging Face Hub asks for a token (HF_TOKEN)"),
         (errors.RepositoryNotFoundError, "the Hugging Face Hub has no such model (a private one needs HF_TOKEN)"),
         (errors.HfHubHTTPError, f"the Hugging Face Hub refuses ({type(cause).__name__})"),
-        (OSError, f"the download cannot be kept ({getattr(cause, 'strerror', None) or type(cause).__name__})"),
+        (OSError, disk.not_kept(getattr(cause, "strerror", None) or type(cause).__name__)),
     )
     here = (errors.OfflineModeIsEnabled, OSError)
+    if full := disk.trouble(str(cause)):  # hf_xet has no type of its own for it
+        return HubUnavailable(full, elsewhere=False)
     for kind, meaning in meanings:
         if isinstance(cause, kind):
             return HubUnavailable(meaning, elsewhere=kind not in here)

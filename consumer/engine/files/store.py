@@ -88,7 +88,7 @@ def fetch(name: str, cache: Path | None, on_progress: OnProgress) -> Path:
         if not (damaged := _damaged(name, path)):
             return path
         if isinstance(_source(name), Path):
-            raise ModelUnavailable(f"model {name!r} is damaged on disk ({', '.join(damaged)}): bring {path} here anew")
+            raise ModelUnavailable(f"model {name!r} is damaged on disk ({', '.join(damaged)}): copy {path} here again")
         _discard(name, path, damaged)
     path = _fit(_Download(name, str(_source(name)), cache, damaged).run(on_progress), f"the model {name}")
     if damaged := _damaged(name, path):
@@ -204,6 +204,6 @@ def _missing(path: Path) -> list[str]:
 
 def _next_step(name: str) -> str:
     return (
-        f"run `sttd model fetch {name}` where there is network and bring its cache here, "
-        f"set STTD_MODEL=<directory>, or STTD_MODEL={DEMO} to try it out"
+        f"run `sttd model fetch {name}` where there is network and copy the directory that it prints to this machine, "
+        f"then set STTD_MODEL to the copy; or set STTD_MODEL={DEMO} to try it out"
     )

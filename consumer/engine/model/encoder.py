@@ -109,7 +109,7 @@ def choose(
         name = key(sha256(), here, graph.version(), *reference.facts, wanted)
         before, compiled, finding = _known(findings, name, weights, slots)
         if finding is None:
-            log.info("comparing the two encoders, once for this model and CPU: about 30 s with base", action="encoder")
+            log.info("comparing the two encoders, once for this model and CPU", action="encoder")
             compiled, finding = _Trial(weights, reference, slots, spare_bytes, kinds).outcome(least_gain)
             findings.keep(name, replace(finding, starts=before + 1))
         if compiled is None:

@@ -36,6 +36,12 @@ GPU_WORKERS: Final = 4
 
 MODEL_FILE: Final = "model.bin"
 
+NEXT_STEP: Final = (
+    "if its files are damaged, fetch, copy or convert them again; if memory is short, take a smaller model or "
+    "STTD_COMPUTE_TYPE=int8"
+)
+"""After ctranslate2 could not load the files; its text rarely tells one cause from the other."""
+
 _PREFERRED: Final = {"cpu": ("int8", "float32"), "cuda": ("float16", "float32")}
 
 
@@ -144,7 +150,7 @@ def load(
     each on a CPU; `encoding`: who encodes; `contexts`: how much of a window is read, None for what was measured to be
     enough for this model; `findings`: where the comparison of encoders is kept, None for this user's cache;
     `spare_bytes`: as in `encoder.choose`. Raises `ModelUnavailable` when the device, the type, the files or the encoder
-    are not to be had.
+    cannot be used.
     """
     faster_whisper, ctranslate2 = _libraries()
     device = _device(ctranslate2, device)
@@ -194,7 +200,9 @@ def _whisper(
         )
     except Exception as error:
         reason = (str(error).splitlines() or [""])[0][:200]
-        raise ModelUnavailable(f"model {name!r} does not load from {path}: {reason or type(error).__name__}") from error
+        raise ModelUnavailable(
+            f"model {name!r} does not load from {path}: {reason or type(error).__name__}; {NEXT_STEP}"
+        ) from error
     if whisper.feature_extractor.sampling_rate != SAMPLE_RATE:
         raise ModelUnavailable(
             f"model {name!r} needs {whisper.feature_extractor.sampling_rate} Hz; Whisper models take {SAMPLE_RATE}"
@@ -254,7 +262,7 @@ def _device(ctranslate2: Any, wanted: str) -> str:
     found = bool(ctranslate2.get_cuda_device_count())
     if wanted == "cuda" and not found:
         raise ModelUnavailable(
-            "STTD_DEVICE=cuda, but no CUDA device is to be seen here; set STTD_DEVICE=cpu, or give the process a GPU"
+            "STTD_DEVICE=cuda, but there is no CUDA device here; set STTD_DEVICE=cpu, or give the process a GPU"
         )
     return ("cuda" if found else "cpu") if wanted == "auto" else wanted
 
@@ -265,7 +273,7 @@ def _compute_type(ctranslate2: Any, device: str, wanted: str) -> str:
         return next((kind for kind in _PREFERRED[device] if kind in supported), "default")
     if wanted not in supported:
         raise ModelUnavailable(
-            f"STTD_COMPUTE_TYPE={wanted} is not to be had on this {device}; one of: auto, "
+            f"this {device} does not support STTD_COMPUTE_TYPE={wanted}; set one of: auto, "
             f"{', '.join(sorted(supported))}"
         )
     return wanted

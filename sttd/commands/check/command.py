@@ -48,9 +48,9 @@ async def _gather(show: Callable[[Line], None]) -> list[Line]:
 
 
 async def _lines() -> AsyncIterator[Line]:
-    daemon = daemon_settings()
-    yield settings.look()
-    async for line in rabbitmq.look(daemon, client_settings()):
+    daemon, client = daemon_settings(), client_settings()
+    yield settings.look(client)
+    async for line in rabbitmq.look(daemon, client):
         yield line
     if missing := extras.missing():
         yield failed(

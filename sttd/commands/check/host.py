@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from sttd.commands.check.line import Line, failed, ok, warning
 from sttd.commands.extras import INSTALL
 from sttd.samples import samples
+from sttd.service.addresses import advice
 
 if TYPE_CHECKING:
     from sttd.consumer.settings import Settings
@@ -55,7 +56,7 @@ async def look(settings: Settings) -> AsyncIterator[Line]:
 
 
 def model_line(settings: Settings, offered: Callable[[str], str] | None = None) -> Line:
-    """On disk and undamaged, or to be had? Reads all of a downloaded model, once.
+    """On disk and undamaged, or at a source? Reads all of a downloaded model, once.
 
     `offered`: names the source of a model that is not here, or raises `ModelUnavailable`.
     """
@@ -130,7 +131,7 @@ def compute_line(settings: Settings) -> Line:
     if settings.compute_type not in {"auto", *types}:
         return failed(
             "compute",
-            f"STTD_COMPUTE_TYPE={settings.compute_type} is not to be had on this {device}",
+            f"this {device} does not support STTD_COMPUTE_TYPE={settings.compute_type}",
             f"one of: auto, {', '.join(types)}",
         )
     if device == "cuda":
@@ -206,8 +207,8 @@ def port_line(host: str, port: int) -> Line:
             return ok("side port", f"a daemon serves on {host}:{port}; a second one here needs another STTD_SIDE_PORT")
         return failed(
             "side port",
-            f"{host}:{port} cannot be had: {error.strerror or error}",
-            "set STTD_SIDE_PORT or STTD_SIDE_HOST",
+            f"{host}:{port} cannot be used: {error.strerror or error}",
+            advice(error, "STTD_SIDE_HOST", "STTD_SIDE_PORT"),
         )
     return ok("side port", f"{host}:{port} is free" if port else f"any free port of {host}")
 

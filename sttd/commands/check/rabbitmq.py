@@ -16,11 +16,12 @@ from pamqp.commands import Basic
 
 from sttd import errands
 from sttd.commands.check.line import Line, failed, ok, warning
-from sttd.commands.connection import LoginRefused, connected, server_version, words
+from sttd.commands.connection import LoginRefused, connected, server_version
 from sttd.commands.exit_codes import Exit
 from sttd.commands.topology.survey import QueueFinding, SurveyState, survey
 from sttd.errors import BrokerUnavailable, NotVisible
 from sttd.schemas import names
+from sttd.service.broker_errors import words
 from sttd.settings import ClientSettings
 
 if TYPE_CHECKING:

@@ -12,15 +12,16 @@ from uuid import uuid4
 import typer
 from aio_pika import Message
 from aio_pika.abc import AbstractIncomingMessage
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS, PublishError
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelClosed, PublishError
 from pydantic import ValidationError
 
-from sttd.commands.connection import client_settings, connected, words
+from sttd.commands.connection import client_settings, connected, trouble
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import leave, say, tell
 from sttd.errors import BrokerUnavailable
 from sttd.schemas import names
 from sttd.schemas.order import DaemonReport, LogLevel, Order
+from sttd.service.broker_errors import words
 
 SECONDS: Final = 2.0
 """How long daemons have to answer."""
@@ -89,9 +90,11 @@ def _run(order: Order) -> None:
         raise leave(Exit.BROKER, str(error)) from None
     except PublishError:
         raise leave(Exit.BROKER, NOBODY) from None
-    except (TimeoutError, *CONNECTION_EXCEPTIONS) as error:
-        hint = f"the exchange {names.OPERATOR_EXCHANGE} is a daemon's to make and an operator's to write to"
+    except ChannelClosed as error:
+        hint = f"a daemon creates the exchange {names.OPERATOR_EXCHANGE}, and only an operator may write to it"
         raise leave(Exit.BROKER, f"{words(error)}; {hint}: see the permissions in docs/operations.md") from None
+    except (TimeoutError, *CONNECTION_EXCEPTIONS) as error:
+        raise leave(Exit.BROKER, trouble(error)) from None
     if not reports:
         raise leave(Exit.BROKER, NOBODY)
     for line in _table(sorted(reports, key=lambda report: report.worker)):

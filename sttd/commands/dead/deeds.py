@@ -14,7 +14,6 @@ import typer
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import ChannelClosed, ChannelNotFoundEntity, DeliveryError, PublishError
 
-from sttd.commands.connection import words
 from sttd.commands.dead import requeued
 from sttd.commands.dead.letters import Choice, DeadQueue, Held, Kind, Letter
 from sttd.commands.dead.report import harmless, name_of
@@ -22,6 +21,7 @@ from sttd.commands.dead.requeued import Fresh, NotPossible
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import say
 from sttd.errors import BrokerUnavailable
+from sttd.service.broker_errors import words
 from sttd.settings import ClientSettings
 
 CONFIRM_SECONDS: Final = 10

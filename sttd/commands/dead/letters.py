@@ -16,9 +16,9 @@ from typing import Any, Final
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelNotFoundEntity
 
-from sttd.commands.connection import words
 from sttd.errors import BrokerUnavailable
 from sttd.schemas import names
+from sttd.service.broker_errors import words
 
 GET_SECONDS: Final = 10
 """On a parked reply: the queue that was gone."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
-from sttd.commands.connection import client_settings, connected, words
+from sttd.commands.connection import client_settings, connected, trouble
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import leave, say, tell
 from sttd.commands.topology.survey import GOOD, QueueFinding, SurveyState, survey
@@ -44,16 +44,16 @@ def build() -> typer.Typer:
 def declare() -> None:
     """Create and bind what is missing; never change or delete what exists.
 
-    Exit code 4 if something exists with other arguments.
+    Exit code 4 if something exists with other arguments, or is refused.
     """
     _run(declare=True)
 
 
 def check() -> None:
-    """Look only, and change nothing. Exit code 4 if something is missing or has other arguments.
+    """Look only, and change nothing. Exit code 4 if something is missing, is refused, or has other arguments.
 
     Arguments are compared where this user has configure permission; elsewhere only existence can be seen. Bindings
-    cannot be seen over AMQP: `sttd topology declare` makes sure of them.
+    cannot be seen over AMQP: `sttd topology declare` sets them.
     """
     _run(declare=False)
 
@@ -67,7 +67,7 @@ def _run(*, declare: bool) -> None:
     except BrokerUnavailable as error:
         raise leave(Exit.BROKER, str(error)) from None
     except (TimeoutError, *CONNECTION_EXCEPTIONS) as error:
-        raise leave(Exit.BROKER, f"the connection to the broker failed: {words(error)}") from None
+        raise leave(Exit.BROKER, trouble(error)) from None
 
 
 async def _survey(settings: Settings, *, declare: bool) -> Exit:

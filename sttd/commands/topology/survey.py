@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelClosed, ChannelNotFoundEntity, ChannelPreconditionFailed
 
-from sttd.commands.connection import words
 from sttd.errands import refused
+from sttd.service.broker_errors import words
 
 if TYPE_CHECKING:
     from sttd.consumer.bus.topology import Topology

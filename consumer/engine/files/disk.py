@@ -1,0 +1,24 @@
+"""What went wrong with the disk that a download was to be kept on, in one clause with the next step."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from typing import Final
+
+TROUBLES: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+"""Without "permission denied", which a forbidden network connection gives too."""
+
+_NUMBER: Final = re.compile(r"\[Errno (\d+)\]")
+
+
+def not_kept(reason: str) -> str:
+    """The clause."""
+    return f"the download cannot be kept ({reason}; STTD_MODEL_CACHE may name another place)"
+
+
+def trouble(said: str) -> str | None:
+    """The clause for what a library or program said; None where it said nothing of the disk."""
+    numbers = (int(number) for number in _NUMBER.findall(said))
+    return next((not_kept(os.strerror(number)) for number in numbers if number in TROUBLES), None)

@@ -255,7 +255,7 @@ class Daemon:
                 f"STTD_LANGUAGE={settings.language}: the model {settings.model} does not support it; choose another "
                 "language or model"
             )
-        self._warn_of_long_hotwords(engine)
+        self._defaults.hotwords.warn_of_cut(engine.fits_prompt)
         self._metrics.model_loaded(engine.info, time.monotonic() - began)
         self._metrics.engine(engine, settings.effective_slots)
         self._health.set("model", True)
@@ -267,17 +267,6 @@ class Daemon:
         said = {"action": "memory_bound", **bound.in_mib()}
         log.info("memory: with these settings the daemon needs up to %d MiB", said["total_mib"], **said)
         return engine
-
-    def _warn_of_long_hotwords(self, engine: WhisperTranscriber) -> None:
-        usual = self._defaults.hotwords
-        for language in usual.terms:
-            if not engine.fits_prompt(usual.text(language) or ""):
-                log.warning(
-                    "the hotwords of %s are longer than the model's prompt: the last ones are not used",
-                    language or "all languages",
-                    action="hotwords_cut",
-                    language=language,
-                )
 
     def _on_check(self, check: str, ok: bool, reason: str) -> None:
         log_check(check, ok, reason)

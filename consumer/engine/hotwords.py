@@ -5,10 +5,12 @@ The file has one name or term a line. Those below `[ru]` are for Russian, those 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+import structlog
 
 from sttd.consumer.errors import SettingsError
 from sttd.schemas import languages
@@ -18,6 +20,8 @@ EVERY: Final = ""
 
 MOST_BYTES: Final = 1_000_000
 """A file of a megabyte is not a list of names."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,17 @@ class Hotwords:
         """
         terms = dict.fromkeys([*self.terms.get(language, ()), *self.terms.get(EVERY, ())])
         return " ".join(f"{term}." for term in terms) or None
+
+    def warn_of_cut(self, fits: Callable[[str], bool]) -> None:
+        """Log for which languages `fits`, the model's, does not take them all."""
+        for language in self.terms:
+            if not fits(self.text(language) or ""):
+                log.warning(
+                    "the hotwords of %s are longer than the model's prompt: the last ones are not used",
+                    language or "all languages",
+                    action="hotwords_cut",
+                    language=language,
+                )
 
 
 def read(listed: str, file: Path | None) -> Hotwords:

@@ -100,10 +100,10 @@ def test_no_two_services_want_one_host_port_and_consumers_have_many() -> None:
         {},
         {
             "STTD_SLOTS": "1",
-            "STTD_PREFETCH": "1",
+            "STTD_PREFETCH": "2",
             "STTD_MAX_AUDIO_SECONDS": "600",
             "STTD_MAX_BODY_BYTES": "4194304",
-            "STTD_MEMORY_LIMIT": "1300m",
+            "STTD_MEMORY_LIMIT": "1400m",
         },
         {"STTD_SLOTS": "1", "STTD_PREFETCH": "2", "STTD_MAX_AUDIO_SECONDS": "600", "STTD_MEMORY_LIMIT": "1600m"},
         {"STTD_SLOTS": "4", "STTD_MEMORY_LIMIT": "4g"},

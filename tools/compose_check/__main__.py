@@ -29,7 +29,7 @@ SMALL: Final = {
     "STTD_SLOTS": "1",
     "STTD_PREFETCH": "2",
     "STTD_MAX_AUDIO_SECONDS": "600",
-    "STTD_MEMORY_LIMIT": "1500m",
+    "STTD_MEMORY_LIMIT": "1600m",
     "STTD_RABBITMQ_MEMORY_LIMIT": "512m",
 }
 """The line of docs/install.md for a machine of 4 GB."""

@@ -11,6 +11,7 @@ import functools
 import json
 import os
 import re
+import shlex
 import sys
 import sysconfig
 import tempfile
@@ -78,7 +79,7 @@ def lay(work: Path, url: str, daemon: int, gateway: int) -> None:
         work / "tree/etc/fstab": "",
         work / "tree/etc/sttd/daemon.url": url,
         work / "tree/etc/sttd/gateway.url": url,
-        work / "tree/etc/sttd/sttd.env": f"STTD_MODEL=demo\nSTTD_SLOTS=2\nSTTD_SIDE_PORT={daemon}\n",
+        work / "tree/etc/sttd/sttd.env": f'# settings\nSTTD_MODEL="demo"\nSTTD_SLOTS=2\nSTTD_SIDE_PORT={daemon}\n',
         work / "tree/etc/sttd/gateway.env": f"STTD_GATEWAY_PORT={gateway}\n",
     } | {
         work / "tree/etc/systemd/system" / unit: (SOURCE / "deploy/systemd" / unit).read_text(encoding="utf-8")
@@ -114,6 +115,16 @@ def sandboxed(systemd: Systemd, _ask: Ask) -> str:
             raise NotSo(f"{place} can be written")
     told = [json.loads(line) for line in systemd.journal(DAEMON).splitlines() if '"confined"' in line]
     return f"no root, no capability, calls filtered, read-only; decoder children: {told[-1]['in_force']}"
+
+
+def checked(systemd: Systemd, _ask: Ask) -> str:
+    """The line of docs/install.md that runs `sttd check` with the unit's settings, comments and quotes among them."""
+    page = (SOURCE / "docs/install.md").read_text(encoding="utf-8").replace("\\\n", "")
+    (line,) = re.findall(r"^systemd-run .*$", page, flags=re.MULTILINE)
+    told = systemd.run(*shlex.split(line))
+    if "user, password and vhost are taken" not in told or "STTD_SIDE_PORT" not in told:
+        raise NotSo(f"it has neither the unit's settings nor its credentials:\n{told}")
+    return f"{len(re.findall('^ok ', told, flags=re.MULTILINE))} lines ok"
 
 
 def bounded(systemd: Systemd, _ask: Ask) -> str:
@@ -160,6 +171,7 @@ def stopped(systemd: Systemd, _ask: Ask) -> str:
 STEPS: Final = {
     "start": started,
     "sandbox": sandboxed,
+    "sttd check": checked,
     "memory limit": bounded,
     "watchdog": watched,
     "wrong setting": misset,

@@ -9,6 +9,7 @@ import asyncio
 import http.client
 import importlib
 import json
+import re
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
@@ -23,9 +24,24 @@ if TYPE_CHECKING:
     from sttd.consumer.settings import Settings
 
 MIB: Final = 1024 * 1024
-PROCESS_MIB: Final = 250
-WEIGHTS_TIMES: Final = 2
-"""Rough need of a daemon that has loaded its model. Measured: 460 MiB with the base model (145 MB on disk)."""
+PROCESS_MIB: Final = 430
+WEIGHTS_TIMES: Final = 2.7
+"""What a daemon holds that has loaded its model, by the size of its weights on disk: an estimate. Measured with two
+slots and OpenVINO's encoder: 440 MiB with the demo model (5 MB), 740 to 800 with base (145 MB)."""
+
+WEIGHTS_MB: Final = {
+    "tiny": 76,
+    "base": 145,
+    "small": 484,
+    "medium": 1528,
+    "large": 3087,
+    "large-v3-turbo": 1618,
+    "turbo": 1618,
+    "distil-small": 332,
+    "distil-medium": 789,
+    "distil-large": 1513,
+}
+"""Of models that are not here yet, by size; `.en`, `-v2` and the like change nothing."""
 
 LARGE_SHARE: Final = 0.1
 LOWERS: Final = {
@@ -166,11 +182,13 @@ def cores_line(settings: Settings) -> Line:
 
 
 def memory_line(settings: Settings, available: int | None) -> Line:
-    """The bound that a start would log against what is free now, in a container also by its limit."""
+    """About the bound that a start would log, against what is free now, in a container also by its limit."""
     from sttd.consumer import memory  # noqa: PLC0415 - commands import the daemon lazily
 
-    bound = memory.bound(settings, PROCESS_MIB * MIB + WEIGHTS_TIMES * _weights(settings))
-    told = f"about {bound.total // MIB:,} MiB needed at most with these settings"
+    weights = _weights(settings)
+    bound = memory.bound(settings, PROCESS_MIB * MIB + int(WEIGHTS_TIMES * weights))
+    told = f"about {bound.total // MIB:,} MiB needed with these settings when everything is in use"
+    told += "" if weights else f", and the model {settings.model}, whose size is not known here"
     if available is None:
         return ok("memory", f"{told}; the system does not report what is free")
     told += f", {available // MIB:,} MiB available"
@@ -183,14 +201,17 @@ def memory_line(settings: Settings, available: int | None) -> Line:
 
 
 def _weights(settings: Settings) -> int:
+    """Bytes of the model's weights; 0 where they are not known."""
     from sttd.consumer.engine.files import store  # noqa: PLC0415 - commands import the daemon lazily
     from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
 
     try:
-        path = store.resolve(settings.model, settings.model_cache)
-        return (path / "model.bin").stat().st_size if path else 0
+        if path := store.resolve(settings.model, settings.model_cache):
+            return (path / "model.bin").stat().st_size
     except (ModelUnavailable, OSError):  # the line about the model names it
         return 0
+    size = settings.model if settings.model in WEIGHTS_MB else re.sub(r"(\.en|-v[\d.]+)$", "", settings.model)
+    return WEIGHTS_MB.get(size, 0) * 1_000_000
 
 
 def port_line(host: str, port: int) -> Line:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -82,7 +82,7 @@ S = TypeVar("S", bound=SourcedSettings)
 def read(settings: type[S], **given: Any) -> S:
     """Read them all; what is given wins. Raises `SourceUnreadable`, and pydantic's `ValidationError`."""
     env_file = Path(str(settings.model_config.get("env_file") or ".env"))
-    with _readable(env_file.absolute()):  # the only file here that is not one of `CredentialFiles`
+    with _readable(env_file):  # the only file here that is not one of `CredentialFiles`
         return settings(**given)
 
 
@@ -144,6 +144,8 @@ def _readable(path: Path, step: str = "make it a text file in UTF-8") -> Iterato
         yield
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        with suppress(OSError):  # of a working directory that was deleted
+            path = path.absolute()
         raise SourceUnreadable(
             f"{path} cannot be read ({reason}): {step} that the user of this process may read, or remove it"
         ) from None

@@ -96,6 +96,19 @@ def test_an_env_file_that_cannot_be_read_ends_daemon_and_gateway_with_2_and_its_
         client.load()
 
 
+def test_a_working_directory_that_was_deleted_is_no_error_of_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no `.env` in it, and a bot that runs on there finds its settings in the environment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(client.ClientSettings.model_config, "env_file", ".env")
+    monkeypatch.setenv("STTD_AMQP_URL", "amqp://u@h/")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert client.load().broker == "h:5672/"
+
+
 def test_a_credentials_directory_that_is_a_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing can be in it."""
     (tmp_path / "url").touch()

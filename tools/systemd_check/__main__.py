@@ -119,8 +119,8 @@ def sandboxed(systemd: Systemd, _ask: Ask) -> str:
 def checked(systemd: Systemd, _ask: Ask) -> str:
     """The line of docs/install.md that runs `sttd check` with the unit's settings, comments and quotes among them."""
     page = (SOURCE / "docs/install.md").read_text(encoding="utf-8")
-    (line,) = re.findall(r"^\(set -a;.*?\)$", page, flags=re.MULTILINE | re.DOTALL)
-    told = systemd.run("sh", "-c", line)
+    (line,) = re.findall(r"^\(set -a;.*?sttd check\)$", page, flags=re.MULTILINE | re.DOTALL)
+    told = systemd.run("sh", "-c", f"cd /\n{line}")
     if "user, password and vhost are taken" not in told or "STTD_SIDE_PORT" not in told:
         raise NotSo(f"the unit's settings or the broker's address are missing:\n{told}")
     return f"{len(re.findall('^ok ', told, flags=re.MULTILINE))} lines ok"

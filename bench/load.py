@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from random import Random
 from typing import Any, Final
 
@@ -138,11 +139,24 @@ class Load:
 
         return await self._watched(all_of_them)
 
-    async def burst(self, notes: Sequence[Note], count: int) -> Sample:
+    async def paced(self, notes: Sequence[Note], pause: float, goes_on: Callable[[], bool], **options: Any) -> Sample:
+        """One note every `pause` seconds, whether or not the last one is answered, while `goes_on()`."""
+
+        async def all_of_them(sample: Sample) -> None:
+            async with asyncio.TaskGroup() as asking:
+                for note in cycle(notes):
+                    if not goes_on():
+                        break
+                    asking.create_task(self._ask(sample, note, **options))
+                    await asyncio.sleep(pause)
+
+        return await self._watched(all_of_them)
+
+    async def burst(self, notes: Sequence[Note], count: int, **options: Any) -> Sample:
         """So many notes at once."""
 
         async def all_of_them(sample: Sample) -> None:
-            await asyncio.gather(*(self._ask(sample, notes[number % len(notes)]) for number in range(count)))
+            await asyncio.gather(*(self._ask(sample, notes[number % len(notes)], **options) for number in range(count)))
 
         return await self._watched(all_of_them)
 

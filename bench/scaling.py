@@ -161,7 +161,7 @@ async def experiment(url: str, consumers: int, given: argparse.Namespace, seed: 
     """Start daemons, run, stop them, delete their queues."""
     queue = f"scaling-{uuid4().hex[:8]}"
     folder = Path(tempfile.mkdtemp(prefix="sttd-scaling-"))
-    settings = {"amqp_url": url, "request_queue": queue, "slots": "1", "model": given.model}
+    settings = {"amqp_url": url, "request_queue": queue, "slots": "1", "join": "never", "model": given.model}
     try:
         async with AsyncExitStack() as stack:
             daemons = [

@@ -151,4 +151,5 @@ def _daemon_settings(bench: Bench, place: Place) -> dict[str, str]:
         "STTD_LOG_FORMAT": "json",
         "STTD_DEVICE": "cpu",
         "STTD_COMPUTE_TYPE": "int8",
+        "STTD_JOIN": "never",  # loads repeat few notes
     }

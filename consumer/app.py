@@ -41,6 +41,7 @@ from sttd.consumer.request.callers import Callers
 from sttd.consumer.request.cancels import Cancels
 from sttd.consumer.request.delivery import Rules
 from sttd.consumer.request.handler import Handler
+from sttd.consumer.request.joins import Joins
 from sttd.consumer.request.operator import Operator
 from sttd.consumer.request.worker import Worker
 from sttd.consumer.service_manager import ServiceManager
@@ -297,6 +298,7 @@ class Daemon:
             cancels=self._cancels,
             breaker=self._breaker,
             callers=callers,
+            joins=Joins(settings.join),
             requester_there=self._publisher.requester_there,
         )
 

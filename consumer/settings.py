@@ -26,6 +26,8 @@ ComputeType = Literal[
 ]
 """ctranslate2's types, and `auto`. Which of them a machine has, only loading the model tells."""
 
+Join = Literal["own", "all", "never"]
+
 
 def _entries(listed: str) -> list[str]:
     return [entry.strip() for entry in listed.split(",") if entry.strip()]
@@ -54,6 +56,12 @@ class Settings(SourcedSettings):
         default=0.5,
         description="Share of the prefetch that one [caller](scheduling.md#callers) has while others wait; the rest "
         "moves to the overflow queue. 1: nothing moves.",
+    )
+
+    join: Join = Field(
+        default="own",
+        description="Equal requests in hand that share [one computation](scheduling.md#the-same-audio-once): `own` (of "
+        "one caller or reply queue), `all`, `never`.",
     )
 
     model: Annotated[str, Field(min_length=1)] = Field(

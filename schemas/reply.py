@@ -122,6 +122,9 @@ class Transcript(_Wire):
     timings: Timings
     attempt: int = Field(ge=1)
     worker: str
+    joined: bool = Field(
+        default=False, description="Whether the text was computed for an equal request at the same time."
+    )
 
 
 class FailureDetail(_Wire):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from bench.scenarios import curve, decoder, gateway, lanes, language, long_file, memory, overhead
+from bench.scenarios import callers, curve, decoder, gateway, lanes, language, long_file, memory, overhead
 from bench.scenarios.knobs import Knobs
 from bench.stage import Bench
 
@@ -21,6 +21,7 @@ ALL: Final[dict[str, Scenario]] = {
     "overhead": overhead.measure,
     "behind-long-files": long_file.behind,
     "lanes": lanes.measure,
+    "callers": callers.measure,
     "auto": language.measure,
     "long-file": long_file.against_stock,
     "memory": memory.measure,

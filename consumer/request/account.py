@@ -48,6 +48,9 @@ def record(
 
 
 def _transcribed(metrics: Metrics, delivery: Delivery, transcript: Transcript) -> None:
+    if transcript.joined:  # the rest is counted once, for the request that began the work
+        metrics.joined()
+        return
     timings = transcript.timings
     if timings.queued is not None:
         metrics.observe_stage("queued", timings.queued)

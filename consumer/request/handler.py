@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
@@ -22,6 +23,7 @@ from sttd.consumer.request.breaker import Breaker
 from sttd.consumer.request.callers import Callers, OneTooMany
 from sttd.consumer.request.cancels import Cancels
 from sttd.consumer.request.delivery import Delivery
+from sttd.consumer.request.joins import Computation, Joins, key_of
 from sttd.consumer.request.limit import Limit, cancelled
 from sttd.consumer.request.numerals import rewritten
 from sttd.consumer.request.progress import ProgressReporter
@@ -29,9 +31,22 @@ from sttd.consumer.request.verdict import Verdict
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.options import TranscriptionOptions
 from sttd.schemas.reference import Reference
-from sttd.schemas.reply import Timings, Transcript
+from sttd.schemas.reply import AudioInfo, Timings, Transcript
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """What was computed for one request, or for several; `seconds`: what it took after decoding.
+
+    `joined`: computed for another request.
+    """
+
+    info: AudioInfo
+    transcription: Transcription
+    seconds: float
+    joined: bool = False
 
 
 class Handler:
@@ -48,6 +63,7 @@ class Handler:
         cancels: Cancels,
         breaker: Breaker,
         callers: Callers,
+        joins: Joins[Hearing],
         requester_there: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
         """Receive the collaborators.
@@ -63,6 +79,7 @@ class Handler:
         self._cancels = cancels
         self._breaker = breaker
         self._callers = callers
+        self._joins = joins
 
     async def judge(self, delivery: Delivery) -> Verdict:
         """Do the work; return what is to replace the message. Raises nothing but a cancellation."""
@@ -108,37 +125,64 @@ class Handler:
         async with Limit(delivery, request.options.deadline) as limit:
             if not self._breaker.open:  # then what is in hand waits to be tried
                 self._callers.admit(delivery, request.options.caller)
-            with (
-                self._cancels.stopping(delivery.message_id, limit.cancel),
-                await self._decoded(delivery, request.audio) as decoded,
-            ):
-                decoded_at = time.monotonic()
-                delivery.timeline.add("decode", started, decoded_at)
+            with self._cancels.stopping(delivery.message_id, limit.cancel):
                 options = request.options
+                audio = await self._fetched(delivery, request.audio)
                 del request  # with the audio that was taken out of JSON
-                with delivery.timeline.step("transcribe"):
-                    heard = await self._transcribe(delivery, decoded, options)
-                    transcription = await self._with_numerals(heard, options)
+                work, joined = self._work(delivery, audio, options)
+                del audio
+                heard = await self._result(delivery, work, options)
         self._breaker.worked(delivery)
-        ended = time.monotonic()
-        timings = Timings(
-            queued=delivery.queued_seconds,
-            decode=decoded_at - started,
-            transcribe=ended - decoded_at,
-            total=ended - started,
-        )
-        return self._assemble(delivery, decoded, transcription, timings)
+        total = time.monotonic() - started
+        transcribe = min(heard.seconds, total)
+        timings = Timings(queued=delivery.queued_seconds, decode=total - transcribe, transcribe=transcribe, total=total)
+        return self._assemble(delivery, replace(heard, joined=joined), timings)
 
-    async def _decoded(self, delivery: Delivery, audio: bytes | Reference) -> DecodedAudio:
-        """Decode the bytes, fetched first where the request only names them. The file itself is not kept."""
+    async def _fetched(self, delivery: Delivery, audio: bytes | Reference) -> bytes:
+        """The file's bytes, fetched where the request only names them."""
         if isinstance(audio, bytes):
-            return await self._decoder.decode(audio)
+            return audio
         with delivery.timeline.step("fetch"):
-            fetched = await self._references.fetch(audio)
-        return await self._decoder.decode(fetched)
+            return await self._references.fetch(audio)
+
+    def _work(
+        self, delivery: Delivery, audio: bytes, options: TranscriptionOptions
+    ) -> tuple[Computation[Hearing], bool]:
+        """The computation for a request, and whether it was begun for another."""
+        key = key_of(delivery, audio, options)
+        work = self._joins.find(key, delivery, options.caller)
+        if work is not None:
+            delivery.begun = work.begun
+            return work, True
+        compute = partial(self._hear, delivery, audio, options)
+        return self._joins.begin(key, delivery, options.caller, compute), False
+
+    async def _result(self, delivery: Delivery, work: Computation[Hearing], options: TranscriptionOptions) -> Hearing:
+        if not options.progress:
+            return await work.result()
+        async with ProgressReporter(self._publisher, delivery) as reporter:
+            work.reports.append(reporter.report)
+            try:
+                return await work.result()
+            finally:
+                work.reports.remove(reporter.report)
+
+    async def _hear(
+        self, delivery: Delivery, audio: bytes, options: TranscriptionOptions, work: Computation[Hearing]
+    ) -> Hearing:
+        """Decode and transcribe. The file itself is not kept."""
+        started = time.monotonic()
+        with await self._decoder.decode(audio) as decoded:
+            del audio
+            decoded_at = time.monotonic()
+            delivery.timeline.add("decode", started, decoded_at)
+            with delivery.timeline.step("transcribe"):
+                heard = await self._transcribe(delivery, decoded, options, work)
+                transcription = await self._with_numerals(heard, options)
+            return Hearing(decoded.info, transcription, time.monotonic() - decoded_at)
 
     async def _transcribe(
-        self, delivery: Delivery, decoded: DecodedAudio, asked: TranscriptionOptions
+        self, delivery: Delivery, decoded: DecodedAudio, asked: TranscriptionOptions, work: Computation[Hearing]
     ) -> Transcription:
         job = Job(
             decoded.pcm,
@@ -147,12 +191,9 @@ class Handler:
             caller=asked.caller,
             begun=delivery.begun,
             timeline=delivery.timeline,
+            on_progress=work.report if asked.progress else None,
         )
-        if not asked.progress:
-            return await self._transcriber.transcribe(job)
-        async with ProgressReporter(self._publisher, delivery) as reporter:
-            job.on_progress = reporter.report
-            return await self._transcriber.transcribe(job)
+        return await self._transcriber.transcribe(job)
 
     async def _with_numerals(self, heard: Transcription, asked: TranscriptionOptions) -> Transcription:
         """In a thread: the text of an hour takes longer than the event loop may stand still."""
@@ -164,9 +205,8 @@ class Handler:
         segments = [one.model_copy(update={"text": text}) for one, text in zip(heard.segments, texts, strict=True)]
         return replace(heard, segments=segments, raw_text=heard.text)
 
-    def _assemble(
-        self, delivery: Delivery, decoded: DecodedAudio, transcription: Transcription, timings: Timings
-    ) -> Transcript:
+    def _assemble(self, delivery: Delivery, heard: Hearing, timings: Timings) -> Transcript:
+        info, transcription = heard.info, heard.transcription
         return Transcript(
             correlation_id=delivery.correlation_id,
             message_id=delivery.message_id,
@@ -174,12 +214,13 @@ class Handler:
             raw_text=transcription.raw_text,
             language=transcription.language,
             language_probability=transcription.language_probability,
-            duration=decoded.info.duration,
+            duration=info.duration,
             no_speech=not transcription.text,
             segments=transcription.segments,
-            audio=decoded.info,
+            audio=info,
             model=self._transcriber.info,
             timings=timings,
             attempt=delivery.attempt,
             worker=delivery.rules.worker,
+            joined=heard.joined,
         )

@@ -109,6 +109,7 @@ class Metrics:
         self._parked = declare.counter(
             "replies_parked", "Replies that no queue took, kept in the queue of dead replies."
         )
+        self._joined = declare.counter("requests_joined", "Requests answered with the text of an equal one in hand.")
         self._in_flight = declare.gauge("requests_in_flight", "Requests taken and not yet settled.")
 
     def _declare_work(self, declare: Declarations) -> None:
@@ -228,6 +229,10 @@ class Metrics:
     def set_in_flight(self, count: int) -> None:
         """Set how many requests are in hand."""
         self._in_flight.set(count)
+
+    def joined(self) -> None:
+        """Count a request that shared another's computation."""
+        self._joined.inc()
 
     def reply_parked(self) -> None:
         """Count a reply that no queue took."""

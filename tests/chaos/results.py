@@ -26,6 +26,7 @@ COUNTED = (
     "queued",
     "lost",
     "duplicates",
+    "joined",
     "unexplained_dead",
 )
 

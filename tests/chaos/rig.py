@@ -134,7 +134,7 @@ class Rig:
     def start(self, **settings: str) -> DaemonProcess:
         """Begin a new life of the daemon, without waiting for it."""
         # To compare encoders at each start would take longer than most lives.
-        wanted = {"slots": "2", "drain_seconds": str(DRAIN_SECONDS), "encoder": "ctranslate2"}
+        wanted = {"slots": "2", "drain_seconds": str(DRAIN_SECONDS), "encoder": "ctranslate2", "join": "own"}
         wanted |= {"worker": f"life-{len(self.lives)}"} | settings
         life = DaemonProcess(self.daemon_url, self._folder / f"daemon-{len(self.lives)}.log", **wanted)
         self.lives.append(life.start())
@@ -261,6 +261,8 @@ class Rig:
         finally:
             self.check_logs()
         self.results.keep(balance)
+        done = [line["outcome"] for life in self.lives for line in life.lines("request_done")]
+        self.results.measured["moved to overflow"] = done.count("moved")
         self.results.said.append(balance_line(balance))
         return balance
 

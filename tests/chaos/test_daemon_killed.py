@@ -8,7 +8,9 @@ import time
 from tests.chaos.profile import Profile
 from tests.chaos.rig import Rig
 from tests.support.failpoints import POINTS
+from tests.support.load import Requests
 
+FLOOD = 24
 BACK = 20.0  # s, the longest from the start of a new process to its registered consumer; the model is loaded in between
 
 
@@ -18,10 +20,22 @@ def _progress(rig: Rig, count: int) -> None:
     rig.wait_until(lambda: rig.ledger.answers() >= wanted, "progress")
 
 
+def _flood(rig: Rig, requests: Requests) -> None:
+    """More of one caller than its share of the hand: some move to the overflow queue, and equal ones join."""
+    for _ in range(FLOOD):
+        rig.load.add(requests.of_a_caller())
+
+
 def test_sigkill_at_random_times_loses_nothing(rig: Rig, profile: Profile) -> None:
-    """At the start, in the middle of a note, between reply and ack: the next life answers what was in hand."""
+    """At the start, in the middle of a note or a move, between reply and ack: the next life answers what was in hand.
+
+    Among them notes on the way to the overflow queue, and equal ones that share a computation.
+    """
+    requests = Requests("flood", profile.seed)  # its own: the load draws from the rig's in its thread
     rig.load.flow.set()
     for _ in range(profile.kills):
+        if rig.dice.random() < 0.2:
+            _flood(rig, requests)
         if rig.dice.random() < 0.75:
             rig.wait_consumer()
             _progress(rig, rig.dice.randint(0, 3))
@@ -33,7 +47,10 @@ def test_sigkill_at_random_times_loses_nothing(rig: Rig, profile: Profile) -> No
             rig.start()
             rig.results.add("daemon SIGKILL", None)
     rig.wait_consumer()
-    rig.settle()
+    _flood(rig, requests)
+    rig.wait_until(lambda: rig.load.idle, "the flood")
+    balance = rig.settle()
+    assert (balance.joined > 0, rig.results.measured["moved to overflow"] > 0) == (True, True)
 
 
 def test_sigkill_at_a_named_point_loses_nothing(rig: Rig, profile: Profile) -> None:

@@ -40,6 +40,7 @@ class DaemonProcess:
             "model": "demo",
             "side_port": "0",
             "log_format": "json",
+            "join": "never",  # tests send few notes again and again, and count what is computed
             "drain_seconds": "20",
         } | settings
         self._env |= {f"STTD_{name.upper()}": value for name, value in wanted.items() if not name.isupper()}

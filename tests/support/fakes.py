@@ -21,9 +21,11 @@ from sttd.consumer.request.callers import Callers
 from sttd.consumer.request.cancels import Cancels
 from sttd.consumer.request.delivery import Delivery, Rules
 from sttd.consumer.request.handler import Handler
+from sttd.consumer.request.joins import Joins
 from sttd.consumer.request.settlement import Settlement
 from sttd.consumer.request.verdict import Verdict
 from sttd.consumer.request.worker import Worker
+from sttd.consumer.settings import Join
 from sttd.consumer.side_port.metrics import Metrics
 from sttd.consumer.tracing.seam import Tracing
 from sttd.schemas.reply import AudioInfo, ModelInfo, Segment
@@ -246,6 +248,7 @@ class Desk:
     breaker: Breaker = field(default_factory=lambda: Breaker(0))
     references: References | None = None
     intake: FakeIntake = field(default_factory=FakeIntake)
+    join: Join = "never"
     callers: Callers = field(default_factory=lambda: Callers(0.5, lambda: 8))
     defaults: JobDefaults = field(default_factory=lambda: JobDefaults("ru", 5, condition_on_previous_text=False))
 
@@ -260,6 +263,7 @@ class Desk:
             cancels=self.cancels,
             breaker=self.breaker,
             callers=self.callers,
+            joins=Joins(self.join),
         )
 
     def worker(self, tracing: Tracing | None = None) -> Worker:

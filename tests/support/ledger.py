@@ -25,7 +25,9 @@ TABLES = """
 CREATE TABLE asked (
     id TEXT PRIMARY KEY, body TEXT, expect TEXT, says TEXT, parkable INT, asked REAL, confirmed REAL, refused REAL
 );
-CREATE TABLE reply (id TEXT, queue TEXT, wire TEXT, reply_id TEXT, status TEXT, code TEXT, says TEXT, at REAL);
+CREATE TABLE reply (
+    id TEXT, queue TEXT, wire TEXT, reply_id TEXT, status TEXT, code TEXT, says TEXT, joined INT, at REAL
+);
 CREATE TABLE dead (id TEXT, wire TEXT, reason TEXT, code TEXT, at REAL);
 CREATE TABLE fault (kind TEXT, crash INT, began REAL, ended REAL);
 """
@@ -45,7 +47,10 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A terminal reply as it came from a queue. `wire`: its own message id, which a republished copy shares."""
+    """A terminal reply as it came from a queue. `wire`: its own message id, which a republished copy shares.
+
+    `joined`: computed for another request.
+    """
 
     request: str
     queue: str
@@ -54,6 +59,7 @@ class Answered:
     status: str
     code: str
     text: str
+    joined: bool = False
 
 
 @dataclass
@@ -70,6 +76,7 @@ class Balance:
     queued: int = 0
     lost: int = 0
     duplicates: int = 0
+    joined: int = 0
     unexplained_dead: int = 0
     wrong: list[str] = field(default_factory=list)
 
@@ -133,8 +140,9 @@ class Ledger:
             answer.status,
             answer.code,
             " ".join(spoken(answer.text)),
+            answer.joined,
         )
-        self._write("INSERT INTO reply VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *values, time.time())
+        self._write("INSERT INTO reply VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", *values, time.time())
 
     def die(self, request: str, wire: str, reason: str, code: str, *, redelivered: bool) -> None:
         """Write down a dead letter."""
@@ -207,6 +215,7 @@ class Ledger:
             poisoned=self._number("SELECT COUNT(DISTINCT id) FROM dead WHERE reason = 'poison'"),
             queued=len(queued),
             duplicates=self._number("SELECT COUNT(*) - COUNT(DISTINCT id) FROM reply"),
+            joined=self._number("SELECT COUNT(*) FROM reply WHERE joined"),
         )
 
     def _lost(self, queued: Collection[str]) -> list[str]:

@@ -53,7 +53,8 @@ class Requests:
         self._dice = random.Random(seed)
         self._count = 0
         self._kinds: list[tuple[int, Callable[[str, Sample], Request]]] = [
-            (60, self._plain),
+            (40, self._plain),
+            (20, self._of_a_caller),
             (2, self._long),
             (10, self._unnamed),
             (8, self._without_reply_to),
@@ -80,6 +81,10 @@ class Requests:
         expected = replace(found.expected, parkable=parkable)
         return Request(found.name, found.queue, found.body, expected, found.properties | {"reply_to": reply_to})
 
+    def of_a_caller(self) -> Request:
+        """Make one that names its caller; nearly all are of the same."""
+        return self.make(self._of_a_caller)
+
     def make(self, kind: Callable[[str, Sample], Request]) -> Request:
         """Make one of this kind."""
         self._count += 1
@@ -88,6 +93,12 @@ class Requests:
     def _plain(self, name: str, sample: Sample) -> Request:
         properties = {"reply_to": REPLIES, "message_id": name, "headers": {"stt-language": sample.language}}
         return Request(name, "stt.requests", sample.path.read_bytes(), Expected("text", sample.text), properties)
+
+    def _of_a_caller(self, name: str, sample: Sample) -> Request:
+        found = self._plain(name, sample)
+        caller = self._dice.choice(("many", "many", "many", "few"))
+        headers = found.properties["headers"] | {"stt-caller": caller}
+        return Request(name, found.queue, found.body, found.expected, found.properties | {"headers": headers})
 
     def _long(self, name: str, _sample: Sample) -> Request:
         """Several seconds of work, to be in hand at a fault. The demo model gives its beginning word for word."""
@@ -319,5 +330,6 @@ class Reader(_Thread):
             status=said["status"],
             code=(said.get("error") or {}).get("code", ""),
             text=said.get("text", ""),
+            joined=said.get("joined", False),
         )
         self._ledger.reply(answer, redelivered=redelivered)

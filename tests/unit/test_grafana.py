@@ -22,6 +22,7 @@ RULES = [
 ]
 RECORDED = {rule["record"]: rule["expr"] for rule in RULES if "record" in rule}
 UNUSED = {
+    "sttd_requests_joined_total": "what was saved, which nobody has to act on",
     "sttd_orders_ignored_total": "messages of other programs at the operator's exchange: for a search, not a panel",
     "sttd_paused": "the operator who paused it knows; readiness and the consumer count show it",
     "sttd_process_virtual_memory_bytes": "address space of models that are mapped, not memory: it frightens and says "

@@ -56,7 +56,7 @@ LEVELS: Final[dict[str, tuple[frozenset[str], ...]]] = {
         frozenset(level.split())
         for level in (
             "cancels survived delivery numerals operator",
-            "copies limit callers",
+            "copies limit callers joins",
             "verdict progress breaker",
             "handler settlement account",
             "worker",

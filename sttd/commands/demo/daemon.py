@@ -134,6 +134,7 @@ class DemoDaemon:
             "STTD_SIDE_HOST": HOST,
             "STTD_SIDE_PORT": str(self.port),
             "STTD_DRAIN_SECONDS": str(DRAIN_SECONDS),
+            "STTD_JOIN": "never",  # its notes repeat
             "STTD_LOG_FORMAT": "console",  # a person reads its last lines where the demo fails
         }
 

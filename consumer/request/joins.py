@@ -1,0 +1,102 @@
+"""The same audio once: equal requests in hand at one time share one computation, and each gets its own answer.
+
+Between strangers only by a setting: the shorter time tells one of them that another has sent the same. A computation
+goes on for as long as one request waits for it, whichever began it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Hashable
+from hashlib import sha256
+from typing import Any, Generic, TypeVar
+
+from sttd.consumer.request.delivery import Delivery
+from sttd.consumer.settings import Join
+from sttd.schemas.options import TranscriptionOptions
+
+T = TypeVar("T")
+
+OWN = frozenset({"caller", "deadline"})
+"""Options that say nothing about the text."""
+
+
+class Computation(Generic[T]):
+    """One computation and the requests that wait for it. `reports`: where its progress goes."""
+
+    def __init__(self, delivery: Delivery, caller: str | None) -> None:
+        """`delivery`: the request that begins it; `caller`: its caller."""
+        self.reports: list[Callable[[float, str], None]] = []
+        self.begun = delivery.begun
+        self._caller = caller
+        self._target = delivery.target
+        self._waiting = 0
+        self._task: asyncio.Task[T]
+
+    def begin(self, compute: Coroutine[Any, Any, T], forget: Callable[[], None]) -> None:
+        """Compute in a task of its own; `forget` is called when no more requests may join."""
+        self._forget = forget
+        self._task = asyncio.create_task(compute, name="joined work")
+        self._task.add_done_callback(lambda _task: forget())
+
+    def is_for(self, delivery: Delivery, caller: str | None) -> bool:
+        """Whether a request is of the same caller, or its answer goes to the same queue."""
+        return delivery.target == self._target or (caller is not None and caller == self._caller)
+
+    def report(self, fraction: float, text: str) -> None:
+        """Tell all that wait; called in a thread of the engine."""
+        for tell in tuple(self.reports):
+            tell(fraction, text)
+
+    async def result(self) -> T:
+        """Wait. Raises what the computation raised; the last that leaves ends it."""
+        self._waiting += 1
+        try:
+            return await asyncio.shield(self._task)
+        finally:
+            self._waiting -= 1
+            if not (self._waiting or self._task.done()):
+                self._forget()
+                self._task.cancel()
+                await asyncio.wait({self._task})
+
+
+class Joins(Generic[T]):
+    """The computations in hand."""
+
+    def __init__(self, join: Join) -> None:
+        """`join`: which requests may share one."""
+        self._join = join
+        self._works: defaultdict[Hashable, list[Computation[T]]] = defaultdict(list)
+
+    def find(self, key: Hashable, delivery: Delivery, caller: str | None) -> Computation[T] | None:
+        """The computation that a request may join."""
+        if self._join == "never":
+            return None
+        works = self._works.get(key, ())
+        return next((work for work in works if self._join == "all" or work.is_for(delivery, caller)), None)
+
+    def begin(
+        self,
+        key: Hashable,
+        delivery: Delivery,
+        caller: str | None,
+        compute: Callable[[Computation[T]], Coroutine[Any, Any, T]],
+    ) -> Computation[T]:
+        """Begin one, which others may join until it ends."""
+        work: Computation[T] = Computation(delivery, caller)
+        self._works[key].append(work)
+        work.begin(compute(work), lambda: self._forget(key, work))
+        return work
+
+    def _forget(self, key: Hashable, work: Computation[T]) -> None:
+        if work in self._works.get(key, ()):
+            self._works[key].remove(work)
+            if not self._works[key]:
+                del self._works[key]
+
+
+def key_of(delivery: Delivery, audio: bytes, options: TranscriptionOptions) -> Hashable:
+    """Equal for requests of one lane whose answers would have the same text."""
+    return sha256(audio).digest(), delivery.lane, tuple(options.model_dump(exclude=set(OWN)).items())

@@ -298,7 +298,7 @@ class Daemon:
             cancels=self._cancels,
             breaker=self._breaker,
             callers=callers,
-            joins=Joins(settings.join),
+            joins=Joins(self._settings.join),
             requester_there=self._publisher.requester_there,
         )
 

@@ -47,6 +47,7 @@ test-unit: setup ## the quick tests: no broker, no model
 
 test-real: setup ## the real base over human voices: texts beside stock faster-whisper's, sounds without speech, long notes
 	@$(PY) -m tools.rabbitmq install
+	@$(PY) -m tools.program festival festvox-ru
 	@$(PY) -m pytest --durations=10 tests/real
 
 test-cpus: setup ## the engine's tests at each level of CPU that this machine has

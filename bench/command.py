@@ -32,7 +32,7 @@ PLANS: Final = {
 RESULTS: Final = ROOT / "docs" / "benchmarks"
 RAW: Final = ROOT / ".local" / "bench-results"
 
-OF_THEIR_OWN: Final = frozenset({"accuracy", "hotwords", "languages", "numerals"})
+OF_THEIR_OWN: Final = frozenset({"accuracy", "hotwords", "invented", "languages", "numerals"})
 
 HELP: Final = """The benchmarks, for a quiet machine. docs/benchmarks/README.md explains their results.
 
@@ -42,6 +42,7 @@ HELP: Final = """The benchmarks, for a quiet machine. docs/benchmarks/README.md 
   accuracy    word errors of every mode on recorded human voices, hours, resumable; has options of its own
   numerals    numbers as digits: sentences with numbers through the real model, resumable; has options of its own
   hotwords    the operator's words: listed names with the list and without, resumable; has options of its own
+  invented    words that are written where nobody speaks, ours and stock's, resumable; has options of its own
   languages   what `auto` takes short notes for, in five languages, resumable; has options of its own
   setup       install what some peers need into .local, as the others do by themselves
 """

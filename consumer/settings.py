@@ -16,7 +16,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from sttd.consumer import machine
 from sttd.consumer.errors import SettingsError
 from sttd.schemas import languages, names, reference
-from sttd.schemas.options import NumeralForm
+from sttd.schemas.options import Doubtful, NumeralForm
 from sttd.schemas.validation import problems
 from sttd.service import broker_address, setting_sources
 from sttd.service.setting_sources import SourcedSettings, SourceUnreadable
@@ -96,6 +96,9 @@ class Settings(SourcedSettings):
     )
     numerals: NumeralForm = Field(
         default="as_heard", description="Numbers in the [text](text.md) of requests that name no form."
+    )
+    doubtful: Doubtful = Field(
+        default="keep", description="`drop` leaves [doubtful text](text.md#nothing-invented) out of replies."
     )
     hotwords: Annotated[str, Field(max_length=1000)] = Field(
         default="", description="[Names and terms](text.md#the-operators-words) to prefer, comma-separated."

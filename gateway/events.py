@@ -55,7 +55,7 @@ class Story:
 
     def _end(self, found: Transcript) -> shapes.Body:
         if self._wish.form != "verbose_json":
-            return shapes.Done(text=found.text, usage=shapes.usage(found))
+            return shapes.Done(text=found.text, usage=shapes.usage(found), dropped=shapes.dropped(found))
         told = shapes.verbose(found, self._wish.task, self._wish.granularities)
         return shapes.Done(
             text=found.text,
@@ -65,6 +65,7 @@ class Story:
             words=told.words,
             truncated=told.truncated,
             usage=told.usage,
+            dropped=told.dropped,
         )
 
 

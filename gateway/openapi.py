@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from sttd.gateway import shapes
 from sttd.gateway.door import IGNORED
 from sttd.gateway.wishes import Granularity, ResponseFormat, Task
-from sttd.schemas.options import LONGEST_CALLER, NumeralForm
+from sttd.schemas.options import LONGEST_CALLER, Doubtful, NumeralForm
 
 JSON: Final = "application/json"
 FORM: Final = "multipart/form-data"
@@ -62,6 +62,11 @@ _NUMERALS: Final = {
     "type": "string",
     "enum": list(get_args(NumeralForm)),
     "description": "Numbers as digits, in words or as they were heard. Default: the daemon's setting.",
+}
+_DOUBTFUL: Final = {
+    "type": "string",
+    "enum": list(get_args(Doubtful)),
+    "description": "`drop` moves text that was most probably not said to `dropped`. Default: the daemon's setting.",
 }
 _FILE: Final = {
     "type": "string",
@@ -121,6 +126,7 @@ def _transcribe() -> dict[str, Any]:
         },
         "prompt": _PROMPT,
         "numerals": _NUMERALS,
+        "doubtful": _DOUBTFUL,
         "caller": _CALLER,
     }
     answers = {"200": _answer("The text.", "OldTranscript") | _IGNORED} | _failures("OldError")
@@ -153,6 +159,7 @@ def _openai(task: Task) -> dict[str, Any]:
             "description": "Needs `verbose_json`. Default: `segment`.",
         },
         "numerals": _NUMERALS,
+        "doubtful": _DOUBTFUL,
         "caller": _CALLER,
         "stream": {"type": "boolean", "default": False, "description": "Answer as server-sent events."},
     }

@@ -144,7 +144,7 @@ def _shaped(found: Transcript, wish: Wish) -> Response:
     if wish.form == "verbose_json":
         return _json(shapes.verbose(found, wish.task, wish.granularities))
     if wish.form == "json":
-        return _json(shapes.Text(text=found.text, usage=shapes.usage(found)))
+        return _json(shapes.Text(text=found.text, usage=shapes.usage(found), dropped=shapes.dropped(found)))
     return PlainTextResponse(render(found, wish.form) + "\n")
 
 

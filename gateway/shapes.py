@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sttd.schemas.reply import Segment, Transcript
 
+_DROPPED = "Texts that `doubtful=drop` left out; absent where there are none."
 _SEGMENT = (
     "One stretch of speech; times in seconds. The daemon does not tell `tokens`; `seek` is the start in hundredths of "
     "a second."
@@ -31,11 +32,12 @@ class OldTranscript(Body):
     text: str
     language: str = Field(description="Whisper language code.", examples=["ru"])
     duration: float
+    dropped: list[str] | None = Field(default=None, description=_DROPPED)
 
     @classmethod
     def of(cls, found: Transcript) -> OldTranscript:
-        """The three fields of a transcript that the old service had."""
-        return cls(text=found.text, language=found.language, duration=found.duration)
+        """The three fields of a transcript that the old service had, and what was dropped."""
+        return cls(text=found.text, language=found.language, duration=found.duration, dropped=dropped(found))
 
 
 class OldError(Body):
@@ -64,6 +66,7 @@ class Text(Body):
 
     text: str
     usage: Usage
+    dropped: list[str] | None = Field(default=None, description=_DROPPED)
 
 
 class VerboseSegment(Body):
@@ -110,6 +113,7 @@ class Verbose(Body):
     words: list[VerboseWord] | None = None
     truncated: Literal[True] | None = Field(None, description="Sound that the file had is missing from it.")
     usage: Usage
+    dropped: list[str] | None = Field(default=None, description=_DROPPED)
 
 
 class Delta(Body):
@@ -131,6 +135,7 @@ class Done(Body):
     words: list[VerboseWord] | None = None
     truncated: Literal[True] | None = None
     usage: Usage | None = None
+    dropped: list[str] | None = Field(default=None, description=_DROPPED)
 
 
 class Model(Body):
@@ -183,7 +188,13 @@ def verbose(found: Transcript, task: Literal["transcribe", "translate"], granula
         words=words(found) if "word" in granularities else None,
         truncated=found.audio.truncated or None,
         usage=usage(found),
+        dropped=dropped(found),
     )
+
+
+def dropped(found: Transcript) -> list[str] | None:
+    """The texts that were left out as doubtful; None for none, so that the field is absent."""
+    return [segment.text.strip() for segment in found.dropped] or None
 
 
 def words(found: Transcript) -> list[VerboseWord]:

@@ -13,15 +13,26 @@ from sttd.call_options import Options
 from sttd.gateway.forms import Form
 from sttd.gateway.problems import Problem, no_file
 from sttd.schemas.languages import AUTO
-from sttd.schemas.options import NumeralForm, option_of
+from sttd.schemas.options import Doubtful, NumeralForm, option_of
 
 Task = Literal["transcribe", "translate"]
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 Granularity = Literal["word", "segment"]
 
 _BOTH: Final = frozenset(
-    {"file", "language", "languages", "languages[]", "keywords", "keywords[]", "numerals", "prompt"}
-    | {"temperature", "caller"}
+    {
+        "caller",
+        "doubtful",
+        "file",
+        "keywords",
+        "keywords[]",
+        "language",
+        "languages",
+        "languages[]",
+        "numerals",
+        "prompt",
+        "temperature",
+    }
 )
 OLD_FIELDS: Final = _BOTH | {"task"}
 OPENAI_FIELDS: Final = _BOTH | {
@@ -103,6 +114,7 @@ def _options(form: Form, task: Task, caller: str | None, *, default_language: st
         "hotwords": " ".join(form.many("keywords")) or None,
         "temperature": _temperature(form),
         "numerals": _numerals(form),
+        "doubtful": _doubtful(form),
         "caller": caller or form.one("caller"),
     }
 
@@ -110,6 +122,11 @@ def _options(form: Form, task: Task, caller: str | None, *, default_language: st
 def _numerals(form: Form) -> NumeralForm | None:
     given = form.one("numerals")
     return None if given is None else cast("NumeralForm", _choice(given, get_args(NumeralForm), "numerals"))
+
+
+def _doubtful(form: Form) -> Doubtful | None:
+    given = form.one("doubtful")
+    return None if given is None else cast("Doubtful", _choice(given, get_args(Doubtful), "doubtful"))
 
 
 def _temperature(form: Form) -> float | None:

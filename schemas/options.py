@@ -67,6 +67,7 @@ LanguageCode = Annotated[str, AfterValidator(languages.code)]
 Prompt = Annotated[str, Field(max_length=1000)]
 Caller = Annotated[str, Field(max_length=LONGEST_CALLER), AfterValidator(_short)]
 NumeralForm = Literal["as_heard", "digits", "words"]
+Doubtful = Literal["keep", "drop"]
 
 
 class TranscriptionOptions(BaseModel):
@@ -111,6 +112,11 @@ class TranscriptionOptions(BaseModel):
         default=None,
         description="Numbers in Russian and English text: all as `digits`, all as `words`, or `as_heard`. Default: the "
         "daemon's setting (`as_heard`).",
+    )
+    doubtful: Doubtful | None = Field(
+        default=None,
+        description="What becomes of text that was most probably not said: `drop` moves its segments from `segments` "
+        "to `dropped`. Default: the daemon's setting (`keep`, with flags).",
     )
     caller: Caller | None = Field(
         default=None,

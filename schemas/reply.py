@@ -23,8 +23,8 @@ Seconds = Annotated[float, Field(ge=0)]
 # As the published contract has them: a description is not wrapped at the width of this file.
 _SEGMENT = (
     "One stretch of speech; times in seconds from the start of the audio.\n\n"
-    "`flags` says what makes the text doubtful; nothing is ever left out because of it. Readers ignore flags that they "
-    "do not know."
+    "`flags` says what makes the text doubtful; nothing is left out because of it unless `doubtful` asks for that. "
+    "Readers ignore flags that they do not know."
 )
 _AUDIO_INFO = (
     "What was found in the file. `truncated` and `bad_packets` say that something is missing.\n\n"
@@ -117,6 +117,10 @@ class Transcript(_Wire):
     duration: Seconds
     no_speech: bool
     segments: list[Segment]
+    dropped: list[Segment] = Field(
+        default_factory=list,
+        description="What `doubtful: drop` left out of `segments` and `text`; ids are those of all segments together.",
+    )
     audio: AudioInfo
     model: ModelInfo
     timings: Timings

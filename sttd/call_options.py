@@ -25,6 +25,7 @@ class Options(TypedDict, total=False):
     beam_size: int | None
     temperature: float | None
     numerals: Literal["as_heard", "digits", "words"] | None
+    doubtful: Literal["keep", "drop"] | None
     caller: str | None
     deadline: datetime | str | int | None
 

@@ -64,8 +64,8 @@ def _head(head: Mapping[str, Any]) -> Iterator[str]:
         f"With no list, and with {head['listed']} names and terms (`bench/hotwords/terms.txt`).",
         "",
         f"- {head['date']}; {head['machine']['cpu']}; {head['model']} `{head['sha256'][:12]}`. {head['remark']}",
-        "- *listed*: words on the list, in any case. *others*: word errors of the rest. *invented*: listed words that",
-        "  nobody said. Brackets: points, 95 % interval.",
+        "- *listed*: words on the list, in any case. *others*: word errors of the rest. Brackets: points,",
+        "  95 % interval.",
         "",
     )
 
@@ -76,14 +76,12 @@ _COLUMNS: Final = (
     "listed words",
     "wrong without, with, %",
     "others wrong without, with, %",
-    "invented",
     "core s without, with",
 )
 
 
 def _row(title: str, own: Sequence[Compared]) -> str:
     terms = sum(one.without.terms for one in own)
-    invented = sum(one.with_list.false_terms for one in own) - sum(one.without.false_terms for one in own)
     core = [sum(one.core_seconds[side] for one in own) / len(own) for side in (0, 1)]
     cells = [
         title,
@@ -91,7 +89,6 @@ def _row(title: str, own: Sequence[Compared]) -> str:
         f"{terms}",
         _errors(own, "terms", "term_errors") if terms else "",
         _errors(own, "others", "other_errors"),
-        f"{max(0, invented)}",
         f"{core[0]:.2f}, {core[1]:.2f}",
     ]
     return f"| {' | '.join(cells)} |"

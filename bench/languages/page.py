@@ -10,7 +10,7 @@ from bench.accuracy.results import Place, Result
 from sttd.consumer.engine.model.language import SURE
 from tools.voices import Utterance
 
-THRESHOLDS: Final = (0.0, 0.3, 0.5, 0.7, 0.9)
+THRESHOLDS: Final = (0.0, 0.5, 0.7)
 MOST: Final = 3
 """Wrong languages that a row names."""
 

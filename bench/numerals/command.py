@@ -8,10 +8,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-import shutil
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -25,10 +23,9 @@ from bench.numerals.sentences import festival, human
 from bench.run import tell
 from sttd.consumer.engine.files import store
 from sttd.consumer.errors import ModelUnavailable
-from tools import voices
+from tools import festival_voice, voices
 
 PAGE: Final = ROOT / "docs" / "benchmarks" / "numerals.md"
-VOICE: Final = "msu_ru_nsh_clunits"
 SET: Final = "ru-festival"
 MODE: Final = "default"
 AT_ONCE: Final = 20
@@ -84,31 +81,11 @@ def _spoken(folder: Path) -> Iterator[Note]:
         told = hashlib.sha256(sentence.text.encode()).hexdigest()[:8]  # other sentences are said anew
         sound = folder / f"{name}-{told}.wav"
         sounds[sound] = sentence.text
-        one = voices.Utterance(SET, name, sound, sentence.text, VOICE, "ru")
+        one = voices.Utterance(SET, name, sound, sentence.text, festival_voice.VOICE, "ru")
         yield Note(one.set, one.name, one.language, (one,))
     missing = [sound for sound in sounds if not sound.is_file()]
     for start in range(0, len(missing), AT_ONCE):
-        _say({sound: sounds[sound] for sound in missing[start : start + AT_ONCE]})
-
-
-def _say(sentences: Mapping[Path, str]) -> None:
-    """In one process: the voice takes seconds to load."""
-    program = shutil.which("festival")
-    if program is None:
-        raise voices.VoicesUnavailable("the sentences need Festival: apt-get install festival festvox-ru")
-    steps = [f"(voice_{VOICE})"]
-    for sound, text in sentences.items():
-        sound.parent.mkdir(parents=True, exist_ok=True)
-        steps.append(f'(utt.save.wave (utt.synth (Utterance Text "{text}")) "{sound}.part" \'riff)')
-    done = subprocess.run(  # noqa: S603 - Festival
-        [program, "--pipe"], input="\n".join(steps).encode(), capture_output=True, check=False
-    )
-    for sound in sentences:
-        part = Path(f"{sound}.part")
-        if done.returncode or not part.is_file():
-            told = done.stderr.decode(errors="replace")[-200:]
-            raise voices.VoicesUnavailable(f"Festival does not say {sentences[sound]!r}: {told}")
-        part.replace(sound)
+        festival_voice.say({sound: sounds[sound] for sound in missing[start : start + AT_ONCE]})
 
 
 def _by_turns(spoken: Sequence[Note], people: Sequence[Note]) -> Iterator[list[Note]]:

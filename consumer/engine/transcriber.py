@@ -13,7 +13,7 @@ from sttd.consumer.engine.hotwords import Hotwords
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm
 from sttd.consumer.settings import Settings
 from sttd.consumer.timeline import Timeline
-from sttd.schemas.options import NumeralForm, TranscriptionOptions
+from sttd.schemas.options import Doubtful, NumeralForm, TranscriptionOptions
 from sttd.schemas.reply import ModelInfo, Segment
 
 TEMPERATURE_LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -43,6 +43,7 @@ class JobOptions:
     initial_prompt: str | None = None
     hotwords: str | None = None
     usual: Hotwords = field(default_factory=Hotwords)
+    drop_doubtful: bool = False
 
     def with_words_for(self, spoken: str) -> JobOptions:
         """The same for a sound in this language: its hotwords are known now. A translation is English."""
@@ -59,6 +60,7 @@ class JobDefaults:
     beam_size: int
     condition_on_previous_text: bool
     numerals: NumeralForm = "as_heard"
+    doubtful: Doubtful = "keep"
     hotwords: Hotwords = field(default_factory=Hotwords)
 
     @classmethod
@@ -69,6 +71,7 @@ class JobDefaults:
             settings.beam_size,
             settings.condition_on_previous_text,
             settings.numerals,
+            settings.doubtful,
             hotwords.read(settings.hotwords, settings.hotwords_file),
         )
 
@@ -87,6 +90,7 @@ class JobDefaults:
             initial_prompt=asked.initial_prompt,
             hotwords=asked.hotwords,
             usual=self.hotwords,
+            drop_doubtful=(asked.doubtful or self.doubtful) == "drop",
         )
 
 
@@ -149,12 +153,16 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Transcription:
-    """The result of the model. Silence is `segments == []`. `raw_text`: as it was heard, if that was rewritten."""
+    """The result of the model. Silence is `segments == []`.
+
+    `raw_text`: as it was heard, if that was rewritten; `dropped`: segments that were left out as doubtful.
+    """
 
     segments: list[Segment]
     language: str
     language_probability: float
     raw_text: str | None = None
+    dropped: list[Segment] = field(default_factory=list)
 
     @property
     def text(self) -> str:

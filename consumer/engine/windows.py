@@ -6,15 +6,41 @@ come in.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import pairwise, takewhile
+from math import ceil
+from typing import Final
 
-from sttd.consumer.engine.glue import Span, Spans
+import numpy as np
+from numpy.typing import NDArray
+
+from sttd.consumer.engine.glue import Glued, Span, Spans
 from sttd.consumer.errors import JobStopped
+from sttd.consumer.pcm import SAMPLE_RATE, Pcm, floats
 from sttd.schemas.reply import Segment
+
+LONGEST_PAUSE: Final = 3 * SAMPLE_RATE
+"""Samples between two parts with speech that may still be transcribed as one piece. Each has 0.4 s of padding."""
+WINDOW: Final = 30 * SAMPLE_RATE
+"""Samples that Whisper takes at a time."""
+MOST_EVENLY: Final = 2 * WINDOW
+"""Audio of more than a window and up to so many samples is cut in equal parts. Longer audio has short rests less often,
+and is cut at its silences where it may be."""
+ENOUGH: Final = 10 * SAMPLE_RATE
+"""Samples of speech in which the language is detected without more of it."""
+SLIVER: Final = 5 * SAMPLE_RATE
+"""Samples; a shorter window is mostly padding."""
+SLACK: Final = 5 * SAMPLE_RATE
+"""How far from its ideal place a cut may lie."""
+FULLEST: Final = 0.93
+"""How full windows may be that are cut evenly, so that a cut has room."""
+FRAME: Final = SAMPLE_RATE // 50
+PAUSE: Final = 5
+"""Frames of the pause that a cut goes through: 0.1 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +55,34 @@ class LongAudio:
     threads: int
 
 
+def packed_windows(pcm: Pcm, spans: Spans | None, *, cut: LongAudio | None, evenly: bool) -> list[Spans]:
+    """The windows of a note; none where the whole audio goes to faster-whisper as it is.
+
+    `spans`: with speech, None without voice detection; `cut`: how long audio is cut, if it is; `evenly`: whether other
+    audio that is a little too long for one window is cut in equal parts.
+    """
+    if cut:
+        longest = int(cut.window_seconds * SAMPLE_RATE)
+        return without_slivers(pack(spans or (), longest, LONGEST_PAUSE), pcm, longest, LONGEST_PAUSE)
+    packed = pack(spans, sys.maxsize, LONGEST_PAUSE) if spans else []
+    if not evenly:
+        return packed
+    if not packed and WINDOW < pcm.size <= MOST_EVENLY:
+        packed = [((0, pcm.size),)]
+    return [part for window in packed for part in _in_equal_parts(window, pcm)]
+
+
+def _in_equal_parts(window: Spans, pcm: Pcm) -> list[Spans]:
+    return evenly_cut(window, pcm, WINDOW) if WINDOW < length(window) <= MOST_EVENLY else [window]
+
+
+def first_to_hear(first: Spans | None, spans: Spans | None) -> Spans | None:
+    """What the language is detected in: the first window, unless it is short and more follows after a pause."""
+    if first is None or spans is None or length(first) >= ENOUGH:
+        return first
+    return pack(spans, WINDOW, sys.maxsize)[0]
+
+
 def pack(spans: Iterable[Span], longest: int, farthest: int) -> list[Spans]:
     """Spans -> windows of at most `longest` samples of speech each, in order; a span that is longer is cut in parts.
 
@@ -38,7 +92,7 @@ def pack(spans: Iterable[Span], longest: int, farthest: int) -> list[Spans]:
     windows: list[Spans] = []
     window: list[Span] = []
     for part in (part for span in spans for part in _parts(span, longest)):
-        if window and (part[0] - window[-1][1] > farthest or _length([*window, part]) > longest):
+        if window and (part[0] - window[-1][1] > farthest or length([*window, part]) > longest):
             windows.append(tuple(window))
             window = []
         window.append(part)
@@ -50,13 +104,60 @@ def _parts(span: Span, longest: int) -> Iterable[Span]:
     return ((begin, min(begin + longest, end)) for begin in range(start, end, longest))
 
 
-def _length(spans: Iterable[Span]) -> int:
+def evenly_cut(window: Spans, pcm: Pcm, longest: int) -> list[Spans]:
+    """A window -> as few as fit into `longest` samples, about as long as each other, cut where it is quietest.
+
+    Whisper takes 30 s at a time: of 31 s it would read the last one alone, and `base` invents captions (issue 17).
+    """
+    size = length(window)
+    count = ceil(size / (FULLEST * longest))
+    slack = min(SLACK, (longest - size // count) // 2)
+    sound = floats(Glued(window).sound(pcm))
+    borders = [_quietest(sound, size * part // count, slack) for part in range(1, count)]
+    return [tuple(_between(window, first, last)) for first, last in pairwise([0, *borders, size])]
+
+
+def _quietest(sound: NDArray[np.float32], middle: int, slack: int) -> int:
+    """The middle of the quietest tenth of a second, at most `slack` samples from `middle`."""
+    near = np.square(sound[middle - slack : middle + slack])
+    power = near[: near.size // FRAME * FRAME].reshape(-1, FRAME).sum(axis=1)
+    if power.size < PAUSE:
+        return middle
+    return middle - slack + (int(np.convolve(power, np.ones(PAUSE), "valid").argmin()) * 2 + PAUSE) * FRAME // 2
+
+
+def _between(window: Spans, first: int, last: int) -> Iterable[Span]:
+    """What lies in samples [first, last) of the window's sound, as spans of the audio."""
+    at = 0
+    for start, end in window:
+        begin, stop = max(start, start + first - at), min(end, start + last - at)
+        if begin < stop:
+            yield begin, stop
+        at += end - start
+
+
+def without_slivers(windows: Sequence[Spans], pcm: Pcm, longest: int, farthest: int) -> list[Spans]:
+    """The same, but a window of less than `SLIVER` is joined with the one before, and both are cut evenly.
+
+    Not across a pause of more than `farthest` samples: what is alone there was said alone.
+    """
+    found: list[Spans] = []
+    for window in windows:
+        if found and length(window) < SLIVER and window[0][0] - found[-1][-1][1] <= farthest:
+            found += evenly_cut((*found.pop(), *window), pcm, longest)
+        else:
+            found.append(window)
+    return found
+
+
+def length(spans: Iterable[Span]) -> int:
+    """How many samples of speech that is."""
     return sum(end - start for start, end in spans)
 
 
 def seconds(spans: Iterable[Span], rate: int) -> float:
-    """How much speech that is."""
-    return _length(spans) / rate
+    """How many seconds of speech that is."""
+    return length(spans) / rate
 
 
 def joined(windows: Iterable[Sequence[Segment] | None]) -> list[Segment]:

@@ -217,6 +217,7 @@ class Handler:
             duration=info.duration,
             no_speech=not transcription.text,
             segments=transcription.segments,
+            dropped=transcription.dropped,
             audio=info,
             model=self._transcriber.info,
             timings=timings,

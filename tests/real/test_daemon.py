@@ -11,8 +11,8 @@ from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess
 from tests.support.human import Note, one_word
 from tests.support.rpc import Rpc
-from tests.support.sounds import RATE, hum
 from tools.audio import files
+from tools.audio.sounds import RATE, hum
 from tools.voices import Utterance
 from tools.word_errors import errors
 

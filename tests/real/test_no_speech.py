@@ -10,7 +10,7 @@ import pytest
 from sttd.consumer.engine.model.whisper import WhisperTranscriber
 from sttd.consumer.engine.transcriber import Job
 from tests.support.human import AT_ZERO, transcribed
-from tests.support.sounds import SOUNDS
+from tools.audio.sounds import SOUNDS
 
 pytestmark = pytest.mark.timeout(1800)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sttd.consumer.engine.model.guards import marked
+from sttd.consumer.engine.model.guards import CLEAR, NEVER_SPEECH, marked, parted
+from sttd.consumer.pcm import SAMPLE_RATE
 from sttd.schemas.reply import Segment
 
 
@@ -40,6 +41,10 @@ def segment(
         " Спасибо за просмотр!",
         " Подписывайтесь на наш канал!",
         " Дякую за перегляд!",
+        " Підписуйтесь на канал!",
+        " Көргеніңізге рахмет!",
+        " Жалғасы бар...",
+        " Untertitel von Stephanie Geiges",
         " Thanks for watching!",
         " Subtitles by the Amara.org community",
         " Untertitel im Auftrag des ZDF für funk, 2017",
@@ -138,3 +143,33 @@ def test_nothing_but_the_flags_changes() -> None:
     """Text, times and numbers leave as they came."""
     given = [segment(" Продолжение следует...", number=at) for at in range(4)]
     assert [guarded.model_copy(update={"flags": []}) for guarded in marked(given)] == given
+
+
+CAPTION = " Продолжение следует..."
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (segment("Купил хлеба"), True),
+        (segment("Купил хлеба", no_speech_prob=NEVER_SPEECH + 0.01), False),
+        (segment(CAPTION, avg_logprob=CLEAR), True),  # somebody said it, clearly
+        (segment(CAPTION, avg_logprob=CLEAR - 0.01), False),
+        (segment("да да да да да да да"), True),  # a loop may have begun with speech
+        (segment("Купил хлеба", avg_logprob=-1.2), True),  # unclear speech is speech
+    ],
+)
+def test_only_what_was_most_probably_not_said_is_dropped(given: Segment, kept: bool) -> None:
+    """Two signs are needed: of 1,000 words that people said at most two may go (issue 17)."""
+    (found,) = marked([given])
+    assert parted([found], None) == (([found], []) if kept else ([], [found]))
+
+
+def test_text_under_which_the_detector_hears_no_voice_is_dropped() -> None:
+    """Where voice detection is off, the detector is asked afterwards."""
+    early, late = (
+        segment("Купил хлеба", number=number).model_copy(update={"start": start, "end": start + 2.0})
+        for number, start in enumerate((0.0, 10.0))
+    )
+    assert parted([early, late], [(0, SAMPLE_RATE)]) == ([early], [late])
+    assert parted([early, late], []) == ([], [early, late])

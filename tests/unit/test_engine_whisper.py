@@ -39,8 +39,8 @@ from sttd.consumer.models import demo_directory
 from sttd.samples import Sample, samples
 from sttd.schemas.codes import ErrorCode
 from tests.support.notes import short_notes
-from tests.support.sounds import SOUNDS
 from tests.support.waiting import PATIENCE
+from tools.audio.sounds import SOUNDS
 
 T = TypeVar("T")
 RU = JobOptions("ru", "ru", None, "transcribe", 5, TEMPERATURE_LADDER, vad=True, word_timestamps=False,

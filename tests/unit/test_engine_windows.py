@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sttd.consumer.engine.glue import Span
-from sttd.consumer.engine.windows import Helpers, LongNote, joined, pack
+from sttd.consumer.engine.windows import SLIVER, Helpers, LongNote, evenly_cut, joined, length, pack, without_slivers
 from sttd.consumer.errors import JobStopped
+from sttd.consumer.pcm import SAMPLE_RATE
 from sttd.schemas.reply import Segment
 from tests.support.waiting import PATIENCE, wait_for
 
@@ -51,6 +53,68 @@ def test_windows_hold_all_speech_once_in_order_and_none_is_too_long(
 def test_a_window_takes_as_much_as_fits() -> None:
     """Each costs a full encoder pass, so they are filled."""
     assert pack([(0, 10), (12, 20), (25, 40), (50, 52)], 30, 10) == [((0, 10), (12, 20)), ((25, 40), (50, 52))]
+
+
+WINDOW = 30 * SAMPLE_RATE
+LENGTHS = st.lists(st.integers(1, 25 * SAMPLE_RATE), min_size=1, max_size=4)
+
+
+def spans_of(lengths: list[int]) -> tuple[Span, ...]:
+    """Parts of these lengths, a second apart."""
+    starts = [sum(lengths[:number]) + SAMPLE_RATE * number for number in range(len(lengths))]
+    return tuple((start, start + size) for start, size in zip(starts, lengths, strict=True))
+
+
+def noise(samples: int) -> np.ndarray:
+    """A sound without a pause."""
+    return np.random.default_rng(1).normal(0, 0.1, samples).astype(np.float32)
+
+
+@given(LENGTHS)
+@settings(max_examples=30, deadline=None)
+def test_windows_that_are_cut_evenly_hold_everything_once_and_none_is_a_sliver(lengths: list[int]) -> None:
+    """Of 31 s Whisper would read the last second alone, with 29 s of padding."""
+    spans = spans_of(lengths)
+    parts = evenly_cut(spans, noise(spans[-1][1]), WINDOW)
+    assert sum(map(length, parts)) == sum(lengths)
+    assert [part[0][0] for part in parts] == sorted(part[0][0] for part in parts)
+    assert max(map(length, parts)) <= WINDOW
+    assert len(parts) == 1 or min(map(length, parts)) > SLIVER
+    touching = [span for part in parts for span in part]
+    assert all(before[1] <= after[0] for before, after in pairwise(touching))
+    assert all(any(first <= start and end <= last for first, last in spans) for start, end in touching)
+
+
+def test_a_cut_goes_through_the_pause() -> None:
+    """A word that is cut in two is lost, or comes twice."""
+    sound = noise(31 * SAMPLE_RATE)
+    pause = (13 * SAMPLE_RATE, 13 * SAMPLE_RATE + SAMPLE_RATE // 5)
+    sound[slice(*pause)] = 0
+    ((first,), (second,)) = evenly_cut(((0, sound.size),), sound, WINDOW)
+    assert first[1] == second[0]
+    assert pause[0] < first[1] < pause[1]
+
+
+@pytest.mark.parametrize(
+    ("windows", "joined_as"),
+    [
+        ([((0, 29),), ((30, 32),)], "two halves"),
+        ([((0, 20),), ((21, 23),)], "one"),
+        ([((0, 29),), ((30, 40),)], "as they are"),
+        ([((0, 29),), ((60, 62),)], "as they are"),  # said alone, after a pause
+        ([((0, 2),), ((3, 20),)], "as they are"),  # a sliver before is no rest
+    ],
+)
+def test_a_sliver_is_joined_with_the_window_before(windows: list[tuple[Span, ...]], joined_as: str) -> None:
+    """The windows of long audio are filled from the front: what is left for the last may be half a second."""
+    given = [tuple((start * SAMPLE_RATE, end * SAMPLE_RATE) for start, end in window) for window in windows]
+    found = without_slivers(given, noise(62 * SAMPLE_RATE), WINDOW, 3 * SAMPLE_RATE)
+    assert sum(map(length, found)) == sum(map(length, given))
+    if joined_as == "two halves":
+        assert len(found) == 2
+        assert min(map(length, found)) > 2 * SLIVER
+    else:
+        assert found == (given if joined_as == "as they are" else [(*given[0], *given[1])])
 
 
 def test_segments_are_joined_in_order_as_far_as_no_window_is_missing() -> None:

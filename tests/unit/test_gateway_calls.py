@@ -105,6 +105,7 @@ def test_what_is_read_is_not_named(path: str) -> None:
         "keywords[]": "a",
         "languages": ["ru", "en-US"],
         "numerals": "digits",
+        "doubtful": "drop",
         "caller": "chat-7",
     }
     fields |= (
@@ -131,10 +132,28 @@ def test_a_tokens_name_wins_over_the_forms_caller(path: str, name: str | None, c
 
 
 @pytest.mark.parametrize("path", CALLS)
-def test_a_form_of_numbers_that_does_not_exist_is_refused(path: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "value", "known"), [("numerals", "roman", "as_heard, digits, words"), ("doubtful", "hide", "keep, drop")]
+)
+def test_a_choice_that_does_not_exist_is_refused(path: str, field: str, value: str, known: str) -> None:
     """The answer names those that do."""
-    found = call("POST", path, files=FILE, data={"numerals": "roman"})
-    assert (found.status_code, "as_heard, digits, words" in found.text) == (400, True)
+    found = call("POST", path, files=FILE, data={field: value})
+    assert (found.status_code, known in found.text) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [("/transcribe", {}), (CALLS[1], {}), (CALLS[1], {"response_format": "verbose_json"}), (CALLS[1], {"stream": "1"})],
+)
+def test_what_was_dropped_is_told_in_every_answer_in_json(path: str, form: dict[str, str]) -> None:
+    """It is never lost silently; where nothing was dropped, the answer has no such field."""
+    (one,) = examples.TRANSCRIPT.segments[:1]
+    invented = one.model_copy(update={"text": " Продолжение следует..."})
+    answers = Answers()
+    assert "dropped" not in call("POST", path, files=FILE, data=form, answers=answers).text
+    answers.found = examples.TRANSCRIPT.model_copy(update={"dropped": [invented]})
+    found = call("POST", path, files=FILE, data=form, answers=answers).text
+    assert '"dropped":["Продолжение следует..."]' in found
 
 
 @pytest.mark.parametrize(

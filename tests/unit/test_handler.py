@@ -165,6 +165,30 @@ async def test_numbers_are_written_as_asked_and_what_was_heard_stands_beside(
     assert [(segment.start, segment.end) for segment in told.segments] == [(start, end) for _, start, end in SPOKEN]
 
 
+@pytest.mark.parametrize(("headers", "default", "dropping"), [
+    ({}, "keep", False),
+    ({}, "drop", True),
+    ({"stt-doubtful": "keep"}, "drop", False),
+    ({"stt-doubtful": "drop"}, "keep", True),
+])  # fmt: skip
+async def test_what_is_dropped_stands_beside_the_text(
+    desk: Desk, headers: dict[str, str], default: Any, dropping: bool
+) -> None:
+    """Issue 17: dropped text is reported, never silently lost. The request decides, else the operator."""
+    (one,) = HEARD.segments[:1]
+    invented = one.model_copy(update={"id": 1, "text": " Продолжение следует..."})
+    desk.transcriber = FakeTranscriber(replace(HEARD, dropped=[invented]))
+    desk.defaults = replace(desk.defaults, doubtful=default)
+    ask(desk, headers=headers)
+
+    await desk.handle()
+
+    told = answer(desk.only("bot"))
+    assert isinstance(told, Transcript)
+    assert (told.text, told.dropped) == (HEARD.text, [invented])
+    assert desk.transcriber.jobs[0].options.drop_doubtful is dropping
+
+
 @pytest.mark.parametrize(
     ("body", "properties", "code"),
     [

@@ -90,6 +90,7 @@ def test_nothing_said_is_every_default() -> None:
         "beam_size": None,
         "temperature": None,
         "numerals": None,
+        "doubtful": None,
         "caller": None,
         "deadline": None,
     }

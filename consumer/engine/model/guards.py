@@ -6,10 +6,12 @@ Marks, never deletes: a person may well have said "thanks for watching".
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Final
 
+from sttd.consumer.engine.glue import Span
+from sttd.consumer.pcm import SAMPLE_RATE
 from sttd.schemas.reply import Segment, SegmentFlag
 
 COMPRESSES: Final = 2.4
@@ -17,6 +19,11 @@ COMPRESSES: Final = 2.4
 NO_SPEECH: Final = 0.5
 """No speech is more likely than speech. None of 832 segments of human speech was above it; almost all that `base`
 invented was."""
+NEVER_SPEECH: Final = 0.6
+"""Above it no segment of human speech was, not even at -50 dB or cut inside words (docs/benchmarks/invented.md)."""
+CLEAR: Final = -0.8
+"""Average log probability from which on a caption sentence was said: in units of a human voice it is -0.6 and above,
+with a `no_speech_prob` of 0.02; what `base` invents has 0.4 and more (docs/benchmarks/invented.md)."""
 DENSE: Final = 35.0
 """Characters a second; the fastest speakers stay below 25."""
 DENSE_FROM: Final = 20
@@ -43,6 +50,14 @@ _PHRASES: Final = frozenset(
     до новых встреч
     дякую за перегляд
     дякую за увагу
+    дякуємо за перегляд
+    підписуйтесь на канал
+    підписуйтесь на наш канал
+    до зустрічі в наступному відео
+    көргеніңізге рахмет
+    назарларыңызға рахмет
+    арнаға жазылыңыз
+    жалғасы бар
     thanks for watching
     thank you for watching
     thank you so much for watching
@@ -50,6 +65,9 @@ _PHRASES: Final = frozenset(
     please like and subscribe
     you
     vielen dank fürs zuschauen
+    danke fürs zuschauen
+    untertitel von stephanie geiges
+    bis zum nächsten mal
     merci d avoir regardé cette vidéo
     gracias por ver el video
     obrigado por assistir
@@ -109,6 +127,25 @@ def _flags(segment: Segment, *, loops: bool) -> list[SegmentFlag]:
         "improbable": segment.avg_logprob < IMPROBABLE,
     }
     return [flag for flag, is_so in judged.items() if is_so]
+
+
+def parted(segments: Iterable[Segment], spoken: Sequence[Span] | None) -> tuple[list[Segment], list[Segment]]:
+    """Marked segments -> those to keep, and those that were most probably not said, each in order.
+
+    `spoken`: samples in which the detector hears speech; None where nothing else was transcribed.
+    """
+    judged = [(segment, _not_said(segment, spoken)) for segment in segments]
+    return [one for one, bad in judged if not bad], [one for one, bad in judged if bad]
+
+
+def _not_said(segment: Segment, spoken: Sequence[Span] | None) -> bool:
+    """No sign is enough by itself that human speech shows too: a caption sentence that is said clearly stays."""
+    if spoken is not None and not any(
+        start < segment.end * SAMPLE_RATE and segment.start * SAMPLE_RATE < end for start, end in spoken
+    ):
+        return True
+    unclear = segment.avg_logprob < CLEAR or segment.no_speech_prob > NO_SPEECH / 2
+    return segment.no_speech_prob > NEVER_SPEECH or ("silence_phrase" in segment.flags and unclear)
 
 
 def normalized(text: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import math
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,11 +19,19 @@ import numpy as np
 
 from sttd.consumer.engine.glue import Glued, Spans
 from sttd.consumer.engine.model import language
-from sttd.consumer.engine.model.guards import marked
+from sttd.consumer.engine.model.guards import marked, parted
 from sttd.consumer.engine.model.loaded import LoadedModel
 from sttd.consumer.engine.model.segments import to_segment
 from sttd.consumer.engine.transcriber import Job, JobOptions, Lane, Transcription
-from sttd.consumer.engine.windows import Helpers, LongAudio, LongNote, joined, pack, seconds
+from sttd.consumer.engine.windows import (
+    Helpers,
+    LongAudio,
+    LongNote,
+    first_to_hear,
+    joined,
+    packed_windows,
+    seconds,
+)
 from sttd.consumer.errors import JobStopped, ModelFailed, ModelUnavailable, RequestFailed, SttdError
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm
 from sttd.schemas import languages
@@ -39,9 +46,6 @@ NEARLY_DONE: Final = 0.99
 
 VOWEL: Final = ((450, 80), (800, 100), (2500, 150))
 """Centre and half width of the resonances of an "o", Hz."""
-
-LONGEST_PAUSE: Final = 3 * SAMPLE_RATE
-"""Samples between two parts with speech that may still be transcribed as one piece. Each has 0.4 s of padding."""
 
 PROMPT_CHARACTERS: Final = 1000
 """How much of the text before a pause goes on as the prompt behind it. Whisper takes the last 223 tokens."""
@@ -166,10 +170,10 @@ class WhisperTranscriber:
         spans = tuple(self._model.speech.spans(pcm, cut.window_seconds if cut else math.inf)) if options.vad else None
         if not (pcm.size if spans is None else spans):
             return Transcription([], *self._silence(options))
-        longest = int(cut.window_seconds * SAMPLE_RATE) if cut else sys.maxsize
-        packed = pack(spans, longest, LONGEST_PAUSE) if spans else []
+        evenly = self._long_audio is not None and not options.condition_on_previous_text
+        packed = packed_windows(pcm, spans, cut=cut, evenly=evenly)
         windows: list[Window] = [*packed] or [None]
-        beginning = pack(spans, longest, sys.maxsize)[0] if spans else None
+        beginning = first_to_hear(windows[0], spans)
         spoken, probability, first = self._language(pcm, beginning, options)
         if windows[0] != beginning:
             first = None
@@ -179,7 +183,14 @@ class WhisperTranscriber:
             if cut and len(packed) > 1
             else self._in_turn(job, pcm, spoken, windows, first)
         )
-        return Transcription(marked(segments), spoken, probability)
+        return self._judged(pcm, options, Transcription(marked(segments), spoken, probability))
+
+    def _judged(self, pcm: Pcm, options: JobOptions, found: Transcription) -> Transcription:
+        """Without what was most probably not said, where that is asked for."""
+        if not options.drop_doubtful or not found.segments:
+            return found
+        kept, dropped = parted(found.segments, None if options.vad else self._model.speech.spans(pcm))
+        return replace(found, segments=kept, dropped=dropped)
 
     def _cuts(self, job: Job) -> LongAudio | None:
         """How to cut this job's audio into windows that run side by side; None where only long pauses part it.

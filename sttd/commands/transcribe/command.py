@@ -26,7 +26,7 @@ from sttd.commands.terminal import leave, say
 from sttd.commands.transcribe import inputs, stdout
 from sttd.commands.transcribe.bars import Bars
 from sttd.commands.transcribe.inputs import STDIN
-from sttd.commands.transcribe.output import DOCUMENTS, FileOutcome, Format, Numerals, targets, write
+from sttd.commands.transcribe.output import DOCUMENTS, Doubtful, FileOutcome, Format, Numerals, targets, write
 from sttd.commands.transcribe.stdout import Stdout
 from sttd.schemas.options import TranscriptionOptions
 from sttd.schemas.reply import Progress
@@ -102,6 +102,10 @@ def transcribe(
         Numerals | None,
         typer.Option(help="Write numbers in `digits`, in `words`, or `as_heard`. (default: the daemon's setting)"),
     ] = None,
+    doubtful: Annotated[
+        Doubtful | None,
+        typer.Option(help="`drop` leaves out what was most probably not said. (default: the daemon's setting)"),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -139,7 +143,8 @@ def transcribe(
         )
     if output is None and (trouble := stdout.trouble(any_encoding=form is Format.JSON)):
         raise leave(Exit.USAGE, trouble)
-    options: dict[str, Any] = {"language": language, "word_timestamps": words or None, "numerals": numerals}
+    options: dict[str, Any] = {"language": language, "word_timestamps": words or None}
+    options |= {"numerals": numerals, "doubtful": doubtful}
     order = _Order(inputs.distinct(files) if output else files, form, output, options, Stdout())
     try:
         raise typer.Exit(asyncio.run(_run(order, timeout, queue)))

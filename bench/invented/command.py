@@ -1,0 +1,95 @@
+"""`python -m bench invented`: transcribes what is not transcribed yet, writes the page.
+
+Reads arguments, finds model and voices, calls the parts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from bench import machine
+from bench.accuracy import results, run
+from bench.accuracy.modes import Mode, notes
+from bench.invented import corpus
+from bench.invented.page import Voices, page
+from bench.models import ROOT
+from bench.run import tell
+from sttd.consumer.engine import environment
+from sttd.consumer.engine.files import store
+from sttd.consumer.engine.model.speech import Detector
+from sttd.consumer.errors import ModelUnavailable
+from sttd.consumer.machine import usable_cores
+from tools import voices
+
+PAGE: Final = ROOT / "docs" / "benchmarks" / "invented.md"
+MODES: Final = {
+    "ours": Mode("sttd"),
+    "stock-vad": Mode("stock, voice detection on", stock=True, stock_vad=True),
+    "ours-no-vad": Mode("sttd, `vad` off", vad=False),
+    "stock": Mode("stock", stock=True),
+}
+SETS: Final = ("ru-festvox", "ru-prompts", "en-prompts")
+FICTION: Final = SETS[0]
+EACH: Final = 12
+"""Notes of each kind of spoilt speech."""
+HUMAN: Final = 300
+"""Recorded sentences, of which nothing may be dropped."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run; the exit code."""
+    given = _parser().parse_args(arguments)
+    try:
+        model = store.fetch(given.model, None, lambda _: None)
+        everything = voices.utterances(voices.fetch(), SETS)
+    except (ModelUnavailable, voices.VoicesUnavailable) as error:
+        sys.stderr.write(f"bench: {error}\n")
+        return 1
+    with (model / "model.bin").open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    told = machine.describe(given.cores)
+    cpu = {name: told[name] for name in ("cpu", "flags")}
+    folder = voices.cache().parent / "accuracy" / sha256[:12]
+    kept = {name: results.Results(folder / f"invented-{name}.jsonl") for name in MODES}
+    fiction = [one for one in everything if one.set == FICTION]
+    made = [*corpus.spoilt(fiction, EACH), *corpus.without_speech(everything, short=given.short)]
+    people = notes(everything)[: given.human]
+    chosen = {name: [*made, *people] if name == "ours" else made for name in MODES}
+    for name in () if given.page_only else given.modes.split(","):
+        notes_of = chosen[name][: given.count]
+        run.measure(name, MODES[name], notes_of, kept[name], model=model, cpu=cpu, cores=given.cores)
+    found = {name: kept[name].latest(mode.settings, cpu) for name, mode in MODES.items()}
+    head: dict[str, Any] = {"machine": told, "date": datetime.now(UTC).date().isoformat(), "model": given.model}
+    head |= {"sha256": sha256, "remark": given.remark}
+    titles = {name: mode.title for name, mode in MODES.items()}
+    PAGE.write_text(page(chosen, found, titles, _voices(), head), encoding="utf-8")
+    tell(f"written: {os.path.relpath(PAGE)}")
+    return 0
+
+
+def _voices() -> Voices:
+    """Where the daemon's detector hears speech in a note."""
+    environment.prepare()
+    import faster_whisper.vad  # noqa: PLC0415 - after the environment is set
+
+    detector = Detector(faster_whisper.vad)
+    return lambda note: detector.spans(note.audio())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench invented", description=__doc__)
+    parser.add_argument("--model", default="base", help="a size, a Hub id or a directory")
+    parser.add_argument("--modes", default=",".join(MODES), help="comma-separated (default: all)")
+    parser.add_argument("--short", action="store_true", help="six minutes of sounds instead of seventy")
+    parser.add_argument("--count", type=int, help="only so many notes of each mode (default: all)")
+    parser.add_argument("--human", type=int, default=HUMAN, help=f"recorded sentences (default: {HUMAN})")
+    parser.add_argument("--cores", type=int, default=min(2, usable_cores()))
+    parser.add_argument("--remark", default="", help="a sentence for the head of the page: what else the machine did")
+    parser.add_argument("--page-only", action="store_true", help="measure nothing")
+    return parser

@@ -1,0 +1,139 @@
+"""docs/benchmarks/invented.md from the answers. Pure but for the detector, which is given."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import jiwer
+
+from bench.accuracy.engines import SEGMENT_FIGURES
+from bench.accuracy.modes import Note
+from bench.accuracy.results import Place, Result
+from bench.invented.corpus import MURMUR, NO_SPEECH, SPEECH
+from sttd.consumer.engine.glue import Span
+from sttd.consumer.engine.model import guards
+from sttd.schemas.reply import Segment
+from tools.word_errors import words
+
+SECONDS: Final = 60
+WIDEST: Final = 118
+HUMAN: Final = "recorded sentences"
+TITLES: Final = {
+    HUMAN: HUMAN,
+    "faint": "at -50 dB",
+    "cut": "begins and ends inside a word",
+    "sliver": "30.3 to 32 s",
+}
+
+Voices = Callable[[Note], Sequence[Span]]
+"""Where a detector hears speech in a note."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an engine wrote for one note: all segments, with flags, and those that `doubtful: drop` keeps."""
+
+    note: Note
+    all: Sequence[Segment]
+    kept: Sequence[Segment]
+
+    @classmethod
+    def of(cls, note: Note, result: Result, voices: Voices | None) -> Told:
+        """`voices`: None where the engine has heard only what the detector took for speech."""
+        marked = guards.marked([_segment(number, raw) for number, raw in enumerate(result["segments"])])
+        kept, _ = guards.parted(marked, None if voices is None or not marked else voices(note))
+        return cls(note, marked, kept)
+
+
+def page(
+    chosen: Mapping[str, Sequence[Note]],
+    found: Mapping[str, Mapping[Place, Result]],
+    titles: Mapping[str, str],
+    voices: Voices,
+    head: Mapping[str, Any],
+) -> str:
+    """The whole page."""
+    told = {
+        name: [
+            Told.of(note, found[name][note.set, note.name], voices if name.endswith("no-vad") else None)
+            for note in notes
+            if (note.set, note.name) in found[name]
+        ]
+        for name, notes in chosen.items()
+    }
+    rows = [row for name in told for row in _invented(name, titles[name], told[name])]
+    return "\n".join([*_head(head), *_TABLE, *rows, "", *textwrap.wrap(_dropped(told["ours"]), WIDEST), ""])
+
+
+def _segment(number: int, raw: Sequence[Any]) -> Segment:
+    figures = dict(zip(SEGMENT_FIGURES, raw, strict=False))
+    return Segment(id=number, text=raw[-1], **figures)
+
+
+def _head(head: Mapping[str, Any]) -> Iterator[str]:
+    yield from (
+        "# Nothing invented",
+        "",
+        "Words a minute where nobody speaks: silence, hum, noises, tones, ringing lines, breath, clicks, music, choir,",
+        "keyboard; 1 to 32 s, -20 to -50 dB, half `ru`, half `auto`. *murmur*: five people at once, backwards.",
+        "",
+        f"- {head['date']}; {head['machine']['cpu']}; {head['model']} `{head['sha256'][:12]}`. {head['remark']}",
+        "",
+    )
+
+
+_TABLE: Final = (
+    "| engine | minutes | words a minute | in murmur |",
+    "| --- | --- | --- | --- |",
+)
+
+
+def _invented(name: str, title: str, told: Sequence[Told]) -> Iterator[str]:
+    ways: dict[str, Callable[[Told], Sequence[Segment]]] = {title: lambda one: one.all}
+    if name.startswith("ours"):
+        ways[f"{title}, `drop`"] = lambda one: one.kept
+    for heading, segments in ways.items():
+        sounds, murmur = ([one for one in told if one.note.set == name] for name in (NO_SPEECH, MURMUR))
+        if not sounds:
+            continue
+        invented = [segment for one in sounds for segment in segments(one)]
+        total = _count(invented)
+        cells = [heading, f"{_minutes(sounds):.0f}", f"{total / _minutes(sounds):.1f}"]
+        if murmur:
+            rate = _count([segment for one in murmur for segment in segments(one)]) / _minutes(murmur)
+            cells += [f"{rate:.1f}"]
+        yield f"| {' | '.join(cells)} |"
+
+
+def _dropped(told: Sequence[Told]) -> str:
+    """What `drop` takes from human speech that was heard with voice detection."""
+    groups = {HUMAN: [one for one in told if one.note.set not in {NO_SPEECH, MURMUR, *SPEECH}]}
+    groups |= {name: [one for one in told if one.note.set == name] for name in SPEECH}
+    shares = []
+    for name, own in groups.items():
+        right, left = (sum(_right(one.note, segments) for one, segments in pairs) for pairs in _both(own))
+        if right:
+            shares.append(f"{TITLES[name]} {right - left} of {right} words")
+    return f"`drop` takes from what was heard right of human speech: {'; '.join(shares)}."
+
+
+def _both(own: Sequence[Told]) -> tuple[list[tuple[Told, Sequence[Segment]]], list[tuple[Told, Sequence[Segment]]]]:
+    return [(one, one.all) for one in own], [(one, one.kept) for one in own]
+
+
+def _right(note: Note, segments: Sequence[Segment]) -> int:
+    """How many words of the script are in the text."""
+    said = words(note.text, note.language)
+    heard = words("".join(segment.text for segment in segments), note.language)
+    return jiwer.process_words(" ".join(said), " ".join(heard)).hits if heard else 0
+
+
+def _count(segments: Sequence[Segment]) -> int:
+    return sum(len(guards.normalized(segment.text).split()) for segment in segments)
+
+
+def _minutes(told: Sequence[Told]) -> float:
+    return sum(one.note.seconds for one in told) / SECONDS

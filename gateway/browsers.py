@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from sttd.gateway.door import IGNORED, REQUEST_ID, TRUNCATED
+from sttd.gateway.door import DROPPED, IGNORED, REQUEST_ID, TRUNCATED
 
 
 def opened(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
@@ -25,5 +25,5 @@ def opened(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
         allow_origins=origins,
         allow_methods=("GET", "POST"),
         allow_headers=("*",),
-        expose_headers=(IGNORED, TRUNCATED, REQUEST_ID, "retry-after"),
+        expose_headers=(IGNORED, TRUNCATED, DROPPED, REQUEST_ID, "retry-after"),
     )

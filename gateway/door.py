@@ -36,6 +36,9 @@ IGNORED: Final = "stt-ignored"
 TRUNCATED: Final = "stt-truncated"
 """Response header: `true` where sound that the file had is missing."""
 
+DROPPED: Final = "stt-dropped"
+"""Response header: how many segments were left out as not said."""
+
 MOST_NAMES: Final = 20
 LONGEST_NAME: Final = 50
 _USABLE_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")

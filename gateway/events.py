@@ -55,7 +55,12 @@ class Story:
 
     def _end(self, found: Transcript) -> shapes.Body:
         if self._wish.form != "verbose_json":
-            return shapes.Done(text=found.text, usage=shapes.usage(found), dropped=shapes.dropped(found))
+            return shapes.Done(
+                text=found.text,
+                truncated=found.audio.truncated or None,
+                usage=shapes.usage(found),
+                dropped=shapes.dropped(found),
+            )
         told = shapes.verbose(found, self._wish.task, self._wish.granularities)
         return shapes.Done(
             text=found.text,

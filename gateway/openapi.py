@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from sttd.gateway import shapes
-from sttd.gateway.door import IGNORED
+from sttd.gateway.door import DROPPED, IGNORED, TRUNCATED
 from sttd.gateway.wishes import Granularity, ResponseFormat, Task
 from sttd.schemas.options import LONGEST_CALLER, Doubtful, NumeralForm
 
@@ -48,7 +48,9 @@ _IGNORED: Final = {
         IGNORED: {
             "schema": {"type": "string"},
             "description": "What the call named in vain, such as misspelt fields; percent-encoded, comma-separated.",
-        }
+        },
+        TRUNCATED: {"schema": {"const": "true"}, "description": "Sound that the file had is missing from it."},
+        DROPPED: {"schema": {"type": "integer"}, "description": "So many segments were left out as not said."},
     }
 }
 _LANGUAGE: Final = "Whisper language code of what is spoken, a tag that begins with one (`ru-RU`), or `auto`."

@@ -134,9 +134,11 @@ class Endpoints:
 
 
 def _told(found: Transcript, answer: Response) -> Response:
-    """Damaged audio is never a plain success, in forms without a field for it either."""
+    """Damaged audio is never a plain success, and nothing is left out silently, in forms without a field for it."""
     if found.audio.truncated:
         answer.headers[door.TRUNCATED] = "true"
+    if found.dropped:
+        answer.headers[door.DROPPED] = str(len(found.dropped))
     return answer
 
 

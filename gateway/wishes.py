@@ -111,12 +111,19 @@ def _options(form: Form, task: Task, caller: str | None, *, default_language: st
         "languages": languages or None,
         "task": task,
         "initial_prompt": form.one("prompt"),
-        "hotwords": " ".join(form.many("keywords")) or None,
+        "hotwords": _hotwords(form),
         "temperature": _temperature(form),
         "numerals": _numerals(form),
         "doubtful": _doubtful(form),
         "caller": caller or form.one("caller"),
     }
+
+
+def _hotwords(form: Form) -> str | None:
+    """Full stops part them, as in the operator's list; empty fields turn that off."""
+    if not form.fields.keys() & {"keywords", "keywords[]"}:
+        return None
+    return " ".join(f"{word.rstrip('.')}." for word in form.many("keywords"))
 
 
 def _numerals(form: Form) -> NumeralForm | None:

@@ -76,7 +76,7 @@ def _ours(mode: Mode, model: Path) -> tuple[str, Callable[[Note, Any], Answer]]:
         return _told(found.segments, found.language) | {
             "calls": dict(calls),
             "reruns": dict(Counter(engine.context_reruns) - before),
-            "without_hotwords": [line["reason"] for line in logged if line["action"] == "hotwords"],
+            "without_hotwords": [line["reason"] for line in logged if line.get("action") == "hotwords"],
         }
 
     arithmetic = f" in {mode.arithmetic}" if mode.arithmetic else ""

@@ -21,16 +21,12 @@ SHORTEST: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """Words of one script: how many are listed terms, how many of those went wrong; the same of the others.
-
-    `false_terms`: listed terms in the text that nobody said.
-    """
+    """Words of one script: how many are listed terms, how many of those went wrong; the same of the others."""
 
     terms: int
     term_errors: int
     others: int
     other_errors: int
-    false_terms: int
 
 
 class Terms:
@@ -60,9 +56,8 @@ class Terms:
             elif chunk.type == "insert":
                 added += chunk.hyp_end_idx - chunk.hyp_start_idx
         terms = {place for place, word in enumerate(script) if self.has(word)}
-        false = max(0, sum(map(self.has, found)) - len(terms))
         others = len(script) - len(terms)
-        return Heard(len(terms), len(terms - right), others, others - len(right - terms) + added, false)
+        return Heard(len(terms), len(terms - right), others, others - len(right - terms) + added)
 
 
 def _stem(term: str) -> str:

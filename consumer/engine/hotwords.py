@@ -18,8 +18,8 @@ from sttd.schemas import languages
 EVERY: Final = ""
 """In place of a language: the words of all."""
 
-MOST_BYTES: Final = 1_000_000
-"""A file of a megabyte is not a list of names."""
+MOST_BYTES: Final = 100_000
+"""A hundred languages with as many names as fit into a prompt."""
 
 log = structlog.get_logger(__name__)
 

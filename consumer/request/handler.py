@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -129,7 +129,7 @@ class Handler:
                 options = request.options
                 audio = await self._fetched(delivery, request.audio)
                 del request  # with the audio that was taken out of JSON
-                work, joined = self._work(delivery, audio, options)
+                work, joined = self._work(await key_of(delivery, audio, options), delivery, audio, options)
                 del audio
                 heard = await self._result(delivery, work, options)
         self._breaker.worked(delivery)
@@ -146,10 +146,9 @@ class Handler:
             return await self._references.fetch(audio)
 
     def _work(
-        self, delivery: Delivery, audio: bytes, options: TranscriptionOptions
+        self, key: Hashable, delivery: Delivery, audio: bytes, options: TranscriptionOptions
     ) -> tuple[Computation[Hearing], bool]:
         """The computation for a request, and whether it was begun for another."""
-        key = key_of(delivery, audio, options)
         work = self._joins.find(key, delivery, options.caller)
         if work is not None:
             delivery.begun = work.begun

@@ -21,6 +21,9 @@ T = TypeVar("T")
 OWN = frozenset({"caller", "deadline"})
 """Options that say nothing about the text."""
 
+HASHED_AT_ONCE = 1024 * 1024
+"""Bytes: about a millisecond."""
+
 
 class Computation(Generic[T]):
     """One computation and the requests that wait for it. `reports`: where its progress goes."""
@@ -41,8 +44,13 @@ class Computation(Generic[T]):
         self._task.add_done_callback(lambda _task: forget())
 
     def is_for(self, delivery: Delivery, caller: str | None) -> bool:
-        """Whether a request is of the same caller, or its answer goes to the same queue."""
-        return delivery.target == self._target or (caller is not None and caller == self._caller)
+        """Whether a request is of the same caller or, where not both name one, its answer goes to the same queue.
+
+        A gateway has one reply queue for all of its callers.
+        """
+        if caller is not None and self._caller is not None:
+            return caller == self._caller
+        return delivery.target == self._target
 
     def report(self, fraction: float, text: str) -> None:
         """Tell all that wait; called in a thread of the engine."""
@@ -56,10 +64,17 @@ class Computation(Generic[T]):
             return await asyncio.shield(self._task)
         finally:
             self._waiting -= 1
-            if not (self._waiting or self._task.done()):
-                self._forget()
-                self._task.cancel()
-                await asyncio.wait({self._task})
+            if not self._waiting:
+                await self._end()
+
+    async def _end(self) -> None:
+        """Nothing may keep the task: its error has frames that hold the audio, and they hold this object."""
+        self._forget()
+        task = self._task
+        del self._task, self._forget
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
 
 
 class Joins(Generic[T]):
@@ -97,6 +112,14 @@ class Joins(Generic[T]):
                 del self._works[key]
 
 
-def key_of(delivery: Delivery, audio: bytes, options: TranscriptionOptions) -> Hashable:
-    """Equal for requests of one lane whose answers would have the same text."""
-    return sha256(audio).digest(), delivery.lane, tuple(options.model_dump(exclude=set(OWN)).items())
+async def key_of(delivery: Delivery, audio: bytes, options: TranscriptionOptions) -> Hashable:
+    """Equal for requests of one lane whose answers would have the same text.
+
+    A large file is hashed in a thread: hundreds of megabytes would hold up the event loop.
+    """
+    digest = await asyncio.to_thread(_digest, audio) if len(audio) > HASHED_AT_ONCE else _digest(audio)
+    return digest, delivery.lane, tuple(options.model_dump(exclude=set(OWN)).items())
+
+
+def _digest(audio: bytes) -> bytes:
+    return sha256(audio).digest()

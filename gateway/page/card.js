@@ -56,13 +56,14 @@ export class Card {
     this.part(".draft").textContent = text;
   }
 
-  done({ text, segments, language, duration, truncated }) {
+  done({ text, segments, language, duration, truncated, dropped }) {
     Object.assign(this, { text, segments, duration });
     this.part(".draft").textContent = "";
     this.player.show(segments, this.part(".deaf").hidden);
     this.part(".result").hidden = !text.trim();
     const key = text.trim() ? "done" : "silent";
-    const given = { time: clock(Math.round(duration)), language: () => languageName(language), cut: () => (truncated ? say("cut") : "") };
+    const missing = () => (truncated ? say("cut") : "") + (dropped ? say("dropped", { dropped: dropped.join(" ") }) : "");
+    const given = { time: clock(Math.round(duration)), language: () => languageName(language), missing };
     this.is("done", key, given);
     this.tell(key, given);
   }

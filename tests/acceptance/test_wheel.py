@@ -163,7 +163,8 @@ def test_a_bot_with_folders_of_our_names_runs_the_client_of_the_readme(
         f"import {', '.join(OF_THE_BOT)}\nprint(*({', '.join(f'{name}.OWNER' for name in OF_THE_BOT)},), sep=', ')\n"
     )
     (bot / "main.py").write_text(imports + client)
-    owners, text = command(str(home / "bin" / "python"), str(bot / "main.py"), cwd=str(bot)).splitlines()
+    told = command(str(home / "bin" / "python"), str(bot / "main.py"), cwd=str(bot), STTD_AMQP_URL=broker.amqp_url)
+    owners, text = told.splitlines()
     assert owners == ", ".join(f"bot: {name}" for name in OF_THE_BOT)
     assert spoken(text) == spoken(GROCERIES)
     assert daemon.ready()

@@ -64,7 +64,7 @@ def test_openais_fields_become_the_daemons_options() -> None:
     }
     asked = wish(**fields)
     assert given(asked.options) == {
-        "task": "transcribe", "language": "de", "languages": ["de", "en"], "initial_prompt": "p", "hotwords": "a b",
+        "task": "transcribe", "language": "de", "languages": ["de", "en"], "initial_prompt": "p", "hotwords": "a. b.",
         "temperature": 0.3, "word_timestamps": True, "progress": True,
     }  # fmt: skip
     assert (asked.granularities, asked.stream, asked.form) == (frozenset({"word"}), True, "verbose_json")

@@ -112,7 +112,8 @@ def test_the_list_itself_is_an_echo_and_a_few_of_its_names_are_not(text: str, is
 def test_a_long_term_is_no_echo() -> None:
     """The name of a firm may have many words."""
     long = "Общество с ограниченной ответственностью Ромашка"
-    assert not Echo(f"{long}. Лось.").is_in(long.lower().split())
+    for words in (f"{long}. Лось.", f"{long}.", long):
+        assert not Echo(words).is_in(long.lower().split())
 
 
 class Vocabulary:
@@ -126,6 +127,11 @@ class Vocabulary:
         """The three that are asked for."""
         known = {"<|endoftext|>": TEXT_END, "<|notimestamps|>": NO_TIMES, "<|startoftranscript|>": START}
         return known[token]
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
+        """The three tokens that `PROMPT` has for the list."""
+        assert (text, add_special_tokens) == (f" {LIST}", False)
+        return PROMPT[1:4]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Words with spaces."""
@@ -163,7 +169,7 @@ def test_a_window_that_goes_wrong_with_the_words_is_decoded_without_them(harm: l
     """It stays without them at higher temperatures; the next window gets them again."""
     inner = Scripted(harm)
     words = ["хлеб", "да", *"гусев лось мстислав сергеевич".split()]
-    model = HotwordedModel(inner, Vocabulary(words), LIST)
+    model = HotwordedModel(inner, Vocabulary(words), LIST, 448)
     for window in range(2):
         encoded = model.encode(ten_seconds())
         for _temperature in range(2):
@@ -171,10 +177,26 @@ def test_a_window_that_goes_wrong_with_the_words_is_decoded_without_them(harm: l
         assert inner.prompts[3 * window :] == [PROMPT, [START, 5], [START, 5]]
 
 
+def test_without_the_words_the_text_before_stays_in_the_prompt() -> None:
+    """It may be the request's own prompt."""
+    inner = Scripted([1, 1])
+    model = HotwordedModel(inner, Vocabulary(["хлеб", "да"]), LIST, 448)
+    model.generate(model.encode(ten_seconds()), [[BEFORE, 1, 2, 3, 7, 8, START, 5]], **OPTIONS)
+    assert inner.prompts[1] == [BEFORE, 7, 8, START, 5]
+
+
+def test_words_and_the_text_before_fit_into_the_prompt_together() -> None:
+    """faster-whisper bounds each by itself; together they can be more than ctranslate2 has positions for."""
+    inner = Scripted([0, 2])
+    model = HotwordedModel(inner, Vocabulary(["хлеб", "да", "гусев"]), LIST, 20)  # nine tokens before the start
+    model.generate(model.encode(ten_seconds()), [[BEFORE, 1, 2, 3, *range(10, 19), START, 5]], **OPTIONS)
+    assert inner.prompts == [[BEFORE, 1, 2, 3, *range(13, 19), START, 5]]
+
+
 def test_a_window_that_goes_well_costs_one_decoding() -> None:
     """The words do no harm in most windows."""
     inner = Scripted([0, 2])
-    model = HotwordedModel(inner, Vocabulary(["хлеб", "да", "гусев"]), LIST)
+    model = HotwordedModel(inner, Vocabulary(["хлеб", "да", "гусев"]), LIST, 448)
     encoded = model.encode(ten_seconds())
     assert model.generate(encoded, [PROMPT], **OPTIONS)[0].sequences_ids[0][1:-1] == [0, 2]
     assert inner.prompts == [PROMPT]

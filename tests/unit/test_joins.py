@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import weakref
 from base64 import b64encode
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from sttd.consumer.errors import RequestFailed
+from sttd.consumer.request.delivery import Delivery
+from sttd.consumer.request.joins import Computation, Joins
 from sttd.consumer.request.worker import Worker
 from sttd.consumer.settings import Join
 from sttd.schemas import names
@@ -32,6 +38,10 @@ async def until(true: Callable[[], bool]) -> None:
             return
         await asyncio.sleep(0)
     pytest.fail("never came true")
+
+
+class Sound:
+    """Stands for audio."""
 
 
 class Site:
@@ -117,6 +127,16 @@ async def test_strangers_share_only_by_a_setting(join: Join, callers: tuple[str 
     assert site.calls == calls
 
 
+@pytest.mark.parametrize(("other", "calls"), [("chat", 1), ("stranger", 2)])
+async def test_named_callers_behind_one_reply_queue_are_strangers(site: Site, other: str, calls: int) -> None:
+    """A gateway has one reply queue for all of its tokens."""
+    for number, caller in enumerate(("chat", other)):
+        site.take(str(number), headers={"stt-caller": caller})
+    await site.working(calls)
+    assert len(await site.end()) == 2
+    assert site.calls == calls
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -180,6 +200,29 @@ async def test_the_last_who_leaves_ends_the_work(site: Site) -> None:
     assert site.desk.transcriber.cancelled == 1
     site.take("c")
     assert (await site.end())["c"]["status"] == "completed"
+
+
+async def test_a_failed_computation_keeps_no_audio() -> None:
+    """An error has the frames that it passed; held by a task that they hold, all of it would wait for a collection."""
+    held: list[weakref.ref[Sound]] = []
+
+    async def fail(_work: Computation[None]) -> None:
+        sound = Sound()
+        held.append(weakref.ref(sound))
+        await asyncio.sleep(0)
+        raise ValueError
+
+    delivery = cast("Delivery", SimpleNamespace(begun=asyncio.Event(), target="bot"))
+    gc.disable()
+    try:
+        work = Joins[None]("own").begin("key", delivery, None, fail)
+        with suppress(ValueError):
+            await work.result()
+        del work
+        await asyncio.sleep(0)  # the loop's own handle of this wake-up
+        assert held[0]() is None
+    finally:
+        gc.enable()
 
 
 async def test_an_expired_follower_ends_alone(site: Site) -> None:

@@ -1,6 +1,6 @@
 """What is suspicious about a segment: known inventions on silence, loops, text too dense for its time. Pure.
 
-Marks, never deletes: a person may well have said "thanks for watching".
+Marks; what is left out with `doubtful: drop` needs more: a person may well have said "thanks for watching".
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def parted(segments: Iterable[Segment], spoken: Sequence[Span] | None) -> tuple[
 
 
 def _not_said(segment: Segment, spoken: Sequence[Span] | None) -> bool:
-    """No sign is enough by itself that human speech shows too: a caption sentence that is said clearly stays."""
+    """Whether no voice is under it, or the text shows that; a caption sentence that is said clearly stays."""
     if spoken is not None and not any(
         start < segment.end * SAMPLE_RATE and segment.start * SAMPLE_RATE < end for start, end in spoken
     ):

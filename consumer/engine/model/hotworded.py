@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 import structlog
@@ -24,12 +24,24 @@ ECHO: Final = 4
 log = structlog.get_logger(__name__)
 
 
+class Vocabulary(Tokens, Protocol):
+    """A `tokenizers.Tokenizer`, as far as it is needed."""
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> Any: ...  # noqa: D102 - the library's own method
+
+
 class HotwordedModel:
     """What faster-whisper gets as `WhisperModel.model` where a sound has hotwords. Belongs to one thread."""
 
-    def __init__(self, model: Any, tokens: Tokens, hotwords: str) -> None:
-        """`model`: as it is without them; `tokens`: the model's; `hotwords`: terms, parted by full stops or spaces."""
+    def __init__(self, model: Any, tokens: Vocabulary, hotwords: str, longest: int) -> None:
+        """Wrap a model.
+
+        `model`: as it is without them; `tokens`: the model's; `hotwords`: terms, parted by full stops or spaces;
+        `longest`: tokens of prompt and text together, half of them for the prompt.
+        """
         self._model = model
+        self._most = longest // 2 - 1
+        self._count = min(len(tokens.encode(f" {hotwords.strip()}", add_special_tokens=False)), self._most)
         self._tokens = tokens
         self._doubts = Doubts(tokens)
         self._start = tokens.token_to_id("<|startoftranscript|>")
@@ -48,6 +60,7 @@ class HotwordedModel:
 
     def generate(self, features: Any, prompts: list[list[int]], **options: Any) -> Any:
         """One window -> its tokens. What went wrong once stays without hotwords, at higher temperatures too."""
+        prompts = [self._fitting(prompt) for prompt in prompts]
         if not self._without:
             results = self._model.generate(features, prompts, **options)
             harm = self._harm(results[0], len(prompts[0]), options)
@@ -66,9 +79,24 @@ class HotwordedModel:
             return "repetition"
         return "echo" if self._echo.is_in(words) else None
 
+    def _fitting(self, prompt: list[int]) -> list[int]:
+        """Leave out the oldest of the text before where it and the hotwords are too long together.
+
+        faster-whisper bounds each by itself: the two can be longer than the model's positions, an error of ctranslate2.
+        """
+        excess = self._before(prompt) - 1 - self._most
+        words = 1 + self._count
+        return prompt if excess <= 0 else [*prompt[:words], *prompt[words + excess :]]
+
     def _bare(self, prompt: list[int]) -> list[int]:
-        """From the start of the transcript on: no hotwords, and no text of the window before, which had them too."""
-        return prompt[prompt.index(self._start) :] if self._start in prompt else prompt
+        """Without the hotwords; the text before them, such as the request's own prompt, stays."""
+        start = self._before(prompt)
+        text = prompt[1 + self._count : start]
+        return [*prompt[:1], *text, *prompt[start:]] if text else prompt[start:]
+
+    def _before(self, prompt: list[int]) -> int:
+        """How many tokens stand before the start of the transcript."""
+        return prompt.index(self._start) if self._start in prompt else 0
 
 
 def doubled(words: Sequence[str]) -> bool:
@@ -82,9 +110,8 @@ class Echo:
 
     def __init__(self, hotwords: str) -> None:
         """`hotwords`: terms, parted by full stops or commas, or by spaces where there is neither."""
-        terms = [guards.normalized(term).split() for term in re.split("[.,;]", hotwords)]
-        longest = max(map(len, terms)) if len(terms) > 1 else 0
-        self._size = max(ECHO, longest + 1)
+        terms = [words for term in re.split("[.,;]", hotwords) if (words := guards.normalized(term).split())]
+        self._size = max(ECHO, *(len(term) + 1 for term in terms)) if terms else ECHO
         self._runs = {*_runs([word for term in terms for word in term], self._size)}
 
     def is_in(self, words: Sequence[str]) -> bool:

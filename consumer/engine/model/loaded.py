@@ -107,7 +107,7 @@ class LoadedModel:
         whisper = copy.copy(self._whisper)
         whisper.model = OneSound(self._whisper.model, first, rests=not self._contexts.short)
         if options.hotwords:
-            whisper.model = HotwordedModel(whisper.model, whisper.hf_tokenizer, options.hotwords)
+            whisper.model = HotwordedModel(whisper.model, whisper.hf_tokenizer, options.hotwords, whisper.max_length)
         segments, _ = whisper.transcribe(
             sound,
             language=language if self.multilingual else "en",

@@ -187,6 +187,10 @@ def _summary(order: _Order, outcomes: Sequence[FileOutcome]) -> Exit:
             "the daemon runs the demo model, which knows a few short notes only: for real texts start it with "
             "STTD_MODEL=base (`sttd model fetch base` gets it)"
         )
+    for outcome in outcomes:
+        if outcome.transcript and outcome.transcript.dropped and order.form is not Format.JSON:
+            text = " ".join(segment.text.strip() for segment in outcome.transcript.dropped)
+            say(f"{inputs.line(outcome.file)}: left out, as most probably not said: {text}")
     for outcome in failed:
         say(f"{inputs.line(outcome.file)}: {outcome.code}: {outcome.message}")
     if order.output:

@@ -176,7 +176,8 @@ def test_without_cache_and_network_one_line_says_what_to_do(tmp_path: Path) -> N
         assert answer["error"] == "ModelUnavailable", network
         assert "\n" not in answer["message"], network
         assert all(
-            way in answer["message"] for way in ("sttd model fetch base", "set STTD_MODEL to the copy", "STTD_MODEL=demo")
+            way in answer["message"]
+            for way in ("sttd model fetch base", "set STTD_MODEL to the copy", "STTD_MODEL=demo")
         ), network
         assert answer["stderr"] == "", network
 

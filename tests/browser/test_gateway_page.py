@@ -163,7 +163,8 @@ def test_a_file_becomes_text_that_can_be_heard_copied_and_saved(chromium: Browse
         for form in ("srt", "vtt"):
             name, content = saved(visitor, form)
             assert name == f"ru-long.{form}"
-            assert [event.plaintext for event in SSAFile.from_string(content, form)] == visitor.lines()
+            cues = [event.plaintext for event in SSAFile.from_string(content, form)]
+            assert " ".join(" ".join(cues).split()) == text  # a cue has lines of 42 characters
         quiet(visitor, url)
 
 

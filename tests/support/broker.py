@@ -152,9 +152,17 @@ class Broker:
         """Make a user with these permissions (regular expressions) on this vhost; returns its URL."""
         self._users.append(user)
         self.management.call("PUT", f"users/{user}", {"password": password, "tags": ""})
-        permissions = {"configure": configure, "write": write, "read": read}
-        self.management.call("PUT", f"permissions/{self.vhost}/{user}", permissions)
+        self._permit(user, {"configure": configure, "write": write, "read": read})
         return self.url_for(user, password)
+
+    def _permit(self, user: str, permissions: dict[str, str], tries: int = 100) -> None:
+        """A node of a cluster may learn of the user a moment after another has made it."""
+        try:
+            self.management.call("PUT", f"permissions/{self.vhost}/{user}", permissions)
+        except RuntimeError as error:
+            if not tries or "vhost_or_user_not_found" not in str(error):
+                raise
+            self._permit(user, permissions, tries - 1)
 
     def queues(self) -> list[dict[str, Any]]:
         """All queues, as the management API describes them."""

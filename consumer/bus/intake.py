@@ -147,7 +147,8 @@ class AmqpIntake:
     async def _consume(self) -> None:
         async with self._registering:
             loss = self._loss
-            for lane in self._lanes:
+            # The first lane last: a refusal of another one, which ends the session, must not use up its deliveries.
+            for lane in (*self._lanes[1:], *self._lanes[:1]):
                 # Lost during the drain: a new connection must not bring new work. Paused: the one that paused resumes.
                 if loss is not None and lane.tag is None and not (self._stopped or self._paused):
                     await lane.channel.set_qos(prefetch_count=min([self._wanted[lane.name], *self._most.values()]))

@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractQueue
+from aiormq.exceptions import ChannelAccessRefused
 from pydantic import SecretStr
 
 from sttd.consumer.bus import topology
@@ -96,6 +97,33 @@ async def test_a_node_that_cannot_register_a_consumer_is_left(monkeypatch: pytes
 
     with pytest.raises(TimeoutError):
         await watching._watch_consumer(cast("AbstractConnection", None), Loss())
+
+
+async def test_a_lane_that_may_not_be_read_ends_the_session_before_an_interactive_note_came() -> None:
+    """Each session would raise the count of its deliveries; the broker drops a note at its twentieth."""
+    consumed: list[str] = []
+
+    class Open:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        async def set_qos(self, **_: int) -> None:
+            """Nothing to limit."""
+
+        async def consume(self, _deliver: object) -> str:
+            if self.name.endswith("overflow"):
+                raise ChannelAccessRefused
+            consumed.append(self.name)
+            return "tag"
+
+    watching = intake()
+    watching._loss, watching._wanted = Loss(), dict.fromkeys([names.REQUESTS, "x.overflow", names.REQUESTS_BULK], 1)
+    watching._lanes = [
+        _Lane(name, cast("AbstractChannel", Open(name)), cast("AbstractQueue", Open(name))) for name in watching._wanted
+    ]
+    with pytest.raises(ChannelAccessRefused):
+        await watching._consume()
+    assert consumed == []
 
 
 async def test_how_much_fits_into_the_hand_follows_orders_and_the_breaker() -> None:

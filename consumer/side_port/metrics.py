@@ -197,7 +197,7 @@ class Metrics:
         """Count what became of one request. `code`: `ok`, an `ErrorCode` or `malformed`."""
         ended = Ended(time.time(), known(outcome, OUTCOMES), known(code, CODES))
         self._finished.labels(ended.outcome, ended.code).inc()
-        if outcome not in {"completed", "handed_back"}:
+        if outcome not in {"completed", "moved", "handed_back"}:
             self.failures.append(ended)
 
     def answered(self, lane: str, seconds: float) -> None:

@@ -56,7 +56,6 @@ RUSSIAN: Final[Mapping[str, str]] = {
     "dead lettered": "отложено в stt.dead",
     "retried": "повтор",
     "suspected": "под подозрением",
-    "moved": "перенесено",
     "Checks": "Проверки",
     "Check": "Проверка",
     "State": "Состояние",

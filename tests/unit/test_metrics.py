@@ -279,9 +279,11 @@ def test_blocked_time_grows_while_the_blockage_lasts(metrics: Metrics) -> None:
 
 
 def test_failures_are_remembered_by_code_and_only_the_last_ones(metrics: Metrics) -> None:
-    """The status page shows what went wrong lately; what went well, and what was only handed back, is not among it."""
+    """The status page shows what went wrong lately; what went well, moved or was handed back is not among it."""
     metrics.request_finished("completed", "ok")
     metrics.request_finished("handed_back", "ok")
+    metrics.request_finished("moved", "ok")
+    assert list(metrics.failures) == []
     for _ in range(100):
         metrics.request_finished("failed", "audio_unreadable")
     metrics.request_finished("retried", "model_error")

@@ -54,7 +54,8 @@ def _of_queue(state: errands.QueueState, queue: str) -> str:
     serving = "1 daemon serves" if daemons == 1 else f"{daemons:,} daemons serve"
     if waiting:
         return f"{_waiting(waiting)} in {queue} and {serving} it: more daemons or a longer timeout would help"
-    return f"{serving} {queue} and nothing waits in it: the note is at work and takes longer; give a longer timeout"
+    moved = "" if queue.endswith(".bulk") else f", or waits in {queue}.overflow behind others of its caller"
+    return f"{serving} {queue} and nothing waits in it: the note is at work{moved}; give a longer timeout"
 
 
 def _waiting(count: int) -> str:

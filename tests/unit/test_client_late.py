@@ -34,7 +34,7 @@ def test_no_size_gets_less_than_the_least_or_more_than_the_most(size: int) -> No
         (QueueState(waiting=40, consumers=0), "no daemon serves q, 40 requests wait", "sttd serve"),
         (QueueState(waiting=40, consumers=1), "40 requests wait in q and 1 daemon serves", "more daemons"),
         (QueueState(waiting=1, consumers=3), "3 daemons serve", "longer timeout"),
-        (QueueState(waiting=0, consumers=1), "at work", "longer timeout"),
+        (QueueState(waiting=0, consumers=1), "at work, or waits in q.overflow", "longer timeout"),
     ],
 )
 def test_the_queue_tells_the_reason_and_the_reason_its_step(state: QueueState, said: str, step: str) -> None:
@@ -42,6 +42,11 @@ def test_the_queue_tells_the_reason_and_the_reason_its_step(state: QueueState, s
     reason = late._of_queue(state, "q")
     assert said in reason
     assert step in reason
+
+
+def test_a_bulk_note_never_waits_in_overflow() -> None:
+    """Only interactive notes move: nobody is to look into a queue that is not there."""
+    assert "overflow" not in late._of_queue(QueueState(waiting=0, consumers=1), "q.bulk")
 
 
 async def test_aiormq_is_silent_about_this_client_and_about_no_other(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -84,8 +85,16 @@ class Broker:
             or (self._looking.done() and now - self._looked >= FRESH_SECONDS)
         ):
             self._looked = now
-            self._looking = asyncio.create_task(self._client.queue_state(), name="look at the queue")
+            self._looking = asyncio.create_task(self._see(), name="look at the queue")
         return await asyncio.shield(self._looking)
+
+    async def _see(self) -> QueueState:
+        """The queue, and what daemons have moved to its overflow: nothing where that is hidden, or not there yet."""
+        state = await self._client.queue_state()
+        with suppress(NotServed, NotVisible):
+            moved = await self._client.queue_state(f"{self._client.request_queue}.overflow")
+            return replace(state, waiting=state.waiting + moved.waiting)
+        return state
 
     async def admit(self) -> Client:
         """The client, if a daemon works on the queue and the queue is not too long. Raises `Problem` 429 or 503.

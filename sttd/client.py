@@ -230,6 +230,11 @@ class Client:
         return state
 
     @property
+    def request_queue(self) -> str:
+        """Where its requests go, unless a call names another queue."""
+        return self._settings.request_queue
+
+    @property
     def dropped(self) -> Dropped:
         """Replies that no call waited for: duplicates of an answer, and answers that came too late."""
         return self._replies.dropped

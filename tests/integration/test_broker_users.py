@@ -120,10 +120,11 @@ def test_the_broker_counts_from_the_memory_that_compose_gives_it(site: Site) -> 
 
 @pytest.mark.parametrize("user", ["bot", "gateway"])
 async def test_who_asks_gets_answers_and_may_cancel(user: str, site: Site, daemon: DaemonProcess) -> None:
-    """Request, own reply queue, the check of both lanes, the cancel: all that a caller does."""
+    """Request, own reply queue, the check of the lanes, the cancel: all that a caller does."""
     async with Client(site.url(user)) as client:
         assert (await client.queue_state()).consumers == 1
-        assert (await client.queue_state(names.REQUESTS_BULK)).waiting == 0
+        for queue in ("stt.requests.overflow", names.REQUESTS_BULK):
+            assert (await client.queue_state(queue)).waiting == 0
         answer = await client.transcribe(note(text=GROCERIES).path)
     assert spoken(answer.text) == spoken(GROCERIES)
     with pika.BlockingConnection(pika.URLParameters(site.url(user))) as connection:

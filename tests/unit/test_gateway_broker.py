@@ -30,9 +30,12 @@ Sight = QueueState | SttdClientError
 class Scripted:
     """A client that sees what the script has at this moment."""
 
-    def __init__(self, script: Callable[[float], Sight]) -> None:
-        """`script`: what is seen at so many seconds."""
+    request_queue = "stt.requests"
+
+    def __init__(self, script: Callable[[float], Sight], moved: Sight) -> None:
+        """`script`: what is seen at so many seconds; `moved`: what is seen of the overflow queue."""
         self._script = script
+        self._moved = moved
 
     @property
     def connected(self) -> bool:
@@ -45,17 +48,19 @@ class Scripted:
     async def close(self) -> None:
         """Nothing to close."""
 
-    async def queue_state(self) -> QueueState:
+    async def queue_state(self, queue: str | None = None) -> QueueState:
         """One look."""
-        seen = self._script(asyncio.get_running_loop().time())
+        seen = self._moved if queue == "stt.requests.overflow" else self._script(asyncio.get_running_loop().time())
         if isinstance(seen, SttdClientError):
             raise seen
         return seen
 
 
-async def admitted(script: Callable[[float], Sight], *, grace: float = GRACE) -> tuple[Any, float]:
+async def admitted(
+    script: Callable[[float], Sight], *, grace: float = GRACE, moved: Sight = NEVER_SERVED
+) -> tuple[Any, float]:
     """How one call fares (the client, or the refusal), and how long that moment."""
-    client = Scripted(script)
+    client = Scripted(script, moved)
     broker = Broker(cast("Client", client), max_queued=100, grace_seconds=grace)
     async with broker.running():
         await asyncio.sleep(0)
@@ -100,3 +105,15 @@ async def test_where_nobody_knows_whether_a_daemon_works_the_call_finds_out(unkn
 
     assert isinstance(found, Scripted)
     assert moment == 0
+
+
+@pytest.mark.parametrize(
+    ("moved", "refused"), [(QueueState(97, 1), True), (QueueState(96, 1), False), (NotVisible("hidden"), False)]
+)
+async def test_what_daemons_have_moved_to_overflow_counts_as_waiting(moved: Sight, refused: bool) -> None:
+    """A caller's flood leaves the request queue at once: its length alone would never refuse anybody."""
+    found, _ = await admitted(lambda _: SERVED, moved=moved)
+
+    assert isinstance(found, Problem) is refused
+    if refused:
+        assert (found.status, found.message.split()[0]) == (429, "100")

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 
 from sttd import settings as client
+from sttd.schemas.options import LONGEST_CALLER
 from sttd.service import setting_sources
 from sttd.service.setting_sources import SourcedSettings, SourceUnreadable
 
@@ -89,6 +90,10 @@ class GatewaySettings(SourcedSettings):
                 f"each token has {SHORTEST_TOKEN} ASCII characters or more and no space (`openssl rand -hex 16` makes "
                 "one)"
             )
+        if any(map(_half_named, _split(value))):
+            raise ValueError(
+                f"of `name=token` the token has {SHORTEST_TOKEN} characters or more, the name {LONGEST_CALLER} or fewer"
+            )
         return value
 
     @field_validator("gateway_origins")
@@ -130,6 +135,12 @@ def _token(given: str) -> NamedToken:
     """`name=token`, or a token; one of those may end with `=` itself."""
     name, _, secret = given.partition("=")
     return NamedToken(secret, name) if len(secret) >= SHORTEST_TOKEN else NamedToken(given)
+
+
+def _half_named(given: str) -> bool:
+    """Whether it looks like `name=token` with a token too short or a name too long; only `=` may end a token."""
+    name, _, secret = given.partition("=")
+    return bool(secret.strip("=")) and (len(secret) < SHORTEST_TOKEN or len(name) > LONGEST_CALLER)
 
 
 def _split(tokens: SecretStr) -> tuple[str, ...]:

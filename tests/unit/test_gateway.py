@@ -287,9 +287,10 @@ def test_tokens_are_read_apart_and_never_shown(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_token_may_have_its_owners_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """Base64 ends with `=` itself: what follows a name is as long as a token."""
-    monkeypatch.setenv("STTD_GATEWAY_TOKENS", f"chat bot={TOKENS[0]},bm90IGEgbmFtZSBoZXJl==")
-    with pytest.raises(SettingsWrong):
-        load()
+    for wrong in (f"chat bot={TOKENS[0]}", "a-chat-bot=secret12345", f"{'n' * 201}={TOKENS[0]}"):
+        monkeypatch.setenv("STTD_GATEWAY_TOKENS", f"{wrong},bm90IGEgbmFtZSBoZXJl==")
+        with pytest.raises(SettingsWrong):
+            load()
     monkeypatch.setenv("STTD_GATEWAY_TOKENS", f"bot={TOKENS[0]},bm90IGEgbmFtZSBoZXJl==")
     assert load().tokens == (NamedToken(TOKENS[0], "bot"), NamedToken("bm90IGEgbmFtZSBoZXJl=="))
 

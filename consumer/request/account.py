@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from sttd.consumer.request.delivery import Delivery
 from sttd.consumer.request.verdict import Verdict
 from sttd.consumer.side_port.metrics import Metrics
+from sttd.consumer.timeline import Timeline
 from sttd.schemas.reply import Transcript
 
 ENGINE_STAGES = {"wait": ("wait",), "encode": ("encode",), "generate": ("generate", "align", "detect_language")}
@@ -28,7 +29,7 @@ def record(
         done: what was settled; None where the request is left to the broker.
         seconds: from the delivery until now.
     """
-    _observe(metrics, delivery, "fetch", "reply")
+    _observe(metrics, delivery.timeline, "fetch", "reply")
     if delivery.timeline.seconds("park"):
         metrics.reply_parked()
     if judged is not None and isinstance(judged.answer, Transcript):
@@ -48,25 +49,27 @@ def record(
 
 
 def _transcribed(metrics: Metrics, delivery: Delivery, transcript: Transcript) -> None:
-    if transcript.joined:  # the rest is counted once, for the request that began the work
+    if transcript.joined:
         metrics.joined()
+    if delivery.begun.counted:
         return
-    timings = transcript.timings
-    if timings.queued is not None:
-        metrics.observe_stage("queued", timings.queued)
-    metrics.observe_stage("decode", timings.decode)
-    metrics.observe_stage("transcribe", timings.transcribe)
-    _observe(metrics, delivery, *ENGINE_STAGES)
-    for step in delivery.timeline.steps:
+    delivery.begun.counted = True  # once, for the first that has the result: who began the work may have left
+    work = delivery.begun.timeline
+    if transcript.timings.queued is not None:
+        metrics.observe_stage("queued", transcript.timings.queued)
+    metrics.observe_stage("decode", work.seconds("decode"))
+    metrics.observe_stage("transcribe", work.seconds("transcribe"))
+    _observe(metrics, work, *ENGINE_STAGES)
+    for step in work.steps:
         if step.name in ENGINE_STAGES["generate"]:
             metrics.batch(step.together)
     metrics.observe_audio(transcript.duration, no_speech=transcript.no_speech)
     metrics.bad_packets(transcript.audio.bad_packets)
     if transcript.duration > 0:
-        metrics.real_time_factor(timings.transcribe / transcript.duration)
+        metrics.real_time_factor(work.seconds("transcribe") / transcript.duration)
 
 
-def _observe(metrics: Metrics, delivery: Delivery, *stages: str) -> None:
+def _observe(metrics: Metrics, timeline: Timeline, *stages: str) -> None:
     for stage in stages:
-        if spent := delivery.timeline.seconds(*ENGINE_STAGES.get(stage, (stage,))):
+        if spent := timeline.seconds(*ENGINE_STAGES.get(stage, (stage,))):
             metrics.observe_stage(stage, spent)

@@ -46,6 +46,16 @@ class Rules:
     worker: str
 
 
+class Begun(threading.Event):
+    """Set by the engine, in its thread, with the first model call. Requests that join share the first one's."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        """`timeline`: of the request that began the work."""
+        super().__init__()
+        self.timeline = timeline
+        self.counted = False  # by account.py
+
+
 class Delivery:
     """One message in hand."""
 
@@ -57,7 +67,7 @@ class Delivery:
         self.timeline = Timeline()
         self.trace: dict[str, str] = _trace(incoming.properties.headers)  # the headers of copies and replies
         self.forgiven = 0  # redeliveries that a lost connection caused: see survived.py
-        self.begun = threading.Event()  # set by the engine, in its thread, with the first model call
+        self.begun = Begun(self.timeline)
 
     @property
     def message_id(self) -> str | None:

@@ -187,6 +187,9 @@ async def test_a_cancelled_leader_ends_alone(site: Site) -> None:
     answers = await site.end()
     assert (answers["a"]["error"]["code"], answers["b"]["joined"], site.calls) == ("cancelled", True, 1)
     assert site.desk.transcriber.cancelled == 0
+    value = site.desk.metrics.registry.get_sample_value
+    work = value("sttd_stage_duration_seconds_count", {"stage": "transcribe"})
+    assert (value("sttd_requests_joined_total"), value("sttd_audio_duration_seconds_count"), work) == (1, 1, 1)
 
 
 async def test_the_last_who_leaves_ends_the_work(site: Site) -> None:

@@ -82,11 +82,14 @@ def suspect(delivery: Delivery) -> Outgoing:
 
 
 def overflow(delivery: Delivery) -> Outgoing:
-    """Make the copy for the overflow queue, as the same attempt; it expires there as it would have here."""
+    """Make the copy for the overflow queue, as the same attempt; of its expiration it has what is left."""
     copy = _copy(
         delivery, exchange="", routing_key=delivery.rules.lanes[1], marks={names.ATTEMPT_HEADER: delivery.attempt}
     )
-    return replace(copy, expiration=delivery.incoming.properties.expiration)
+    left, ends = delivery.incoming.properties.expiration, delivery.expires
+    if left is not None and ends is not None:  # the broker counts anew from the copy
+        left = max(0.0, min(left, (ends - datetime.now(UTC)).total_seconds()))
+    return replace(copy, expiration=left)
 
 
 def dead(delivery: Delivery, reason: DeadReason, code: str) -> Outgoing:

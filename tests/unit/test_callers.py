@@ -125,7 +125,7 @@ async def test_while_there_is_room_in_hand_nothing_moves(site: Site) -> None:
 
 async def test_what_moves_keeps_everything_and_is_neither_a_death_nor_a_retry(site: Site) -> None:
     """Only the queue is another one."""
-    sent = datetime.now(UTC).replace(microsecond=0)
+    sent = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=20)
     site.send("many", HAND - 1)
     headers = {"stt-caller": "many", "stt-beam-size": "2", names.ATTEMPT_HEADER: 3}
     given = {"correlation_id": "c", "message_id": "m", "timestamp": sent, "expiration": 60.0, "headers": headers}
@@ -134,7 +134,9 @@ async def test_what_moves_keeps_everything_and_is_neither_a_death_nor_a_retry(si
     await until(lambda: len(site.moved) == 2)
     stored = site.moved[-1]
     kept = stored.properties
-    assert (kept.correlation_id, kept.message_id, kept.timestamp, kept.expiration) == ("c", "m", sent, 60.0)
+    assert (kept.correlation_id, kept.message_id, kept.timestamp) == ("c", "m", sent)
+    assert kept.expiration is not None
+    assert kept.expiration <= 40.0, "the broker counts anew from the copy"
     assert (kept.reply_to, stored.body, stored.deliveries) == ("bot", b"audio", 0)
     assert headers.items() <= kept.headers.items()
     assert kept.headers[names.EXPIRES_HEADER] == int((sent + timedelta(seconds=60)).timestamp() * 1000)

@@ -11,7 +11,7 @@ from sttd.consumer.request.delivery import Delivery
 
 
 class OneTooMany(Exception):
-    """The caller of this note has more than its share in hand: the note goes to the overflow queue."""
+    """The caller of this note has its share in hand already: the note goes to the overflow queue."""
 
 
 class Callers:
@@ -32,15 +32,16 @@ class Callers:
         """It is settled, or left to the broker."""
         self._here.pop(delivery, None)
 
-    def admit(self, delivery: Delivery, caller: str | None) -> None:
-        """The caller of a note is known. Raises `OneTooMany`.
+    def admit(self, delivery: Delivery, caller: str | None, *, stays: bool = False) -> None:
+        """The caller of a note is known. Raises `OneTooMany`, but not for one that `stays`.
 
-        What was delivered before stays: the broker's count of its deliveries would be lost with a move.
+        What was delivered before stays: the broker's count of its deliveries would be lost with a move. It is counted.
         """
-        if caller is None or delivery not in self._here or delivery.again:
+        if caller is None or delivery not in self._here:
             return
         hand = self._hand()
         theirs = sum(other == caller for other in self._here.values())
-        if len(self._here) >= hand and theirs >= max(1, int(self._share * hand)):
+        full = len(self._here) >= hand and theirs >= max(1, int(self._share * hand))
+        if full and not (stays or delivery.again):
             raise OneTooMany
         self._here[delivery] = caller

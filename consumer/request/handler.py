@@ -123,8 +123,8 @@ class Handler:
         if delivery.message_id in self._cancels:
             raise cancelled()
         async with Limit(delivery, request.options.deadline) as limit:
-            if not self._breaker.open:  # then what is in hand waits to be tried
-                self._callers.admit(delivery, request.options.caller)
+            # While it is open, notes in hand are tried one by one: each counts for its caller, none moves.
+            self._callers.admit(delivery, request.options.caller, stays=self._breaker.open)
             with self._cancels.stopping(delivery.message_id, limit.cancel):
                 options = request.options
                 audio = await self._fetched(delivery, request.audio)

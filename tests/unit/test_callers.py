@@ -168,6 +168,19 @@ async def test_what_was_delivered_before_stays(site: Site) -> None:
     assert site.moved == []
 
 
+async def test_what_was_delivered_before_counts_for_its_caller(site: Site) -> None:
+    """After a reconnect the same flood has its share in hand already."""
+    site.send("many", HAND - 1)
+    for _ in range(HAND - 1):
+        site.broker.deliver()
+    site.broker.lose_connections()
+    site.serve()
+    await site.in_hand(["many"] * (HAND - 1))
+    site.send("many")
+    site.broker._wake()
+    await until(lambda: len(site.moved) == 1)
+
+
 async def test_a_caller_in_json_counts_as_one_in_a_header(site: Site) -> None:
     """The same key, however the request is written."""
     site.send("many", HAND - 1)
@@ -201,12 +214,16 @@ async def test_a_move_that_is_not_confirmed_is_published_again_before_the_ack(si
 
 
 async def test_behind_an_open_breaker_nothing_moves() -> None:
-    """What is in hand then waits to be tried, one by one."""
+    """What is in hand is then tried one by one; it counts for its caller when the breaker has closed."""
     site = Site()
     site.desk.breaker = Breaker(1)
     site.desk.breaker._opened.set()
-    site.send("many", HAND)
+    site.send("many", HAND - 2)
     site.worker = site.desk.worker()
     site.serve()
     await until(lambda: len(site.desk.transcriber.jobs) == 1)
     assert site.moved == []
+    site.desk.breaker._opened.clear()
+    site.send("many", 2)
+    site.broker._wake()
+    await until(lambda: len(site.moved) == 1)

@@ -71,7 +71,7 @@ async def serve(settings: Settings) -> ExitCode:
     with header_guard.installed(), on_stop(lambda number: _ask_to_stop(stop, number.name)):
         try:
             daemon = Daemon(settings, stop)
-        except SettingsError as error:  # of those that other parts read: OTEL_*
+        except SettingsError as error:  # of what other parts read: OTEL_*, the hotwords' file
             log.error("cannot start: %s", error.message, action="startup_error", exit_code=int(error.exit_code))
             return error.exit_code
         return await daemon.live()
@@ -86,7 +86,7 @@ class Daemon:
     """One process's life: start, run, drain, close."""
 
     def __init__(self, settings: Settings, stop: asyncio.Event) -> None:
-        """Build what needs no I/O."""
+        """Build what needs neither broker nor model; reads the hotwords' file. Raises `SettingsError`."""
         self._settings = settings
         self._stop = stop
         self._defaults = JobDefaults.from_settings(settings)

@@ -1,7 +1,8 @@
-"""Builds everything that the daemon publishes about a request: replies, retry copies, dead copies, parked replies.
+"""Builds everything that the daemon publishes about a request: replies, parked replies, and copies.
 
-Pure. Copies carry an allow-list of headers: a caller's `CC`, `BCC`, `user_id` or `x-death`, copied with our rights,
-would make RabbitMQ route, refuse or count for that caller (tests/chaos/README.md, rows 86-88).
+Copies are for a retry, the overflow, suspect or dead-letter queue. Pure. They carry an allow-list of
+headers: a caller's `CC`, `BCC`, `user_id` or `x-death`, copied with our rights, would make RabbitMQ route, refuse or
+count for that caller (tests/chaos/README.md, rows 86-88).
 """
 
 from __future__ import annotations

@@ -136,7 +136,8 @@ class Settlement:
             if instead is None:
                 raise
             log.error(
-                "a queue for copies cannot be reached",
+                "a copy's queue is gone or refused; the request is %s instead",
+                instead.outcome,
                 action="no_copy",
                 to=verdict.copy.exchange or verdict.copy.routing_key,
             )

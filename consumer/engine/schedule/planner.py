@@ -3,12 +3,11 @@
 Pure and synchronous: the clock is passed in. Decides and returns what is to be done (`take`); never waits and never
 calls the model. Not thread-safe: scheduler.py holds its lock around every method.
 
-Order: interactive calls go first, then overflow, then bulk, but for every tenth start of a lane that waits
-(`BULK_EVERY`). Within a lane callers go by turns, one window each; calls without a caller count as one caller's. Of one
-caller each call has a moment by which it is due: when its window began to wait, and a grace. The grace is a second for
-every `OVERTAKING` seconds of audio that its message still has ahead, at most `PATIENCE`. The earliest due goes first.
-So a short note passes a long file, and no call is passed by one of its lane and caller that came more than `PATIENCE`
-later.
+Order: interactive calls go first, then overflow, then bulk, but for the starts that `BULK_EVERY` gives those two.
+Within a lane callers go by turns, one window each; calls without a caller count as one caller's. Of one caller each
+call has a moment by which it is due: when its window began to wait, and a grace. The grace is a second for every
+`OVERTAKING` seconds of audio that its message still has ahead, at most `PATIENCE`. The earliest due goes first. So a
+short note passes a long file, and no call is passed by one of its lane and caller that came more than `PATIENCE` later.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ PATIENCE: Final = 5.0
 """Seconds: a call that comes later than this after another one of its lane and caller never goes before it."""
 
 BULK_EVERY: Final = 10
-"""While overflow or bulk waits beside more urgent work, every tenth start is theirs."""
+"""While one waits beside more urgent work, at least every tenth start is bulk's, every eleventh overflow's."""
 
 LANES: Final = ("interactive", "overflow", "bulk")
 
 TURNS: Final = 32
-"""Callers whose last turn is remembered: a caller is passed by so many newcomers at most."""
+"""Callers whose last turn is remembered: at most 32 new callers can go before one."""
 
 
 class Work(Protocol):
@@ -67,8 +66,8 @@ class Window:
 class Call:
     """One waiting model call.
 
-    `kind`: calls of one kind may run as one batch; None:
-    alone. `gathers`: equal for calls that open windows (`begins`) and for later ones of theirs that may be of one kind.
+    `kind`: calls of one kind may run as one batch; None: alone. `gathers`: equal for calls that open windows (`begins`)
+    and for later ones of theirs that may be of one kind.
     """
 
     work: Work
@@ -184,7 +183,7 @@ class Planner(Generic[C]):
         return self._last.get(call.work.caller, 0) if call.window.turn is None else call.window.turn
 
     def _together(self, head: C) -> tuple[C, ...]:
-        """The call and those that may go with it, of either lane: a place in a batch costs the others nothing."""
+        """The call and those that may go with it, of any lane: a place in a batch costs the others nothing."""
         if head.kind is None or self.batch == 1:
             return (head,)
         mates = sorted((call for call in self._waiting if call.kind == head.kind and call is not head), key=self._order)
@@ -198,7 +197,7 @@ class Planner(Generic[C]):
         latest = min(call.since for call in lane) + PATIENCE
         openers = [call for call in lane if call.begins and call.gathers == head.gathers and call.since <= latest]
         if self._several:
-            # Each caller one window at most since the turn of the head's caller, and only if no other's turn is next.
+            # A caller opens one window at most since the turn of the head's caller, and none while another is next.
             next_turn = min((self._turn(call) for call in lane if call.window.turn is None), default=0)
             next_turn = min(next_turn, self._last.get(head.work.caller, 0) - 1)
             openers = [call for call in openers if self._turn(call) <= next_turn]

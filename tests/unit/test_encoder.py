@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from sttd.consumer.engine.model import comparison, encoder
+from sttd.consumer.engine.model import comparison, cpu, encoder
 from sttd.consumer.engine.model import loaded as model
 from sttd.consumer.engine.model.comparison import cosine
 from sttd.consumer.engine.model.encoder import EncoderReference, EncodingModel
@@ -184,8 +184,10 @@ def test_each_arithmetic_is_as_near_to_float32_as_the_comparison_demands(precisi
     try:
         tried = CompiledEncoder(EncoderFile(demo_directory() / "model.bin"), precision, 1)
     except EncoderUnavailable as refused:
-        if precision == "bf16":
-            pytest.skip(str(refused))  # it needs AMX, in each of its kernels
+        # bfloat16 needs AMX in each of its kernels. A capped oneDNN has no int8 for what OpenVINO finds in the CPU; the
+        # daemon tries the next arithmetic then.
+        if precision == "bf16" or (precision == "int8" and cpu.here().caps):
+            pytest.skip(str(refused))
         raise
     ours = cosine(tried.encode(speech), exact)
     assert ours >= (comparison.SAME if precision == "f32" else 1 - comparison.ROUNDING * (1 - theirs))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -46,10 +46,19 @@ def available_bytes() -> int | None:
 
     None where neither is known.
     """
-    rooms: list[Callable[[], int]] = [
-        lambda: _kib(MEMINFO, "MemAvailable:"),
-        *(functools.partial(_cgroup_room, *names) for names in MEMORY_FILES),
-    ]
+    return _least(functools.partial(_cgroup_room, *names) for names in MEMORY_FILES)
+
+
+def allowed_bytes() -> int | None:
+    """What a daemon here may take, in bytes: as `available_bytes`, but of a cgroup all.
+
+    A container is the daemon's own: what is used there is, where one runs, the daemon's.
+    """
+    return _least(functools.partial(_cgroup_number, limit) for limit, _ in MEMORY_FILES)
+
+
+def _least(cgroups: Iterable[Callable[[], int]]) -> int | None:
+    rooms = [lambda: _kib(MEMINFO, "MemAvailable:"), *cgroups]
     return min((room for room in map(_number, rooms) if room is not None), default=None)
 
 
@@ -66,6 +75,9 @@ def _kib(path: Path, name: str) -> int:
     return int(next(line for line in lines if line.startswith(name)).split()[1]) * 1024
 
 
+def _cgroup_number(name: str) -> int:
+    return int((CGROUP / name).read_text(encoding="ascii"))
+
+
 def _cgroup_room(limit: str, used: str) -> int:
-    most, taken = (int((CGROUP / name).read_text(encoding="ascii")) for name in (limit, used))
-    return max(0, most - taken)
+    return max(0, _cgroup_number(limit) - _cgroup_number(used))

@@ -100,7 +100,17 @@ def test_available_memory_is_what_both_the_system_and_the_cgroup_leave(
     assert machine.available_bytes() == expected
 
 
+@pytest.mark.parametrize("names", machine.MEMORY_FILES, ids=["version 2", "version 1"])
+def test_what_a_daemon_may_take_of_its_container_is_all_that_the_limit_allows(
+    kernel_files: Path, names: tuple[str, str]
+) -> None:
+    """`sttd check` beside a running daemon would count what that holds twice."""
+    for name, value in zip(names, ("1500", "500"), strict=True):
+        (kernel_files / name).write_text(f"{value}\n")
+    assert machine.allowed_bytes() == 1500
+
+
 def test_a_system_without_these_files_gives_no_figure(kernel_files: Path) -> None:
     """Not every system has them."""
     (kernel_files / "meminfo").unlink()
-    assert machine.available_bytes() is None
+    assert machine.available_bytes() is machine.allowed_bytes() is None

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from sttd.consumer.settings import Settings
 
 MIB: Final = 1024 * 1024
-PROCESS_MIB: Final = 430
-WEIGHTS_TIMES: Final = 2.7
-"""What a daemon holds that has loaded its model, by the size of its weights on disk: an estimate. Measured with two
-slots and OpenVINO's encoder: 440 MiB with the demo model (5 MB), 740 to 800 with base (145 MB)."""
+PROCESS_MIB: Final = 320
+WEIGHTS_TIMES: Final = 1.4
+"""What a daemon holds that has loaded its model, by the size of its weights on disk: an estimate. Measured with
+OpenVINO's encoder and base (145 MB): 460 MiB with one slot, 490 with two."""
 
 WEIGHTS_MB: Final = {
     "tiny": 76,
@@ -65,9 +65,9 @@ async def look(settings: Settings) -> AsyncIterator[Line]:
     yield await decoder_line(settings)
     yield await asyncio.to_thread(compute_line, settings)
     yield cores_line(settings)
-    from sttd.consumer.machine import available_bytes  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.machine import allowed_bytes  # noqa: PLC0415 - commands import the daemon lazily
 
-    yield memory_line(settings, available_bytes())
+    yield memory_line(settings, allowed_bytes())
     yield await asyncio.to_thread(port_line, settings.side_host, settings.side_port)
 
 

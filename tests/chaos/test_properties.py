@@ -11,6 +11,7 @@ import pytest
 from tests.chaos.profile import Profile
 from tests.chaos.property_fuzz import FUZZ_EXCHANGE, FUZZ_REPLIES, Generator, Pipeline, Volley
 from tests.chaos.results import Results
+from tests.chaos.rig import OURS
 from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess
 from tests.support.waiting import PATIENCE, wait_for
@@ -19,15 +20,6 @@ from tools.rabbitmq import Node
 VOLLEY = 100  # messages per connection: the broker closes it at the first that it refuses
 AHEAD = 4_000  # messages waiting for the daemon at which the publisher waits
 ENDS = ("stt.dead", "stt.replies", "stt.replies.dead", FUZZ_REPLIES)
-OPEN = (
-    "stt.requests",
-    "stt.requests.overflow",
-    "stt.requests.bulk",
-    "stt.suspect",
-    "stt.retry.10s",
-    "stt.retry.60s",
-    "stt.retry.600s",
-)
 
 
 @pytest.fixture
@@ -96,7 +88,7 @@ def _wait_settled(broker: Broker) -> None:
     """Wait for the end of all, as long as there is progress."""
 
     def unfinished() -> int:
-        return sum(broker.depth(queue) + broker.queue(queue)["unacked"] for queue in OPEN)
+        return sum(broker.depth(queue) + broker.queue(queue)["unacked"] for queue in OURS)
 
     left = unfinished()
     while left:

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
+import pytest
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -58,3 +60,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _returned(self, _future: asyncio.Future[Any]) -> None:
         self._jumping.threads -= 1
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Let the other tasks run until it is so."""
+    for _ in range(10_000):
+        if true():
+            return
+        await asyncio.sleep(0)
+    pytest.fail("never came true")

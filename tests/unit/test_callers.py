@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from base64 import b64encode
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,20 +16,12 @@ from sttd.schemas import names
 from sttd.schemas.request import Properties
 from tests.support.fakes import Desk
 from tests.support.memory_bus import Fault, MemoryBroker, MemoryIntake, Stored
+from tests.support.virtual_time import until
 
 pytestmark = pytest.mark.virtual_time
 
 HAND = 4
 OVERFLOW = "stt.requests.overflow"
-
-
-async def until(true: Callable[[], bool]) -> None:
-    """Let the other tasks run until it is so; no time passes."""
-    for _ in range(10_000):
-        if true():
-            return
-        await asyncio.sleep(0)
-    pytest.fail("never came true")
 
 
 class Site:

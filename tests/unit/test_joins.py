@@ -7,7 +7,6 @@ import gc
 import json
 import weakref
 from base64 import b64encode
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -25,19 +24,11 @@ from sttd.schemas.codes import ErrorCode
 from sttd.schemas.request import Properties
 from tests.support.fakes import HEARD, Desk, FakeDecoder
 from tests.support.memory_bus import MemoryBroker
+from tests.support.virtual_time import until
 
 pytestmark = pytest.mark.virtual_time
 
 BULK = "stt.requests.bulk"
-
-
-async def until(true: Callable[[], bool]) -> None:
-    """Let the other tasks run until it is so; no time passes."""
-    for _ in range(10_000):
-        if true():
-            return
-        await asyncio.sleep(0)
-    pytest.fail("never came true")
 
 
 class Sound:

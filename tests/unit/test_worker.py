@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from sttd.schemas import names
 from sttd.schemas.request import Properties
 from tests.support.fakes import Desk, FakeIntake, FakeTranscriber, StuckPublisher
 from tests.support.memory_bus import MemoryBroker, MemoryIntake
+from tests.support.virtual_time import until
 
 pytestmark = pytest.mark.virtual_time
 
@@ -30,15 +30,6 @@ def take(desk: Desk, worker: Worker, count: int = 1, **properties: Any) -> None:
     for number in range(count):
         desk.broker.send(names.REQUESTS, b"audio", Properties(message_id=f"m-{number}", **properties))
         worker.accept(desk.broker.deliver())
-
-
-async def until(true: Callable[[], bool]) -> None:
-    """Let the other tasks run until it is so."""
-    for _ in range(10_000):
-        if true():
-            return
-        await asyncio.sleep(0)
-    pytest.fail("never came true")
 
 
 async def begun(worker: Worker) -> None:

@@ -6,23 +6,20 @@ Reads arguments, finds model and voices, calls the parts.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from bench import machine
-from bench.accuracy import results, run
+from bench.accuracy import run
 from bench.accuracy.data import document
 from bench.accuracy.modes import MODES, Note, joined, notes
 from bench.accuracy.page import page
 from bench.accuracy.scores import scored
+from bench.accuracy.subject import Subject
 from bench.models import ROOT
 from bench.run import tell
-from sttd.consumer.engine.files import store
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.machine import usable_cores
 from tools import voices
@@ -44,18 +41,14 @@ def main(arguments: Sequence[str]) -> int:
     """Run; the exit code."""
     given = _parser().parse_args(arguments)
     try:
-        model = store.fetch(given.model, None, lambda _: None)
+        subject = Subject.of(given.model, given.cores)
         everything = notes(voices.utterances(voices.fetch()))
     except (ModelUnavailable, voices.VoicesUnavailable) as error:
         sys.stderr.write(f"bench: {error}\n")
         return 1
-    with (model / "model.bin").open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    folder = voices.cache().parent / "accuracy" / sha256[:12]
-    told = machine.describe(given.cores)
     if not given.page_only:
-        _measure(given, model, folder, everything, told)
-    _write(given, folder, everything, {"machine": told, "model": given.name or given.model, "sha256": sha256})
+        _measure(given, subject, everything)
+    _write(given, subject, everything)
     return 0
 
 
@@ -82,9 +75,7 @@ def _plan(given: argparse.Namespace) -> Iterator[tuple[str, int | None]]:
         yield name, None if given.count == 0 else given.count or FIXED
 
 
-def _measure(
-    given: argparse.Namespace, model: Path, folder: Path, everything: list[Note], told: dict[str, Any]
-) -> None:
+def _measure(given: argparse.Namespace, subject: Subject, everything: list[Note]) -> None:
     for name, count in _plan(given):
         chosen = everything[:count] if count else list(joined(everything[:FIXED]))
         try:
@@ -92,24 +83,21 @@ def _measure(
                 name,
                 MODES[name],
                 chosen,
-                results.Results(folder / f"{name}.jsonl"),
-                model=model,
-                cpu=_cpu(told),
+                subject.results(name),
+                model=subject.model,
+                cpu=subject.cpu,
                 cores=given.cores,
             )
         except run.ModeUnavailable as error:
             tell(f"{name} is not run: {error}")
 
 
-def _write(given: argparse.Namespace, folder: Path, everything: list[Note], told: dict[str, Any]) -> None:
+def _write(given: argparse.Namespace, subject: Subject, everything: list[Note]) -> None:
     """The page, from what is there."""
     known = {(note.set, note.name): note for note in [*everything, *joined(everything[:FIXED])]}
-    found = {
-        name: results.Results(folder / f"{name}.jsonl").latest(mode.settings, _cpu(told["machine"]))
-        for name, mode in MODES.items()
-    }
-    head = told | {
-        "date": datetime.now(UTC).date().isoformat(),
+    found = {name: subject.results(name).latest(mode.settings, subject.cpu) for name, mode in MODES.items()}
+    head = subject.head() | {
+        "model": given.name or given.model,
         "voices": (voices.cache() / voices.VERSIONS).read_text(encoding="utf-8").splitlines(),
         "engines": {name: next(iter(answers.values()))["engine"] for name, answers in found.items() if answers},
         "remark": given.remark,
@@ -120,7 +108,3 @@ def _write(given: argparse.Namespace, folder: Path, everything: list[Note], told
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     tell(f"written: {' and '.join(map(os.path.relpath, paths))}")
-
-
-def _cpu(machine: dict[str, Any]) -> dict[str, Any]:
-    return {name: machine[name] for name in ("cpu", "flags")}

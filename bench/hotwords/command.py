@@ -6,24 +6,21 @@ Reads arguments, finds model and voices, calls the parts.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from bench import machine
-from bench.accuracy import results, run
+from bench.accuracy import run
 from bench.accuracy.modes import Mode, Note, notes
+from bench.accuracy.subject import Subject
 from bench.hotwords.page import Compared, page
 from bench.hotwords.score import Terms
 from bench.models import ROOT
 from bench.run import tell
 from sttd.consumer.engine import hotwords
-from sttd.consumer.engine.files import store
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.machine import usable_cores
 from tools import voices
@@ -40,26 +37,20 @@ def main(arguments: Sequence[str]) -> int:
     given = _parser().parse_args(arguments)
     listed = hotwords.read("", LIST)
     try:
-        model = store.fetch(given.model, None, lambda _: None)
+        subject = Subject.of(given.model, given.cores)
         everything = notes(voices.utterances(voices.fetch(), ("ru-festvox", "ru-prompts")))
     except (ModelUnavailable, voices.VoicesUnavailable) as error:
         sys.stderr.write(f"bench: {error}\n")
         return 1
-    with (model / "model.bin").open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    told = machine.describe(given.cores)
-    cpu = {name: told[name] for name in ("cpu", "flags")}
     terms = Terms(listed.terms[RUSSIAN])
     chosen = _chosen(everything, terms, given.count)
     modes = {"without": Mode("no list"), "with": Mode("the list", hotwords=listed.text(RUSSIAN))}
-    folder = voices.cache().parent / "accuracy" / sha256[:12]
-    kept = {name: results.Results(folder / f"hotwords-{name}.jsonl") for name in modes}
+    kept = {name: subject.results(f"hotwords-{name}") for name in modes}
     if not given.page_only:
         for name, mode in modes.items():
-            run.measure(name, mode, chosen, kept[name], model=model, cpu=cpu, cores=given.cores)
-    found = {name: kept[name].latest(mode.settings, cpu) for name, mode in modes.items()}
-    head: dict[str, Any] = {"machine": told, "date": datetime.now(UTC).date().isoformat(), "model": given.model}
-    head |= {"sha256": sha256, "remark": given.remark, "listed": len(listed.terms[RUSSIAN])}
+            run.measure(name, mode, chosen, kept[name], model=subject.model, cpu=subject.cpu, cores=given.cores)
+    found = {name: kept[name].latest(mode.settings, subject.cpu) for name, mode in modes.items()}
+    head = subject.head() | {"remark": given.remark, "listed": len(listed.terms[RUSSIAN])}
     PAGE.write_text(page(Compared.of(chosen, found["without"], found["with"], terms), head), encoding="utf-8")
     tell(f"written: {os.path.relpath(PAGE)}")
     return 0

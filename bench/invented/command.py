@@ -6,22 +6,19 @@ Reads arguments, finds model and voices, calls the parts.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
-from bench import machine
-from bench.accuracy import results, run
+from bench.accuracy import run
 from bench.accuracy.modes import Mode, notes
+from bench.accuracy.subject import Subject
 from bench.invented import corpus
 from bench.invented.page import Voices, page
 from bench.models import ROOT
 from bench.run import tell
 from sttd.consumer.engine import environment
-from sttd.consumer.engine.files import store
 from sttd.consumer.engine.model.speech import Detector
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.machine import usable_cores
@@ -46,27 +43,21 @@ def main(arguments: Sequence[str]) -> int:
     """Run; the exit code."""
     given = _parser().parse_args(arguments)
     try:
-        model = store.fetch(given.model, None, lambda _: None)
+        subject = Subject.of(given.model, given.cores)
         everything = voices.utterances(voices.fetch(), SETS)
     except (ModelUnavailable, voices.VoicesUnavailable) as error:
         sys.stderr.write(f"bench: {error}\n")
         return 1
-    with (model / "model.bin").open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    told = machine.describe(given.cores)
-    cpu = {name: told[name] for name in ("cpu", "flags")}
-    folder = voices.cache().parent / "accuracy" / sha256[:12]
-    kept = {name: results.Results(folder / f"invented-{name}.jsonl") for name in MODES}
+    kept = {name: subject.results(f"invented-{name}") for name in MODES}
     fiction = [one for one in everything if one.set == FICTION]
     made = [*corpus.spoilt(fiction, EACH), *corpus.without_speech(everything, short=given.short)]
     people = notes(everything)[: given.human]
     chosen = {name: [*made, *people] if name == "ours" else made for name in MODES}
     for name in () if given.page_only else given.modes.split(","):
         notes_of = chosen[name][: given.count]
-        run.measure(name, MODES[name], notes_of, kept[name], model=model, cpu=cpu, cores=given.cores)
-    found = {name: kept[name].latest(mode.settings, cpu) for name, mode in MODES.items()}
-    head: dict[str, Any] = {"machine": told, "date": datetime.now(UTC).date().isoformat(), "model": given.model}
-    head |= {"sha256": sha256, "remark": given.remark}
+        run.measure(name, MODES[name], notes_of, kept[name], model=subject.model, cpu=subject.cpu, cores=given.cores)
+    found = {name: kept[name].latest(mode.settings, subject.cpu) for name, mode in MODES.items()}
+    head = subject.head() | {"remark": given.remark}
     titles = {name: mode.title for name, mode in MODES.items()}
     PAGE.write_text(page(chosen, found, titles, _voices(), head), encoding="utf-8")
     tell(f"written: {os.path.relpath(PAGE)}")

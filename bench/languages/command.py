@@ -6,23 +6,20 @@ Reads arguments, finds model and voices, calls the parts.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from itertools import zip_longest
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from bench import machine
 from bench.accuracy import results
+from bench.accuracy.subject import Subject
 from bench.languages.page import page
 from bench.models import ROOT
 from bench.run import tell
 from sttd.consumer.engine import environment
-from sttd.consumer.engine.files import store
 from sttd.consumer.errors import ModelUnavailable
 from tools import voices
 from tools.voices import Utterance
@@ -41,22 +38,17 @@ def main(arguments: Sequence[str]) -> int:
     given = _parser().parse_args(arguments)
     environment.prepare()
     try:
-        model = store.fetch(given.model, None, lambda _: None)
+        subject = Subject.of(given.model, 1)
         people = [*voices.utterances(voices.fetch(), ("ru-prompts", "en-prompts")), *voices.other_languages()]
     except (ModelUnavailable, voices.VoicesUnavailable) as error:
         sys.stderr.write(f"bench: {error}\n")
         return 1
-    with (model / "model.bin").open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     chosen = list(short(people, given.count))
-    told = machine.describe(1)
-    cpu = {name: told[name] for name in ("cpu", "flags")}
-    kept = results.Results(voices.cache().parent / "accuracy" / sha256[:12] / "languages.jsonl")
+    kept = subject.results("languages")
     if not given.page_only:
-        _measure(chosen, kept, model, cpu)
-    head: dict[str, Any] = {"machine": told, "date": datetime.now(UTC).date().isoformat(), "model": given.model}
-    head |= {"sha256": sha256, "remark": given.remark}
-    PAGE.write_text(page(chosen, kept.latest(SETTINGS, cpu), head), encoding="utf-8")
+        _measure(chosen, kept, subject.model, subject.cpu)
+    head = subject.head() | {"remark": given.remark}
+    PAGE.write_text(page(chosen, kept.latest(SETTINGS, subject.cpu), head), encoding="utf-8")
     tell(f"written: {os.path.relpath(PAGE)}")
     return 0
 

@@ -10,18 +10,16 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from bench import machine
-from bench.accuracy import results, run
+from bench.accuracy import run
 from bench.accuracy.modes import MODES, Note
+from bench.accuracy.subject import Subject
 from bench.models import ROOT
 from bench.numerals.page import page
 from bench.numerals.sentences import festival, human
 from bench.run import tell
-from sttd.consumer.engine.files import store
 from sttd.consumer.errors import ModelUnavailable
 from tools import festival_voice, voices
 
@@ -35,23 +33,20 @@ def main(arguments: Sequence[str]) -> int:
     """Run; the exit code."""
     given = _parser().parse_args(arguments)
     try:
-        model = store.fetch(given.model, None, lambda _: None)
+        subject = Subject.of(given.model, given.cores)
         people = list(_people())
         spoken = list(_spoken(voices.cache().parent / SET))
     except (ModelUnavailable, voices.VoicesUnavailable) as error:
         sys.stderr.write(f"bench: {error}\n")
         return 1
-    with (model / "model.bin").open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    told = machine.describe(given.cores)
-    cpu = {name: told[name] for name in ("cpu", "flags")}
-    kept = results.Results(voices.cache().parent / "accuracy" / sha256[:12] / "numerals.jsonl")
+    kept = subject.results("numerals")
     notes = [note for pair in _by_turns(spoken, people) for note in pair]
     if not given.page_only:
-        run.measure(MODE, MODES[MODE], notes[: given.count], kept, model=model, cpu=cpu, cores=given.cores)
-    found = kept.latest(MODES[MODE].settings, cpu)
-    head = {"machine": told, "date": datetime.now(UTC).date().isoformat(), "model": given.model, "sha256": sha256}
-    PAGE.write_text(page(notes, found, head), encoding="utf-8")
+        run.measure(
+            MODE, MODES[MODE], notes[: given.count], kept, model=subject.model, cpu=subject.cpu, cores=given.cores
+        )
+    found = kept.latest(MODES[MODE].settings, subject.cpu)
+    PAGE.write_text(page(notes, found, subject.head()), encoding="utf-8")
     tell(f"written: {os.path.relpath(PAGE)}")
     return 0
 

@@ -1,0 +1,47 @@
+"""What a benchmark of texts measures: one model on this machine, and where its results are kept."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench import machine
+from bench.accuracy.results import Results
+from sttd.consumer.engine.files import store
+from tools import voices
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """`name`: what was asked for; `model`: its directory; `machine`: as `machine.describe` tells it."""
+
+    name: str
+    model: Path
+    sha256: str
+    machine: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, name: str, cores: int) -> Subject:
+        """Fetch the model where it is not here. Raises `ModelUnavailable`."""
+        model = store.fetch(name, None, lambda _: None)
+        with (model / "model.bin").open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return cls(name, model, sha256, machine.describe(cores))
+
+    @property
+    def cpu(self) -> dict[str, Any]:
+        """What of the machine decides a text."""
+        return {name: self.machine[name] for name in ("cpu", "flags")}
+
+    def results(self, name: str) -> Results:
+        """Those of one mode, in the user's cache: the next run goes on there."""
+        return Results(voices.cache().parent / "accuracy" / self.sha256[:12] / f"{name}.jsonl")
+
+    def head(self) -> dict[str, Any]:
+        """What a page begins with."""
+        today = datetime.now(UTC).date().isoformat()
+        return {"machine": self.machine, "date": today, "model": self.name, "sha256": self.sha256}

@@ -23,7 +23,7 @@ from sttd.consumer.request.breaker import Breaker
 from sttd.consumer.request.callers import Callers, OneTooMany
 from sttd.consumer.request.cancels import Cancels
 from sttd.consumer.request.delivery import Delivery
-from sttd.consumer.request.joins import Computation, Joins, key_of
+from sttd.consumer.request.joins import Computation, Joins
 from sttd.consumer.request.limit import Limit, cancelled
 from sttd.consumer.request.numerals import rewritten
 from sttd.consumer.request.progress import ProgressReporter
@@ -129,7 +129,8 @@ class Handler:
                 options = request.options
                 audio = await self._fetched(delivery, request.audio)
                 del request  # with the audio that was taken out of JSON
-                work, joined = self._work(await key_of(delivery, audio, options), delivery, audio, options)
+                key = await self._joins.key(delivery, audio, options)
+                work, joined = self._work(key, delivery, audio, options)
                 del audio
                 heard = await self._result(delivery, work, options)
         self._breaker.worked(delivery)

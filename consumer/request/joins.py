@@ -85,6 +85,10 @@ class Joins(Generic[T]):
         self._join = join
         self._works: defaultdict[Hashable, list[Computation[T]]] = defaultdict(list)
 
+    async def key(self, delivery: Delivery, audio: bytes, options: TranscriptionOptions) -> Hashable:
+        """Equal for requests that may join; None, without hashing the audio, where none may."""
+        return None if self._join == "never" else await key_of(delivery, audio, options)
+
     def find(self, key: Hashable, delivery: Delivery, caller: str | None) -> Computation[T] | None:
         """The computation that a request may join."""
         if self._join == "never":

@@ -37,7 +37,7 @@ async def test_progress_cancels_and_deadlines_mean_the_same_to_client_and_daemon
         return daemon.metric("sttd_requests_finished_total", code="cancelled")
 
     def transcribed() -> float:
-        return daemon.metric("sttd_stage_duration_seconds_count", stage="transcribe")
+        return daemon.counted("sttd_stage_duration_seconds_count", stage="transcribe")
 
     async with Client(broker.amqp_url) as client:
         updates = [update async for update in client.stream(LONG.path)]

@@ -80,7 +80,7 @@ def test_each_bad_request_is_answered_at_once_with_its_code(start_daemon: Any, b
         good = client.ask(note(text=GROCERIES).path.read_bytes(), correlation_id="good")
     assert spoken(good.body["text"]) == spoken(GROCERIES)
     assert broker.depth("stt.requests") == broker.depth("stt.dead") == 0
-    assert daemon.metric("sttd_requests_finished_total", outcome="failed", code="bad_request") == 11
+    assert daemon.counted("sttd_requests_finished_total", outcome="failed", code="bad_request") == 11
 
 
 def test_json_and_raw_requests_mean_the_same(shared_daemon: DaemonProcess, shared_broker: Broker) -> None:
@@ -132,7 +132,7 @@ async def test_a_forbidden_reply_to_is_dead_lettered_with_its_reason(
         "stt.replies",
     ):
         assert shared_broker.depth(queue) == 0
-    assert shared_daemon.metric("sttd_dead_letters_total", reason="bad_reply_to") == len(FORBIDDEN)
+    assert shared_daemon.counted("sttd_dead_letters_total", reason="bad_reply_to") == len(FORBIDDEN)
 
 
 async def test_a_reply_that_nobody_can_receive_is_parked(shared_daemon: DaemonProcess, shared_broker: Broker) -> None:

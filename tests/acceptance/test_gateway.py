@@ -260,7 +260,7 @@ def test_the_page_and_the_document_are_served(gateway: GatewayProcess) -> None:
 def test_a_caller_who_hangs_up_takes_the_request_back(stack: tuple[DaemonProcess, GatewayProcess]) -> None:
     """A caller that hangs up cancels the request at the daemon, and the next caller need not wait."""
     daemon, gateway = stack
-    before = daemon.metric("sttd_requests_finished_total", outcome="failed", code="cancelled")
+    before = daemon.counted("sttd_requests_finished_total", outcome="failed", code="cancelled")
     form = callers.part() + LONG.read_bytes() + b"\r\n--xyzzy--\r\n"
 
     with socket.create_connection(gateway.address, PATIENCE) as caller:
@@ -277,7 +277,7 @@ def test_a_caller_who_hangs_up_takes_the_request_back(stack: tuple[DaemonProcess
 def test_a_caller_who_leaves_a_stream_takes_the_request_back(stack: tuple[DaemonProcess, GatewayProcess]) -> None:
     """The same in the middle of a stream."""
     daemon, gateway = stack
-    before = daemon.metric("sttd_requests_finished_total", outcome="failed", code="cancelled")
+    before = daemon.counted("sttd_requests_finished_total", outcome="failed", code="cancelled")
 
     url = f"{gateway.url}/v1/audio/transcriptions"
     with httpx.stream(

@@ -42,7 +42,7 @@ def test_200_notes_at_once_get_200_right_answers(start_daemon: Any, broker: Brok
         assert heard == expected
         assert len({answer.properties.headers["stt-reply-id"] for answer in answers}) == NOTES
     assert broker.depth("stt.requests") == broker.depth("stt.dead") == broker.depth("stt.replies.dead") == 0
-    assert daemon.metric("sttd_requests_finished_total", outcome="completed", code="ok") == NOTES
-    assert daemon.metric("sttd_requests_received_total", lane="interactive") == NOTES
-    assert daemon.metric("sttd_stage_duration_seconds_count", stage="total") == NOTES
+    assert daemon.counted("sttd_requests_finished_total", outcome="completed", code="ok") == NOTES
+    assert daemon.counted("sttd_requests_received_total", lane="interactive") == NOTES
+    assert daemon.counted("sttd_stage_duration_seconds_count", stage="total") == NOTES
     assert daemon.metric("sttd_requests_in_flight") == 0

@@ -70,12 +70,12 @@ def test_metrics_count_what_was_sent_and_pass_promtool(daemon: DaemonProcess, br
         client.send(b"not audio at all, only words" * 10)
         client.collect(5)
 
-    assert daemon.metric("sttd_requests_received_total", lane="interactive") == 5
-    assert daemon.metric("sttd_requests_finished_total", outcome="completed", code="ok") == 4
-    assert daemon.metric("sttd_requests_finished_total", outcome="failed", code="unsupported_media") == 1
-    assert daemon.metric("sttd_stage_duration_seconds_count", stage="queued") == 3
-    assert daemon.metric("sttd_stage_duration_seconds_count", stage="transcribe") == 4
-    assert daemon.metric("sttd_no_speech_total") == 1
+    assert daemon.counted("sttd_requests_received_total", lane="interactive") == 5
+    assert daemon.counted("sttd_requests_finished_total", outcome="completed", code="ok") == 4
+    assert daemon.counted("sttd_requests_finished_total", outcome="failed", code="unsupported_media") == 1
+    assert daemon.counted("sttd_stage_duration_seconds_count", stage="queued") == 3
+    assert daemon.counted("sttd_stage_duration_seconds_count", stage="transcribe") == 4
+    assert daemon.counted("sttd_no_speech_total") == 1
     assert daemon.metric("sttd_requests_in_flight") == 0
     assert daemon.metric("sttd_consumer_registered") == 1
     assert daemon.metric("sttd_model_info", name="demo", device="cpu") == 1

@@ -128,5 +128,5 @@ async def test_no_work_is_done_for_a_requester_who_has_gone(start_daemon: Any, b
 
     [parked] = broker.take("stt.replies.dead")
     assert (parked.properties.correlation_id, parked.json()["error"]["code"]) == ("gone", "cancelled")
-    assert second.metric("sttd_stage_duration_seconds_count", stage="transcribe") == 0
+    assert second.counted("sttd_stage_duration_seconds_count", stage="transcribe") == 0
     assert broker.depth("stt.requests") == 0

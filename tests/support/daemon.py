@@ -116,6 +116,11 @@ class DaemonProcess:
                 return float(line.rpartition(" ")[2])
         raise AssertionError(f"no sample {name} {labels}")
 
+    def counted(self, name: str, /, **labels: str) -> float:
+        """One sample of `/metrics` once no request is in flight: a request is counted at its end, after its reply."""
+        self._wait(lambda: self.metric("sttd_requests_in_flight") == 0, "end of the last request")
+        return self.metric(name, **labels)
+
     def stop(self) -> int:
         """SIGTERM and wait; return the exit code."""
         self.running.send_signal(signal.SIGTERM)

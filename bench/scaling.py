@@ -33,6 +33,7 @@ from bench.process import Process, answers, environment, free_port
 from bench.scaling_notes import WEIGHTS, files, slot_share
 from bench.schedule import Cores, Used
 from sttd.client import Client
+from sttd.schemas import names
 from sttd.sizing.simulation import Cost, Fleet, Note, percentile, simulate
 
 TIMEOUT: Final = 300.0
@@ -187,7 +188,7 @@ async def daemon(log: Path, **settings: str) -> AsyncIterator[Process]:
 
 def _delete(url: str, queue: str) -> None:
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
-        for name in (queue, f"{queue}.overflow", f"{queue}.bulk", f"{queue}.suspect"):
+        for name in names.request_queues(queue):
             connection.channel().queue_delete(name)
 
 

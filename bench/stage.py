@@ -19,6 +19,7 @@ from bench.clients import Client
 from bench.models import ROOT, Model
 from bench.notes import Note
 from bench.process import PeerFailed, Process, answers, environment, free_port
+from sttd.schemas import names
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ async def _tidy(bench: Bench, place: Place, peer: Peer) -> None:
 
     async with await aio_pika.connect(bench.amqp_url) as connection:
         channel = await connection.channel()
-        for name in (place.queue, f"{place.queue}.overflow", f"{place.queue}.bulk", f"{place.queue}.suspect"):
+        for name in names.request_queues(place.queue):
             await channel.queue_delete(name)
 
 

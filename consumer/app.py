@@ -53,6 +53,7 @@ from sttd.consumer.side_port.metrics import Metrics
 from sttd.consumer.side_port.server import SideServer
 from sttd.consumer.tracing import choice as tracing
 from sttd.consumer.watched import PartEnded, cancelled, raise_if_ended
+from sttd.schemas import names
 from sttd.service.signals import on_stop
 
 ENGINE_SECONDS = 3.0  # s that threads in the middle of a window have to stop
@@ -307,8 +308,8 @@ class Daemon:
         interactive = settings.request_queue
         return Rules(
             reply_queue=settings.reply_queue,
-            lanes=(interactive, topology.overflow_of(interactive), topology.bulk_of(interactive)),
-            suspect_queue=topology.suspect_of(interactive),
+            lanes=(interactive, names.overflow_of(interactive), names.bulk_of(interactive)),
+            suspect_queue=names.suspect_of(interactive),
             forbidden_targets=self._plan.forbidden_reply_targets,
             max_body_bytes=settings.max_body_bytes,
             job_seconds=settings.job_seconds,
@@ -316,13 +317,13 @@ class Daemon:
         )
 
     def _lanes(self) -> dict[str, int]:
-        """Each queue and its prefetch; of suspects one at a time, so that what dies with one dies of it."""
+        """Each queue and its prefetch; of suspects one at a time: only then is a death of the worker its fault."""
         interactive, slots = self._settings.request_queue, self._settings.effective_slots
         return {
             interactive: self._settings.effective_prefetch,
-            topology.overflow_of(interactive): slots,
-            topology.bulk_of(interactive): slots,
-            topology.suspect_of(interactive): 1,
+            names.overflow_of(interactive): slots,
+            names.bulk_of(interactive): slots,
+            names.suspect_of(interactive): 1,
         }
 
     def _link(self, role: str) -> Link:

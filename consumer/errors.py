@@ -13,7 +13,7 @@ from sttd.schemas.codes import ErrorCode
 
 
 class ExitCode(IntEnum):
-    """Exit codes of `sttd serve`; see docs/operations.md. 1 is worth a restart, 2 to 5 need a person first."""
+    """Exit codes of `sttd serve`; see docs/operations.md. 1 is worth a restart, and 3 where the network was away."""
 
     OK = 0  # drained: what was in hand is answered or back in the queue
     INTERNAL = 1  # a part of the daemon died; what was in hand is redelivered: restart

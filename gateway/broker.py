@@ -1,6 +1,6 @@
 """The gateway's one client: opened in the background, however late the broker comes, and asked for the queue's state.
 
-It asks the broker once a second at most, however many calls ask.
+It asks the broker once a second at most, however many calls ask, and decides whether a call waits or gets 503 or 429.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sttd import Client
 from sttd.errands import QueueState
 from sttd.errors import BrokerBlocked, BrokerUnavailable, NotServed, NotVisible
 from sttd.gateway.problems import busy, unavailable
+from sttd.schemas import names
 
 LONGEST_PAUSE_SECONDS: Final = 15.0
 FRESH_SECONDS: Final = 1.0
@@ -92,7 +93,7 @@ class Broker:
         """The queue, and what daemons have moved to its overflow: nothing where that is hidden, or not there yet."""
         state = await self._client.queue_state()
         with suppress(NotServed, NotVisible):
-            moved = await self._client.queue_state(f"{self._client.request_queue}.overflow")
+            moved = await self._client.queue_state(names.overflow_of(self._client.request_queue))
             return replace(state, waiting=state.waiting + moved.waiting)
         return state
 
@@ -100,7 +101,7 @@ class Broker:
         """The client, if a daemon works on the queue and the queue is not too long. Raises `Problem` 429 or 503.
 
         A daemon or broker that is away has the grace period to come back. Nothing is queued before: the copies of
-        callers who come again would all be transcribed later, for nobody.
+        callers who come again would all be transcribed later, and nobody reads those answers.
         """
         state = await self._served()
         if state is not None and state.waiting >= self._max_queued:

@@ -1,6 +1,6 @@
 """Names on the wire: queues, exchanges, message types, header names. They are part of the contract.
 
-Names are built from these constants only.
+Every other module takes them from here.
 """
 
 from __future__ import annotations
@@ -83,3 +83,23 @@ def retry_queue(seconds: int) -> str:
 
 
 RETRY_QUEUES: Final = tuple(retry_queue(seconds) for seconds in RETRY_SECONDS)
+
+
+def bulk_of(request_queue: str) -> str:
+    """Name of the bulk lane beside a request queue."""
+    return f"{request_queue}.bulk"
+
+
+def overflow_of(request_queue: str) -> str:
+    """Name of the queue of what callers have beyond their share."""
+    return f"{request_queue}.overflow"
+
+
+def suspect_of(request_queue: str) -> str:
+    """Name of the suspect queue: daemons on another request queue may run another model, so they have their own."""
+    return SUSPECT if request_queue == REQUESTS else f"{request_queue}.suspect"
+
+
+def request_queues(request_queue: str) -> tuple[str, ...]:
+    """All queues that requests for one request queue can wait in, but for the retries."""
+    return request_queue, overflow_of(request_queue), bulk_of(request_queue), suspect_of(request_queue)

@@ -12,6 +12,7 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
 from sttd import errands, errors, refusals
 from sttd.amqp import ClientLink
+from sttd.schemas import names
 
 LEAST_SECONDS: Final = 300
 BYTES_A_SECOND: Final = 4000
@@ -54,7 +55,7 @@ def _of_queue(state: errands.QueueState, queue: str) -> str:
     serving = "1 daemon serves" if daemons == 1 else f"{daemons:,} daemons serve"
     if waiting:
         return f"{_waiting(waiting)} in {queue} and {serving} it: more daemons or a longer timeout would help"
-    moved = "" if queue.endswith(".bulk") else f", or waits in {queue}.overflow behind others of its caller"
+    moved = "" if queue.endswith(".bulk") else f", or waits in {names.overflow_of(queue)} behind others of its caller"
     return f"{serving} {queue} and nothing waits in it: the note is at work{moved}; give a longer timeout"
 
 

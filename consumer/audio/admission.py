@@ -1,4 +1,4 @@
-"""Room for decoded sound: short notes pass, long ones wait in line until what is in memory leaves enough.
+"""Room for decoded sound: short notes pass, long ones wait in line until enough memory is free. Refuses nothing.
 
 Counts seconds, not bytes.
 """
@@ -72,7 +72,7 @@ class Room:
     def _call_next(self) -> None:
         while self._line:
             wanted, turn = self._line[0]
-            if not turn.cancelled():  # else whoever waits there is gone, but has not run since
+            if not turn.cancelled():  # else that request was cancelled, and its task has not run since
                 if self._taken + wanted > self._total:
                     return
                 self._taken += wanted

@@ -44,8 +44,8 @@ def tie_to_parent(parent: int) -> None:
 def ignore_signals() -> None:
     """Ignore the signals that end the parent.
 
-    A terminal and a service manager signal the whole group: a child that obeyed would die under the notes that the
-    parent is still finishing.
+    A terminal and a service manager signal the whole group. Without this the children would die while the
+    parent still finishes notes.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

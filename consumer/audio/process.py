@@ -46,7 +46,7 @@ _REFUSALS: Final = {
         ErrorCode.AUDIO_TOO_LONG,
     )
 }
-"""The fields that a child may report of a file."""
+"""The error codes that a child may report of a file."""
 
 
 class ChildLoss(StrEnum):

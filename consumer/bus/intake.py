@@ -149,7 +149,7 @@ class AmqpIntake:
             loss = self._loss
             # The first lane last: a refusal of another one, which ends the session, must not use up its deliveries.
             for lane in (*self._lanes[1:], *self._lanes[:1]):
-                # Lost during the drain: a new connection must not bring new work. Paused: the one that paused resumes.
+                # Lost during the drain: a new connection must not bring new work. Paused: `resume` registers them.
                 if loss is not None and lane.tag is None and not (self._stopped or self._paused):
                     await lane.channel.set_qos(prefetch_count=min([self._wanted[lane.name], *self._most.values()]))
                     lane.tag = await lane.queue.consume(partial(self._deliver, lane.name, loss))
@@ -248,7 +248,7 @@ class AmqpIntake:
 
         A broker that does not answer costs one timeout, not one for each lane.
         """
-        with suppress(TimeoutError):  # who registers just now and gets no answer has no consumer
+        with suppress(TimeoutError):  # a registration that gets no answer makes no consumer
             async with asyncio.timeout(CANCEL_SECONDS), self._registering:
                 await asyncio.gather(*(_cancel(lane) for lane in self._lanes))
 

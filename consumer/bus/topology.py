@@ -83,21 +83,6 @@ def _retry(seconds: int) -> Queue:
     return Queue(name, arguments, bound_to=name)
 
 
-def bulk_of(request_queue: str) -> str:
-    """Name of the bulk lane beside a request queue."""
-    return f"{request_queue}.bulk"
-
-
-def overflow_of(request_queue: str) -> str:
-    """Name of the queue of what callers have beyond their share."""
-    return f"{request_queue}.overflow"
-
-
-def suspect_of(request_queue: str) -> str:
-    """Name of the suspect queue: daemons on another request queue may run another model, so they have their own."""
-    return names.SUSPECT if request_queue == names.REQUESTS else f"{request_queue}.suspect"
-
-
 def build(request_queue: str = names.REQUESTS, reply_queue: str = names.REPLIES) -> Topology:
     """Make the table for these two configurable names; the reply queue comes last."""
     return Topology(
@@ -105,9 +90,9 @@ def build(request_queue: str = names.REQUESTS, reply_queue: str = names.REPLIES)
         queues=(
             _kept(names.DEAD, names.DEAD_EXCHANGE, message_ttl=14 * DAY_MS, max_length_bytes=DEAD_LETTERS_BYTES),
             _work(request_queue),
-            _work(overflow_of(request_queue)),
-            _work(bulk_of(request_queue)),
-            _work(suspect_of(request_queue)),
+            _work(names.overflow_of(request_queue)),
+            _work(names.bulk_of(request_queue)),
+            _work(names.suspect_of(request_queue)),
             *(_retry(seconds) for seconds in names.RETRY_SECONDS),
             _kept(names.REPLIES_DEAD, message_ttl=7 * DAY_MS),
             _kept(reply_queue, message_ttl=DAY_MS),

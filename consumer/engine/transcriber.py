@@ -181,6 +181,6 @@ class Transcriber(Protocol):
     async def transcribe(self, job: Job) -> Transcription:
         """Run one job. Raises `ModelFailed`, or `JobStopped` after `job.stop` was set.
 
-        Cancelling the caller sets `job.stop`: the thread ends at the next window.
+        Cancelling this call sets `job.stop`: the thread ends before the next call of the model.
         """
         ...

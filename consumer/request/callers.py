@@ -1,6 +1,6 @@
 """How many notes of each caller are in hand, and which of them are too many while others may wait behind them.
 
-What waits at the broker cannot be seen: others may wait whenever the hand is full.
+What waits at the broker cannot be seen. So others are taken to wait whenever the prefetch is full.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ class Callers:
         self._here: dict[Delivery, str | None] = {}
 
     def came(self, delivery: Delivery) -> None:
-        """A note is in hand from now on."""
+        """A note is in hand from now on.
+
+        Only the interactive lane counts: what has moved to overflow is never moved again.
+        """
         if delivery.incoming.lane == delivery.rules.lanes[0]:
             self._here[delivery] = None
 

@@ -1,6 +1,6 @@
 """Builds everything that the daemon publishes about a request: replies, parked replies, and copies.
 
-Copies are for a retry, the overflow, suspect or dead-letter queue. Pure. They carry an allow-list of
+Copies are for a retry, the overflow, suspect or dead-letter queue. Publishes nothing. They carry an allow-list of
 headers: a caller's `CC`, `BCC`, `user_id` or `x-death`, copied with our rights, would make RabbitMQ route, refuse or
 count for that caller (tests/chaos/README.md, rows 86-88).
 """

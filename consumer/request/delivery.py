@@ -24,7 +24,7 @@ from sttd.schemas.codes import ErrorCode
 
 MAX_ATTEMPTS = 1 + len(names.RETRY_SECONDS)
 DANGEROUS_DELIVERIES = 2
-SUSPECT_DELIVERIES = 3  # alone in hand a death is mostly its own, but the host can also have killed the worker
+SUSPECT_DELIVERIES = 3  # the host can also have killed the worker: one death with nothing else in hand is no proof
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _LONGEST_TRACE_STATE = 512
 _SERVER_NAMED = "amq.gen-"  # what brokers name for callers, beside direct reply-to; every other amq.* is refused
@@ -92,7 +92,10 @@ class Delivery:
 
     @property
     def dangerous(self) -> bool:
-        """Whether workers died, or lost their connection, with it in hand so often that it must be alone in hand."""
+        """Whether workers died with it in hand so often that it must be alone in hand.
+
+        Deliveries that this process lost with a connection do not count; those that another process lost do.
+        """
         limit = SUSPECT_DELIVERIES if self.suspected else DANGEROUS_DELIVERIES
         return self.incoming.deliveries - self.forgiven >= limit
 

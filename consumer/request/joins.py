@@ -1,6 +1,6 @@
 """The same audio once: equal requests in hand at one time share one computation, and each gets its own answer.
 
-Between strangers only by a setting: the shorter time tells one of them that another has sent the same. A computation
+Between strangers only by a setting: a faster answer shows that somebody else has sent the same audio. A computation
 goes on for as long as one request waits for it, whichever began it.
 """
 
@@ -58,7 +58,7 @@ class Computation(Generic[T]):
             tell(fraction, text)
 
     async def result(self) -> T:
-        """Wait. Raises what the computation raised; the last that leaves ends it."""
+        """Wait. Raises what the computation raised, in each that waits; the last that leaves ends it."""
         self._waiting += 1
         try:
             return await asyncio.shield(self._task)

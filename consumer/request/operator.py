@@ -21,7 +21,7 @@ from sttd.consumer.side_port.metrics import Metrics
 from sttd.schemas.order import DaemonReport, Order
 
 PAUSED = "operator"  # why the intake is paused
-PREFETCH = "prefetch"  # and why for a moment
+PREFETCH = "prefetch"  # why it is paused while a new prefetch is set
 
 log = structlog.get_logger(__name__)
 

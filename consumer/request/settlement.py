@@ -103,7 +103,7 @@ class Settlement:
         try:
             yield
         except BaseException:
-            # Nothing confirmed replaces the message: it is as open as before, and stays the broker's.
+            # No confirm, so nothing replaces the message: it stays unsettled, and the broker keeps it.
             self.state = State.OPEN
             raise
         self._go(to=State.REPLACED, only_from=State.REPLACING)

@@ -1,4 +1,4 @@
-"""What becomes of a request: one pure function for each outcome, and for each target that cannot be reached.
+"""What becomes of a request: one function for each outcome, and for each target that cannot be reached.
 
 Never publishes. A new failure gets a function here and a line in the docs.
 """

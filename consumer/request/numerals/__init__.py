@@ -1,6 +1,6 @@
 """Numbers in a transcript written one way: all in digits, or all in words, Russian and English.
 
-The only door of this package. Pure: no I/O, no model; it never raises for any text.
+The public function of this package. Pure: no I/O, no model; it never raises for any text.
 """
 
 from __future__ import annotations

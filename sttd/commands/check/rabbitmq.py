@@ -196,15 +196,7 @@ Probe = Callable[[AbstractChannel], Awaitable[object]]
 
 
 def _needs(plan: Topology, settings: Settings) -> dict[str, Probe]:
-    from sttd.consumer.bus import topology  # noqa: PLC0415 - commands import the daemon lazily
-
-    lanes = (
-        settings.request_queue,
-        topology.overflow_of(settings.request_queue),
-        topology.bulk_of(settings.request_queue),
-        topology.suspect_of(settings.request_queue),
-    )
-    needs = {f"read from {queue}": _reading(queue) for queue in lanes}
+    needs = {f"read from {queue}": _reading(queue) for queue in names.request_queues(settings.request_queue)}
     for exchange in ("", names.DEAD_EXCHANGE, *names.RETRY_QUEUES):
         needs[f"write to {exchange or 'amq.default'}"] = _writing(exchange)
     if settings.topology == "declare":

@@ -21,6 +21,7 @@ from sttd.commands.dead.requeued import Fresh, NotPossible
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import say
 from sttd.errors import BrokerUnavailable
+from sttd.schemas import names
 from sttd.service.broker_errors import words
 from sttd.settings import ClientSettings
 
@@ -138,10 +139,8 @@ def requeueing(
 
 def lanes_of(settings: ClientSettings) -> tuple[str, ...]:
     """Our request queues, the interactive one first."""
-    from sttd.consumer.bus import topology  # noqa: PLC0415 - commands import the daemon lazily
-
     queue = settings.request_queue
-    return (queue, topology.overflow_of(queue), topology.bulk_of(queue))
+    return (queue, names.overflow_of(queue), names.bulk_of(queue))
 
 
 async def work(queue: DeadQueue, choice: Choice, deed: Deed, limit: int | None, *, yes: bool) -> Exit:

@@ -11,6 +11,7 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from sttd.commands.connection import connected
 from sttd.commands.terminal import say
 from sttd.errors import BrokerUnavailable
+from sttd.schemas import names
 from sttd.settings import ClientSettings
 
 NAME = "sttd demo"
@@ -40,7 +41,7 @@ async def _tidy(settings: ClientSettings, queue: str) -> None:
     try:
         async with connected(settings, NAME) as connection:
             channel = await connection.channel()
-            for name in (queue, f"{queue}.overflow", f"{queue}.bulk", f"{queue}.suspect"):
+            for name in names.request_queues(queue):
                 await channel.queue_delete(name)
     except (BrokerUnavailable, *CONNECTION_EXCEPTIONS) as error:
         say(f"queues {queue}* may be left at {settings.broker}: {error}")

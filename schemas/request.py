@@ -6,9 +6,10 @@ Pure: the clock and the limits are passed in.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -20,6 +21,9 @@ from sttd.schemas.reference import AudioRef, Reference
 from sttd.schemas.validation import problems
 
 JSON_TYPE: Final = "application/json"
+MOST_MARKS: Final = 10_000
+"""Of one kind in a JSON body. Base64 has none, and options are few; 20 MB of them would take minutes and gigabytes."""
+MARKS: Final = (b",", b":", b'"', b"[", b"{")
 LONGEST_WORDS: Final = 200  # characters of one problem: an option's name, or a language, may be megabytes long
 PLAIN_ENCODINGS: Final = frozenset(
     {"", "none", "identity", "utf-8", "utf8", "utf_8", "ascii", "us-ascii", "latin-1", "latin1", "iso-8859-1"}
@@ -126,8 +130,17 @@ def _parse_json(properties: Properties, body: bytes, now: datetime) -> Request:
     named = sorted(filter(options.option_of, properties.headers))
     if named:
         raise ContractError(
-            ErrorCode.BAD_REQUEST, "options of a JSON body go into its `options`, not into headers", {"headers": named}
+            ErrorCode.BAD_REQUEST,
+            "options of a JSON body go into its `options`, not into headers",
+            {"headers": named[:10]},
         )
+    for mark in MARKS:
+        if body.count(mark) > MOST_MARKS:
+            raise ContractError(
+                ErrorCode.BAD_REQUEST,
+                f"the JSON body has more than {MOST_MARKS:,} times `{mark.decode()}`: `audio` is one string of base64, "
+                "not a list of numbers, and options are few",
+            )
     try:
         parsed = JsonRequest.model_validate_json(body.removeprefix(codecs.BOM_UTF8), context={"now": now})
     except ValidationError as error:
@@ -153,10 +166,11 @@ def _parse_raw(properties: Properties, body: bytes, now: datetime) -> Request:
     return Request(body, parsed)
 
 
-def _refusal(wrong: list[tuple[str, str]]) -> ContractError:
-    """Describe what is wrong and where, without the input: it may hold speech or secrets."""
+def _refusal(wrong: Iterable[tuple[str, str]]) -> ContractError:
+    """Describe what is wrong first and where, without the input: it may hold speech or secrets."""
     found = [
-        {"field": field[:LONGEST_WORDS] or "body", "problem": problem[:LONGEST_WORDS]} for field, problem in wrong
-    ][:10]
+        {"field": field[:LONGEST_WORDS] or "body", "problem": problem[:LONGEST_WORDS]}
+        for field, problem in islice(wrong, 10)
+    ]
     first = found[0]
     return ContractError(ErrorCode.BAD_REQUEST, f"{first['field']}: {first['problem']}"[:500], {"problems": found})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Final
 
 from pydantic import ValidationError
 
+LONGEST_NAME: Final = 100  # characters of an unknown name that are compared
 _SENTENCES: Final = {
     "missing": "is missing",
     "bool_parsing": "must be true or false",
@@ -33,24 +34,23 @@ _SENTENCES: Final = {
 """By pydantic's type of error, with the names of its context; a type that is not here keeps pydantic's own sentence."""
 
 
-def problems(error: ValidationError, names: Iterable[str] = ()) -> list[tuple[str, str]]:
+def problems(error: ValidationError, names: Iterable[str] = ()) -> Iterator[tuple[str, str]]:
     """Field (dotted; empty for a rule about several) and problem, one pair for each thing that is wrong.
 
-    `names`: those that could have been meant by an unknown one.
+    `names`: those that could have been meant by an unknown one. To look for them takes time, so take few pairs of an
+    input that anybody may have written.
     """
     known = list(names)
-    found = []
     for one in error.errors(include_input=False, include_url=False):
         where = ".".join(map(str, one["loc"]))
         if one["type"] == "extra_forbidden":
-            found.append((where, _unknown(str(one["loc"][-1]), known)))
+            yield where, _unknown(str(one["loc"][-1]), known)
         else:
             sentence = _SENTENCES.get(one["type"])
             said = sentence.format(**one.get("ctx", {})) if sentence else one["msg"]
-            found.append((where, said.removeprefix("Value error, ")))  # pydantic's for "a rule of ours"
-    return found
+            yield where, said.removeprefix("Value error, ")  # pydantic's for "a rule of ours"
 
 
 def _unknown(name: str, known: list[str]) -> str:
-    meant = get_close_matches(name.lower(), known, n=1)
+    meant = get_close_matches(name[:LONGEST_NAME].lower(), known, n=1)
     return f"there is no such option; did you mean {meant[0]}?" if meant else "there is no such option"

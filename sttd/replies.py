@@ -136,7 +136,7 @@ class Replies:
         if pending is None:
             self._drop(None)
             return
-        where, problem = problems(error)[0]
+        where, problem = next(problems(error))
         self._settle(
             pending,
             errors.BadReply(

@@ -8,23 +8,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
 
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelClosed
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.exceptions import ChannelClosed
 
 from sttd.consumer.bus import control, header_guard, topology
+from sttd.consumer.bus.lane_consumer import CANCEL_SECONDS, LaneConsumer, stale
 from sttd.consumer.bus.link import Link, Loss, lost_as, open_channel
-from sttd.consumer.bus.seam import Incoming
+from sttd.consumer.bus.seam import Incoming, Settler
 from sttd.consumer.errors import StaleDelivery
 from sttd.schemas import names
 from sttd.schemas.request import Properties
 
-CANCEL_SECONDS = 5.0
 WATCH_EVERY = 4.0  # s between two checks of the queues' lengths, and of whether the broker has us as a consumer
 WATCH_SECONDS = 10.0  # for one look; half of it where there is another node to go to
 LOOKS_WITHOUT_US = 3  # in a row; a leader of a node that stands still is replaced after 5 to 10 s
@@ -32,38 +31,6 @@ LOOKS_WITHOUT_US = 3  # in a row; a leader of a node that stands still is replac
 log = structlog.get_logger(__name__)
 
 KEPT = {"dead": names.DEAD, "replies_dead": names.REPLIES_DEAD}  # without consumers
-
-
-class AmqpSettler:
-    """Settles one delivery on the channel that it came from; another channel would answer 406 and close."""
-
-    def __init__(self, message: AbstractIncomingMessage) -> None:
-        """Hold on to the delivery's own channel."""
-        self._message = message
-
-    async def ack(self) -> None:
-        """See `Settler.ack`."""
-        with lost_as(_stale):
-            await self._message.ack()
-
-    async def reject(self) -> None:
-        """See `Settler.reject`."""
-        with lost_as(_stale):
-            await self._message.reject(requeue=False)
-
-
-def _stale(_error: BaseException) -> StaleDelivery:
-    return StaleDelivery("the channel of this delivery is gone; the broker delivers it again")
-
-
-@dataclass(slots=True)
-class _Lane:
-    """One queue on a channel of its own; `tag` while the broker has us as its consumer."""
-
-    name: str
-    channel: AbstractChannel
-    queue: AbstractQueue
-    tag: str | None = None
 
 
 class AmqpIntake:
@@ -96,14 +63,14 @@ class AmqpIntake:
         self._sink: Callable[[Incoming], None]
         self._orphaned: Callable[[], None]
         self._cancel = cancel
-        self._lanes: list[_Lane] = []
+        self._lanes: list[LaneConsumer] = []
         self._loss: Loss | None = None
-        self._watch: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
         self._paused: set[str] = set()
-        self._registering = (
-            asyncio.Lock()
-        )  # a session's set-up and a resume at one time would register two consumers for a lane
+        self._settled = asyncio.Event()
+        # A session's set-up and a resume at one time would register two consumers for a lane.
+        self._registering = asyncio.Lock()
 
     async def run(
         self,
@@ -128,18 +95,17 @@ class AmqpIntake:
         for name in self._wanted:
             channel = await open_channel(connection, loss, confirms=False)
             await _hear_cancels(channel, name, loss)
-            self._lanes.append(_Lane(name, channel, await channel.get_queue(name, ensure=False)))
+            self._lanes.append(LaneConsumer(name, channel, await channel.get_queue(name, ensure=False)))
         await self._consume()
-        self._watch = asyncio.create_task(self._watch_consumer(connection, loss), name="consumer-watch")
-        self._watch.add_done_callback(
-            lambda task: (
-                None if task.cancelled() else loss.report(f"the watch over the consumer ended: {task.exception()!r}")
-            )
-        )
+        for name, work in (("consumer-watch", self._watch_consumer(connection, loss)), ("refill", self._refill())):
+            task = asyncio.create_task(work, name=name)
+            task.add_done_callback(partial(_report_end, loss))
+            self._tasks.append(task)
 
     def _ended(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
         self._lanes.clear()
         self._loss = None
         self._orphaned()
@@ -150,15 +116,26 @@ class AmqpIntake:
             # The first lane last: a refusal of another one, which ends the session, must not use up its deliveries.
             for lane in (*self._lanes[1:], *self._lanes[:1]):
                 # Lost during the drain: a new connection must not bring new work. Paused: `resume` registers them.
-                if loss is not None and lane.tag is None and not (self._stopped or self._paused):
-                    await lane.channel.set_qos(prefetch_count=min([self._wanted[lane.name], *self._most.values()]))
-                    lane.tag = await lane.queue.consume(partial(self._deliver, lane.name, loss))
+                if loss is not None and not (self._stopped or self._paused):
+                    await lane.fill(self._most_of(lane), partial(self._deliver, lane, loss))
 
-    async def _deliver(self, lane: str, loss: Loss, message: AbstractIncomingMessage) -> None:
+    async def _refill(self) -> None:
+        """Let consumers take what cancelled ones had in hand, as it is settled."""
+        while True:
+            await self._settled.wait()
+            self._settled.clear()
+            if any(lane.left(self._most_of(lane)) > 0 for lane in self._lanes):
+                await self._consume()
+
+    def _most_of(self, lane: LaneConsumer) -> int:
+        return min([self._wanted[lane.name], *self._most.values()])
+
+    async def _deliver(self, lane: LaneConsumer, loss: Loss, message: AbstractIncomingMessage) -> None:
+        settler = lane.took(message, self._settled.set)
         # A delivery between the loss of one channel and the end of the connection, or after the stop, is delivered
         # again elsewhere.
         if not (self._stopped or loss.happened):
-            self._sink(incoming(lane, message))
+            self._sink(incoming(lane.name, message, settler))
 
     async def _watch_consumer(self, connection: AbstractConnection, loss: Loss) -> None:
         """Ask the broker how long the queues are, and whether we are still consumers.
@@ -169,27 +146,33 @@ class AmqpIntake:
         """
         missing = 0
         while True:
-            wanted = not (self._stopped or self._paused)
+            wanted = self._consumes
             async with asyncio.timeout(WATCH_SECONDS / 2 if self._link.several else WATCH_SECONDS):
                 consumers = await self._look(connection)
                 if self._link.several:
                     await self._renew()
-            gone = wanted and not (self._stopped or self._paused) and consumers == 0
+            gone = wanted and self._consumes and consumers == 0
             missing = missing + 1 if gone else 0
             if missing == LOOKS_WITHOUT_US:
                 loss.report(f"the broker has no consumer of {next(iter(self._wanted))}")
             await asyncio.sleep(WATCH_EVERY)
 
+    @property
+    def _consumes(self) -> bool:
+        """Whether the broker should have us as a consumer of the first lane."""
+        return not (self._stopped or self._paused) and any(lane.consuming for lane in self._lanes[:1])
+
     async def _renew(self) -> None:
         """Be the last lane's consumer anew, for which the broker needs a majority of its nodes.
 
         A leader that is cut off from the others says for ever that it has our consumer, and delivers nothing.
+        The old one goes first: two could bring two suspects, of which only one may be in hand.
         """
         async with self._registering:
             lane, loss = self._lanes[-1], self._loss
-            if loss is not None and lane.tag is not None and not (self._stopped or self._paused):
-                old, lane.tag = lane.tag, await lane.queue.consume(partial(self._deliver, lane.name, loss))
-                await lane.queue.cancel(old)
+            if loss is not None and lane.consuming and not (self._stopped or self._paused):
+                await lane.leave()
+                await lane.fill(self._most_of(lane), partial(self._deliver, lane, loss))
 
     async def _look(self, connection: AbstractConnection) -> int | None:
         """Report how long each queue is; return the first lane's consumers, None if the user may not look."""
@@ -240,8 +223,11 @@ class AmqpIntake:
         self._most.pop(reason, None)
         if most is not None:
             self._most[reason] = most
-        with suppress(*CONNECTION_EXCEPTIONS):  # a lost connection consumes again by itself, in its next session
-            await self._consume()
+        try:
+            with lost_as(stale):
+                await self._consume()
+        except StaleDelivery as error:  # the next session consumes by itself
+            self.reconnect(f"no consumer could be registered: {error.__cause__!r}")
 
     async def _leave(self) -> None:
         """Cancel all consumers at once.
@@ -250,7 +236,7 @@ class AmqpIntake:
         """
         with suppress(TimeoutError):  # a registration that gets no answer makes no consumer
             async with asyncio.timeout(CANCEL_SECONDS), self._registering:
-                await asyncio.gather(*(_cancel(lane) for lane in self._lanes))
+                await asyncio.gather(*(lane.leave() for lane in self._lanes))
 
 
 def _hidden(what: str, refusal: str) -> None:
@@ -262,12 +248,9 @@ def _hidden(what: str, refusal: str) -> None:
     )
 
 
-async def _cancel(lane: _Lane) -> None:
-    tag, lane.tag = lane.tag, None
-    if tag is not None:
-        with suppress(TimeoutError, *CONNECTION_EXCEPTIONS):  # a lost connection has no consumer either
-            async with asyncio.timeout(CANCEL_SECONDS):
-                await lane.queue.cancel(tag)
+def _report_end(loss: Loss, task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        loss.report(f"the {task.get_name()} of the intake ended: {task.exception()!r}")
 
 
 async def _hear_cancels(channel: AbstractChannel, lane: str, loss: Loss) -> None:
@@ -278,15 +261,15 @@ async def _hear_cancels(channel: AbstractChannel, lane: str, loss: Loss) -> None
     )
 
 
-def incoming(lane: str, message: AbstractIncomingMessage) -> Incoming:
-    """Translate aio-pika's message."""
+def incoming(lane: str, message: AbstractIncomingMessage, settler: Settler) -> Incoming:
+    """Translate aio-pika's message. `settler`: its way back."""
     headers: dict[str, Any] = dict(message.headers or {})
     redelivered = bool(message.redelivered)
     return Incoming(
         lane=lane,
         body=message.body,
         properties=_properties(message, headers),
-        settler=AmqpSettler(message),
+        settler=settler,
         received=asyncio.get_running_loop().time(),
         received_at=datetime.now(UTC),
         redelivered=redelivered,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 from hashlib import sha256
 from itertools import chain, repeat
 
@@ -36,6 +36,7 @@ class Breaker:
         self._changed = changed
         self._failed: set[bytes] = set()
         self._opened = asyncio.Event()
+        self._closed = asyncio.Event()
         self._tried = asyncio.Event()
         self._one = asyncio.Lock()
 
@@ -58,6 +59,7 @@ class Breaker:
             self._failed.add(sha256(delivery.incoming.body).digest())
             if len(self._failed) >= self._limit:
                 self._opened.set()
+                self._closed.clear()
                 self._changed(True, f"{self._limit} different requests in a row failed, the last with {error.code}")
         self._tried.set()
         return self.open
@@ -70,6 +72,7 @@ class Breaker:
         self._failed.clear()
         if self.open:
             self._opened.clear()
+            self._closed.set()
             self._changed(False, "")
 
     async def guard(self, intake: Intake) -> None:
@@ -78,9 +81,10 @@ class Breaker:
             await self._opened.wait()
             for pause in chain(PAUSES, repeat(LONGEST)):
                 await intake.pause(REASON)
+                with suppress(TimeoutError):  # closed by a request that was in hand
+                    await asyncio.wait_for(self._closed.wait(), pause)
                 if not self.open:
                     break
-                await asyncio.sleep(pause)
                 log.info("one request is tried", action="breaker_try", after=pause)
                 self._tried.clear()
                 await intake.resume(REASON, most=1)

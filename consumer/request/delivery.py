@@ -22,6 +22,7 @@ from sttd.consumer.timeline import Timeline
 from sttd.schemas import names, reply, request
 from sttd.schemas.codes import ErrorCode
 
+AT_ONCE = 1024 * 1024  # bytes of a body that are read and hashed on the event loop; more than that in a thread
 MAX_ATTEMPTS = 1 + len(names.RETRY_SECONDS)
 DANGEROUS_DELIVERIES = 2
 SUSPECT_DELIVERIES = 3  # the host can also have killed the worker: one death with nothing else in hand is no proof
@@ -192,8 +193,15 @@ class Delivery:
         """From when on the caller waits: its `timestamp`, else the first delivery."""
         return self.incoming.properties.timestamp or self.first_seen
 
+    async def read(self) -> request.Request:
+        """Read the request, a large one in a thread: 20 MB of JSON would hold up the event loop.
+
+        Raises `RequestFailed` with the code and the message for the caller.
+        """
+        return await asyncio.to_thread(self.open) if len(self.incoming.body) > AT_ONCE else self.open()
+
     def open(self) -> request.Request:
-        """Read the request. Raises `RequestFailed` with the code and the message for the caller."""
+        """`read` in this thread."""
         size, limit = len(self.incoming.body), self.rules.max_body_bytes
         if size > limit:
             raise RequestFailed(

@@ -119,7 +119,7 @@ class Handler:
 
     async def _transcript(self, delivery: Delivery) -> Transcript:
         started = time.monotonic()
-        request = delivery.open()
+        request = await delivery.read()
         if delivery.message_id in self._cancels:
             raise cancelled()
         async with Limit(delivery, request.options.deadline) as limit:

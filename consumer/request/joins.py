@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Hashable
 from hashlib import sha256
 from typing import Any, Generic, TypeVar
 
-from sttd.consumer.request.delivery import Delivery
+from sttd.consumer.request.delivery import AT_ONCE, Delivery
 from sttd.consumer.settings import Join
 from sttd.schemas.options import TranscriptionOptions
 
@@ -20,9 +20,6 @@ T = TypeVar("T")
 
 OWN = frozenset({"caller", "deadline"})
 """Options that say nothing about the text."""
-
-HASHED_AT_ONCE = 1024 * 1024
-"""Bytes: about a millisecond."""
 
 
 class Computation(Generic[T]):
@@ -121,7 +118,7 @@ async def key_of(delivery: Delivery, audio: bytes, options: TranscriptionOptions
 
     A large file is hashed in a thread: hundreds of megabytes would hold up the event loop.
     """
-    digest = await asyncio.to_thread(_digest, audio) if len(audio) > HASHED_AT_ONCE else _digest(audio)
+    digest = await asyncio.to_thread(_digest, audio) if len(audio) > AT_ONCE else _digest(audio)
     return digest, delivery.lane, tuple(options.model_dump(exclude=set(OWN)).items())
 
 

@@ -61,6 +61,7 @@ class Worker:
         self._metrics = metrics
         self._tracing = tracing or Tracing()
         self._in_hand: dict[asyncio.Task[None], Settlement] = {}
+        self._one_suspect = asyncio.Lock()
 
     def accept(self, incoming: Incoming) -> None:
         """Begin one delivery; returns at once. The prefetch bounds how many there can be."""
@@ -110,7 +111,7 @@ class Worker:
         judged: Verdict | None = None
         done: Verdict | None = None
         try:
-            async with self._alone(settlement) if delivery.suspected else nullcontext():
+            async with self._alone() if delivery.suspected else nullcontext():
                 judged = await self._handler.judge(delivery)
                 done = await settlement.carry_out(judged)
         except StaleDelivery as error:
@@ -137,16 +138,20 @@ class Worker:
             account.record(self._metrics, delivery, judged=judged, done=done, seconds=time.monotonic() - started)
 
     @asynccontextmanager
-    async def _alone(self, settlement: Settlement) -> AsyncIterator[None]:
-        """Have nothing else in hand: if the process dies in the block, no other request is counted with this one."""
-        try:
-            await self._intake.pause(SUSPECT)  # cancelled in here it has paused already: only `finally` resumes
-            others = {task for task, other in self._in_hand.items() if other is not settlement}
-            if others:
-                await asyncio.wait(others)
-            yield
-        finally:
-            await self._intake.resume(SUSPECT)
+    async def _alone(self) -> AsyncIterator[None]:
+        """Have nothing else in hand: if the process dies in the block, no other request is counted with this one.
+
+        But a second suspect, which a consumer that is registered anew may bring: each would wait for the other.
+        """
+        async with self._one_suspect:
+            try:
+                await self._intake.pause(SUSPECT)  # cancelled in here it has paused already: only `finally` resumes
+                others = {task for task, other in self._in_hand.items() if not other.delivery.suspected}
+                if others:
+                    await asyncio.wait(others)
+                yield
+            finally:
+                await self._intake.resume(SUSPECT)
 
     def orphan(self) -> None:
         """The connection is gone: every note in hand will be delivered again.

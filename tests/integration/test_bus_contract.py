@@ -299,6 +299,26 @@ async def test_resuming_twice_at_once_registers_one_consumer(broker: Broker) -> 
         assert broker.consumers(names.REQUESTS) == 0
 
 
+async def test_a_pause_adds_nothing_to_what_is_in_hand(broker: Broker) -> None:
+    """The broker counts a prefetch for each consumer, and forgets what a cancelled one has in hand (issue 18)."""
+    for number in range(2 * PREFETCH):
+        broker.publish(names.REQUESTS, str(number).encode())
+    async with real_bus(broker) as bus:
+        held = [await arrives(bus) for _ in range(PREFETCH)]
+        await bus.intake.pause("test")
+        await bus.intake.resume("test")
+        assert broker.consumers(names.REQUESTS) == 0
+
+        await held.pop().settler.ack()
+        held.append(await arrives(bus))
+        assert broker.depth(names.REQUESTS) == PREFETCH - 1
+
+        for incoming in held:
+            await incoming.settler.ack()
+        for _ in range(PREFETCH - 1):
+            await (await arrives(bus)).settler.ack()
+
+
 async def test_a_refused_exchange_harms_nobody_else_on_the_channel(broker: Broker) -> None:
     """The broker closes the channel for it; a neighbour's answer is published again, not thrown away."""
     url = broker.add_user(

@@ -108,6 +108,20 @@ async def test_one_at_a_time_is_tried_after_growing_pauses_until_one_goes_well(d
     assert desk.intake.calls[-2:] == ["pause breaker", "resume breaker"]
 
 
+async def test_a_success_of_what_was_in_hand_opens_the_intake_at_once(desk: Desk) -> None:
+    """Ready and healthy, the daemon would take nothing until the pause before the next try is over."""
+    await handle(desk, b"a", b"b", b"c")
+    guard = asyncio.create_task(desk.breaker.guard(desk.intake))
+    await desk.intake.until(lambda calls: calls[-1] == "pause breaker")
+    desk.transcriber.outcomes = [HEARD]
+    await handle(desk, b"d")
+    await desk.intake.until(lambda calls: calls[-1] == "resume breaker")
+    guard.cancel()
+
+    virtual = asyncio.get_running_loop().time()
+    assert virtual < PAUSES[0]
+
+
 def _resumed_since(asked: int, calls: list[str]) -> bool:
     return "resume breaker with 1" in calls[asked:]
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from textwrap import wrap
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import pytest
@@ -120,6 +120,51 @@ def test_base64_is_taken_as_programs_write_it(spelling: str, length: int) -> Non
     text = SPELLINGS[spelling](base64.b64encode(DENSE[:length]).decode())
 
     assert read(JSON, as_json({"audio": text})).audio == DENSE[:length]
+
+
+MANY: Final = 8 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "%" * MANY,
+        "%41" * (MANY // 3),
+        "a " * (MANY // 2),
+        "0123456789abcdef " * (MANY // 17) + "a" * 17,
+        "0f" * (MANY // 2) + "g ",
+        "=" * MANY,
+    ],
+    ids=["percents", "escapes", "spaces", "lines", "hexadecimal", "padding"],
+)
+def test_megabytes_of_what_is_not_base64_are_refused(text: str) -> None:
+    """One list entry or exception for each character took ten seconds and half a gigabyte (issue 18)."""
+    assert refused(JSON, as_json({"audio": text})).code in {ErrorCode.BAD_REQUEST, ErrorCode.AUDIO_EMPTY}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"options": {' + b",".join(b'"o%d":1' % number for number in range(MANY // 12)) + b"}}",
+        b'{"audio": ["' + b'","' * (MANY // 3) + b'"]}',
+        b'{"options": {"beam_size": [' + b"[],3:" * (MANY // 5),
+        b"[" * MANY,
+        b"{" * MANY,
+    ],
+    ids=["options", "strings", "lists", "depth", "objects"],
+)
+def test_megabytes_of_json_without_audio_are_refused_before_they_are_parsed(body: bytes) -> None:
+    """Each unknown option would be compared with all names: minutes for a body of 20 MB."""
+    error = refused(JSON, body)
+    assert error.code is ErrorCode.BAD_REQUEST
+    assert "more than 10,000 times" in error.message
+
+
+def test_of_many_problems_the_first_ten_are_named() -> None:
+    """Whoever writes a thousand unknown options needs no thousand sentences."""
+    body = as_json({"options": {f"o{number}": 1 for number in range(1000)}})
+    problems = refused(JSON, body).details["problems"]
+    assert [problem["field"] for problem in problems] == [f"options.o{n}" for n in range(10)]
 
 
 @pytest.mark.parametrize(

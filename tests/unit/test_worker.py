@@ -303,6 +303,18 @@ async def test_a_suspect_is_handled_with_nothing_else_in_hand(desk: Desk) -> Non
     assert (desk.transcriber.calls, desk.intake.calls) == (3, ["pause suspect", "resume suspect"])
 
 
+async def test_two_suspects_in_hand_are_handled_one_after_the_other(desk: Desk) -> None:
+    """A consumer that is registered anew may bring a second one: each would wait for the other's end, for ever."""
+    worker = desk.worker()
+    for name in ("one", "other"):
+        desk.broker.send(names.SUSPECT, b"audio", Properties(message_id=name, reply_to="bot"))
+        worker.accept(desk.broker.deliver(names.SUSPECT))
+    await ended(worker)
+
+    assert desk.transcriber.calls == 2
+    assert desk.intake.calls == ["pause suspect", "resume suspect"] * 2
+
+
 async def test_a_suspect_that_loses_its_connection_while_asking_for_quiet_ends_the_quiet(desk: Desk) -> None:
     """The intake has paused by then; were it not resumed, the daemon would take no note until its restart."""
     desk.intake = FakeIntake(hangs=True)

@@ -63,7 +63,7 @@ hostile: setup ## damaged files, bombs, fuzz, confinement (all: make hostile DAM
 	@$(PY) -m tools.program strace strace
 	@$(foreach knob,$(HOSTILE),$(if $($(knob)),HOSTILE_$(knob)="$($(knob))")) $(PY) -m pytest --durations=5 tests/hostile
 
-upgrade: setup ## replace daemons one by one under load, and print how long answers take (old code from git: make upgrade FROM=v0.1.0 NOTES=200)
+upgrade: setup ## replace daemons one by one under load, and print how long answers take (old code from git: make upgrade FROM=HEAD~40 NOTES=200)
 	@$(PY) -m tools.rabbitmq install
 	@UPGRADE_FROM="$(FROM)" UPGRADE_NOTES="$(or $(NOTES),90)" UPGRADE_RATE="$(or $(RATE),3)" $(PY) -m pytest -s tests/acceptance/test_rolling_upgrade.py
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from uuid import uuid4
 
 import structlog
-from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractConnection, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import ChannelClosed
 from pydantic import BaseModel, ValidationError
 
@@ -30,19 +30,31 @@ M = TypeVar("M", bound=BaseModel)
 log = structlog.get_logger(__name__)
 
 
-async def hear_cancels(connection: AbstractConnection, cancel: Callable[[str], None]) -> None:
-    """Call `cancel` with each message id that a caller cancels, as long as the connection lasts."""
+async def hear_cancels(connection: AbstractConnection, cancel: Callable[[str], None]) -> AbstractQueue | None:
+    """Call `cancel` with each message id that a caller cancels, as long as the connection lasts.
+
+    Return our queue, bound to the exchange; None where the broker refuses one.
+    """
 
     async def heard(message: AbstractIncomingMessage) -> None:
         asked = _read(Cancel, message)
         if asked is not None:
             cancel(asked.cancel)
 
-    await _listen(connection, names.CONTROL_EXCHANGE, heard)
+    try:
+        return await _listen(connection, names.CONTROL_EXCHANGE, heard)
+    except ChannelClosed as error:
+        log.warning(
+            "no cancels are received: the daemon's user may not have a queue of its own at %s; see docs/operations.md",
+            names.CONTROL_EXCHANGE,
+            action="control_refused",
+            reason=str(error)[:200],
+        )
+        return None
 
 
 async def hear_orders(connection: AbstractConnection, obey: Orders, ignored: Callable[[], None]) -> None:
-    """Call `obey` with each order of an operator, `ignored` for everything else.
+    """Call `obey` with each order of an operator, `ignored` for everything else. Raises `ChannelClosed` if refused.
 
     Whoever may publish to the default exchange can reach the queue past the exchange: its permissions must hold.
     """
@@ -59,21 +71,14 @@ async def hear_orders(connection: AbstractConnection, obey: Orders, ignored: Cal
 
 async def _listen(
     connection: AbstractConnection, exchange: str, heard: Callable[[AbstractIncomingMessage], Awaitable[None]]
-) -> None:
+) -> AbstractQueue:
     channel = await connection.channel(publisher_confirms=False)
-    try:
-        queue = await channel.declare_queue(
-            f"{exchange}.{uuid4()}", exclusive=True, auto_delete=True, arguments={"x-max-length": MOST_WAITING}
-        )
-        await queue.bind(exchange)
-        await queue.consume(heard, no_ack=True)
-    except ChannelClosed as error:
-        log.warning(
-            "nothing is received from %s: the daemon's user may not have a queue of its own; see docs/operations.md",
-            exchange,
-            action="control_refused",
-            reason=str(error)[:200],
-        )
+    queue = await channel.declare_queue(
+        f"{exchange}.{uuid4()}", exclusive=True, auto_delete=True, arguments={"x-max-length": MOST_WAITING}
+    )
+    await queue.bind(exchange)
+    await queue.consume(heard, no_ack=True)
+    return queue
 
 
 def _read(kind: type[M], message: AbstractIncomingMessage) -> M | None:

@@ -8,29 +8,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import ChannelClosed
 
-from sttd.consumer.bus import control, header_guard, topology
-from sttd.consumer.bus.lane_consumer import CANCEL_SECONDS, LaneConsumer, stale
-from sttd.consumer.bus.link import Link, Loss, lost_as, open_channel
-from sttd.consumer.bus.seam import Incoming, Settler
+from sttd.consumer.bus import control, topology
+from sttd.consumer.bus.deliveries import incoming, stale
+from sttd.consumer.bus.lane_consumer import CANCEL_SECONDS, LaneConsumer
+from sttd.consumer.bus.link import Link, Loss, denied, lost_as, open_channel
+from sttd.consumer.bus.seam import Incoming
+from sttd.consumer.bus.watch import Watch
 from sttd.consumer.errors import StaleDelivery
 from sttd.schemas import names
-from sttd.schemas.request import Properties
-
-WATCH_EVERY = 4.0  # s between two checks of the queues' lengths, and of whether the broker has us as a consumer
-WATCH_SECONDS = 10.0  # for one look; half of it where there is another node to go to
-LOOKS_WITHOUT_US = 3  # in a row; a leader of a node that stands still is replaced after 5 to 10 s
 
 log = structlog.get_logger(__name__)
-
-KEPT = {"dead": names.DEAD, "replies_dead": names.REPLIES_DEAD}  # without consumers
 
 
 class AmqpIntake:
@@ -52,8 +46,8 @@ class AmqpIntake:
         `counted` gets how many messages are ready: by a lane's queue name, or by `dead` and `replies_dead`.
         `ignored` is called for each message on the operator's exchange that is no order.
         """
-        self._counted = counted
         self._link = link
+        self._watch = Watch(self, counted, several=link.several)
         self._plan = plan
         self._mode: Literal["declare", "check"] = mode
         self._wanted = lanes
@@ -64,6 +58,9 @@ class AmqpIntake:
         self._orphaned: Callable[[], None]
         self._cancel = cancel
         self._lanes: list[LaneConsumer] = []
+        self._cancels: AbstractQueue | None = None
+        self._without: dict[str, str] = {}
+        self._told: frozenset[str] = frozenset()
         self._loss: Loss | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._stopped = False
@@ -87,17 +84,21 @@ class AmqpIntake:
         await self._link.run(self._session, self._ended)
 
     async def _session(self, connection: AbstractConnection, loss: Loss) -> None:
-        await topology.ensure(connection, self._plan, self._mode, _hidden)
-        await control.hear_cancels(connection, self._cancel)
+        self._without = {}
+        await topology.ensure(connection, self._plan, self._mode, self._hidden)
+        self._cancels = await control.hear_cancels(connection, self._cancel)
         if self._obey is not None:
-            await control.hear_orders(connection, self._obey, self._ignored)
+            try:
+                await control.hear_orders(connection, self._obey, self._ignored)
+            except ChannelClosed as error:
+                self._without[names.OPERATOR_EXCHANGE] = str(error)
         self._loss = loss
         for name in self._wanted:
-            channel = await open_channel(connection, loss, confirms=False)
+            channel = await open_channel(connection, loss, confirms=False, optional=name in self._plan.optional)
             await _hear_cancels(channel, name, loss)
             self._lanes.append(LaneConsumer(name, channel, await channel.get_queue(name, ensure=False)))
         await self._consume()
-        for name, work in (("consumer-watch", self._watch_consumer(connection, loss)), ("refill", self._refill())):
+        for name, work in (("consumer-watch", self._watch.run(connection, loss)), ("refill", self._refill())):
             task = asyncio.create_task(work, name=name)
             task.add_done_callback(partial(_report_end, loss))
             self._tasks.append(task)
@@ -117,7 +118,36 @@ class AmqpIntake:
             for lane in (*self._lanes[1:], *self._lanes[:1]):
                 # Lost during the drain: a new connection must not bring new work. Paused: `resume` registers them.
                 if loss is not None and not (self._stopped or self._paused):
-                    await lane.fill(self._most_of(lane), partial(self._deliver, lane, loss))
+                    try:
+                        await lane.fill(self._most_of(lane), partial(self._deliver, lane, loss))
+                    except ChannelClosed as error:
+                        if not (lane.name in self._plan.optional and denied(error)):
+                            raise
+                        self._without[lane.name] = str(error)
+                        self._lanes.remove(lane)
+        self._tell_without()
+
+    def _tell_without(self) -> None:
+        """Once, not at each connection: users of earlier versions have no right to what is new."""
+        if self._told < self._without.keys() | self._told:
+            self._told |= self._without.keys()
+            log.warning(
+                "serving without %s: the user in STTD_AMQP_URL has no right to it, or it is not there; `sttd topology "
+                "declare` and the permissions in docs/operations.md, then a restart, bring it",
+                " and ".join(sorted(self._without)),
+                action="served_without",
+                reasons=[reason[:200] for reason in self._without.values()],
+            )
+
+    def _hidden(self, what: str, refusal: str) -> None:
+        if what.rpartition(" ")[2] not in self._plan.optional:  # of these `_tell_without` tells
+            log.warning(
+                "the daemon's user may not look whether this is there; it must be, and the daemon serves without the "
+                "look",
+                action="topology_hidden",
+                what=what,
+                reason=refusal[:200],
+            )
 
     async def _refill(self) -> None:
         """Let consumers take what cancelled ones had in hand, as it is settled."""
@@ -137,62 +167,35 @@ class AmqpIntake:
         if not (self._stopped or loss.happened):
             self._sink(incoming(lane.name, message, settler))
 
-    async def _watch_consumer(self, connection: AbstractConnection, loss: Loss) -> None:
-        """Ask the broker how long the queues are, and whether we are still consumers.
-
-        After a failover it may have lost the consumer without a notice (aio-pika #231). One look proves nothing:
-        RabbitMQ says 0 of everything while a queue's leader is elected, or does not answer it in 250 ms. A node that
-        is cut off from the others says so for ever.
-        """
-        missing = 0
-        while True:
-            wanted = self._consumes
-            async with asyncio.timeout(WATCH_SECONDS / 2 if self._link.several else WATCH_SECONDS):
-                consumers = await self._look(connection)
-                if self._link.several:
-                    await self._renew()
-            gone = wanted and self._consumes and consumers == 0
-            missing = missing + 1 if gone else 0
-            if missing == LOOKS_WITHOUT_US:
-                loss.report(f"the broker has no consumer of {next(iter(self._wanted))}")
-            await asyncio.sleep(WATCH_EVERY)
+    @property
+    def consuming(self) -> frozenset[str]:
+        """See `Watched.consuming`."""
+        paused = self._stopped or self._paused
+        return frozenset(lane.name for lane in self._lanes if lane.consuming and not paused)
 
     @property
-    def _consumes(self) -> bool:
-        """Whether the broker should have us as a consumer of the first lane."""
-        return not (self._stopped or self._paused) and any(lane.consuming for lane in self._lanes[:1])
+    def lanes(self) -> tuple[str, ...]:
+        """See `Watched.lanes`."""
+        return tuple(lane.name for lane in self._lanes)
 
-    async def _renew(self) -> None:
-        """Be the last lane's consumer anew, for which the broker needs a majority of its nodes.
+    def serves(self, queue: str) -> bool:
+        """Whether this queue is consumed, as far as is known: an optional one may be denied to us."""
+        return queue not in self._without
 
-        A leader that is cut off from the others says for ever that it has our consumer, and delivers nothing.
-        The old one goes first: two could bring two suspects, of which only one may be in hand.
-        """
+    async def renew(self) -> None:
+        """See `Watched.renew`."""
         async with self._registering:
             lane, loss = self._lanes[-1], self._loss
-            if loss is not None and lane.consuming and not (self._stopped or self._paused):
-                await lane.leave()
+            if loss is not None and lane.name in self.consuming:
+                await lane.leave()  # first: two consumers could bring two suspects, of which one may be in hand
                 await lane.fill(self._most_of(lane), partial(self._deliver, lane, loss))
 
-    async def _look(self, connection: AbstractConnection) -> int | None:
-        """Report how long each queue is; return the first lane's consumers, None if the user may not look."""
-        channel = await connection.channel(publisher_confirms=False)
-        try:
-            found = {
-                name: (await channel.declare_queue(name, passive=True)).declaration_result for name in self._wanted
-            }
-        except ChannelClosed as error:
-            if "ACCESS_REFUSED" not in str(error):
-                raise
-            return None
-        for name, result in found.items():
-            self._counted(name, result.message_count or 0)
-        with suppress(ChannelClosed):  # no work depends on these: deleted, or not permitted, they are not counted
-            for label, name in KEPT.items():
-                kept = await channel.declare_queue(name, passive=True)
-                self._counted(label, kept.declaration_result.message_count or 0)
-            await channel.close()
-        return found[next(iter(self._wanted))].consumer_count or 0
+    async def agree(self) -> None:
+        """See `Watched.agree`: bind our queue as it is bound. Without a queue of our own `renew` must do."""
+        if self._cancels is None:
+            await self.renew()
+        else:
+            await self._cancels.bind(names.CONTROL_EXCHANGE)
 
     def reconnect(self, reason: str) -> None:
         """See `Intake.reconnect`: the only way to have one delivery again, counted, without settling it."""
@@ -239,15 +242,6 @@ class AmqpIntake:
                 await asyncio.gather(*(lane.leave() for lane in self._lanes))
 
 
-def _hidden(what: str, refusal: str) -> None:
-    log.warning(
-        "the daemon's user may not look whether this is there; it must be, and the daemon serves without the look",
-        action="topology_hidden",
-        what=what,
-        reason=refusal[:200],
-    )
-
-
 def _report_end(loss: Loss, task: asyncio.Task[None]) -> None:
     if not task.cancelled():
         loss.report(f"the {task.get_name()} of the intake ended: {task.exception()!r}")
@@ -259,43 +253,3 @@ async def _hear_cancels(channel: AbstractChannel, lane: str, loss: Loss) -> None
     underlay.on_consumer_cancel_callbacks.add(
         lambda _frame: loss.report(f"the broker cancelled the consumer of {lane}")
     )
-
-
-def incoming(lane: str, message: AbstractIncomingMessage, settler: Settler) -> Incoming:
-    """Translate aio-pika's message. `settler`: its way back."""
-    headers: dict[str, Any] = dict(message.headers or {})
-    redelivered = bool(message.redelivered)
-    return Incoming(
-        lane=lane,
-        body=message.body,
-        properties=_properties(message, headers),
-        settler=settler,
-        received=asyncio.get_running_loop().time(),
-        received_at=datetime.now(UTC),
-        redelivered=redelivered,
-        # On a first delivery quorum queues write no count, so one that is there came from the caller.
-        deliveries=_count(headers.get("x-delivery-count")) if redelivered else 0,
-        malformed=header_guard.reason_of(headers),
-    )
-
-
-def _properties(message: AbstractIncomingMessage, headers: dict[str, Any]) -> Properties:
-    expiration = message.expiration
-    return Properties(
-        content_type=message.content_type,
-        content_encoding=message.content_encoding,
-        correlation_id=message.correlation_id,
-        reply_to=message.reply_to or None,
-        message_id=message.message_id,
-        expiration=expiration if isinstance(expiration, int | float) else None,
-        timestamp=_aware(message.timestamp),
-        headers=headers,
-    )
-
-
-def _aware(moment: datetime | None) -> datetime | None:
-    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and 0 <= value < 2**31 else 0

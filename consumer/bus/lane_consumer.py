@@ -17,36 +17,11 @@ from uuid import uuid4
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
+from sttd.consumer.bus.deliveries import AmqpSettler, stale
 from sttd.consumer.bus.link import lost_as
 from sttd.consumer.errors import StaleDelivery
 
 CANCEL_SECONDS: Final = 5.0
-
-
-class AmqpSettler:
-    """Settles one delivery on the channel that it came from; another channel would answer 406 and close."""
-
-    def __init__(self, message: AbstractIncomingMessage, settled: Callable[[], None]) -> None:
-        """Hold on to the delivery's own channel; `settled()` is called once the message is out of hand."""
-        self._message = message
-        self._settled = settled
-
-    async def ack(self) -> None:
-        """See `Settler.ack`."""
-        with lost_as(stale):
-            await self._message.ack()
-        self._settled()
-
-    async def reject(self) -> None:
-        """See `Settler.reject`."""
-        with lost_as(stale):
-            await self._message.reject(requeue=False)
-        self._settled()
-
-
-def stale(_error: BaseException) -> StaleDelivery:
-    """What any error of a lost channel means here."""
-    return StaleDelivery("the channel of this delivery is gone; the broker delivers it again")
 
 
 class LaneConsumer:

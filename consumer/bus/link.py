@@ -14,7 +14,8 @@ from contextlib import contextmanager
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.connection import make_url
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelNotFoundEntity
+from aiormq.exceptions import ChannelAccessRefused
 from pydantic import SecretStr
 
 from sttd.consumer.bus.seam import BusObserver
@@ -46,11 +47,14 @@ class Loss:
         if not self._reason.done():
             self._reason.set_result(reason)
 
-    def on_close(self, what: str) -> Callable[..., None]:
-        """Make a callback for aio-pika's close callbacks: `(sender, exception)`."""
-        return lambda _sender, error=None, *_: self.report(
-            f"lost the {what} to RabbitMQ ({words(error) if error else 'no reason given'})"
-        )
+    def on_close(self, what: str, harmless: Callable[[object], bool] = lambda _error: False) -> Callable[..., None]:
+        """Make a callback for aio-pika's close callbacks: `(sender, exception)`. `harmless(error)`: not reported."""
+
+        def closed(_sender: object, error: BaseException | None = None, *_: object) -> None:
+            if not harmless(error):
+                self.report(f"lost the {what} to RabbitMQ ({words(error) if error else 'no reason given'})")
+
+        return closed
 
     async def wait(self) -> str:
         """Return the reason once there is one."""
@@ -98,11 +102,11 @@ class Link:
         """Seconds for a connection and its set-up; none for a single node: there is no better one."""
         return self._nodes.patience(CONNECT_SECONDS, failures) if self.several else None
 
-    async def _connect(self) -> AbstractConnection:
+    async def _connect(self, seconds: float) -> AbstractConnection:
         url = make_url(self._nodes.next(), heartbeat=HEARTBEAT)  # after a loss another node, if there is one
         connection = aio_pika.Connection(url, client_properties={"connection_name": f"sttd {self.role} {self._name}"})
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
+            async with asyncio.timeout(seconds):
                 await connection.connect()
         except BaseException:
             # Left open, its finalizer would try to close it on an event loop that the collector's thread does not have.
@@ -113,8 +117,8 @@ class Link:
     async def _once(self, session: Session, ended: Callable[[], None], patience: float | None) -> str:
         loss = Loss()
         until = None if patience is None else asyncio.get_running_loop().time() + patience
-        async with asyncio.timeout_at(until):
-            connection = await self._connect()
+        # A node that stands still accepts a connection without a word. A well one may have leaders to replace first.
+        connection = await self._connect(CONNECT_SECONDS if patience is None else patience / 2)
         connection.close_callbacks.add(loss.on_close("connection"))
         try:
             async with asyncio.timeout_at(until):
@@ -135,13 +139,21 @@ async def _begun(session: Awaitable[None]) -> None:
         raise ConnectionError("the connection went away while its session began") from error
 
 
-async def open_channel(connection: AbstractConnection, loss: Loss, *, confirms: bool) -> AbstractChannel:
+def denied(error: object) -> bool:
+    """Whether the broker has closed a channel because the user lacks a permission, or what it uses is not there."""
+    return isinstance(error, ChannelAccessRefused | ChannelNotFoundEntity)
+
+
+async def open_channel(
+    connection: AbstractConnection, loss: Loss, *, confirms: bool, optional: bool = False
+) -> AbstractChannel:
     """Open a channel whose end is the session's end: a half-dead session must not look alive.
 
-    `loss`: gets the reason when the channel closes; `confirms`: of the broker, for each publish.
+    `loss`: gets the reason when the channel closes; `confirms`: of the broker, for each publish. `optional`: the
+    session goes on where the broker denies what the channel is for.
     """
     channel = await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
-    channel.close_callbacks.add(loss.on_close("channel"))
+    channel.close_callbacks.add(loss.on_close("channel", denied) if optional else loss.on_close("channel"))
     return channel
 
 

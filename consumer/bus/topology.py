@@ -37,10 +37,14 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """All that the daemon needs on the broker. Exchanges are durable fanouts."""
+    """All that the daemon needs on the broker. Exchanges are durable fanouts.
+
+    `optional`: without these it serves all the same; the users of earlier versions have no right to them.
+    """
 
     exchanges: tuple[str, ...]
     queues: tuple[Queue, ...]
+    optional: frozenset[str] = frozenset()
 
     @property
     def forbidden_reply_targets(self) -> frozenset[str]:
@@ -97,6 +101,7 @@ def build(request_queue: str = names.REQUESTS, reply_queue: str = names.REPLIES)
             _kept(names.REPLIES_DEAD, message_ttl=7 * DAY_MS),
             _kept(reply_queue, message_ttl=DAY_MS),
         ),
+        optional=frozenset({names.OPERATOR_EXCHANGE, names.overflow_of(request_queue)}),
     )
 
 
@@ -109,19 +114,20 @@ async def ensure(
     """Declare or check everything, on channels of its own. Raises `TopologyMismatch` that names the difference.
 
     `mode`: `declare` creates what is missing, `check` creates nothing. `hidden` is called with each one that the user
-    may not check, and the broker's answer.
+    may not check, and the broker's answer; of the optional ones also with what may not be declared or is missing.
     """
     passive = mode == "check"
-    steps: list[tuple[str, Step]] = [
-        *((f"exchange {name}", partial(_exchange, name, passive=passive)) for name in topology.exchanges),
-        *((f"queue {queue.name}", partial(_queue, queue, passive=passive)) for queue in topology.queues),
+    steps: list[tuple[str, str, Step]] = [
+        *(("exchange", name, partial(_exchange, name, passive=passive)) for name in topology.exchanges),
+        *(("queue", queue.name, partial(_queue, queue, passive=passive)) for queue in topology.queues),
     ]
     channel = await connection.channel(publisher_confirms=False)
-    for what, step in steps:
-        refusal = await _met(what, step, channel)
+    for kind, name, step in steps:
+        what, optional = f"{kind} {name}", name in topology.optional
+        refusal = await _met(what, step, channel, optional=optional)
         if refusal is None:
             continue
-        if not passive:
+        if not (passive or optional):
             raise TopologyMismatch(
                 f"{what} cannot be declared: {words(refusal)}; see the permissions in docs/operations.md"
             ) from refusal
@@ -142,8 +148,8 @@ async def _queue(queue: Queue, channel: AbstractChannel, *, passive: bool) -> No
         await declared.bind(queue.bound_to)
 
 
-async def _met(what: str, step: Step, channel: AbstractChannel) -> ChannelClosed | None:
-    """Take the step; return the broker's refusal, or None."""
+async def _met(what: str, step: Step, channel: AbstractChannel, *, optional: bool) -> ChannelClosed | None:
+    """Take the step; return the broker's refusal, or None. Of an optional one absence is a refusal."""
     try:
         await step(channel)
     except ChannelPreconditionFailed as error:
@@ -151,6 +157,8 @@ async def _met(what: str, step: Step, channel: AbstractChannel) -> ChannelClosed
             f"{what} exists with other arguments: {words(error)}; delete it, or set a policy that agrees"
         ) from error
     except ChannelNotFoundEntity as error:
+        if optional:
+            return error
         raise TopologyMismatch(
             f"{what} does not exist; create it with `sttd topology declare`, or set STTD_TOPOLOGY=declare"
         ) from error

@@ -17,10 +17,14 @@ class OneTooMany(Exception):
 class Callers:
     """The notes of the interactive lane that are in hand, by caller as soon as that is known."""
 
-    def __init__(self, share: float, hand: Callable[[], int]) -> None:
-        """`share`: of the hand that one caller may fill while others wait; `hand()`: how many notes it can hold now."""
+    def __init__(self, share: float, hand: Callable[[], int], moves: Callable[[], bool] = lambda: True) -> None:
+        """`share`: of the hand that one caller may fill while others wait; `hand()`: how many notes it can hold now.
+
+        `moves()`: whether anybody serves the overflow queue, as far as is known.
+        """
         self._share = share
         self._hand = hand
+        self._moves = moves
         self._here: dict[Delivery, str | None] = {}
 
     def came(self, delivery: Delivery) -> None:
@@ -45,6 +49,6 @@ class Callers:
         hand = self._hand()
         theirs = sum(other == caller for other in self._here.values())
         full = len(self._here) >= hand and theirs >= max(1, int(self._share * hand))
-        if full and not (stays or delivery.again):
+        if full and not (stays or delivery.again) and self._moves():
             raise OneTooMany
         self._here[delivery] = caller

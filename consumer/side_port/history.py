@@ -79,7 +79,7 @@ def totals(metrics: Metrics) -> Totals:
         busy=int(total("sttd_engine_slots_busy")),
         slots=int(total("sttd_engine_slots")),
         depth=int(sum(total("sttd_queue_depth", queue=queue) for queue in LANES)),
-        oldest=total("sttd_queue_oldest_age_seconds", queue="interactive"),
+        oldest=max(total("sttd_queue_oldest_age_seconds", queue=queue) for queue in ("interactive", "overflow")),
     )
 
 

@@ -65,16 +65,19 @@ export class Stt {
   }
 }
 
-const stt = await Stt.connect(process.env.STTD_AMQP_URL ?? "amqp://guest:guest@127.0.0.1:5672/");
+let stt;
 try {
-  await Promise.all(process.argv.slice(2).map(async (path) => {
-    const reply = await stt.transcribe(await readFile(path));
+  const paths = process.argv.slice(2);
+  const notes = await Promise.all(paths.map((path) => readFile(path))); // a wrong name ends it before anything is sent
+  stt = await Stt.connect(process.env.STTD_AMQP_URL ?? "amqp://guest:guest@127.0.0.1:5672/");
+  await Promise.all(paths.map(async (path, number) => {
+    const reply = await stt.transcribe(notes[number]);
     if (reply.status === "failed") process.exitCode = 1;
     console.log(`${path}: ${reply.status === "completed" ? reply.text : reply.error.code}`);
   }));
 } catch (error) {
-  console.error(error.message);
+  console.error(error.message || `no connection to RabbitMQ (${error.code})`);
   process.exitCode = 1;
 } finally {
-  await stt.close();
+  await stt?.close();
 }

@@ -5,6 +5,7 @@
 declare(strict_types=1);
 
 use PhpAmqpLib\Connection\AMQPStreamConnection;
+use PhpAmqpLib\Exception\AMQPExceptionInterface;
 use PhpAmqpLib\Exception\AMQPTimeoutException;
 use PhpAmqpLib\Message\AMQPMessage;
 use PhpAmqpLib\Wire\AMQPTable;
@@ -15,21 +16,35 @@ const TIMEOUT = 120; // seconds for all notes together
 $composer = __DIR__ . '/vendor/autoload.php';
 require is_file($composer) ? $composer : 'PhpAmqpLib/autoload.php';
 
+$stderr = fopen('php://stderr', 'w');
+$notes = [];
+foreach (array_slice($argv, 1) as $path) { // a wrong name ends the program before anything is sent
+    $notes[$path] = is_dir($path) ? false : @file_get_contents($path);
+    if ($notes[$path] === false) {
+        fwrite($stderr, "$path: no such file, or it cannot be read\n");
+        exit(1);
+    }
+}
+
 $url = parse_url(getenv('STTD_AMQP_URL') ?: 'amqp://guest:guest@127.0.0.1:5672/');
 $vhost = rawurldecode(substr($url['path'] ?? '/', 1));
-$connection = new AMQPStreamConnection(
-    $url['host'],
-    $url['port'] ?? 5672,
-    rawurldecode($url['user'] ?? 'guest'),
-    rawurldecode($url['pass'] ?? 'guest'),
-    $vhost === '' ? '/' : $vhost,
-);
+try {
+    $connection = new AMQPStreamConnection(
+        $url['host'],
+        $url['port'] ?? 5672,
+        rawurldecode($url['user'] ?? 'guest'),
+        rawurldecode($url['pass'] ?? 'guest'),
+        $vhost === '' ? '/' : $vhost,
+    );
+} catch (AMQPExceptionInterface $error) {
+    fwrite($stderr, "no connection to RabbitMQ: {$error->getMessage()}\n");
+    exit(1);
+}
 $channel = $connection->channel();
 $channel->confirm_select();
 
 $waiting = [];
 $failed = false;
-$stderr = fopen('php://stderr', 'w');
 
 $channel->set_return_listener(function () use ($stderr): void {
     fwrite($stderr, "queue stt.requests does not exist: no daemon has ever served this RabbitMQ\n");
@@ -52,10 +67,10 @@ $channel->basic_consume($inbox, '', false, true, true, false, function (AMQPMess
     unset($waiting[$id]);
 });
 
-foreach (array_slice($argv, 1) as $path) {
+foreach ($notes as $path => $note) {
     $id = bin2hex(random_bytes(16));
     $waiting[$id] = $path;
-    $channel->basic_publish(new AMQPMessage(file_get_contents($path), [
+    $channel->basic_publish(new AMQPMessage($note, [
         'correlation_id' => $id,
         'message_id' => $id,
         'reply_to' => $inbox,

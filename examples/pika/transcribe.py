@@ -21,15 +21,14 @@ TIMEOUT = 120
 
 def main(paths: list[str]) -> int:
     """Send, collect, print; 1 if a note failed or was not answered."""
-    connection = pika.BlockingConnection(
-        pika.URLParameters(os.environ.get("STTD_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/"))
-    )
+    notes = read(paths)
+    connection = connect(os.environ.get("STTD_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/"))
     channel = connection.channel()
     channel.confirm_delivery()  # publishing returns when RabbitMQ has the note on disk
     inbox = channel.queue_declare("", exclusive=True).method.queue
     waiting: dict[str, str] = {}
-    for path in paths:
-        waiting[send(channel, inbox, Path(path).read_bytes())] = path
+    for path, note in notes.items():
+        waiting[send(channel, inbox, note)] = path
     failed = 0
     end = time.monotonic() + TIMEOUT
     for _, properties, body in channel.consume(inbox, auto_ack=True, inactivity_timeout=1):
@@ -46,6 +45,22 @@ def main(paths: list[str]) -> int:
     for path in waiting.values():
         print(f"{path}: no answer within {TIMEOUT} s", file=sys.stderr)
     return 1 if failed or waiting else 0
+
+
+def read(paths: list[str]) -> dict[str, bytes]:
+    """The files; a wrong name ends the program before anything is sent."""
+    try:
+        return {path: Path(path).read_bytes() for path in paths}
+    except OSError as error:
+        raise SystemExit(f"{error.filename}: {error.strerror}") from None
+
+
+def connect(url: str) -> pika.BlockingConnection:
+    """The connection."""
+    try:
+        return pika.BlockingConnection(pika.URLParameters(url))
+    except pika.exceptions.AMQPConnectionError:
+        raise SystemExit("no connection to RabbitMQ: is it running, and is STTD_AMQP_URL right?") from None
 
 
 def send(channel: pika.adapters.blocking_connection.BlockingChannel, inbox: str, note: bytes) -> str:

@@ -65,11 +65,24 @@ class Played:
         print(f"{self._path.name}: {text}")
 
 
-async def main(paths: list[str]) -> None:
+async def play(path: str, client: Client) -> int:
+    """One chat; 1 if there is no such file, or it cannot be read."""
+    try:
+        await on_voice(Played(path), client)
+    except OSError as error:
+        print(f"{path}: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def main(paths: list[str]) -> int:
     """One client for the bot's whole life, any number of notes at once."""
     async with Client() as client:
-        await asyncio.gather(*(on_voice(Played(path), client) for path in paths))
+        return max(await asyncio.gather(*(play(path, client) for path in paths)), default=0)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1:]))
+    try:
+        sys.exit(asyncio.run(main(sys.argv[1:])))
+    except errors.SttdClientError as error:  # no RabbitMQ, or another address
+        sys.exit(str(error))

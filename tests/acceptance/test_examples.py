@@ -104,6 +104,36 @@ def test_each_example_says_at_once_that_nobody_serves(name: str, broker: Broker)
     assert (code, lines) == (1, []) if name != "python" else lines
 
 
+@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("what", ["missing", "folder"])
+def test_each_example_names_the_file_that_it_cannot_read(name: str, what: str, url: str, tmp_path: Path) -> None:
+    """A typing mistake is the first thing that a newcomer makes: one sentence, no traceback, an exit code."""
+    path = tmp_path / "missing.ogg" if what == "missing" else tmp_path
+    code, lines, err = run(name, url, path)
+    assert (code, lines) == (1, [])
+    (sentence,) = err.splitlines()
+    assert sentence.startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_an_empty_file_is_one_that_cannot_be_heard(name: str, url: str, tmp_path: Path) -> None:
+    """A download that broke off: a failure like any other."""
+    path = tmp_path / "empty.ogg"
+    path.touch()
+    code, lines, err = run(name, url, path)
+    assert (len(lines), "audio_empty" in lines[0], err) == (1, True, "")
+    assert code == (0 if name == "python" else 1)  # the bot has answered
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_each_example_says_that_there_is_no_rabbitmq(name: str, unused_tcp_port: int) -> None:
+    """One sentence: a wrong address is the second mistake."""
+    code, lines, err = run(name, f"amqp://guest:guest@127.0.0.1:{unused_tcp_port}/", note(text=GROCERIES).path)
+    assert (code, lines) == (1, [])
+    assert "RabbitMQ" in err
+    assert len(err.splitlines()) <= 2  # FastStream's library has a line of its own
+
+
 def load(path: Path) -> ModuleType:
     """An example as a module."""
     spec = importlib.util.spec_from_file_location(f"example_{path.parent.name}", path)

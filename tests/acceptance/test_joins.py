@@ -4,19 +4,129 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess
-from tests.support.ledger import Expected, Ledger
-from tests.support.load import REPLIES, Reader
+from tests.support.ledger import Balance, Expected, Ledger
+from tests.support.load import NOWHERE, REPLIES, Reader, Requests
 from tests.support.notes import GROCERIES, note
 from tests.support.waiting import wait_for
 
 EQUAL = 6
+FOLLOWERS = 3
+
+
+class Shared:
+    """One daemon that gets requests with the same long audio all at once, and the books of what it answers."""
+
+    def __init__(self, broker: Broker, daemon: DaemonProcess, ledger: Ledger) -> None:
+        """The ledger's reader is at work."""
+        self.broker = broker
+        self.daemon = daemon
+        self.ledger = ledger
+        self._like = Requests("long", seed=1).long()
+        self._test = uuid4().hex[:6]
+
+    def named(self, name: str) -> str:
+        """The id of a request of this test: the daemon remembers for an hour what was cancelled."""
+        return f"{self._test}-{name}"
+
+    def ask(self, name: str, expected: Expected | None = None, *, parkable: bool = False, **properties: Any) -> None:
+        """Publish one request of a caller, confirmed. `expected`: its text, if nothing else."""
+        name = self.named(name)
+        self.ledger.ask(name, "", replace(expected or self._like.expected, parkable=parkable))
+        headers = {**self._like.properties["headers"], "stt-caller": "one", **properties.pop("headers", {})}
+        named = {"correlation_id": name, "message_id": name, "reply_to": REPLIES, "delivery_mode": 2}
+        self.broker.publish("stt.requests", self._like.body, **named | properties, headers=headers)
+        self.ledger.confirm(name)
+
+    @contextmanager
+    def at_once(self, count: int) -> Iterator[None]:
+        """What is asked in the block comes into hand in one moment, in this order: the first begins the work."""
+        self.daemon.running.send_signal(signal.SIGSTOP)
+        yield
+        wait_for(lambda: self.broker.depth("stt.requests") == 0, "delivery")
+        self.daemon.running.send_signal(signal.SIGCONT)
+        wait_for(lambda: self.daemon.metric("sttd_requests_in_flight") == count, "all in hand")
+
+    def balance(self) -> Balance:
+        """The books when all is answered."""
+        wait_for(lambda: not self.ledger.outstanding(), "answers")
+        return self.ledger.check(queued=())
+
+
+@pytest.fixture(scope="module")
+def joining(shared_broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+    """One daemon for the tests of one moment: a start costs seconds."""
+    log = tmp_path_factory.mktemp("joins") / "daemon.log"
+    daemon = DaemonProcess(shared_broker.amqp_url, log, join="own", prefetch=str(EQUAL), slots="1").start()
+    try:
+        yield daemon.wait_ready()
+    finally:
+        daemon.close()
+
+
+@pytest.fixture
+def shared(shared_broker: Broker, joining: DaemonProcess, tmp_path: Path) -> Iterator[Shared]:
+    """That daemon, and books of the test's own."""
+    shared_broker.declare(REPLIES, x_queue_type="quorum")
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    reader = Reader(lambda: shared_broker.amqp_url, ledger)
+    reader.start()
+    try:
+        yield Shared(shared_broker, joining, ledger)
+    finally:
+        reader.stop()
+
+
+def test_a_cancelled_leader_costs_the_others_nothing(shared: Shared) -> None:
+    """It is told so at once; the work that it began goes on for those who wait for it."""
+    with shared.at_once(1 + FOLLOWERS):
+        shared.ask("leader", Expected("cancelled"))
+        for number in range(FOLLOWERS):
+            shared.ask(f"follower-{number}")
+    with shared.broker.connect() as connection:
+        connection.channel().basic_publish("stt.control", "", json.dumps({"cancel": shared.named("leader")}).encode())
+    balance = shared.balance()
+    assert (balance.replied, balance.joined, balance.duplicates, balance.dead) == (1 + FOLLOWERS, FOLLOWERS, 0, 0)
+
+
+def test_a_leader_whose_answer_nobody_takes_costs_the_others_nothing(shared: Shared) -> None:
+    """Its answer is parked, theirs arrive."""
+    with shared.at_once(1 + FOLLOWERS):
+        shared.ask("leader", parkable=True, reply_to=NOWHERE)
+        for number in range(FOLLOWERS):
+            shared.ask(f"follower-{number}")
+    balance = shared.balance()
+    assert (balance.replied, balance.joined, balance.parked, balance.dead) == (1 + FOLLOWERS, FOLLOWERS, 1, 0)
+
+
+def test_a_follower_that_expires_is_told_so_and_the_work_goes_on(shared: Shared) -> None:
+    """Its expiration passes while it waits for the work of another."""
+    with shared.at_once(3):
+        shared.ask("leader")
+        shared.ask("late", Expected("expired"), expiration="1000")
+        shared.ask("follower")
+    balance = shared.balance()
+    assert (balance.replied, balance.joined, balance.duplicates, balance.dead) == (3, 1, 0, 0)
+
+
+@pytest.mark.parametrize("other", [{"stt-beam-size": 4}, {"stt-word-timestamps": "true"}, {"stt-caller": "two"}])
+def test_requests_that_differ_never_share(shared: Shared, other: dict[str, Any]) -> None:
+    """Other options may have another text; another caller may not learn from the time that somebody sent the same."""
+    with shared.at_once(2):
+        shared.ask("one")
+        shared.ask("other", headers=other)
+    balance = shared.balance()
+    assert (balance.replied, balance.joined, balance.duplicates, balance.dead) == (2, 0, 0, 0)
 
 
 @pytest.mark.slow("two lives of a daemon")

@@ -1,8 +1,11 @@
 """Two versions on one queue, replaced one by one under load: nothing lost, dead or answered twice.
 
 Both are this tree unless UPGRADE_FROM names a git revision: then the old ones run its code (`make upgrade
-FROM=v0.1.0`). How long answers take before and during the change is printed, not asserted: a busy machine proves
+FROM=HEAD~40`). How long answers take before and during the change is printed, not asserted: a busy machine proves
 nothing about the daemon (issue 11).
+
+Then one caller floods the new ones while one of them is replaced: what moved to the overflow queue is served. Only
+then, for daemons before 0.2.0 refuse the key of a caller.
 """
 
 from __future__ import annotations
@@ -15,14 +18,15 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess
-from tests.support.ledger import Ledger, balance_line
+from tests.support.ledger import Balance, Ledger, balance_line
 from tests.support.load import Load, Reader, Request, Requests
 from tests.support.waiting import PATIENCE, wait_for
 
@@ -33,6 +37,8 @@ RATE = float(
 )  # notes per second: well below what two processes with one slot each can do
 NOTES = int(os.environ.get("UPGRADE_NOTES", "24"))
 """Answers before the change begins; a third as many between two replacements, and after the last one."""
+
+FLOOD = 48
 
 
 class Plain(Requests):
@@ -74,51 +80,95 @@ def old_code(folder: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(folder)}
 
 
-def _wait_for_answers(ledger: Ledger, more: int) -> None:
-    wanted = ledger.answers() + more
-    wait_for(lambda: ledger.answers() >= wanted, f"{more} answers", 3 * PATIENCE)
-
-
 def p95(ledger: Ledger, since: float, until: float) -> float:
     """Seconds from publishing to the answer that 95 % of the notes asked in this time did not exceed."""
     waits = ledger.waits(since, until)
     return statistics.quantiles(waits, n=20)[-1] if len(waits) > 1 else math.nan
 
 
-@pytest.mark.slow("four daemons under load")
+class Change:
+    """Daemons at work under load, replaced one by one; the books of their answers."""
+
+    def __init__(self, start: StartDaemon, broker: Broker, folder: Path) -> None:
+        """Nothing runs yet."""
+        self._start = start
+        self.ledger = Ledger(folder / "ledger.sqlite")
+        self.load = Load(lambda: broker.amqp_url, self.ledger, Plain("upgrade", seed=1), RATE)
+        self._reader = Reader(lambda: broker.amqp_url, self.ledger)
+        self._floods = Requests("flood", seed=1)
+        self.all: list[DaemonProcess] = []
+
+    @contextmanager
+    def under_load(self) -> Iterator[None]:
+        """Requests come, and answers are read."""
+        for thread in (self.load, self._reader):
+            thread.start()
+        self.load.flow.set()
+        try:
+            yield
+        finally:
+            self.load.stop()
+            self._reader.stop()
+
+    def start(self, name: str, **settings: str) -> DaemonProcess:
+        """One more daemon that is ready."""
+        daemon = self._start(slots="1", worker=name, **settings).wait_ready()
+        self.all.append(daemon)
+        return daemon
+
+    def replace(self, leaving: DaemonProcess, name: str) -> None:
+        """Another one first, then the end of this one; the next is not replaced at the same moment."""
+        self.start(name)
+        assert leaving.stop() == 0
+        self.wait_for_answers(NOTES // 3)
+
+    def flood(self) -> None:
+        """Many notes at once, nearly all of one caller: more than its share of the hands there are."""
+        for _ in range(FLOOD):
+            self.load.add(self._floods.of_a_caller())
+
+    def wait_for_answers(self, more: int) -> None:
+        """Wait for so many answers from now on."""
+        wanted = self.ledger.answers() + more
+        wait_for(lambda: self.ledger.answers() >= wanted, f"{more} answers", 3 * PATIENCE)
+
+    def end(self) -> Balance:
+        """The books when all is answered."""
+        self.load.flow.clear()
+        wait_for(lambda: self.load.resting and not self.ledger.outstanding(), "end of the load", 3 * PATIENCE)
+        return self.ledger.check(queued=())
+
+    @property
+    def moved(self) -> int:
+        """How many notes went to the overflow queue."""
+        return sum(line["outcome"] == "moved" for daemon in self.all for line in daemon.lines("request_done"))
+
+
+@pytest.mark.slow("five daemons under load")
 def test_processes_are_replaced_one_by_one_and_nobody_notices(
     start_daemon: StartDaemon, broker: Broker, tmp_path: Path
 ) -> None:
-    """An upgrade at noon: 0 lost, 0 dead letters, 0 second answers, and each of the four daemons at work."""
+    """An upgrade at noon, then a flood: 0 lost, 0 dead letters, 0 second answers, and each daemon at work."""
     old = old_code(tmp_path / "old")
-    serving = [start_daemon(slots="1", worker=f"old-{number}", **old).wait_ready() for number in range(2)]
-    ledger = Ledger(tmp_path / "ledger.sqlite")
-    load = Load(lambda: broker.amqp_url, ledger, Plain("upgrade", seed=1), RATE)
-    reader = Reader(lambda: broker.amqp_url, ledger)
-    for thread in (load, reader):
-        thread.start()
-    load.flow.set()
-    try:
-        _wait_for_answers(ledger, NOTES // 3)  # the first notes warm caches
+    change = Change(start_daemon, broker, tmp_path)
+    serving = [change.start(f"old-{number}", **old) for number in range(2)]
+    with change.under_load():
+        change.wait_for_answers(NOTES // 3)  # the first notes warm caches
         began = time.time()
-        _wait_for_answers(ledger, NOTES)
+        change.wait_for_answers(NOTES)
         changing = time.time()
-        new = []
         for number, leaving in enumerate(serving):
-            new.append(start_daemon(slots="1", worker=f"new-{number}").wait_ready())
-            assert leaving.stop() == 0
-            _wait_for_answers(ledger, NOTES // 3)  # the next one is not replaced at the same moment
+            change.replace(leaving, f"new-{number}")
         changed = time.time()
-        load.flow.clear()
-        wait_for(lambda: load.resting and not ledger.outstanding(), "end of the load")
-    finally:
-        load.stop()
-        reader.stop()
-    normal, during = p95(ledger, began, changing), p95(ledger, changing, changed)
-    balance = ledger.check(queued=())
-    sys.stdout.write(f"p95 normal {normal:.2f} s, during the change {during:.2f} s; {balance_line(balance)}\n")
-
+        change.flood()
+        change.replace(change.all[2], "new-2")
+        balance = change.end()
+    normal, during = p95(change.ledger, began, changing), p95(change.ledger, changing, changed)
+    sys.stdout.write(
+        f"p95 normal {normal:.2f} s, during the change {during:.2f} s; {balance_line(balance)}, moved {change.moved}\n"
+    )
     assert balance.lost == balance.dead == balance.parked == balance.duplicates == 0
     assert balance.replied == balance.confirmed == balance.asked
-    for daemon in (*serving, *new):
-        assert daemon.lines("request_done"), "one of the four had nothing to do"
+    assert (change.moved > 0, broker.depth("stt.requests.overflow")) == (True, 0)
+    for daemon in change.all:
+        assert daemon.lines("request_done"), "one of them had nothing to do"

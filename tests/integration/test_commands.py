@@ -111,9 +111,10 @@ async def test_json_lines_hold_failures_too(broker: Broker, tmp_path: Path, note
 async def test_one_file_from_stdin_gives_its_text_alone(broker: Broker, tmp_path: Path) -> None:
     """`cat note.ogg | sttd transcribe -`, with the options on the wire."""
     async with FakeDaemon(broker.amqp_url) as daemon:
-        args = ("-m", "sttd", "transcribe", "--language", "en", "-")
+        args = ("-m", "sttd", "transcribe", "--language", "en", "--caller", "чат 7", "-")
         code, out, err = await run(broker.amqp_url, tmp_path, *args, stdin=b"from stdin")
-        assert daemon.seen[0].headers["stt-language"] == "en"
+        sent = daemon.seen[0].headers
+        assert (sent["stt-language"], sent["stt-caller"]) == ("en", "чат 7")
     assert (code, out, err) == (0, ["from stdin"], [])
 
 

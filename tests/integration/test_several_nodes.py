@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from sttd import Client, amqp
 from sttd.commands import main
 from sttd.commands.exit_codes import Exit
-from sttd.consumer.bus import intake, topology
+from sttd.consumer.bus import intake, topology, watch
 from sttd.consumer.bus.link import Link, Loss
 from sttd.consumer.bus.seam import Incoming
 from sttd.schemas import names
@@ -69,7 +69,7 @@ async def test_to_register_anew_at_each_look_loses_no_request_and_delivers_none_
     broker: Broker, nodes: tuple[Proxy, Proxy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What shows a daemon that its node serves must not disturb the service."""
-    monkeypatch.setattr(intake, "WATCH_EVERY", 0.0)
+    monkeypatch.setattr(watch, "EVERY_OF_SEVERAL", 0.0)
     link, taken = Link("consume", SecretStr(listed(broker, nodes)), "w", Watcher()), list[bytes]()
     consuming = intake.AmqpIntake(link=link, plan=topology.build(), mode="declare", lanes={names.REQUESTS: 2})
     acks: set[asyncio.Task[None]] = set()

@@ -85,6 +85,10 @@ class Requests:
         """Make one that names its caller; nearly all are of the same."""
         return self.make(self._of_a_caller)
 
+    def long(self) -> Request:
+        """Make one of several seconds of work."""
+        return self.make(self._long)
+
     def make(self, kind: Callable[[str, Sample], Request]) -> Request:
         """Make one of this kind."""
         self._count += 1

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from sttd.consumer.errors import AudioRejected, ModelFailed
-from sttd.consumer.request.breaker import LONGEST, PAUSES, Breaker
+from sttd.consumer.request.breaker import LONGEST, MARKED, PAUSES, Breaker
 from sttd.schemas import names
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.request import Properties
@@ -57,6 +57,16 @@ async def test_one_request_again_and_again_does_not_open_it(desk: Desk) -> None:
     """A note that no model can read says nothing about the worker, in whatever try."""
     assert await handle(desk, *[b"a"] * 6) == [2] * 6
     assert not desk.breaker.open
+
+
+@pytest.mark.parametrize("where", [0, -1])
+async def test_large_requests_that_differ_at_one_end_are_different(desk: Desk, where: int) -> None:
+    """They are told apart without reading a whole body on the event loop."""
+    bodies = [bytearray(4 * MARKED) for _ in range(3)]
+    for number, body in enumerate(bodies):
+        body[where] = number
+    await handle(desk, *map(bytes, bodies))
+    assert desk.breaker.open
 
 
 async def test_a_success_between_them_begins_the_count_anew(desk: Desk) -> None:

@@ -192,6 +192,18 @@ async def test_a_missing_overflow_queue_costs_a_pause_and_no_note() -> None:
     assert {stored.headers[names.ATTEMPT_HEADER] for stored in later} == {1}
 
 
+async def test_where_nobody_serves_the_overflow_queue_nothing_moves() -> None:
+    """An upgrade with the old users: what moved there would wait until they have the right to it."""
+    site = Site()
+    site.desk = Desk(site.broker, callers=Callers(0.5, lambda: HAND, lambda: False))
+    site.desk.transcriber.hold()
+    site.worker = site.desk.worker()
+    site.send("many", HAND)
+    site.serve()
+    await site.in_hand(["many"] * HAND)
+    assert site.moved == []
+
+
 async def test_a_move_that_is_not_confirmed_is_published_again_before_the_ack(site: Site) -> None:
     """Publish, confirm, ack: a note is in one of the two queues at every moment."""
     site.broker.fail(OVERFLOW, Fault.NACK, times=2)

@@ -166,6 +166,8 @@ def test_the_version_is_the_packages() -> None:
         (["transcribe", "no-such-file.ogg"], "there is no file no-such-file.ogg"),
         (["transcribe", str(ROOT)], "is a folder"),
         (["transcribe", "--language", "klingon", str(ROOT / "README.md")], "Whisper language code"),
+        (["transcribe", "--caller", "ж" * 101, str(ROOT / "README.md")], "at most 200 bytes"),
+        (["transcribe", "--caller", "\udcff", str(ROOT / "README.md")], "in UTF-8"),
         (["transcribe", "--timeout", "0", str(ROOT / "README.md")], "0.1"),
         (["transcribe", "--format", "rtf", str(ROOT / "README.md")], "rtf"),
         (["transcribe", "-", "-"], "only once"),

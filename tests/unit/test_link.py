@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from sttd.consumer.bus.link import BACKOFF_CAP, BACKOFF_FIRST, CONNECT_SECONDS, Link, Loss, backoff
 from sttd.consumer.errors import TopologyMismatch
+from sttd.service.broker_address import TURN_SECONDS
 from tests.support.fakes import Watcher
 
 pytestmark = pytest.mark.virtual_time
@@ -108,7 +109,7 @@ def connection(monkeypatch: pytest.MonkeyPatch) -> Connection:
     """What every attempt to connect gets."""
     made = Connection()
 
-    async def connect(_link: Link) -> Connection:
+    async def connect(_link: Link, _seconds: float) -> Connection:
         return made
 
     monkeypatch.setattr(Link, "_connect", connect)
@@ -162,6 +163,27 @@ async def test_a_node_that_lets_nobody_begin_is_left_for_another(connection: Con
 
     assert await begun_on_the_second_try(link_to_several(watcher, 1, 2, 3), watcher, 3600) < CONNECT_SECONDS
     assert connection.closed == 2
+
+
+async def test_a_node_that_stands_still_is_left_before_a_well_one_would_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It accepts a connection and says nothing; a well one answers at once, and may have leaders to replace then."""
+    given: list[float] = []
+
+    async def connect(_link: Link, seconds: float) -> Connection:
+        given.append(seconds)
+        if len(given) == 1:
+            await asyncio.sleep(seconds)
+            raise TimeoutError
+        return Connection()
+
+    monkeypatch.setattr(Link, "_connect", connect)
+    watcher = Watcher()
+    running = asyncio.create_task(link_to_several(watcher, 1, 2).run(never, lambda: None))
+    await watcher.until(lambda: len(given) == 2)
+    running.cancel()
+    await asyncio.wait({running})
+
+    assert given == [TURN_SECONDS / 2] * 2
 
 
 async def test_a_single_node_may_take_its_time(connection: Connection) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from aio_pika.abc import AbstractChannel, AbstractConnection
@@ -137,10 +139,17 @@ def queues_line(findings: list[QueueFinding], mode: str) -> Line:
 
 
 async def _serving(connection: AbstractConnection, queue: str) -> Line:
+    from sttd.consumer.bus import topology  # noqa: PLC0415 - commands import the daemon lazily
+
     try:
-        return serving_line(queue, await errands.look(connection, queue))
+        state = await errands.look(connection, queue)
     except NotVisible:
         return warning("serving", f"this user may not look whether a daemon serves {queue}", PERMISSIONS)
+    with suppress(NotVisible):  # an old user has no right to it
+        moved = await errands.look(connection, topology.overflow_of(queue))
+        if state and moved:
+            state = replace(state, waiting=state.waiting + moved.waiting)
+    return serving_line(queue, state)
 
 
 def serving_line(queue: str, state: errands.QueueState | None) -> Line:

@@ -6,17 +6,15 @@ Uses sttd.Client as any bot would; never imports the daemon.
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import typer
-from pydantic import ValidationError
 
 from sttd import errors
 from sttd.client import Client
@@ -24,35 +22,17 @@ from sttd.commands.demo.report import BUNDLED
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import leave, say
 from sttd.commands.transcribe import inputs, stdout
+from sttd.commands.transcribe import options as asked
 from sttd.commands.transcribe.bars import Bars
 from sttd.commands.transcribe.inputs import STDIN
-from sttd.commands.transcribe.output import DOCUMENTS, Doubtful, FileOutcome, Format, Numerals, targets, write
+from sttd.commands.transcribe.output import DOCUMENTS, FileOutcome, Format, targets, write
 from sttd.commands.transcribe.stdout import Stdout
-from sttd.schemas.options import TranscriptionOptions
 from sttd.schemas.reply import Progress
 
 IN_FLIGHT: Final = 32
 """Files at the broker at once: enough to keep any daemon busy, few enough that their bytes fit in memory."""
 
 Asking: TypeAlias = Callable[[Path], Awaitable[FileOutcome]]
-
-
-def _known_language(value: str | None) -> str | None:
-    try:
-        return TranscriptionOptions(language=value).language
-    except ValidationError:
-        raise typer.BadParameter(f"{value!r} is neither a Whisper language code (ru, en, de ...) nor `auto`") from None
-
-
-def _directory(value: Path | None) -> Path | None:
-    if value is not None:
-        try:
-            value.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise typer.BadParameter(f"{value}: {error.strerror}") from None
-        if not os.access(value, os.W_OK | os.X_OK):
-            raise typer.BadParameter(f"{value} may not be written by this user")
-    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,81 +55,40 @@ class _Order:
 
 
 def transcribe(
-    files: Annotated[
-        list[Path],
-        typer.Argument(metavar="FILE", callback=inputs.readable, help="Audio files; `-` reads one from stdin."),
-    ],
-    language: Annotated[
-        str | None,
-        typer.Option(
-            "--language",
-            "-l",
-            callback=_known_language,
-            help="Spoken language, or `auto`. (default: the daemon's setting)",
-        ),
-    ] = None,
-    form: Annotated[
-        Format,
-        typer.Option(
-            "--format",
-            "-f",
-            help="`text`: one line per file, with its name if there are several. `json`: the reply, one line per file. "
-            "`srt`, `vtt`: subtitles. `tsv`: start and end in milliseconds, text.",
-        ),
-    ] = Format.TEXT,
-    words: Annotated[bool, typer.Option("--words", "-w", help="Ask for the time of each word (in `json`).")] = False,
-    numerals: Annotated[
-        Numerals | None,
-        typer.Option(help="Write numbers in `digits`, in `words`, or `as_heard`. (default: the daemon's setting)"),
-    ] = None,
-    doubtful: Annotated[
-        Doubtful | None,
-        typer.Option(help="`drop` leaves out what was most probably not said. (default: the daemon's setting)"),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="DIR",
-            callback=_directory,
-            help="Write each result into this directory, named after its file.",
-        ),
-    ] = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            min=0.1,
-            max=86_400,
-            help="Seconds that one file may take. (default: STTD_TIMEOUT, else 300 to 1500 by its size)",
-        ),
-    ] = None,
-    queue: Annotated[
-        str | None,
-        typer.Option(
-            help="Request queue; `stt.requests.bulk` lets interactive notes go first. "
-            "(default: STTD_REQUEST_QUEUE, or stt.requests)"
-        ),
-    ] = None,
+    files: asked.Files,
+    language: asked.Language = None,
+    form: asked.Form = Format.TEXT,
+    words: asked.Words = False,
+    numerals: asked.NumeralForm = None,
+    doubtful: asked.DoubtfulText = None,
+    caller: asked.Caller = None,
+    output: asked.Output = None,
+    timeout: asked.Timeout = None,
+    queue: asked.Queue = None,
 ) -> None:
     """Send audio files to the daemon and print their texts, in the order of the arguments.
 
     Results go to stdout as soon as they are known, or into files with --output; progress and one line per failure go to
     stderr. Ctrl-C prints what is finished and cancels the rest, at the daemon too.
     """
+    _check_place(files, form, output)
+    options: dict[str, Any] = {"language": language, "word_timestamps": words or None}
+    options |= {"numerals": numerals, "doubtful": doubtful, "caller": caller}
+    order = _Order(inputs.distinct(files) if output else files, form, output, options, Stdout())
+    try:
+        raise typer.Exit(asyncio.run(_run(order, timeout, queue)))
+    except KeyboardInterrupt:
+        raise leave(Exit.INTERRUPTED, "interrupted: what was not finished was cancelled") from None
+
+
+def _check_place(files: Sequence[Path], form: Format, output: Path | None) -> None:
+    """Find what is wrong with the place of the results before anything is sent."""
     if form in DOCUMENTS and len(files) > 1 and output is None:
         raise typer.BadParameter(
             f"{form} is one document per file: add --output DIR for several files", param_hint="--format"
         )
     if output is None and (trouble := stdout.trouble(any_encoding=form is Format.JSON)):
         raise leave(Exit.USAGE, trouble)
-    options: dict[str, Any] = {"language": language, "word_timestamps": words or None}
-    options |= {"numerals": numerals, "doubtful": doubtful}
-    order = _Order(inputs.distinct(files) if output else files, form, output, options, Stdout())
-    try:
-        raise typer.Exit(asyncio.run(_run(order, timeout, queue)))
-    except KeyboardInterrupt:
-        raise leave(Exit.INTERRUPTED, "interrupted: what was not finished was cancelled") from None
 
 
 async def _run(order: _Order, timeout: float | None, queue: str | None) -> Exit:  # noqa: ASYNC109 - of each file

@@ -1,0 +1,131 @@
+"""Watches a consuming session: how long the queues are, whether the broker has our consumers, whether the node serves.
+
+Only asks, and ends the session by its `Loss` or by an error; what is consumed is the intake's matter.
+
+A node that stands still, or is cut off from the others, keeps its connections. So each question to one of several nodes
+has a short time, measured by the answers before: a busy cluster answers late everywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Protocol, TypeAlias, TypeVar
+
+from aio_pika.abc import AbstractConnection
+from aio_pika.exceptions import ChannelClosed
+
+from sttd.consumer.bus.link import Loss
+from sttd.schemas import names
+
+EVERY = 4.0  # s between two looks at a single node
+EVERY_OF_SEVERAL = 2.0
+PATIENCE = 10.0  # s for one look at a single node: there is no better one
+SHORTEST, LONGEST = 2.5, 5.0  # s for each question to one of several nodes
+TIMES_USUAL = 8  # so many times the slowest of the last looks
+REMEMBERED = 8  # looks
+WITHOUT_US = 10.0  # s; a leader of a node that stands still is replaced after 5 to 10 s
+
+KEPT = {"dead": names.DEAD, "replies_dead": names.REPLIES_DEAD}  # without consumers
+
+T = TypeVar("T")
+Consumers: TypeAlias = dict[str, int] | None
+"""Of each lane; None: the user may not look."""
+
+
+class Watched(Protocol):
+    """The intake, as far as it is watched."""
+
+    @property
+    def consuming(self) -> frozenset[str]:
+        """Of `lanes` those of which the broker should have us as a consumer: not while it is paused, or has enough."""
+        ...
+
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        """The queues that are served."""
+        ...
+
+    async def renew(self) -> None:
+        """Be the last lane's consumer anew, for which the broker needs that queue's leader and a majority of nodes."""
+        ...
+
+    async def agree(self) -> None:
+        """Have the broker write something that changes nothing, for which it needs a majority of nodes."""
+        ...
+
+
+class Watch:
+    """Looks at the queues again and again."""
+
+    def __init__(self, intake: Watched, counted: Callable[[str, int], None], *, several: bool) -> None:
+        """`counted`: see `AmqpIntake`. `several`: whether there is another node to go to."""
+        self._intake = intake
+        self._counted = counted
+        self._several = several
+        self._looks: deque[float] = deque(maxlen=REMEMBERED)
+
+    async def run(self, connection: AbstractConnection, loss: Loss) -> None:
+        """Until the session is lost: report that, or raise `TimeoutError` where the node does not answer."""
+        clock = asyncio.get_running_loop().time
+        seen = clock()
+        while True:
+            wanted = self._intake.consuming
+            found = await self._measured(self._look(connection))
+            wanted &= self._intake.consuming
+            if self._several and wanted:
+                await self._in_time(self._proof(found))
+            if all((found or {}).get(lane, 1) for lane in wanted):
+                seen = clock()
+            elif clock() - seen >= WITHOUT_US:
+                loss.report("the broker has lost a consumer of ours")
+            await asyncio.sleep(EVERY_OF_SEVERAL if self._several else EVERY)
+
+    async def _proof(self, found: Consumers) -> None:
+        """Have a node show that it serves, which one that is cut off from the others cannot.
+
+        A leader that is cut off says for ever that it has our consumers, and delivers nothing. A queue without a leader
+        shows none: to ask it for more would end the connection after half a minute, so the node is asked for something
+        else, and stays ours while the leader is replaced.
+        """
+        last = self._intake.lanes[-1]
+        await (self._intake.agree() if found and not found.get(last) else self._intake.renew())
+
+    async def _measured(self, look: Awaitable[Consumers]) -> Consumers:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        found = await self._in_time(look)
+        self._looks.append(clock() - began)
+        return found
+
+    async def _in_time(self, question: Awaitable[T]) -> T:
+        usual = TIMES_USUAL * max(self._looks, default=LONGEST)
+        async with asyncio.timeout(min(LONGEST, max(SHORTEST, usual)) if self._several else PATIENCE):
+            return await question
+
+    async def _look(self, connection: AbstractConnection) -> Consumers:
+        """Report how long each queue is; return each lane's consumers.
+
+        After a failover the broker may have lost a consumer without a notice (aio-pika #231). One look proves nothing:
+        it says 0 of everything while a queue's leader is elected, or does not answer it in 250 ms.
+        """
+        channel = await connection.channel(publisher_confirms=False)
+        try:
+            found = {
+                name: (await channel.declare_queue(name, passive=True)).declaration_result
+                for name in self._intake.lanes
+            }
+        except ChannelClosed as error:
+            if "ACCESS_REFUSED" not in str(error):
+                raise
+            return None
+        for name, result in found.items():
+            self._counted(name, result.message_count or 0)
+        with suppress(ChannelClosed):  # no work depends on these: deleted, or not permitted, they are not counted
+            for label, name in KEPT.items():
+                kept = await channel.declare_queue(name, passive=True)
+                self._counted(label, kept.declaration_result.message_count or 0)
+            await channel.close()
+        return {name: result.consumer_count or 0 for name, result in found.items()}

@@ -24,7 +24,7 @@ from sttd import errands, errors
 from sttd.quiet import quiet
 from sttd.refusals import blame, not_served, why
 from sttd.schemas import names
-from sttd.sending import Sending
+from sttd.sending import Sending, unblocked
 from sttd.service import broker_address
 from sttd.service.broker_errors import words
 from sttd.settings import ClientSettings
@@ -147,6 +147,7 @@ class ClientLink:
             session = await self._usable()
             try:
                 async with self._confirmed_in_time(session):
+                    await unblocked(session.connection, session.lost)
                     await self._sending.publish(session.exchange, message, queue)
             except PublishError:
                 raise errors.NotServed(not_served(queue, self._settings.broker)) from None

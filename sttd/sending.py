@@ -9,9 +9,26 @@ from __future__ import annotations
 import asyncio
 
 from aio_pika import Message
-from aio_pika.abc import AbstractExchange
+from aio_pika.abc import AbstractConnection, AbstractExchange
 
+from sttd import errands
 from sttd.quiet import quiet
+
+
+async def unblocked(connection: AbstractConnection, lost: asyncio.Event) -> None:
+    """Wait while the broker blocks this connection, and is not lost.
+
+    A call that ends meanwhile leaves nothing behind. In `Sending` its message would stay, and be published after the
+    alarm, for each call that a bot has given up.
+    """
+    if connection.transport is None or not await errands.blocked(connection):
+        return
+    waits = asyncio.ensure_future(connection.transport.ready()), asyncio.ensure_future(lost.wait())
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 class Sending:

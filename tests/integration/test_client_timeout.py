@@ -57,8 +57,11 @@ async def test_a_timeout_while_the_broker_is_away_says_for_how_long(
 
 @pytest.mark.slow("a broker with a memory alarm")
 async def test_a_broker_with_an_alarm_is_named_by_calls_and_looks(own_broker: Broker, own_node: Node) -> None:
-    """It answers heartbeats and takes nothing: "does not answer" would send the operator to the network."""
-    async with FakeDaemon(own_broker.amqp_url), Client(own_broker.amqp_url) as client:
+    """It answers heartbeats and takes nothing: "does not answer" would send the operator to the network.
+
+    Of the calls that end meanwhile only those are published after it that met the alarm first.
+    """
+    async with FakeDaemon(own_broker.amqp_url) as daemon, Client(own_broker.amqp_url) as client:
         assert (await client.queue_state()).consumers == 1
         own_node.rabbitmqctl("set_vm_memory_high_watermark", "0.00001")
         try:
@@ -66,6 +69,10 @@ async def test_a_broker_with_an_alarm_is_named_by_calls_and_looks(own_broker: Br
                 await client.transcribe(b"note", timeout=5)
             with pytest.raises(errors.BrokerBlocked, match="rabbitmqctl status"):
                 await client.queue_state()
+            for _ in range(3):
+                with pytest.raises(errors.BrokerUnavailable, match="memory or disk alarm"):
+                    await client.transcribe(b"given up", timeout=BRIEFLY)
         finally:
             own_node.rabbitmqctl("set_vm_memory_high_watermark", "0.4")
         assert (await client.transcribe(b"after it", timeout=60)).text == "after it"
+    assert b"given up" not in {message.body for message in daemon.seen}

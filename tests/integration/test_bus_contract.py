@@ -301,14 +301,12 @@ async def test_resuming_twice_at_once_registers_one_consumer(broker: Broker) -> 
 
 async def test_a_pause_adds_nothing_to_what_is_in_hand(broker: Broker) -> None:
     """The broker counts a prefetch for each consumer, and forgets what a cancelled one has in hand (issue 18)."""
-    for number in range(2 * PREFETCH):
-        broker.publish(names.REQUESTS, str(number).encode())
     async with real_bus(broker) as bus:
+        for number in range(2 * PREFETCH):
+            broker.publish(names.REQUESTS, str(number).encode())
         held = [await arrives(bus) for _ in range(PREFETCH)]
         await bus.intake.pause("test")
         await bus.intake.resume("test")
-        assert broker.consumers(names.REQUESTS) == 0
-
         await held.pop().settler.ack()
         held.append(await arrives(bus))
         assert broker.depth(names.REQUESTS) == PREFETCH - 1

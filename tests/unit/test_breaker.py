@@ -122,7 +122,7 @@ async def test_a_success_of_what_was_in_hand_opens_the_intake_at_once(desk: Desk
     """Ready and healthy, the daemon would take nothing until the pause before the next try is over."""
     await handle(desk, b"a", b"b", b"c")
     guard = asyncio.create_task(desk.breaker.guard(desk.intake))
-    await desk.intake.until(lambda calls: calls[-1] == "pause breaker")
+    await desk.intake.pausing.wait()
     desk.transcriber.outcomes = [HEARD]
     await handle(desk, b"d")
     await desk.intake.until(lambda calls: calls[-1] == "resume breaker")

@@ -153,7 +153,7 @@ class Daemon:
             counted=self._metrics.queue_counted,
             ignored=self._metrics.order_ignored,
         )
-        overflow = topology.overflow_of(self._settings.request_queue)
+        overflow = names.overflow_of(self._settings.request_queue)
         callers = Callers(self._settings.caller_share, lambda: intake.hand, lambda: intake.serves(overflow))
         worker = self._worker = Worker(
             handler=self._handler(references, decoder, engine, callers),

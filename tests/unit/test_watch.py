@@ -46,7 +46,7 @@ class Site:
         self._last: Consumers = None
         self._seconds = {"look": look, "renew": renew, "agree": agree}
 
-    async def look(self, _connection: AbstractConnection) -> Consumers:
+    async def look(self, connection: AbstractConnection) -> Consumers:
         """See `Watch._look`."""
         self.taken += 1
         self._last = next(self._found, self._last)

@@ -139,14 +139,13 @@ def queues_line(findings: list[QueueFinding], mode: str) -> Line:
 
 
 async def _serving(connection: AbstractConnection, queue: str) -> Line:
-    from sttd.consumer.bus import topology  # noqa: PLC0415 - commands import the daemon lazily
 
     try:
         state = await errands.look(connection, queue)
     except NotVisible:
         return warning("serving", f"this user may not look whether a daemon serves {queue}", PERMISSIONS)
     with suppress(NotVisible):  # an old user has no right to it
-        moved = await errands.look(connection, topology.overflow_of(queue))
+        moved = await errands.look(connection, names.overflow_of(queue))
         if state and moved:
             state = replace(state, waiting=state.waiting + moved.waiting)
     return serving_line(queue, state)

@@ -80,6 +80,7 @@ class Handler:
         self._breaker = breaker
         self._callers = callers
         self._joins = joins
+        self._reading = asyncio.Lock()  # the memory bound counts one JSON body at a time
 
     async def judge(self, delivery: Delivery) -> Verdict:
         """Do the work; return what is to replace the message. Raises nothing but a cancellation."""
@@ -119,7 +120,8 @@ class Handler:
 
     async def _transcript(self, delivery: Delivery) -> Transcript:
         started = time.monotonic()
-        request = await delivery.read()
+        async with self._reading:
+            request = await delivery.read()
         if delivery.message_id in self._cancels:
             raise cancelled()
         async with Limit(delivery, request.options.deadline) as limit:

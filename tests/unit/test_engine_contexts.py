@@ -96,6 +96,7 @@ class Counted:
         """`answers`: of `generate`, the last one again and again."""
         self.answers = list(answers)
         self.calls: list[tuple[str, int]] = []
+        self.longest: list[int] = []
 
     def encode(self, features: Any, to_cpu: bool) -> Any:
         """Half as many positions."""
@@ -105,6 +106,7 @@ class Counted:
     def generate(self, features: Any, prompts: Any, **options: Any) -> Any:
         """The next answer."""
         self.calls.append(("generate", features.shape[1]))
+        self.longest.append(options["max_length"])
         return [self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]]
 
     def align(self, features: Any) -> None:
@@ -128,6 +130,16 @@ def short(inner: Counted, contexts: Contexts) -> tuple[ShortContextModel, Reruns
     """The model under test over that one."""
     reruns = Reruns()
     return ShortContextModel(inner, contexts, Words("купил", "хлеб"), lambda array: array, reruns), reruns
+
+
+@pytest.mark.parametrize(("prompt", "longest"), [(3, 2 * (16 + 12 * 3)), (100, 100 + 16 + 12 * 3)])
+def test_a_loop_of_a_short_window_ends_early_and_is_computed_again_with_all_tokens(prompt: int, longest: int) -> None:
+    """Four windows that loop up to 224 tokens need 330 MiB, more than the memory bound counts (issue 14)."""
+    inner = Counted(said(*[0] * (16 + 12 * 3)), said(0, 1))
+    model, reruns = short(inner, BELOW_8_S)
+    results = model.generate(model.encode(window(3)), [[1] * prompt], **OPTIONS)
+    assert inner.longest == [longest, 448]
+    assert (reruns.counts, results[0].sequences_ids[0][1:-1]) == ({"unfinished": 1}, [0, 1])
 
 
 @pytest.mark.parametrize(("contexts", "encoded", "read"), [(DYNAMIC, 600, 300), (BELOW_8_S, 1300, 650)])

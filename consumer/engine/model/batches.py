@@ -12,8 +12,9 @@ import numpy as np
 
 from sttd.consumer.engine.schedule.gate import Batchable, Gate, timed
 
-MOST_POSITIONS: Final = 800
-"""Of windows that a CPU decodes together: 16 s, half as many as mel frames."""
+MOST_POSITIONS: Final = 650
+"""Of windows that a CPU decodes together: 13 s, half as many as mel frames. Four longer ones that loop would need more
+than `memory.CALL_MIB`."""
 
 
 class CoalescedDecoder:

@@ -28,6 +28,10 @@ TIMESTAMP_SECONDS: Final = 0.02
 MARGIN: Final = 250
 """Frames of padding behind the audio that models fine-tuned for short contexts need: 2.5 s."""
 
+TOKENS_A_SECOND: Final = 12
+TOKENS_AT_LEAST: Final = 16
+"""Of a short window: more than 30 letters a second in Russian. A loop ends there instead of at 224 tokens."""
+
 LATE: Final = 1.0
 """Seconds that the last timestamp may lie behind the audio. Behind notes under 1.5 s it often lies 0.5 s, in full
 windows too; with 1.0 no more words were wrong, and a quarter of their core time was saved."""
@@ -54,6 +58,10 @@ class Contexts:
             return FRAMES
         steps = -(-max(audio + self.margin - self.least, 0) // self.step)
         return min(self.least + steps * self.step, FRAMES)
+
+    def tokens(self, audio: int) -> int:
+        """How many a window with so many frames of audio may have; equal for all that are encoded as long."""
+        return TOKENS_AT_LEAST + TOKENS_A_SECOND * (self.frames(audio) - self.margin) // FRAMES_A_SECOND
 
     @property
     def short(self) -> bool:
@@ -171,10 +179,13 @@ class ShortContextModel:
 
     def generate(self, features: Any, prompts: list[list[int]], **options: Any) -> Any:
         """One window -> its tokens, as ctranslate2 gives them."""
-        results = self._model.generate(_context(features), prompts, **options)
         if not (isinstance(features, _Window) and features.is_short):
-            return results
-        reason = self._doubts.of(results[0], len(prompts[0]), features.frames, options)
+            return self._model.generate(_context(features), prompts, **options)
+        prompt, tokens = len(prompts[0]), self._contexts.tokens(features.frames)
+        # ctranslate2 makes of `max_length` the smaller of its half and what the prompt leaves of it.
+        few = {**options, "max_length": min(options["max_length"], max(2 * tokens, prompt + tokens))}
+        results = self._model.generate(features.context, prompts, **few)
+        reason = self._doubts.of(results[0], prompt, features.frames, few)
         if reason is None:
             return results
         self._widen(features, reason)

@@ -26,7 +26,7 @@ PATIENCE = 10.0  # s for one look at a single node: there is no better one
 SHORTEST, LONGEST = 2.5, 5.0  # s for each question to one of several nodes
 TIMES_USUAL = 8  # so many times the slowest of the last looks
 REMEMBERED = 8  # looks
-WITHOUT_US = 10.0  # s; a leader of a node that stands still is replaced after 5 to 10 s
+WITHOUT_US = 12.0  # s; a leader of a node that stands still is replaced after 5 to 10 s
 
 KEPT = {"dead": names.DEAD, "replies_dead": names.REPLIES_DEAD}  # without consumers
 

@@ -176,10 +176,13 @@ async def test_a_node_that_stands_still_is_left_before_a_well_one_would_be(monke
             raise TimeoutError
         return Connection()
 
+    async def idle(_connection: AbstractConnection, _loss: Loss) -> None:
+        """Nothing to set up."""
+
     monkeypatch.setattr(Link, "_connect", connect)
     watcher = Watcher()
-    running = asyncio.create_task(link_to_several(watcher, 1, 2).run(never, lambda: None))
-    await watcher.until(lambda: len(given) == 2)
+    running = asyncio.create_task(link_to_several(watcher, 1, 2).run(idle, lambda: None))
+    await watcher.until(lambda: watcher.connects("consume") == 1)
     running.cancel()
     await asyncio.wait({running})
 

@@ -41,7 +41,8 @@ WIDEST = 120
 PROSE = [
     page
     for page in PAGES  # without generated lists: languages, the words that differ, the programs that were measured
-    if page.parent.name != "contract" and page.name not in {"accuracy.md", "results.md", "results-amx.md", "results-avx2.md"}
+    if page.parent.name != "contract"
+    and page.name not in {"accuracy.md", "results.md", "results-amx.md", "results-avx2.md"}
 ]
 KNOWN_PROGRAMS = {
     "make",

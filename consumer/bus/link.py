@@ -78,6 +78,7 @@ class Link:
         self._broker = broker_address.shown(url)
         self._name = name
         self._observer = observer
+        self._closing: set[asyncio.Task[None]] = set()
 
     @property
     def several(self) -> bool:
@@ -87,16 +88,19 @@ class Link:
     async def run(self, session: Session, ended: Callable[[], None]) -> None:
         """Run `session` on one connection after the other; `ended` is called each time one is gone."""
         failures = 0
-        while True:
-            try:
-                reason = await self._once(session, ended, self._patience(failures))
-                failures = 0
-            except (TimeoutError, *CONNECTION_EXCEPTIONS) as error:
-                reason = no_connection(error, self._broker)
-                failures += 1
-            self._observer.lost(self.role, reason)
-            rounds, rest = divmod(failures, self._nodes.count)
-            await asyncio.sleep(backoff(0 if rest else rounds))  # all nodes in turn, then the pause
+        try:
+            while True:
+                try:
+                    reason = await self._once(session, ended, self._patience(failures))
+                    failures = 0
+                except (TimeoutError, *CONNECTION_EXCEPTIONS) as error:
+                    reason = no_connection(error, self._broker)
+                    failures += 1
+                self._observer.lost(self.role, reason)
+                rounds, rest = divmod(failures, self._nodes.count)
+                await asyncio.sleep(backoff(0 if rest else rounds))  # all nodes in turn, then the pause
+        finally:
+            await asyncio.gather(*self._closing)
 
     def _patience(self, failures: int) -> float | None:
         """Seconds for a connection and its set-up; none for a single node: there is no better one."""
@@ -127,7 +131,15 @@ class Link:
             return await loss.wait()
         finally:
             ended()
-            await _close(connection)
+            await self._leave(connection)
+
+    async def _leave(self, connection: AbstractConnection) -> None:
+        """Close. A node that does not answer is not waited for if there is another: its notes go there meanwhile."""
+        closing = asyncio.create_task(_close(connection), name=f"close {self.role}")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        if not self.several:
+            await asyncio.shield(closing)
 
 
 async def _begun(session: Awaitable[None]) -> None:

@@ -3,13 +3,12 @@
 Only asks, and ends the session by its `Loss` or by an error; what is consumed is the intake's matter.
 
 A node that stands still, or is cut off from the others, keeps its connections. So each question to one of several nodes
-has a short time, measured by the answers before: a busy cluster answers late everywhere.
+has a short time.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Protocol, TypeAlias, TypeVar
@@ -23,10 +22,8 @@ from sttd.schemas import names
 EVERY = 4.0  # s between two looks at a single node
 EVERY_OF_SEVERAL = 2.0
 PATIENCE = 10.0  # s for one look at a single node: there is no better one
-SHORTEST, LONGEST = 2.5, 5.0  # s for each question to one of several nodes
-TIMES_USUAL = 8  # so many times the slowest of the last looks
-REMEMBERED = 8  # looks
-WITHOUT_US = 10.0  # s; a leader of a node that stands still is replaced after 5 to 10 s
+PATIENCE_OF_SEVERAL = 4.0  # s for each question; it is more than a disk or a pause of a well node takes
+WITHOUT_US = 12.0  # s; a leader of a node that stands still is replaced after 5 to 10 s
 
 KEPT = {"dead": names.DEAD, "replies_dead": names.REPLIES_DEAD}  # without consumers
 
@@ -65,44 +62,40 @@ class Watch:
         self._intake = intake
         self._counted = counted
         self._several = several
-        self._looks: deque[float] = deque(maxlen=REMEMBERED)
 
     async def run(self, connection: AbstractConnection, loss: Loss) -> None:
-        """Until the session is lost: report that, or raise `TimeoutError` where the node does not answer."""
+        """Until the session is lost: report that, or raise `TimeoutError` where the node does not answer.
+
+        One look without a consumer proves nothing: RabbitMQ says 0 of everything while a queue's leader is elected, or
+        does not answer it in 250 ms.
+        """
         clock = asyncio.get_running_loop().time
-        seen = clock()
+        seen: dict[str, float] = {}
         while True:
             wanted = self._intake.consuming
-            found = await self._measured(self._look(connection))
+            found = await self._in_time(self._look(connection))
             wanted &= self._intake.consuming
+            missed = {lane for lane in wanted if found is not None and not found.get(lane)}
+            seen |= dict.fromkeys({*self._intake.lanes} - missed, clock())
+            gone = {lane for lane in missed if clock() - seen.setdefault(lane, clock()) >= WITHOUT_US}
             if self._several and wanted:
-                await self._in_time(self._proof(found))
-            if all((found or {}).get(lane, 1) for lane in wanted):
-                seen = clock()
-            elif clock() - seen >= WITHOUT_US:
-                loss.report("the broker has lost a consumer of ours")
+                await self._in_time(self._proof(wanted - missed | gone))
+                gone.discard(self._intake.lanes[-1])  # it has a consumer again
+            if gone:
+                loss.report(f"the broker has no consumer of {', '.join(sorted(gone))}")
             await asyncio.sleep(EVERY_OF_SEVERAL if self._several else EVERY)
 
-    async def _proof(self, found: Consumers) -> None:
+    async def _proof(self, ready: frozenset[str]) -> None:
         """Have a node show that it serves, which one that is cut off from the others cannot.
 
-        A leader that is cut off says for ever that it has our consumers, and delivers nothing. A queue without a leader
-        shows none: to ask it for more would end the connection after half a minute, so the node is asked for something
-        else, and stays ours while the leader is replaced.
+        A leader that is cut off says for ever that it has our consumers, and delivers nothing. To be the consumer of a
+        queue that is not `ready`, without a leader, would end the connection after half a minute: such a node is asked
+        for something else, and stays ours while the leader is replaced.
         """
-        last = self._intake.lanes[-1]
-        await (self._intake.agree() if found and not found.get(last) else self._intake.renew())
-
-    async def _measured(self, look: Awaitable[Consumers]) -> Consumers:
-        clock = asyncio.get_running_loop().time
-        began = clock()
-        found = await self._in_time(look)
-        self._looks.append(clock() - began)
-        return found
+        await (self._intake.renew() if self._intake.lanes[-1] in ready else self._intake.agree())
 
     async def _in_time(self, question: Awaitable[T]) -> T:
-        usual = TIMES_USUAL * max(self._looks, default=LONGEST)
-        async with asyncio.timeout(min(LONGEST, max(SHORTEST, usual)) if self._several else PATIENCE):
+        async with asyncio.timeout(PATIENCE_OF_SEVERAL if self._several else PATIENCE):
             return await question
 
     async def _look(self, connection: AbstractConnection) -> Consumers:

@@ -163,7 +163,7 @@ class Metrics:
         )
         self._depth = declare.gauge(
             "queue_depth",
-            "Messages ready in a queue, read every 4 s. All daemons report the same: take the max, not the sum.",
+            "Messages ready in a queue, read every 2 or 4 s. All daemons report the same: take the max, not the sum.",
             {"queue": QUEUES},
         )
         self._oldest = declare.gauge(

@@ -65,10 +65,19 @@ export class Stt {
   }
 }
 
+/** A wrong name ends the program before anything is sent. */
+async function read(path) {
+  try {
+    return await readFile(path);
+  } catch ({ code }) {
+    throw new Error(`${path}: ${{ ENOENT: "no such file", EISDIR: "is a folder" }[code] ?? `cannot be read (${code})`}`);
+  }
+}
+
 let stt;
 try {
   const paths = process.argv.slice(2);
-  const notes = await Promise.all(paths.map((path) => readFile(path))); // a wrong name ends it before anything is sent
+  const notes = await Promise.all(paths.map(read));
   stt = await Stt.connect(process.env.STTD_AMQP_URL ?? "amqp://guest:guest@127.0.0.1:5672/");
   await Promise.all(paths.map(async (path, number) => {
     const reply = await stt.transcribe(notes[number]);

@@ -8,7 +8,8 @@ from functools import partial
 import pytest
 
 from sttd.consumer.errors import AudioRejected, ModelFailed
-from sttd.consumer.request.breaker import LONGEST, MARKED, PAUSES, Breaker
+from sttd.consumer.request import breaker
+from sttd.consumer.request.breaker import LONGEST, PAUSES, Breaker
 from sttd.schemas import names
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.request import Properties
@@ -60,9 +61,12 @@ async def test_one_request_again_and_again_does_not_open_it(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("where", [0, -1])
-async def test_large_requests_that_differ_at_one_end_are_different(desk: Desk, where: int) -> None:
+async def test_large_requests_that_differ_at_one_end_are_different(
+    desk: Desk, where: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They are told apart without reading a whole body on the event loop."""
-    bodies = [bytearray(4 * MARKED) for _ in range(3)]
+    monkeypatch.setattr(breaker, "MARKED", 100)
+    bodies = [bytearray(400) for _ in range(3)]
     for number, body in enumerate(bodies):
         body[where] = number
     await handle(desk, *map(bytes, bodies))

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from sttd.consumer.bus.link import BACKOFF_CAP, BACKOFF_FIRST, CONNECT_SECONDS, Link, Loss, backoff
+from sttd.consumer.bus.link import BACKOFF_CAP, BACKOFF_FIRST, CLOSE_SECONDS, CONNECT_SECONDS, Link, Loss, backoff
 from sttd.consumer.errors import TopologyMismatch
 from sttd.service.broker_address import TURN_SECONDS
 from tests.support.fakes import Watcher
@@ -176,14 +176,46 @@ async def test_a_node_that_stands_still_is_left_before_a_well_one_would_be(monke
             raise TimeoutError
         return Connection()
 
+    async def idle(_connection: AbstractConnection, _loss: Loss) -> None:
+        """Nothing to set up."""
+
     monkeypatch.setattr(Link, "_connect", connect)
     watcher = Watcher()
-    running = asyncio.create_task(link_to_several(watcher, 1, 2).run(never, lambda: None))
-    await watcher.until(lambda: len(given) == 2)
+    running = asyncio.create_task(link_to_several(watcher, 1, 2).run(idle, lambda: None))
+    await watcher.until(lambda: watcher.connects("consume") == 1)
     running.cancel()
     await asyncio.wait({running})
 
     assert given == [TURN_SECONDS / 2] * 2
+
+
+@pytest.mark.parametrize("nodes", [1, 2])
+async def test_no_time_is_spent_on_a_lost_connection_where_there_is_another_node(
+    nodes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that stands still never answers the close: that takes 3 s, and the notes are elsewhere by then."""
+    watcher, losses = Watcher(), list[Loss]()
+
+    class Silent(Connection):
+        async def close(self) -> None:
+            await asyncio.sleep(3600)
+
+    async def connect(_link: Link, _seconds: float) -> Connection:
+        return Silent()
+
+    async def session(_connection: AbstractConnection, loss: Loss) -> None:
+        losses.append(loss)
+
+    monkeypatch.setattr(Link, "_connect", connect)
+    running = asyncio.create_task(link_to_several(watcher, *range(1, 1 + nodes)).run(session, lambda: None))
+    await watcher.until(lambda: watcher.connects("consume") == 1)
+    losses[0].report("lost")
+    await watcher.until(lambda: watcher.connects("consume") == 2)
+    virtual = asyncio.get_running_loop().time()
+    running.cancel()
+    await asyncio.wait({running})
+
+    assert (virtual < CLOSE_SECONDS) is (nodes > 1)
 
 
 async def test_a_single_node_may_take_its_time(connection: Connection) -> None:

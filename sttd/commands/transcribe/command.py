@@ -21,8 +21,7 @@ from sttd.client import Client
 from sttd.commands.demo.report import BUNDLED
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import leave, say
-from sttd.commands.transcribe import inputs, stdout
-from sttd.commands.transcribe import options as asked
+from sttd.commands.transcribe import asked, inputs, stdout
 from sttd.commands.transcribe.bars import Bars
 from sttd.commands.transcribe.inputs import STDIN
 from sttd.commands.transcribe.output import DOCUMENTS, FileOutcome, Format, targets, write

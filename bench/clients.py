@@ -47,7 +47,6 @@ class Client(Protocol):
 
     async def ask(self, note: Note, **options: Any) -> Answer:
         """Have one note transcribed."""
-        ...
 
     async def close(self) -> None:
         """Disconnect."""

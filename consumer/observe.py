@@ -91,7 +91,6 @@ class BreakerReporter:
     """Reports whether request after request fails to metrics, health and the log."""
 
     def __init__(self, metrics: Metrics, health: DaemonHealth) -> None:
-        """All is well at first."""
         self._metrics = metrics
         self._health = health
         health.set("breaker", True)

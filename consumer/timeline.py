@@ -36,7 +36,6 @@ class Timeline:
     """
 
     def __init__(self) -> None:
-        """No step yet."""
         self.steps: list[Step] = []
         self._sums: defaultdict[str, float] = defaultdict(float)
         self._lock = (

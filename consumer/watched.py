@@ -12,7 +12,6 @@ class PartEnded(Exception):
     """A watched task ended although it was not cancelled; `part` is its name."""
 
     def __init__(self, part: str) -> None:
-        """Keep its name."""
         super().__init__(part)
         self.part = part
 

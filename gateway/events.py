@@ -36,7 +36,6 @@ class Story:
     """
 
     def __init__(self, wish: Wish) -> None:
-        """Nothing sent yet."""
         self._wish = wish
         self._told = ""
 

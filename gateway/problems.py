@@ -58,7 +58,6 @@ class CallerGone(Problem):
     """The caller hung up; the answer is not sent."""
 
     def __init__(self) -> None:
-        """Nothing to add."""
         super().__init__(CLIENT_GONE, "the caller hung up", "client_gone")
 
 

@@ -29,7 +29,6 @@ class Reference:
     key: str
 
     def __str__(self) -> str:
-        """`s3://bucket/key`."""
         return f"{SCHEME}{self.bucket}/{self.key}"
 
 

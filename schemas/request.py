@@ -36,7 +36,6 @@ class ContractError(Exception):
     """The request breaks the contract; `code` and `message` go back to the caller."""
 
     def __init__(self, code: ErrorCode, message: str, details: Mapping[str, Any] | None = None) -> None:
-        """Keep the content of the failure reply."""
         super().__init__(message)
         self.code = code
         self.message = message

@@ -32,7 +32,6 @@ class Control:
     """Sends cancels: at once and with an error if that fails, or later, without a caller that waits."""
 
     def __init__(self, link: ClientLink) -> None:
-        """Nothing to send yet."""
         self._link = link
         self._leaving: dict[str, None] = {}
         self._courtesy: asyncio.Task[None] | None = None

@@ -50,14 +50,12 @@ class Replies:
     """
 
     def __init__(self) -> None:
-        """Start empty."""
         self.answered = 0
         self.dropped = Dropped()
         self._by_message: dict[str, Pending] = {}
         self._recent: dict[str, None] = {}
 
     def __len__(self) -> int:
-        """How many requests wait."""
         return len(self._by_message)
 
     def add(self, pending: Pending) -> None:

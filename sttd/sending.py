@@ -35,7 +35,6 @@ class Sending:
     """Tasks that wait for the broker's confirms, also when their callers do not wait any more."""
 
     def __init__(self) -> None:
-        """Nothing is sent yet."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def publish(self, exchange: AbstractExchange, message: Message, queue: str) -> None:

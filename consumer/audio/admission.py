@@ -30,7 +30,6 @@ class Room:
         self._line: deque[tuple[float, asyncio.Future[None]]] = deque()
 
     def __repr__(self) -> str:
-        """Live counts."""
         return f"<Room taken={self._taken:g} of={self._total:g} s waiting={len(self._line)}>"
 
     async def take(self, seconds: float) -> Release:

@@ -55,7 +55,6 @@ class DecoderPool:
         self._restarts = 0
 
     def __repr__(self) -> str:
-        """Live counts."""
         state = "closed" if self._closed else "open"
         return (
             f"<DecoderPool {state} size={self._size} idle={len(self._idle)} busy={len(self._busy)} "

@@ -34,7 +34,6 @@ class Loss:
     """The first reason why a session ended; any task may wait for it or report it."""
 
     def __init__(self) -> None:
-        """Not lost yet."""
         self._reason: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     @property

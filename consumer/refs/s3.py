@@ -47,7 +47,6 @@ class Account:
     ca_file: Path | None = None
 
     def __repr__(self) -> str:
-        """The address only."""
         return f"<Account at {self.endpoint}>"
 
 

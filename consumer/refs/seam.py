@@ -41,4 +41,3 @@ class ObjectStore(Protocol):
 
     def reading(self, reference: Reference) -> AbstractAsyncContextManager[StoredObject]:
         """Open an object. Raises `ObjectDenied` or `StoreUnavailable`, here and from `chunks`."""
-        ...

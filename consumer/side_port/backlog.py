@@ -13,7 +13,6 @@ class Backlog:
     """One queue. Messages come in order, so whatever waits was published after what was delivered last."""
 
     def __init__(self, now: float) -> None:
-        """Nothing seen yet."""
         self._began = now
         self._depth = 0
         self._empty_at = NEVER

@@ -86,6 +86,5 @@ class DaemonHealth:
         return ", ".join([self.status, *missing]).replace("\n", " ")
 
     def __repr__(self) -> str:
-        """Show what is missing."""
         missing = [name for name, check in self._checks.items() if not check.ok]
         return f"<DaemonHealth {self.status}, not ok: {', '.join(missing) or 'nothing'}>"

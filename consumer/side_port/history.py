@@ -96,7 +96,6 @@ class History:
     """The points so far."""
 
     def __init__(self, metrics: Metrics) -> None:
-        """No point yet; the first counts from now."""
         self._metrics = metrics
         self._before = totals(metrics)
         self.points: deque[Point] = deque(maxlen=POINTS)

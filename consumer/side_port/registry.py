@@ -53,7 +53,6 @@ class CountedElsewhere(Collector):
     """
 
     def __init__(self, name: str, meaning: str, label: str, values: tuple[str, ...]) -> None:
-        """All at 0 until `read` is set."""
         self.read: Callable[[], Mapping[str, float]] = dict
         self._name, self._meaning, self._label, self._values = name, meaning, label, values
 
@@ -69,7 +68,6 @@ class Declarations:
     """Declares metrics and remembers what it declared."""
 
     def __init__(self) -> None:
-        """Nothing declared."""
         self.registry = CollectorRegistry()
         self.described: list[Described] = []
 

@@ -17,7 +17,6 @@ class Words:
         self._known = RUSSIAN if self.language == "ru" else {}
 
     def __getitem__(self, english: str) -> str:
-        """The translation."""
         return self._known.get(english, english)
 
 

@@ -43,7 +43,6 @@ class SideServer(HttpServer):
     """The side port; port 0 takes a free one, which `url` holds."""
 
     def __init__(self, host: str, port: int, app: ASGIApp) -> None:
-        """Nothing is bound before `start`."""
         config = configured(
             app,
             _Connection,

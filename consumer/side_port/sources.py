@@ -17,18 +17,14 @@ class Engine(Protocol):
     @property
     def busy(self) -> int:
         """Calls that run."""
-        ...
 
     @property
     def waiting(self) -> int:
         """Calls that wait for a slot."""
-        ...
 
     @property
     def context_reruns(self) -> Mapping[str, int]:
         """Windows computed again in full, by reason; a reason that never came may be missing."""
-        ...
 
     def waiting_of(self, lane: Lane) -> int:
         """Those of `waiting` that belong to one lane."""
-        ...

@@ -34,7 +34,6 @@ class OutOfReach(Exception):
     """No number of consumers is fast enough; `fastest`: the p95 in seconds of notes that never wait."""
 
     def __init__(self, fastest: float) -> None:
-        """For the command to report."""
         super().__init__(f"{fastest:.2f} s")
         self.fastest = fastest
 

@@ -160,7 +160,6 @@ class Chat:
     """A message of a messenger that records what the bot sent."""
 
     def __init__(self, voice: bytes) -> None:
-        """One voice note."""
         self._voice = voice
         self.said: list[str] = []
 

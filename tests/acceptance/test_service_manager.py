@@ -27,7 +27,6 @@ class Played:
     """systemd's end of the socket."""
 
     def __init__(self, path: Path) -> None:
-        """Listen."""
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(path))
 

@@ -24,7 +24,6 @@ class Collector:
     """Takes what OTLP exporters post; `spans` are (service, span)."""
 
     def __init__(self) -> None:
-        """Listen on a free port."""
         self.spans: list[tuple[str, Any]] = []
         self.paths: set[str] = set()
         collector = self

@@ -43,7 +43,6 @@ class Rig:
     """One daemon and those who watch it. `restart` changes its settings; its side port stays the same."""
 
     def __init__(self, node: Node, folder: Path) -> None:
-        """Nothing runs yet."""
         self.node = node
         self.broker = Broker(node)
         self.proxy = Proxy(("127.0.0.1", urlsplit(node.amqp_url).port or 5672))
@@ -56,7 +55,6 @@ class Rig:
         self.daemon: DaemonProcess
 
     def __enter__(self) -> Self:
-        """Start all, and wait until Prometheus sees a daemon that serves."""
         with self._stack as stack:
             for part in (self.broker, self.proxy, self.prometheus):
                 stack.enter_context(part)
@@ -68,7 +66,6 @@ class Rig:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """End all."""
         self._stack.close()
 
     def _end(self) -> None:

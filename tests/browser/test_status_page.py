@@ -23,7 +23,6 @@ class Load(threading.Thread):
     """Notes in waves, some of them bad, until stopped."""
 
     def __init__(self, url: str) -> None:
-        """`url`: the vhost."""
         super().__init__(name="load", daemon=True)
         self._url = url
         self.stop = threading.Event()

@@ -34,7 +34,6 @@ class ClusterRig(Rig):
     patience = 5 * PATIENCE  # three nodes share the machine
 
     def __init__(self, cluster: Cluster, profile: Profile, folder: Path, results: Results) -> None:
-        """See `Rig`."""
         super().__init__(cluster.nodes, cluster, profile, folder, results)
         self.cluster = cluster
         self._asked = Requests(f"ask-{self.dice.randrange(10**6)}", profile.seed)

@@ -89,7 +89,6 @@ class Generator:
     """Draws shots from a seed."""
 
     def __init__(self, seed: int) -> None:
-        """Each seed has its own messages."""
         self._dice = random.Random(seed)
         self._properties: list[tuple[int, float, Callable[[], bytes]]] = [
             (CONTENT_TYPE, 0.3, lambda: short(self._word(b"application/json", b"audio/ogg"))),

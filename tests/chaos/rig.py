@@ -68,7 +68,6 @@ class Rig:
         self.lives: list[DaemonProcess] = []
 
     def __enter__(self) -> Self:
-        """Make the vhost, start the daemon, then the load, which waits for `flow`."""
         with contextlib.ExitStack() as parts:
             parts.enter_context(self.broker)
             for proxy in self.proxies:
@@ -91,7 +90,6 @@ class Rig:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """End all threads and processes, whatever fault is still on."""
         self._parts.close()
         self.ledger.close()
 

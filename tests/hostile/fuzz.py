@@ -72,7 +72,6 @@ class Fuzz:
     """One run over a range of seeds."""
 
     def __init__(self, state: Path | None) -> None:
-        """Go on from where the state file ends, if there is one."""
         self._state = state
         self._originals = corpus()
         self._losses: Counter[str] = Counter()

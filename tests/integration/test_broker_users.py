@@ -48,7 +48,6 @@ class Site:
     """A broker with the users, and their addresses as the script shows them."""
 
     def __init__(self, node: Node, folder: Path) -> None:
-        """`folder` holds what the compose volumes hold."""
         self.node = node
         self.folder = folder
         self.address = f"127.0.0.1:{urlsplit(node.amqp_url).port}"

@@ -26,7 +26,6 @@ class Listener:
     """An intake that acks nothing and keeps what comes."""
 
     def __init__(self, broker: Broker) -> None:
-        """Consume the interactive lane of this vhost."""
         self.watcher = Watcher()
         self.incoming: asyncio.Queue[Incoming] = asyncio.Queue()
         link = Link("consume", SecretStr(broker.amqp_url), "worker-1", self.watcher)

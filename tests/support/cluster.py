@@ -35,7 +35,6 @@ class Cluster:
     """Three private nodes of one version. What a test does to them is undone by `mend`; `close()` removes all."""
 
     def __init__(self, base: Path = DEFAULT_BASE) -> None:
-        """Claim everything; nothing is started yet."""
         members, cookie = Identity.draw(SIZE), secrets.token_hex(10)
         settings = {"cluster_formation.peer_discovery_backend": "classic_config"}
         settings |= {
@@ -53,7 +52,6 @@ class Cluster:
         self._ways: dict[tuple[int, int], Proxy] = {}
 
     def __enter__(self) -> Self:
-        """Start all nodes, and wait until they are a cluster."""
         try:
             for here, there in itertools.permutations(range(SIZE), 2):
                 proxy = self._open.enter_context(Proxy((LOOPBACK, self.nodes[there].plan.dist_port)))
@@ -66,7 +64,6 @@ class Cluster:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """Close."""
         self.close()
 
     def close(self) -> None:

@@ -9,7 +9,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from types import TracebackType
 from typing import Any, Self
 
 import aio_pika
@@ -90,7 +89,6 @@ class FakeDaemon:
         """Released once for each request taken."""
 
     async def __aenter__(self) -> Self:
-        """Declare the queue and consume it."""
         self._connection = await aio_pika.connect_robust(self._url, reconnect_interval=0.1)
         channel = await self._connection.channel(publisher_confirms=self._confirmed)
         self._exchange = channel.default_exchange
@@ -98,10 +96,7 @@ class FakeDaemon:
         await queue.consume(self._take)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Leave; what is not acked goes back to the queue."""
+    async def __aexit__(self, *_: object) -> None:
         await self._connection.close()
 
     async def _take(self, message: AbstractIncomingMessage) -> None:

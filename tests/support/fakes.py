@@ -96,7 +96,6 @@ class FakeDecoder(_Fake[DecodedAudio]):
     """A `Decoder`. `seen`: the files that it was given."""
 
     def __init__(self, *outcomes: DecodedAudio | Exception) -> None:
-        """Decode to one second of silence unless scripted otherwise."""
         super().__init__(*(outcomes or (SOUND,)))
         self.seen: list[bytes] = []
 
@@ -110,7 +109,6 @@ class FakeTranscriber(_Fake[Transcription]):
     """A `Transcriber`. `jobs`: what it was asked; `progress`: what it reports on the way."""
 
     def __init__(self, *outcomes: Transcription | Exception, progress: tuple[tuple[float, str], ...] = ()) -> None:
-        """Return one word unless scripted otherwise."""
         super().__init__(*(outcomes or (HEARD,)))
         self.jobs: list[Job] = []
         self.progress = progress
@@ -134,7 +132,6 @@ class FakeSettler:
     """A `Settler` that notes each call in `calls`."""
 
     def __init__(self, fails_with: Exception | None = None) -> None:
-        """Raise `fails_with` from each call, if given."""
         self.calls: list[str] = []
         self._fails_with = fails_with
 
@@ -157,7 +154,6 @@ class FakeIntake:
     """An `Intake` that notes each call in `calls`. `pausing`: set by a pause, which waits for ever if it `hangs`."""
 
     def __init__(self, *, hangs: bool = False) -> None:
-        """Nothing asked yet."""
         self.calls: list[str] = []
         self.pausing = asyncio.Event()
         self._news = asyncio.Event()
@@ -190,7 +186,6 @@ class Watcher:
     """A `BusObserver` that keeps every event and lets a test wait for it."""
 
     def __init__(self) -> None:
-        """No event yet."""
         self.told: list[tuple[Any, ...]] = []
         self._news = asyncio.Condition()
         self._waking: set[asyncio.Task[None]] = set()
@@ -304,7 +299,6 @@ class StuckPublisher:
     """
 
     def __init__(self, inner: Publisher) -> None:
-        """Hold back what goes to `inner`."""
         self._inner = inner
         self.entered = asyncio.Event()
         self.release = asyncio.Event()

@@ -20,7 +20,6 @@ class GatewayProcess:
     """One `sttd gateway` on a free port with a JSON log in a file and an empty directory for temporary files."""
 
     def __init__(self, amqp_url: str, folder: Path, **settings: str) -> None:
-        """`settings`: without prefix, lower case: `gateway_timeout="2"` is STTD_GATEWAY_TIMEOUT=2."""
         self.temporary = folder / "tmp"
         self.temporary.mkdir(parents=True)
         self._log_path = folder / "gateway.log"
@@ -30,7 +29,6 @@ class GatewayProcess:
         self.url = ""
 
     def __enter__(self) -> Self:
-        """Start and wait until it listens. The working directory holds no `.env`."""
         with self._log_path.open("ab") as sink:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "sttd.gateway"],
@@ -43,7 +41,6 @@ class GatewayProcess:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """End it whatever state it is in."""
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait(PATIENCE)

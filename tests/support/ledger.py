@@ -85,7 +85,6 @@ class Ledger:
     """One run's books, kept in a file."""
 
     def __init__(self, path: Path) -> None:
-        """Begin with empty books in a new file."""
         self.path = path
         self._lock = threading.Lock()
         self._books = sqlite3.connect(path, check_same_thread=False, isolation_level=None)

@@ -48,7 +48,6 @@ class Requests:
     """Draws requests of all kinds that callers send, from a seed; each `draw` has a new name."""
 
     def __init__(self, prefix: str, seed: int) -> None:
-        """`prefix` keeps the names of two runs apart."""
         self._prefix = prefix
         self._dice = random.Random(seed)
         self._count = 0
@@ -203,7 +202,6 @@ class Load(_Thread):
     """
 
     def __init__(self, url: Callable[[], str], ledger: Ledger, requests: Requests, rate: float) -> None:
-        """Paused until `flow` is set. `url` is asked before each connection: a cluster has several."""
         super().__init__(url, "load")
         self._ledger = ledger
         self._requests = requests
@@ -279,7 +277,6 @@ class Reader(_Thread):
     """Takes all out of the reply queues and the dead-letter queue into the ledger; acks what is written down."""
 
     def __init__(self, url: Callable[[], str], ledger: Ledger) -> None:
-        """`url`: see `Load`. `queues` may grow while it runs, with `again`."""
         super().__init__(url, "reader")
         self._ledger = ledger
         self.queues = list(READ)

@@ -65,7 +65,6 @@ class MemorySettler:
     """The way back of one delivery. Settling twice is what RabbitMQ answers with 406: an assertion error here."""
 
     def __init__(self, connection: MemoryConnection, lane: str, stored: Stored) -> None:
-        """One unsettled delivery of this connection."""
         self._connection = connection
         self._lane = lane
         self._stored = stored
@@ -92,7 +91,6 @@ class MemoryConnection:
     """Deliveries that are not settled when it closes go back to the head of their queue, with a higher count."""
 
     def __init__(self, broker: MemoryBroker) -> None:
-        """Nothing delivered yet."""
         self._broker = broker
         self._unsettled: list[tuple[str, Stored]] = []
         self.closed = False
@@ -137,7 +135,6 @@ class MemoryPublisher:
     """See `Publisher`. Waits for a broker that is down, but not longer than `confirm_seconds`."""
 
     def __init__(self, broker: MemoryBroker, confirm_seconds: float) -> None:
-        """Publishes to this broker."""
         self._broker = broker
         self._confirm_seconds = confirm_seconds
 
@@ -177,7 +174,6 @@ class MemoryIntake:
         sink: Callable[[Incoming], None],
         orphaned: Callable[[], None],
     ) -> None:
-        """Begin to consume when the loop next runs."""
         self._broker = broker
         self._lanes = lanes
         self._sink = sink
@@ -213,7 +209,6 @@ class MemoryBroker:
     """
 
     def __init__(self) -> None:
-        """Empty and up."""
         self.queues: dict[str, MemoryQueue] = {}
         self.direct: dict[str, list[Stored]] = defaultdict(list)
         self.left: set[str] = set()

@@ -127,7 +127,6 @@ class Door:
     """
 
     def __init__(self, behind: int, elsewhere: str = "http://127.0.0.1:9/") -> None:
-        """`behind`: the server's port. `elsewhere`: where redirects lead."""
         self._behind = behind
         self._elsewhere = elsewhere
         self._loop = asyncio.new_event_loop()
@@ -139,13 +138,11 @@ class Door:
         self.port = 0
 
     def __enter__(self) -> Self:
-        """Open."""
         self._thread.start()
         self.open()
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """Close for good."""
         self.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

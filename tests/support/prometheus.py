@@ -43,7 +43,6 @@ class Prometheus:
     """One server. `targets` may be changed while it runs."""
 
     def __init__(self, folder: Path, *, interval: str = "1s", rewrite: Rewrite = lambda rule: rule) -> None:
-        """`interval` between scrapes and evaluations; `rewrite` changes each of the committed rules."""
         self._folder = folder
         self._interval = interval
         self._rewrite = rewrite
@@ -51,7 +50,6 @@ class Prometheus:
         self.url = f"http://127.0.0.1:{free_port()}"
 
     def __enter__(self) -> Self:
-        """Write the configuration, start, wait until it is ready."""
         program = binary()
         assert program is not None
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +72,6 @@ class Prometheus:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """End it."""
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
             try:

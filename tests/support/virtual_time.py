@@ -41,7 +41,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """`time()` begins with 0."""
 
     def __init__(self) -> None:
-        """Nothing is planned yet."""
         self._jumping = _Jumping()
         super().__init__(self._jumping)
 

@@ -26,7 +26,6 @@ class Deadline:
     """A moment after which the wait ends."""
 
     def __init__(self, seconds: float = PATIENCE) -> None:
-        """So many seconds from now."""
         self._end = time.monotonic() + seconds
 
     @property

@@ -28,7 +28,6 @@ class Site:
     """A worker that consumes as the daemon does, with an engine that holds what it gets."""
 
     def __init__(self, share: float = 0.5, lanes: tuple[str, ...] = (names.REQUESTS,)) -> None:
-        """Of `HAND` notes in hand one caller may have `share`."""
         self.broker = MemoryBroker.with_topology()
         self.broker.declare("bot")
         self.desk = Desk(self.broker, callers=Callers(share, lambda: HAND))

@@ -41,7 +41,6 @@ class Words:
     """A vocabulary of numbered words."""
 
     def __init__(self, *words: str) -> None:
-        """Token n is word n."""
         self.words = words
 
     def token_to_id(self, token: str) -> int | None:
@@ -93,7 +92,6 @@ class Counted:
     """A ctranslate2 model that records its calls with their lengths; the first answers are scripted."""
 
     def __init__(self, *answers: Any) -> None:
-        """`answers`: of `generate`, the last one again and again."""
         self.answers = list(answers)
         self.calls: list[tuple[str, int]] = []
 

@@ -42,7 +42,6 @@ class Held:
     """A model call that lasts until it is released."""
 
     def __init__(self) -> None:
-        """Not begun."""
         self.begun = threading.Event()
         self.release = threading.Event()
 

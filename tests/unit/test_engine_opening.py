@@ -38,7 +38,6 @@ class WouldOpenError(Exception):
     """Raised instead of loading a model."""
 
     def __init__(self, options: EngineOptions) -> None:
-        """`options`: of the engine."""
         super().__init__()
         self.options = options
 

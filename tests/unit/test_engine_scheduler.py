@@ -58,7 +58,6 @@ class Desk:
     """A scheduler, and threads to call it from."""
 
     def __init__(self, pool: ThreadPoolExecutor, slots: int = 1) -> None:
-        """Nothing runs."""
         self.clock = Clock()
         self.gate = Scheduler(slots, self.clock)
         self.pool = pool
@@ -206,7 +205,6 @@ class Engine:
     """Something that can be called for one item, or for several at once."""
 
     def __init__(self) -> None:
-        """Nothing was asked."""
         self.batches: list[list[str]] = []
         self.fails: set[str] = set()
         self.entered = threading.Event()

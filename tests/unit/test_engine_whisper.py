@@ -55,7 +55,6 @@ class WatchedGate(SlotGate):
     """A gate that counts what passes, and lets a test act just before a call."""
 
     def __init__(self) -> None:
-        """Let everything pass."""
         super().__init__(2)
         self.calls = 0
         self.windows = 0

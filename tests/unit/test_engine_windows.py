@@ -128,7 +128,6 @@ class Recorder:
     """Transcribes by noting which thread did which window, and how many did one at a time."""
 
     def __init__(self) -> None:
-        """Nothing done."""
         self.done: dict[int, str] = {}
         self.at_once = self.most = 0
         self._lock = threading.Lock()

@@ -33,7 +33,6 @@ class Scripted:
     request_queue = "stt.requests"
 
     def __init__(self, script: Callable[[float], Sight], moved: Sight) -> None:
-        """`script`: what is seen at so many seconds; `moved`: what is seen of the overflow queue."""
         self._script = script
         self._moved = moved
 

@@ -31,7 +31,6 @@ class Answers:
     """A client that has the answer at once, and the broker that hands it out."""
 
     def __init__(self) -> None:
-        """Nothing asked yet."""
         self.asked: dict[str, Any] = {}
         self.found = examples.TRANSCRIPT
 

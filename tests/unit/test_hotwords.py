@@ -120,7 +120,6 @@ class Vocabulary:
     """Token n is word n of a text."""
 
     def __init__(self, words: Sequence[str]) -> None:
-        """Keep them."""
         self.words = words
 
     def token_to_id(self, token: str) -> int | None:
@@ -142,7 +141,6 @@ class Scripted:
     """A model that answers differently with hotwords and without."""
 
     def __init__(self, with_words: list[int]) -> None:
-        """`with_words`: what it says with them; without it says token 0."""
         self.with_words = with_words
         self.prompts: list[list[int]] = []
 

@@ -39,7 +39,6 @@ class Site:
     """A worker on two reply queues, whose engine holds what it gets until `release`."""
 
     def __init__(self, join: Join = "own") -> None:
-        """Nothing in hand."""
         self.broker = MemoryBroker.with_topology()
         for queue in ("bot", "other"):
             self.broker.declare(queue)

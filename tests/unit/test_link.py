@@ -95,7 +95,6 @@ class Connection:
     """As much of a connection as a link itself touches."""
 
     def __init__(self) -> None:
-        """Open."""
         self.close_callbacks: set[object] = set()
         self.closed = 0
 

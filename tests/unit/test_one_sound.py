@@ -14,7 +14,6 @@ class Model:
     """Counts what it is asked for."""
 
     def __init__(self) -> None:
-        """Nothing yet."""
         self.encoded: list[int] = []
 
     def encode(self, mel: Any) -> str:

@@ -100,7 +100,6 @@ class Simulation:
     """Runs a load to its end; `look` is called after each decision."""
 
     def __init__(self, load: Load) -> None:
-        """Nothing has arrived."""
         self.load = load
         self.planner = Planner[Traced](load.slots, batch=load.batch, hold=load.hold)
         self.now = 0.0

@@ -27,7 +27,6 @@ class Outcomes:
     """A `Publisher` each of whose publishes ends as `outcome` gives; `published` are the confirmed ones."""
 
     def __init__(self, outcome: str = "confirmed") -> None:
-        """All publishes end so until `outcome` is set to another."""
         self.outcome = outcome
         self.published: list[Outgoing] = []
 
@@ -47,7 +46,6 @@ class Held:
     """A `Publisher` that holds each publish until `release` is set; `cancelled` counts those that did not wait."""
 
     def __init__(self) -> None:
-        """Nothing published yet."""
         self.entered = asyncio.Event()
         self.release = asyncio.Event()
         self.cancelled = 0
@@ -90,7 +88,6 @@ class Steps(RuleBasedStateMachine):
     """Calls the steps of a settlement in any order and keeps book of what must have happened."""
 
     def __init__(self) -> None:
-        """One delivery, nothing confirmed."""
         super().__init__()
         self._loop = asyncio.new_event_loop()
         self.settler = FakeSettler()

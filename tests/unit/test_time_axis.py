@@ -63,7 +63,6 @@ class Memo:
     """Samples at known times, and silence between them."""
 
     def __init__(self, starts: tuple[float, ...]) -> None:
-        """One sample at each of `starts` (seconds)."""
         self.said = list(islice(cycle(RUSSIAN), len(starts)))
         self.times = [
             (start, start + sound_of(sample).size / SAMPLE_RATE)

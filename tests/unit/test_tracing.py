@@ -49,7 +49,6 @@ class Traced:
     """A worker whose spans end in memory."""
 
     def __init__(self) -> None:
-        """Build it on a memory broker."""
         self.exporter = InMemorySpanExporter()
         self.provider = TracerProvider(shutdown_on_exit=False)
         self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))

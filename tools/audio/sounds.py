@@ -33,7 +33,6 @@ class Maker(Protocol):
 
     def __call__(self, seconds: float, level: float, seed: int = 0, /) -> Sound:
         """`level`: dB; other seeds give other sounds of the kind."""
-        ...
 
 
 def silence(seconds: float, _level: float, _seed: int = 0, /) -> Sound:

@@ -195,7 +195,6 @@ class Node:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """Close."""
         self.close()
 
     @property

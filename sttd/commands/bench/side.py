@@ -21,22 +21,18 @@ class Side(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """Engine, device and compute type."""
-        ...
 
     def hear(self, sounds: dict[str, Any], done: Callable[[str, str], None]) -> None:
         """Transcribe all; `done(name, text)` after each."""
-        ...
 
     def again(self) -> int:
         """Windows that were computed a second time so far, because their short context was not enough."""
-        ...
 
 
 class Stock:
     """faster-whisper as it is, file by file, with its own number of threads."""
 
     def __init__(self, asked: dict[str, Any]) -> None:
-        """Load the model."""
         import faster_whisper  # noqa: PLC0415 - seconds; the command line must not wait for it
 
         self._asked = asked
@@ -75,7 +71,6 @@ class Ours:
     """The daemon's engine with the daemon's settings: as many files in hand as the daemon would have."""
 
     def __init__(self, asked: dict[str, Any]) -> None:
-        """Open it, self-test and all."""
         from sttd.consumer.engine import environment  # noqa: PLC0415 - only this side has the daemon's environment
 
         environment.prepare()

@@ -23,7 +23,7 @@ from sttd.consumer.engine.model.findings import Findings
 from sttd.consumer.engine.model.graph import CompiledEncoder, Precision, refuse_slow_products
 from sttd.consumer.engine.model.model_file import Floats
 from sttd.consumer.engine.model.weights import EncoderFile, EncoderUnavailable
-from sttd.consumer.engine.schedule.gate import SlotGate
+from sttd.consumer.engine.schedule.scheduler import Scheduler
 from sttd.consumer.engine.transcriber import JobOptions
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.models import demo_directory
@@ -290,7 +290,7 @@ RU = JobOptions("ru", "ru", None, "transcribe", 5, (0.0,), vad=False, word_times
                 condition_on_previous_text=False, initial_prompt=None, hotwords=None)  # fmt: skip
 
 
-class CountingGate(SlotGate):
+class CountingGate(Scheduler):
     """Counts what passes."""
 
     calls = 0

@@ -25,7 +25,7 @@ from sttd.consumer.engine.model.contexts import (
     audio_frames,
 )
 from sttd.consumer.engine.model.whisper import WhisperTranscriber
-from sttd.consumer.engine.schedule.gate import SlotGate
+from sttd.consumer.engine.schedule.scheduler import Scheduler
 from sttd.consumer.engine.transcriber import TEMPERATURE_LADDER, Job, JobOptions
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.models import demo_directory
@@ -180,7 +180,7 @@ def test_a_language_that_is_not_sure_is_looked_for_in_the_full_context() -> None
 async def test_the_samples_say_the_same_with_short_contexts(contexts: Contexts) -> None:
     """On the model at hand; for any other, test with the user's own audio (docs/engine.md)."""
     loaded = models.load(
-        demo_directory(), name="demo", device="cpu", compute_type="auto", slots=2, gate=SlotGate(2), contexts=contexts
+        demo_directory(), name="demo", device="cpu", compute_type="auto", slots=2, gate=Scheduler(2), contexts=contexts
     )
     engine = WhisperTranscriber(loaded, threads=2)
     await engine.self_test()

@@ -30,7 +30,7 @@ from sttd.consumer.engine.model import loaded as models
 from sttd.consumer.engine.model.batches import CoalescedModel
 from sttd.consumer.engine.model.loaded import LoadedModel
 from sttd.consumer.engine.model.whisper import WhisperTranscriber
-from sttd.consumer.engine.schedule.gate import Batchable, SlotGate
+from sttd.consumer.engine.schedule.gate import Batchable
 from sttd.consumer.engine.schedule.scheduler import Scheduler
 from sttd.consumer.engine.transcriber import TEMPERATURE_LADDER, Job, JobOptions
 from sttd.consumer.engine.windows import LongAudio
@@ -51,7 +51,7 @@ LONG = next(sample for sample in samples() if sample.path.stat().st_size > 50_00
 SILENCE = next(sample for sample in samples() if sample.file == "silence.ogg")
 
 
-class WatchedGate(SlotGate):
+class WatchedGate(Scheduler):
     """A gate that counts what passes, and lets a test act just before a call."""
 
     def __init__(self) -> None:
@@ -528,7 +528,7 @@ async def test_an_english_only_model_hears_english_in_everything(tmp_path: Path)
     vocabulary = json.loads((directory / "vocabulary.json").read_text())
     vocabulary[vocabulary.index("")] = "<|no longer multilingual|>"  # ctranslate2 decides by the empty token
     (directory / "vocabulary.json").write_text(json.dumps(vocabulary))
-    english = models.load(directory, name="tiny.en", device="cpu", compute_type="auto", slots=1, gate=SlotGate(1))
+    english = models.load(directory, name="tiny.en", device="cpu", compute_type="auto", slots=1, gate=Scheduler(1))
     assert not english.multilingual
     engine = WhisperTranscriber(english, threads=1)
     for options in (RU, AUTO, replace(AUTO, languages=("ru", "de"))):

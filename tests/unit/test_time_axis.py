@@ -17,7 +17,7 @@ from faster_whisper.audio import decode_audio
 from sttd.consumer.engine.model import loaded as models
 from sttd.consumer.engine.model.loaded import LoadedModel
 from sttd.consumer.engine.model.whisper import WhisperTranscriber
-from sttd.consumer.engine.schedule.gate import SlotGate
+from sttd.consumer.engine.schedule.scheduler import Scheduler
 from sttd.consumer.engine.transcriber import Job, JobOptions, Transcription
 from sttd.consumer.engine.windows import LongAudio
 from sttd.consumer.models import demo_directory
@@ -42,7 +42,7 @@ MEMO = (0.0, 100.0, 200.0, 300.0)
 @pytest.fixture(scope="module")
 def loaded() -> LoadedModel:
     """The bundled model, loaded once for all tests of this file."""
-    return models.load(demo_directory(), name="demo", device="cpu", compute_type="auto", slots=2, gate=SlotGate(2))
+    return models.load(demo_directory(), name="demo", device="cpu", compute_type="auto", slots=2, gate=Scheduler(2))
 
 
 @pytest_asyncio.fixture(params=[None, LongAudio(10, 30, 2)], ids=["in one go", "windows"])

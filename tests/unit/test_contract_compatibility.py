@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from sttd.schemas import examples
 from sttd.schemas.options import TranscriptionOptions
 from sttd.schemas.reply import REPLY
 from sttd.schemas.request import JsonRequest
 from tests.support.compatibility import Side, breaks
 from tools import contract
+from tools.messages import examples
 
 CONTRACT = contract.DOCS / "contract"
 RELEASED = sorted(path for path in (CONTRACT / "released").iterdir() if path.is_dir())

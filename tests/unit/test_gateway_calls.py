@@ -15,8 +15,8 @@ from sttd.gateway.broker import Broker
 from sttd.gateway.forms import Limits
 from sttd.gateway.room import UploadRoom
 from sttd.gateway.settings import GatewaySettings, NamedToken, SettingsWrong, load
-from sttd.schemas import examples
 from sttd.schemas.reply import Progress, Transcript
+from tools.messages import examples
 
 TOKEN = "a-token-of-16-characters"
 PAGE = "https://bot.example"

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sttd.schemas import examples, languages, names
+from sttd.schemas import languages, names
 from sttd.schemas.cancel import Cancel
 from sttd.schemas.codes import DeadReason, ErrorCode
 from sttd.schemas.names import MessageType
 from sttd.schemas.reply import REPLY, TYPE_OF, Failure, Progress, Transcript, reply_id
+from tools.messages import examples
 
 MAYBE_TEXT = st.none() | st.text(max_size=30)
 EXAMPLES = [examples.TRANSCRIPT, examples.FAILURE, examples.PROGRESS]

@@ -306,7 +306,7 @@ class Daemon:
 
     def _rules(self) -> Rules:
         settings = self._settings
-        interactive = settings.request_queue
+        *lanes, suspect = topology.lanes_of(settings.request_queue)
         return Rules(
             reply_queue=settings.reply_queue,
             lanes=(interactive, names.overflow_of(interactive), names.bulk_of(interactive)),

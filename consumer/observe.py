@@ -38,9 +38,8 @@ class BusReporter:
         self._met = True
         self._set(role, up=True, reason="")
         self._said.pop(role, None)
-        log.info(
-            "connected to the broker (%s)", role, action="bus_connected", role=role, people=False
-        )  # "ready" follows
+        # For people "ready" follows.
+        log.info("connected to the broker (%s)", role, action="bus_connected", role=role, people=False)
 
     def lost(self, role: str, reason: str) -> None:
         """See `BusObserver.lost`. The same reason again, second after second, is logged once."""

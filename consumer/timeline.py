@@ -38,9 +38,8 @@ class Timeline:
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self._sums: defaultdict[str, float] = defaultdict(float)
-        self._lock = (
-            threading.Lock()
-        )  # the windows of a long note run side by side, and a sum would lose one of two additions
+        # The windows of a long note run side by side, and a sum would lose one of two additions.
+        self._lock = threading.Lock()
 
     def add(self, name: str, began: float, ended: float, together: int = 1, *, failed: bool = False) -> None:
         """Record a step that is over.

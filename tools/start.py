@@ -12,9 +12,9 @@ from typing import Final
 
 import typer
 
+from sttd.commands.connection import daemon_settings
 from sttd.commands.demo.chosen import choose
 from sttd.commands.exit_codes import Exit
-from sttd.commands.model import daemon_settings
 from sttd.consumer.errors import ModelUnavailable
 from tools.rabbitmq.__main__ import EX_UNAVAILABLE, run
 from tools.rabbitmq.errors import NodeError

@@ -148,9 +148,8 @@ class DecoderPool:
     async def _try(self, audio: bytes, room_seconds: float, *, fresh: bool) -> tuple[bytearray, AudioInfo]:
         child = await self._take(fresh=fresh)
         self._busy.add(child)
-        fate: ChildLoss | None = (
-            ChildLoss.CANCELLED
-        )  # unless something else happens first: a cancelled child is busy with a file that is not wanted any more
+        # Unless something else happens first: a cancelled child is busy with a file that is not wanted any more.
+        fate: ChildLoss | None = ChildLoss.CANCELLED
         try:
             decoded = await child.decode(audio, room_seconds)
             fate = None

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
@@ -54,6 +55,12 @@ class Loss:
                 self.report(f"lost the {what} to RabbitMQ ({words(error) if error else 'no reason given'})")
 
         return closed
+
+    def watch(self, work: Coroutine[Any, Any, None], what: str) -> asyncio.Task[None]:
+        """Begin a task of the session, whose end is the session's, unless it is cancelled."""
+        task = asyncio.create_task(work, name=what)
+        task.add_done_callback(lambda _: task.cancelled() or self.report(f"{what} ended: {task.exception()!r}"))
+        return task
 
     async def wait(self) -> str:
         """Return the reason once there is one."""

@@ -75,14 +75,7 @@ class AmqpPublisher:
         # At once, not when the link gets to it: a publish on a closed connection would count as a failed try.
         connection.close_callbacks.add(lambda *_: self._open.clear())
         channel.close_callbacks.add(lambda *_: self._open.clear())
-        self._watch = asyncio.create_task(self._watch_blocked(connection), name="publisher-blocked-watch")
-        self._watch.add_done_callback(
-            lambda task: (
-                None
-                if task.cancelled()
-                else loss.report(f"the watch over the publishing connection ended: {task.exception()!r}")
-            )
-        )
+        self._watch = loss.watch(self._watch_blocked(connection), "the watch over the publishing connection")
         self._open.set()
 
     def _ended(self) -> None:
@@ -121,10 +114,7 @@ class AmqpPublisher:
             async with asyncio.timeout(LOOK_SECONDS):
                 await self._open.wait()
                 await self._look(queue)
-        except (
-            ChannelNotFoundEntity,
-            ConnectionInternalError,
-        ):  # 541: a direct reply-to address of an unknown node
+        except (ChannelNotFoundEntity, ConnectionInternalError):  # 541: a direct reply-to address of an unknown node
             return False
         except (TimeoutError, *CONNECTION_EXCEPTIONS):
             return True

@@ -40,17 +40,14 @@ def _absent(modules: tuple[str, ...]) -> list[str]:
 
 def need_consumer() -> None:
     """End the command with one line unless the `[consumer]` extra is installed."""
-    if lacking := missing():
-        raise leave(
-            Exit.USAGE,
-            f"this needs the daemon's libraries ({', '.join(lacking)} missing): {INSTALL['consumer']}",
-        )
+    _need("consumer", "daemon", CONSUMER)
 
 
 def need_gateway() -> None:
     """End the command with one line unless the `[gateway]` extra is installed."""
-    if lacking := _absent(GATEWAY):
-        raise leave(
-            Exit.USAGE,
-            f"this needs the gateway's libraries ({', '.join(lacking)} missing): {INSTALL['gateway']}",
-        )
+    _need("gateway", "gateway", GATEWAY)
+
+
+def _need(extra: str, whose: str, modules: tuple[str, ...]) -> None:
+    if lacking := _absent(modules):
+        raise leave(Exit.USAGE, f"this needs the {whose}'s libraries ({', '.join(lacking)} missing): {INSTALL[extra]}")

@@ -78,7 +78,6 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Run the command line; ends the process with a code of `exit_codes.Exit`."""
-    logging.getLogger("aiormq").addHandler(
-        logging.NullHandler()
-    )  # it logs what it also raises, and our own message is shown
+    # It logs what it also raises, and our own message is shown.
+    logging.getLogger("aiormq").addHandler(logging.NullHandler())
     build()(prog_name="sttd")

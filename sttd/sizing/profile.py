@@ -78,11 +78,6 @@ class Profile(BaseModel):
         """
         return fit([(windows_of(row.seconds) / row.core, row.seconds / row.core) for row in self.rows])
 
-    @property
-    def worst_fit(self) -> float:
-        """The largest relative difference between line and table."""
-        return max(abs(self.core(row.seconds) / row.core - 1) for row in self.rows)
-
     def save(self, path: Path) -> None:
         """Write it as JSON. Raises `OSError`."""
         path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -102,10 +101,6 @@ class Search:
             middle = (low + high) // 2
             low, high = (low, middle) if self._run(notes, middle).percentile(P95) <= target else (middle + 1, high)
         return self._told(notes, target, low)
-
-    def plans(self, notes: Sequence[float], target: float) -> list[Plan]:
-        """One for each number of notes a day."""
-        return [self.plan(number, target) for number in notes]
 
     def scaled(self, autoscaler: Autoscaler) -> Outcome:
         """The whole day with an autoscaler, from midnight on, with as few as it allows."""

@@ -146,12 +146,6 @@ def many_tracks() -> bytes:
     return c.matroska((c.track(at, b"A_MPEG/L3", rate=8000.0) for at in range(1, 1001)), [])
 
 
-def many_channels() -> bytes:
-    """Opus with as many channels as a byte can count."""
-    headers = c.opus_headers(255, mapping=b"\xff\xff\0" + bytes(range(255)))
-    return b"".join([*headers, c.ogg_page([b"\xfc"] * 200, 2, 1, flags=c.LAST)])
-
-
 def metadata_alone() -> bytes:
     """An MP4 of nineteen megabytes about nothing."""
     return c.box(b"ftyp", b"M4A \0\0\0\0M4A ") + c.box(b"moov", c.box(b"udta", bytes(LARGE)))

@@ -13,20 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, Protocol
-
-
-class Side(Protocol):
-    """What both sides can do."""
-
-    def describe(self) -> dict[str, Any]:
-        """Engine, device and compute type."""
-
-    def hear(self, sounds: dict[str, Any], done: Callable[[str, str], None]) -> None:
-        """Transcribe all; `done(name, text)` after each."""
-
-    def again(self) -> int:
-        """Windows that were computed a second time so far, because their short context was not enough."""
+from typing import IO, Any
 
 
 class Stock:
@@ -42,7 +29,7 @@ class Stock:
         )
 
     def describe(self) -> dict[str, Any]:
-        """As the other side's."""
+        """Engine, device and compute type."""
         return {
             "engine": f"faster-whisper {self._version}",
             "device": self._asked["device"],
@@ -50,7 +37,7 @@ class Stock:
         }
 
     def hear(self, sounds: dict[str, Any], done: Callable[[str, str], None]) -> None:
-        """One after the other."""
+        """Transcribe all, one after the other; `done(name, text)` after each."""
         language = None if self._asked["language"] == "auto" else self._asked["language"]
         for name, samples in sounds.items():
             segments, _ = self._model.transcribe(
@@ -63,7 +50,7 @@ class Stock:
             done(name, "".join(segment.text for segment in segments).strip())
 
     def again(self) -> int:
-        """It has whole windows only."""
+        """Windows that were computed a second time: none, for it has whole windows only."""
         return 0
 
 
@@ -100,7 +87,7 @@ class Ours:
         self._runner.run(self._all(sounds, done))
 
     def again(self) -> int:
-        """By its own count."""
+        """Windows that were computed a second time so far, because their short context was not enough."""
         return sum(self._engine.context_reruns.values())
 
     async def _all(self, sounds: dict[str, Any], done: Callable[[str, str], None]) -> None:
@@ -141,7 +128,7 @@ def _peak_mib() -> float:
         return 0.0
 
 
-def _round(side: Side, sounds: dict[str, Any], tell: Callable[..., None]) -> None:
+def _round(side: Stock | Ours, sounds: dict[str, Any], tell: Callable[..., None]) -> None:
     wall, core = time.perf_counter(), time.process_time()
     side.hear(sounds, lambda name, text: tell(file=name, text=text))
     core = time.process_time() - core
@@ -158,7 +145,7 @@ def main() -> None:
 
     asked = json.loads(sys.stdin.readline())
     began = time.perf_counter()
-    side: Side = Stock(asked) if asked["side"] == "stock" else Ours(asked)
+    side: Stock | Ours = Stock(asked) if asked["side"] == "stock" else Ours(asked)
     tell(loaded=time.perf_counter() - began, **side.describe())
     sounds = _sounds(asked["files"], tell)
     for _ in sys.stdin:

@@ -18,7 +18,6 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelNotFoundEntity
 
 from sttd.errors import BrokerUnavailable
 from sttd.schemas import names
-from sttd.service.broker_errors import words
 
 GET_SECONDS: Final = 10
 """On a parked reply: the queue that was gone."""
@@ -251,10 +250,3 @@ class Choice:
         """The names among `ids` that no letter bears."""
         borne = {name for letter in letters for name in (letter.message_id, letter.correlation_id)}
         return (name for name in sorted(self.ids) if name not in borne)
-
-
-def broken(error: BaseException) -> BrokerUnavailable:
-    """The message when the connection ends in the middle: nothing that was unsettled is lost."""
-    return BrokerUnavailable(
-        f"the connection to the broker failed ({words(error)}): what was not done is still in its queue"
-    )

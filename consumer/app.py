@@ -107,8 +107,8 @@ class Daemon:
         self._breaker = Breaker(settings.breaker_failures, BreakerReporter(self._metrics, self._health).tell)
         self._plan = topology.build(settings.request_queue, settings.reply_queue)
         self._reporter = BusReporter(self._metrics, self._health, settings.broker)
-        self._main = AmqpPublisher(self._link("publish"), self._reporter, settings.publish_seconds)
-        self._direct = AmqpPublisher(self._link("direct"), self._reporter, settings.publish_seconds)
+        self._main = AmqpPublisher(self._link("publish"), self._reporter)
+        self._direct = AmqpPublisher(self._link("direct"), self._reporter)
         self._publisher = SplitPublisher(self._main, self._direct, looks=settings.check_requester)
 
     async def live(self) -> ExitCode:

@@ -18,8 +18,8 @@ from sttd.consumer.errors import SettingsError
 from sttd.schemas import languages, names, reference
 from sttd.schemas.options import Doubtful, NumeralForm
 from sttd.schemas.validation import problems
-from sttd.service import broker_address, setting_sources
-from sttd.service.setting_sources import SourcedSettings, SourceUnreadable
+from sttd.service import setting_sources
+from sttd.service.setting_sources import BrokerSettings, SourceUnreadable
 
 ComputeType = Literal[
     "auto", "int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16", "bfloat16", "float32"
@@ -33,13 +33,9 @@ def _entries(listed: str) -> list[str]:
     return [entry.strip() for entry in listed.split(",") if entry.strip()]
 
 
-class Settings(SourcedSettings):
+class Settings(BrokerSettings):
     """The daemon's settings."""
 
-    amqp_url: SecretStr = Field(
-        default=SecretStr("amqp://guest:guest@127.0.0.1:5672/"),
-        description="RabbitMQ's amqp:// or amqps:// URL; for a cluster one for each node, comma-separated.",
-    )
     topology: Literal["declare", "check"] = Field(
         default="declare",
         description="`declare` creates queues and exchanges; `check` only checks them.",
@@ -112,18 +108,8 @@ class Settings(SourcedSettings):
         default="windows",
         description="Long audio: parallel windows cut at silences, or in one go.",
     )
-    long_seconds: Annotated[float, Field(ge=30, le=36_000)] = Field(
-        default=60, description="Audio from this length on is cut into windows."
-    )
-    window_seconds: Annotated[float, Field(ge=5, le=30)] = Field(
-        default=30,
-        description="Longest window of long audio.",
-    )
     batch_size: Annotated[int, Field(ge=1, le=64)] = Field(
         default=16, description="Calls that may run as one batch, on a GPU."
-    )
-    batch_seconds: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=0.02, description="Longest wait of a call for its batch while the GPU is busy."
     )
 
     max_body_bytes: Annotated[int, Field(ge=1024, le=512 * 1024 * 1024)] = Field(
@@ -151,9 +137,6 @@ class Settings(SourcedSettings):
     max_ref_bytes: Annotated[int, Field(ge=1024, le=512 * 1024 * 1024)] = Field(
         default=32 * 1024 * 1024, description="Largest object of an `audio_ref`."
     )
-    ref_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
-        default=60, description="Longest time to read one object."
-    )
     max_audio_seconds: Annotated[float, Field(gt=0, le=36_000)] = Field(default=3600, description="Longest audio.")
     decode_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
         default=60, description="Longest time to decode one file."
@@ -165,9 +148,6 @@ class Settings(SourcedSettings):
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
         default=30,
         description="Longest wait of SIGTERM for running work; the rest goes back to the queue.",
-    )
-    publish_seconds: Annotated[float, Field(gt=0, le=120)] = Field(
-        default=10, description="Longest wait for a publish's confirm."
     )
 
     breaker_failures: Annotated[int, Field(ge=0, le=1000)] = Field(
@@ -233,16 +213,6 @@ class Settings(SourcedSettings):
             raise ValueError("STTD_S3_ENDPOINT needs STTD_S3_ACCESS_KEY, STTD_S3_SECRET_KEY and STTD_S3_BUCKETS")
         return self
 
-    @field_validator("amqp_url")
-    @classmethod
-    def _amqp_scheme(cls, value: SecretStr) -> SecretStr:
-        return broker_address.checked(value)
-
-    @property
-    def broker(self) -> str:
-        """The broker's address for people: no user, no password."""
-        return broker_address.shown(self.amqp_url)
-
     @property
     def public_model(self) -> str:
         """What health pages call the model: of a directory or Hub id only the last part."""
@@ -295,4 +265,4 @@ def load() -> Settings:
 
 def doubts(loaded: Settings) -> list[str]:
     """A sentence for each thing that is set and probably not meant so: misspelt, removed, no address of the broker."""
-    return setting_sources.doubts(loaded, loaded.broker)
+    return setting_sources.doubts(loaded)

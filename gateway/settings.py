@@ -163,5 +163,4 @@ def load() -> GatewaySettings:
 
 def doubts() -> list[str]:
     """A sentence for each thing that is set and probably not meant so. Raises `sttd.errors.SettingsInvalid`."""
-    loaded = client.load()
-    return setting_sources.doubts(loaded, loaded.broker)
+    return setting_sources.doubts(client.load())

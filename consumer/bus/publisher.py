@@ -25,6 +25,7 @@ from sttd.schemas import names
 
 DEFAULT_EXCHANGE = "amq.default"  # its name in the broker's words
 UNWRITABLE = (ValueError, TypeError, OverflowError, struct.error)  # what pamqp raises on values that AMQP cannot hold
+CONFIRM_SECONDS = 10.0
 LOOK_SECONDS = 2.0  # a check takes a millisecond; a broker in trouble must not hold up what does not need the check
 BLOCKED_LOOK = 1.0  # s between two checks whether the broker has blocked us
 
@@ -47,12 +48,8 @@ class _Look(Queue.Declare):
 class AmqpPublisher:
     """The publishing half of the bus, on a connection of its own: a blocked publisher must not stop acks."""
 
-    def __init__(self, link: Link, observer: BusObserver, confirm_seconds: float) -> None:
-        """Keep the arguments.
-
-        `link`: the connection; `observer`: gets its state; `confirm_seconds`: bounds each publish, waiting for a
-        reconnect included.
-        """
+    def __init__(self, link: Link, observer: BusObserver, confirm_seconds: float = CONFIRM_SECONDS) -> None:
+        """`observer` gets the state of the connection; `confirm_seconds` bounds each publish, a reconnect included."""
         self._link = link
         self._observer = observer
         self._confirm_seconds = confirm_seconds

@@ -11,7 +11,7 @@ import re
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -42,12 +42,9 @@ class Account:
 
     endpoint: str
     region: str
-    access_key: str
-    secret_key: str
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
     ca_file: Path | None = None
-
-    def __repr__(self) -> str:
-        return f"<Account at {self.endpoint}>"
 
 
 class S3Store:

@@ -15,7 +15,7 @@ import numpy as np
 from sttd.consumer.audio.decoder import DecodedAudio
 from sttd.consumer.bus.seam import Outgoing, Publisher
 from sttd.consumer.engine.transcriber import Job, JobDefaults, Transcription
-from sttd.consumer.refs.references import Fetching, References
+from sttd.consumer.refs.references import References
 from sttd.consumer.request.breaker import Breaker
 from sttd.consumer.request.callers import Callers
 from sttd.consumer.request.cancels import Cancels
@@ -251,7 +251,7 @@ class Desk:
         """A handler with these collaborators."""
         return Handler(
             publisher=self.publisher or self.broker.publisher(),
-            references=self.references or References(None, (), Fetching(most_bytes=1000, seconds=5)),
+            references=self.references or References(None, (), most_bytes=1000),
             decoder=self.decoder,
             transcriber=self.transcriber,
             defaults=self.defaults,

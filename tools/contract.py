@@ -16,7 +16,6 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from sttd.consumer.settings import Settings
-from sttd.consumer.side_port.labels import OTHER
 from sttd.consumer.side_port.metrics import Metrics
 from sttd.consumer.side_port.registry import Described
 from sttd.gateway import openapi
@@ -196,7 +195,7 @@ def _metrics() -> str:
         f"{GENERATED}# Metrics\n\n"
         "Served at `/metrics` of the side port. Every series with a documented set of labels exists, at 0, "
         "from the start.\n"
-        f"A label never holds anything that a caller chose; a value outside its set would be counted as `{OTHER}`.\n\n"
+        "A label never holds anything that a caller chose.\n\n"
         f"{_table(('metric', 'type', 'labels', 'meaning'), rows)}\n"
         "On Linux there are also the process metrics of every Prometheus client, as `sttd_process_*`.\n"
     )

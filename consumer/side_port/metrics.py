@@ -168,8 +168,8 @@ class Metrics:
         )
         self._oldest = declare.gauge(
             "queue_oldest_age_seconds",
-            "Upper bound of the wait of the oldest ready message: since the `timestamp` of the last delivered one, or "
-            "since the queue was last empty, whichever is later (else since the start). 0 when none is ready.",
+            "Upper bound of the wait of the oldest ready message: since the last delivered one's `timestamp`, or since "
+            "the queue was empty, whichever is later (else since the start). 0 when none is ready.",
             {"queue": LANES},
         )
         self._backlogs = {lane: Backlog(time.time()) for lane in LANES}

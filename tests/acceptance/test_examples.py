@@ -20,7 +20,6 @@ from kombu import pools
 from kombu.entity import Queue
 
 from sttd import Client, errors
-from sttd.settings import ClientSettings
 from tests.support.broker import Broker, External
 from tests.support.daemon import DaemonProcess
 from tests.support.fake_daemon import FakeDaemon, failure, transcript
@@ -38,12 +37,6 @@ PROGRAMS = {
     "node": ["node", "transcribe.mjs"],
     "php": ["php", "transcribe.php"],
 }
-
-
-@pytest.fixture(autouse=True)
-def _no_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's `.env` must not reach these tests."""
-    monkeypatch.setitem(ClientSettings.model_config, "env_file", None)
 
 
 @pytest.fixture(scope="module")

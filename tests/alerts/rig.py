@@ -20,10 +20,11 @@ import pika
 from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess, children
 from tests.support.notes import short_notes
-from tests.support.prometheus import Prometheus, free_port
+from tests.support.prometheus import Prometheus
 from tests.support.proxy import Proxy
 from tests.support.waiting import PATIENCE
 from tools.rabbitmq import Node
+from tools.rabbitmq.plan import free_ports
 
 INJECT = Path(__file__).parent / "inject"
 WINDOWS = {"5m": "10s", "10m": "10s", "15m": "15s", "30m": "40s", "1h": "20s"}
@@ -49,7 +50,7 @@ class Rig:
         self.prometheus = Prometheus(folder / "prometheus", rewrite=hastened)
         self._folder = folder
         self.sick = folder / "sick"  # while this file is there, the engine of a daemon that was told of it fails
-        self._side_port = free_port()
+        self._side_port = free_ports(1)[0]
         self._lives = 0
         self._stack = contextlib.ExitStack()
         self.daemon: DaemonProcess

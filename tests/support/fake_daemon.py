@@ -17,26 +17,14 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
 from sttd.schemas import names
 from sttd.schemas.codes import ErrorCode
-from sttd.schemas.reply import AudioInfo, Failure, FailureDetail, ModelInfo, Progress, Timings, Transcript, reply_id
+from sttd.schemas.reply import Failure, FailureDetail, Progress, Transcript, reply_id
+from tools.messages import examples
 
 
 def transcript(message: AbstractIncomingMessage, text: str | None = None) -> Transcript:
     """A canned transcript; its text is the request's body unless given."""
-    return Transcript(
-        correlation_id=message.correlation_id,
-        message_id=message.message_id,
-        text=message.body.decode() if text is None else text,
-        language="ru",
-        language_probability=1.0,
-        duration=2.0,
-        no_speech=False,
-        segments=[],
-        audio=AudioInfo(duration=2.0, format="ogg", codec="opus", sample_rate=48_000, channels=1),
-        model=ModelInfo(name="none", engine="none", device="cpu", compute_type="int8"),
-        timings=Timings(decode=0.0, transcribe=0.0, total=0.0),
-        attempt=1,
-        worker="fake",
-    )
+    given = {"correlation_id": message.correlation_id, "message_id": message.message_id, "segments": []}
+    return examples.TRANSCRIPT.model_copy(update=given | {"text": message.body.decode() if text is None else text})
 
 
 def failure(message: AbstractIncomingMessage, code: str, *, retryable: bool | None = None) -> Failure:

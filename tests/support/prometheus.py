@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import urllib.error
 import urllib.parse
@@ -20,6 +19,7 @@ from typing import Any, Self
 import yaml  # type: ignore[import-untyped]  # comes with ctranslate2; its types are not worth a dependency
 
 from tests.support.waiting import PATIENCE, wait_for
+from tools.rabbitmq.plan import free_ports
 
 RULES = Path(__file__).resolve().parents[2] / "deploy" / "prometheus" / "rules"
 HTTP_SECONDS = 60.0
@@ -32,13 +32,6 @@ def binary() -> str | None:
     return shutil.which("prometheus")
 
 
-def free_port() -> int:
-    """A port of loopback that is free at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Prometheus:
     """One server. `targets` may be changed while it runs."""
 
@@ -47,7 +40,7 @@ class Prometheus:
         self._interval = interval
         self._rewrite = rewrite
         self._process: subprocess.Popen[bytes] | None = None
-        self.url = f"http://127.0.0.1:{free_port()}"
+        self.url = f"http://127.0.0.1:{free_ports(1)[0]}"
 
     def __enter__(self) -> Self:
         program = binary()

@@ -25,15 +25,9 @@ from sttd.schemas.options import TranscriptionOptions, from_headers, to_headers
 from sttd.schemas.reference import Reference
 from sttd.schemas.reply import Failure, FailureDetail
 from sttd.schemas.request import Properties, parse
-from sttd.settings import ClientSettings, load
+from sttd.settings import load
 
 SECRET_URL = "amqp://bot:s3cret%2F@rabbit.example:5673/voice"
-
-
-@pytest.fixture(autouse=True)
-def _no_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's `.env` must not reach these tests."""
-    monkeypatch.setitem(ClientSettings.model_config, "env_file", None)
 
 
 def test_the_keyword_arguments_are_the_options_of_the_contract() -> None:

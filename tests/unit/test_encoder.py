@@ -286,8 +286,7 @@ def test_a_window_that_openvino_fails_on_is_encoded_by_ctranslate2() -> None:
     assert [(line["action"], line["log_level"]) for line in lines] == [("encoder_failed", "warning")]
 
 
-RU = JobOptions("ru", "ru", None, "transcribe", 5, (0.0,), vad=False, word_timestamps=False,
-                condition_on_previous_text=False, initial_prompt=None, hotwords=None)  # fmt: skip
+RU = JobOptions("ru", "ru", temperatures=(0.0,), vad=False)
 
 
 class CountingGate(Scheduler):

@@ -26,7 +26,7 @@ from sttd.consumer.engine.model.contexts import (
 )
 from sttd.consumer.engine.model.whisper import WhisperTranscriber
 from sttd.consumer.engine.schedule.scheduler import Scheduler
-from sttd.consumer.engine.transcriber import TEMPERATURE_LADDER, Job, JobOptions
+from sttd.consumer.engine.transcriber import Job, JobOptions
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.models import demo_directory
 from tests.support.notes import short_notes
@@ -214,5 +214,4 @@ def test_a_model_that_was_measured_is_read_short_and_others_are_not() -> None:
     ]
 
 
-RU = JobOptions("ru", "ru", None, "transcribe", 5, TEMPERATURE_LADDER, vad=True, word_timestamps=True,
-                condition_on_previous_text=False, initial_prompt=None, hotwords=None)  # fmt: skip
+RU = JobOptions("ru", "ru", word_timestamps=True)

@@ -20,8 +20,7 @@ from sttd.consumer.errors import JobStopped
 from sttd.consumer.pcm import SAMPLE_RATE
 from tests.support.waiting import PATIENCE, wait_for
 
-OPTIONS = JobOptions("ru", "ru", None, "transcribe", 5, (0.0,), vad=True, word_timestamps=False,
-                     condition_on_previous_text=False, initial_prompt=None, hotwords=None)  # fmt: skip
+OPTIONS = JobOptions("ru", "ru", temperatures=(0.0,))
 
 
 def job(seconds: float = 0.0, lane: Lane = "interactive") -> Job:

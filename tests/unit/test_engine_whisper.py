@@ -32,7 +32,7 @@ from sttd.consumer.engine.model.loaded import LoadedModel
 from sttd.consumer.engine.model.whisper import WhisperTranscriber
 from sttd.consumer.engine.schedule.gate import Batchable
 from sttd.consumer.engine.schedule.scheduler import Scheduler
-from sttd.consumer.engine.transcriber import TEMPERATURE_LADDER, Job, JobOptions
+from sttd.consumer.engine.transcriber import Job, JobOptions
 from sttd.consumer.engine.windows import LongAudio
 from sttd.consumer.errors import JobStopped, ModelFailed, ModelUnavailable, RequestFailed
 from sttd.consumer.models import demo_directory
@@ -43,8 +43,7 @@ from tests.support.waiting import PATIENCE
 from tools.audio.sounds import SOUNDS
 
 T = TypeVar("T")
-RU = JobOptions("ru", "ru", None, "transcribe", 5, TEMPERATURE_LADDER, vad=True, word_timestamps=False,
-                condition_on_previous_text=False, initial_prompt=None, hotwords=None)  # fmt: skip
+RU = JobOptions("ru", "ru")
 AUTO = replace(RU, language="auto")
 NOTES = short_notes()
 LONG = next(sample for sample in samples() if sample.path.stat().st_size > 50_000)

@@ -25,12 +25,10 @@ import numpy.typing as npt
 
 from tools import no_arguments
 
-PACKAGES: Final = (
-    "festvox-ru",
-    "asterisk-core-sounds-ru",
-    "asterisk-core-sounds-ru-wav",
-    "asterisk-core-sounds-en",
-    "asterisk-core-sounds-en-wav",
+PACKAGES: Final = tuple(
+    """
+    festvox-ru asterisk-core-sounds-ru asterisk-core-sounds-ru-wav asterisk-core-sounds-en asterisk-core-sounds-en-wav
+    """.split()
 )
 OTHER_LANGUAGES: Final = ("es", "fr", "it")
 OTHER_PACKAGES: Final = tuple(

@@ -20,15 +20,11 @@ EVERY: Final = 5.0
 POINTS: Final = 120
 """Ten minutes."""
 
-NAMES: Final = (
-    "sttd_requests_finished_total",
-    "sttd_answer_duration_seconds_sum",
-    "sttd_answer_duration_seconds_count",
-    "sttd_requests_in_flight",
-    "sttd_engine_slots_busy",
-    "sttd_engine_slots",
-    "sttd_queue_depth",
-    "sttd_queue_oldest_age_seconds",
+NAMES: Final = tuple(
+    """
+    sttd_requests_finished_total sttd_answer_duration_seconds_sum sttd_answer_duration_seconds_count
+    sttd_requests_in_flight sttd_engine_slots_busy sttd_engine_slots sttd_queue_depth sttd_queue_oldest_age_seconds
+    """.split()
 )
 
 

@@ -8,16 +8,10 @@ from typing import Final
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import leave
 
-CONSUMER: Final = (
-    "av",
-    "ctranslate2",
-    "faster_whisper",
-    "huggingface_hub",
-    "num2words",
-    "prometheus_client",
-    "starlette",
-    "structlog",
-    "uvicorn",
+CONSUMER: Final = tuple(
+    """
+    av ctranslate2 faster_whisper huggingface_hub num2words prometheus_client starlette structlog uvicorn
+    """.split()
 )
 """Modules of the `[consumer]` extra; a test compares with pyproject.toml."""
 

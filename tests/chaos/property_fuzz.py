@@ -47,17 +47,8 @@ BASIC_NACK = (60, 120)
 FUZZ_EXCHANGE = "fuzz.anything"  # a fanout in front of the request queue: another user's binding with any routing key
 FUZZ_REPLIES = "fuzz.replies"
 DIRECT = b"amq.rabbitmq.reply-to."  # forged: of no connection
-OPTIONS = (
-    "language",
-    "languages",
-    "task",
-    "initial-prompt",
-    "hotwords",
-    "word-timestamps",
-    "vad",
-    "beam-size",
-    "temperature",
-    "deadline",
+OPTIONS = tuple(
+    "language languages task initial-prompt hotwords word-timestamps vad beam-size temperature deadline".split()
 )
 MARKS = (
     b"sttd-attempt",

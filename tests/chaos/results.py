@@ -15,19 +15,8 @@ from typing import Any
 
 from tests.support.ledger import Balance
 
-COUNTED = (
-    "asked",
-    "confirmed",
-    "unknown",
-    "replied",
-    "parked",
-    "dead",
-    "poisoned",
-    "queued",
-    "lost",
-    "duplicates",
-    "joined",
-    "unexplained_dead",
+COUNTED = tuple(
+    "asked confirmed unknown replied parked dead poisoned queued lost duplicates joined unexplained_dead".split()
 )
 
 

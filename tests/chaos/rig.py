@@ -30,14 +30,10 @@ from tools.rabbitmq import Node
 
 DRAIN_SECONDS = 10  # the daemon's grace time in these runs
 SETTLE_SECONDS = 300.0  # s for the last answers, retry tiers of 10 and 60 s included
-OURS = (
-    "stt.requests",
-    "stt.requests.overflow",
-    "stt.requests.bulk",
-    "stt.suspect",
-    "stt.retry.10s",
-    "stt.retry.60s",
-    "stt.retry.600s",
+OURS = tuple(
+    """
+    stt.requests stt.requests.overflow stt.requests.bulk stt.suspect stt.retry.10s stt.retry.60s stt.retry.600s
+    """.split()
 )
 SHORTEST_WORD = 5  # letters; shorter ones may be in a log by chance
 BUGS = frozenset({"settle_failed", "request_crashed", "part_ended", "startup_error"})

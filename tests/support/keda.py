@@ -41,13 +41,9 @@ _RABBITMQ: Final = _object(
     passwordFromEnv=_TEXT,
     protocol={"enum": ["auto", "amqp", "http"]},
     mode={
-        "enum": [
-            "QueueLength",
-            "MessageRate",
-            "DeliverGetRate",
-            "PublishedToDeliveredRatio",
-            "ExpectedQueueConsumptionTime",
-        ]
+        "enum": """
+            QueueLength MessageRate DeliverGetRate PublishedToDeliveredRatio ExpectedQueueConsumptionTime
+        """.split()
     },
     value={"type": "string", "pattern": r"^\d+(\.\d+)?$"},  # every value of a trigger's metadata is a string
     activationValue={"type": "string", "pattern": r"^\d+(\.\d+)?$"},

@@ -12,13 +12,8 @@ from sttd.consumer.side_port.metrics import Metrics
 
 PROCESS = frozenset(
     f"sttd_process_{name}"
-    for name in (
-        "cpu_seconds_total",
-        "resident_memory_bytes",
-        "virtual_memory_bytes",
-        "start_time_seconds",
-        "open_fds",
-        "max_fds",
+    for name in tuple(
+        "cpu_seconds_total resident_memory_bytes virtual_memory_bytes start_time_seconds open_fds max_fds".split()
     )
 )
 """What the Prometheus client adds by itself on Linux."""

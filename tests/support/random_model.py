@@ -21,14 +21,7 @@ POSITIONS: Final = 1500
 
 DECODER_POSITIONS: Final = 448
 STORED: Final = ("int8", "int16", "float16", "float32", "bfloat16")
-VOCABULARY: Final = (
-    "<|endoftext|>",
-    "<|startoftranscript|>",
-    "<|en|>",
-    "<|transcribe|>",
-    "<|notimestamps|>",
-    "<|0.00|>",
-)
+VOCABULARY: Final = tuple("<|endoftext|> <|startoftranscript|> <|en|> <|transcribe|> <|notimestamps|> <|0.00|>".split())
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,23 +136,11 @@ def test_a_retried_request_without_a_message_id_keeps_its_reply_id() -> None:
 
 @pytest.mark.parametrize(
     "target",
-    [
-        "stt.requests",
-        "stt.requests.bulk",
-        "stt.suspect",
-        "stt.dead",
-        "stt.replies.dead",
-        "stt.requests.overflow",
-        "stt.control",
-        "stt.control.worker-1",
-        "amq.rabbitmq.reply-to",
-        "amq.rabbitmq.reply-to.",
-        "amq.rabbitmq.reply-to.X.Y",
-        "amq.rabbitmq.log",
-        "amq.direct",
-        "amq.",
-        "amq.gen",
-    ],
+    """
+        stt.requests stt.requests.bulk stt.suspect stt.dead stt.replies.dead stt.requests.overflow stt.control
+        stt.control.worker-1 amq.rabbitmq.reply-to amq.rabbitmq.reply-to. amq.rabbitmq.reply-to.X.Y amq.rabbitmq.log
+        amq.direct amq. amq.gen
+    """.split(),
 )
 def test_targets_that_would_loop_or_reach_into_the_broker_are_forbidden(target: str) -> None:
     """A reply there would be consumed as a request, hide a dead letter, or go where the daemon's rights reach."""

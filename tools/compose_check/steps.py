@@ -25,14 +25,8 @@ LOAD: Final = 120
 WAITING: Final = 12
 SCRAPED_SECONDS: Final = 120.0
 JOBS: Final = {"sttd", "rabbitmq", "prometheus"}
-NAMED_VOLUMES: Final = (
-    "models",
-    "rabbitmq",
-    "users",
-    "definitions",
-    "daemon-credentials",
-    "gateway-credentials",
-    "prometheus",
+NAMED_VOLUMES: Final = tuple(
+    "models rabbitmq users definitions daemon-credentials gateway-credentials prometheus".split()
 )
 
 

@@ -201,19 +201,11 @@ async def _give_back(channel: AbstractChannel) -> None:
         pass  # the end of the connection gives them back as well
 
 
-PROPERTIES: Final = (
-    "message_id",
-    "correlation_id",
-    "reply_to",
-    "content_type",
-    "content_encoding",
-    "timestamp",
-    "expiration",
-    "type",
-    "app_id",
-    "user_id",
-    "priority",
-    "delivery_mode",
+PROPERTIES: Final = tuple(
+    """
+    message_id correlation_id reply_to content_type content_encoding timestamp expiration type app_id user_id priority
+    delivery_mode
+    """.split()
 )
 
 

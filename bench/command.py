@@ -24,6 +24,7 @@ from bench.table import HEADLINE, PEERS
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.machine import usable_cores
 from sttd.service import log
+from tools.voices import VoicesUnavailable
 
 PLANS: Final = {
     "headline": (HEADLINE, run.Plan(3, 20, ("closed:1", "closed:8"))),
@@ -52,7 +53,10 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command; the exit code."""
     if arguments[:1] and arguments[0] in OF_THEIR_OWN:  # they have neither broker nor rounds
         command = importlib.import_module(f"bench.{arguments[0]}.command")  # the other commands need none of it
-        return int(command.main(arguments[1:]))
+        try:
+            return int(command.main(arguments[1:]))
+        except (ModelUnavailable, VoicesUnavailable) as error:
+            sys.exit(f"bench: {error}")
     if arguments[:1] == ["setup"]:
         environments.install()
         return 0

@@ -73,9 +73,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m bench",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description=HELP,
+        prog="python -m bench", formatter_class=argparse.RawDescriptionHelpFormatter, description=HELP
     )
     parser.add_argument("command", choices=COMMANDS, metavar="WORD", help="one of these (default: headline)")
     parser.add_argument("names", nargs="*", help="for `scenario`: which; there are " + ", ".join(scenarios.ALL))

@@ -37,12 +37,10 @@ class Settings(BrokerSettings):
     """The daemon's settings."""
 
     topology: Literal["declare", "check"] = Field(
-        default="declare",
-        description="`declare` creates queues and exchanges; `check` only checks them.",
+        default="declare", description="`declare` creates queues and exchanges; `check` only checks them."
     )
     request_queue: str = Field(
-        default=names.REQUESTS,
-        description="The queue of interactive notes; the queues beside it are named after it.",
+        default=names.REQUESTS, description="The queue of interactive notes; the queues beside it are named after it."
     )
     reply_queue: str = Field(default=names.REPLIES, description="Where replies without reply_to go.")
     prefetch: Annotated[int, Field(ge=1, le=2000)] | None = Field(
@@ -75,8 +73,7 @@ class Settings(BrokerSettings):
         description="ctranslate2's compute type; `auto` is float16 on a GPU, int8 on a CPU (7 bits without VNNI).",
     )
     encoder: Literal["auto", "ctranslate2", "openvino"] = Field(
-        default="auto",
-        description="The encoder on a CPU; `auto` is OpenVINO where it is as exact and faster.",
+        default="auto", description="The encoder on a CPU; `auto` is OpenVINO where it is as exact and faster."
     )
     encoder_context: Literal["auto", "full", "short", "dynamic"] = Field(
         default="auto",
@@ -105,8 +102,7 @@ class Settings(BrokerSettings):
     )
 
     long_audio: Literal["windows", "sequential"] = Field(
-        default="windows",
-        description="Long audio: parallel windows cut at silences, or in one go.",
+        default="windows", description="Long audio: parallel windows cut at silences, or in one go."
     )
     batch_size: Annotated[int, Field(ge=1, le=64)] = Field(
         default=16, description="Calls that may run as one batch, on a GPU."
@@ -128,8 +124,7 @@ class Settings(BrokerSettings):
     )
     s3_secret_key: SecretStr | None = Field(default=None, description="The secret of the key id.")
     s3_buckets: str = Field(
-        default="",
-        description="Buckets, or `bucket/prefix`, that references may name, comma-separated.",
+        default="", description="Buckets, or `bucket/prefix`, that references may name, comma-separated."
     )
     s3_ca_file: Path | None = Field(
         default=None, description="Certificates to trust at the object store. Default: the system's."
@@ -146,8 +141,7 @@ class Settings(BrokerSettings):
         description="Longest time from delivery to answer; at least two minutes below RabbitMQ's consumer timeout.",
     )
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
-        default=30,
-        description="Longest wait of SIGTERM for running work; the rest goes back to the queue.",
+        default=30, description="Longest wait of SIGTERM for running work; the rest goes back to the queue."
     )
 
     breaker_failures: Annotated[int, Field(ge=0, le=1000)] = Field(
@@ -156,8 +150,7 @@ class Settings(BrokerSettings):
         "([more](operations.md#sttdbreakeropen)); 0: never.",
     )
     check_requester: bool = Field(
-        default=True,
-        description="Check before work and answer that a requester on direct reply-to is connected.",
+        default=True, description="Check before work and answer that a requester on direct reply-to is connected."
     )
 
     side_host: str = Field(default="127.0.0.1", description="Address of metrics and health.")

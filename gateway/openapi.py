@@ -185,9 +185,7 @@ def _shaped() -> dict[str, Any]:
     content = {
         JSON: {"schema": {"anyOf": [_ref("Text"), _ref("Verbose")]}},
         "text/plain": {"schema": {"type": "string"}},
-        "text/event-stream": {
-            "schema": {"anyOf": [_ref("Delta"), _ref("Done"), _ref("OpenAIError")]},
-        },
+        "text/event-stream": {"schema": {"anyOf": [_ref("Delta"), _ref("Done"), _ref("OpenAIError")]}},
     }
     return {
         "description": "The text, as `response_format` and `stream` ask; each event's `data` is one JSON object.",

@@ -95,11 +95,7 @@ class GatewayServer(HttpServer):
         `port`: 0 takes a free one; `drain_seconds`: for answers under way when it closes.
         """
         config = configured(
-            app,
-            _Connection,
-            log_level="error",
-            backlog=BACKLOG,
-            timeout_graceful_shutdown=max(1, round(drain_seconds)),
+            app, _Connection, log_level="error", backlog=BACKLOG, timeout_graceful_shutdown=max(1, round(drain_seconds))
         )
         settings = "STTD_GATEWAY_HOST", "STTD_GATEWAY_PORT"
         super().__init__(host, port, name="http server", backlog=BACKLOG, config=config, settings=settings)

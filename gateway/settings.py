@@ -36,8 +36,7 @@ class GatewaySettings(SourcedSettings):
     """The gateway's own settings; it reads the client's as well."""
 
     gateway_host: str = Field(
-        default="127.0.0.1",
-        description="Address of the gateway; `0.0.0.0` for bots on other hosts (set the firewall).",
+        default="127.0.0.1", description="Address of the gateway; `0.0.0.0` for bots on other hosts (set the firewall)."
     )
     gateway_port: Annotated[int, Field(ge=0, le=65535)] = Field(
         default=5000, description="Its port; 0 takes a free one and logs it."

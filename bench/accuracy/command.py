@@ -70,14 +70,7 @@ def _measure(given: argparse.Namespace, subject: Subject, everything: list[Note]
     for name, count in _plan(given):
         chosen = everything[:count] if count else list(joined(everything[:FIXED]))
         try:
-            run.measure(
-                name,
-                MODES[name],
-                chosen,
-                subject.results(name),
-                subject=subject,
-                cores=given.cores,
-            )
+            run.measure(name, MODES[name], chosen, subject.results(name), subject=subject, cores=given.cores)
         except run.ModeUnavailable as error:
             tell(f"{name} is not run: {error}")
 

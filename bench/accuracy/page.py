@@ -186,11 +186,7 @@ def _class_cells(columns: Sequence[list[Scored]]) -> Iterator[str]:
     yield from (percent(stock["word_errors"]), f"{stock['core_seconds']:.2f}")
     for column in columns[1:]:
         row = scores.row(column, columns[0])
-        yield from (
-            f"{100 * row['word_errors'].value:.1f}",
-            signed(row["difference"]),
-            f"{row['core_seconds']:.2f}",
-        )
+        yield from (f"{100 * row['word_errors'].value:.1f}", signed(row["difference"]), f"{row['core_seconds']:.2f}")
 
 
 def _long(by: By) -> Iterator[str]:

@@ -29,13 +29,7 @@ class ModeUnavailable(Exception):
 
 
 def measure(
-    name: str,
-    mode: Mode,
-    chosen: Sequence[Note],
-    kept: results.Results,
-    *,
-    subject: Subject,
-    cores: int,
+    name: str, mode: Mode, chosen: Sequence[Note], kept: results.Results, *, subject: Subject, cores: int
 ) -> None:
     """Answer what is not answered yet. Raises `ModeUnavailable`."""
     with _process(mode, subject.model) as (first, engine):

@@ -70,10 +70,7 @@ class AmqpIntake:
         self._registering = asyncio.Lock()
 
     async def run(
-        self,
-        sink: Callable[[Incoming], None],
-        orphaned: Callable[[], None],
-        obey: control.Orders | None = None,
+        self, sink: Callable[[Incoming], None], orphaned: Callable[[], None], obey: control.Orders | None = None
     ) -> None:
         """Keep the consuming connection up until cancelled. Raises `TopologyMismatch`.
 

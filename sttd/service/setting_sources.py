@@ -129,11 +129,7 @@ def doubts(settings: BrokerSettings) -> list[str]:
     """A sentence for each thing that is probably not meant so, for the log of a start."""
     given = names(type(settings))
     unread = setting_names.unread(given)
-    return [
-        *setting_names.removed(given),
-        *([": ".join(unread)] if unread else []),
-        *missing_credentials(settings),
-    ]
+    return [*setting_names.removed(given), *([": ".join(unread)] if unread else []), *missing_credentials(settings)]
 
 
 def missing_credentials(settings: BrokerSettings) -> list[str]:

@@ -28,7 +28,7 @@ from tools.rabbitmq import Node
 pytestmark = [
     pytest.mark.filterwarnings(
         "ignore::DeprecationWarning:tests"
-    ),  # the SDK marks its own calls so: OpenAI ends some of its models
+    )  # the SDK marks its own calls so: OpenAI ends some of its models
 ]
 
 TAXI = note(text="Потратил четыреста рублей на такси.")

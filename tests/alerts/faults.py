@@ -101,20 +101,9 @@ def _small_bound(rig: Rig) -> None:
 
 
 FAULTS = (
-    Fault(
-        ("SttdEventLoopLag",),
-        "main thread blocked for 1.4 s, repeatedly",
-        _nothing,
-        _nothing,
-        go_on=_block_loop,
-    ),
+    Fault(("SttdEventLoopLag",), "main thread blocked for 1.4 s, repeatedly", _nothing, _nothing, go_on=_block_loop),
     Fault(("SttdDown",), "daemon killed with `kill -9`", Rig.kill, Rig.start),
-    Fault(
-        ("SttdAbsent",),
-        "target removed from Prometheus",
-        lambda rig: rig.prometheus.targets(),
-        Rig.watch,
-    ),
+    Fault(("SttdAbsent",), "target removed from Prometheus", lambda rig: rig.prometheus.targets(), Rig.watch),
     Fault(("SttdRestarting",), "daemon killed and started three times", _restart_thrice, _nothing),
     Fault(
         ("SttdNotReady", "SttdNoConsumer", "SttdConnectionDown"),

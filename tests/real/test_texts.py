@@ -61,8 +61,7 @@ def heard(accelerated: WhisperTranscriber, notes: list[Note]) -> Callable[[str],
     @cache
     def answers(mode: str) -> list[Transcription]:
         return transcribed(
-            accelerated,
-            [(note.pcm, replace(AT_ZERO, **({"language": note.language} | MODES[mode]))) for note in notes],
+            accelerated, [(note.pcm, replace(AT_ZERO, **({"language": note.language} | MODES[mode]))) for note in notes]
         )
 
     return answers

@@ -149,10 +149,7 @@ class _RealBus:
         self.direct_publisher = AmqpPublisher(self._link("direct"), self.watcher, CONFIRM_SECONDS)
         self.publisher: Publisher = SplitPublisher(self.amqp_publisher, self.direct_publisher, looks=True)
         self.intake = AmqpIntake(
-            link=self._link("consume"),
-            plan=topology.build(),
-            mode="declare",
-            lanes={names.REQUESTS: PREFETCH},
+            link=self._link("consume"), plan=topology.build(), mode="declare", lanes={names.REQUESTS: PREFETCH}
         )
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._callers: list[_RealCaller] = []

@@ -51,11 +51,7 @@ class DaemonProcess:
         """Start without waiting for anything. The working directory is empty, so that no `.env` is read."""
         with self._log_path.open("ab") as sink:
             self.process = subprocess.Popen(
-                [sys.executable, *self._program],
-                env=self._env,
-                stdout=sink,
-                stderr=sink,
-                cwd=self._log_path.parent,
+                [sys.executable, *self._program], env=self._env, stdout=sink, stderr=sink, cwd=self._log_path.parent
             )
         return self
 

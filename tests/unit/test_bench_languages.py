@@ -27,7 +27,4 @@ def test_a_threshold_helps_the_default_language_and_costs_the_others() -> None:
     ]
     found = {(one.set, one.name): {"probabilities": told} for one, told in zip(chosen, heard, strict=True)}
     rows = [line for line in page(chosen, found, HEAD).splitlines() if line.startswith(("| ru", "| en"))]
-    assert rows == [
-        "| ru | 2 | en 1 | 50/50 | 100/50 | 100/50 |",
-        "| en | 2 |  | 100/100 | 100/50 | 100/50 |",
-    ]
+    assert rows == ["| ru | 2 | en 1 | 50/50 | 100/50 | 100/50 |", "| en | 2 |  | 100/100 | 100/50 | 100/50 |"]

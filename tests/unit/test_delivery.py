@@ -148,8 +148,7 @@ def test_targets_that_would_loop_or_reach_into_the_broker_are_forbidden(target: 
 
 
 @pytest.mark.parametrize(
-    "target",
-    [None, "stt.replies", "bot.answers", "amq.gen-JzTY", DIRECT_ADDRESS, "stt.requests.mine"],
+    "target", [None, "stt.replies", "bot.answers", "amq.gen-JzTY", DIRECT_ADDRESS, "stt.requests.mine"]
 )
 def test_callers_queues_and_what_the_broker_names_for_them_are_allowed(target: str | None) -> None:
     """Pika's RPC pattern (an exclusive, server-named queue) and direct reply-to must work."""

@@ -207,11 +207,7 @@ def test_a_model_that_was_measured_is_read_short_and_others_are_not() -> None:
     assert [
         models._contexts(*asked)
         for asked in ((cpu, None, lambda: base), (cpu, None, lambda: "other"), (gpu, None, lambda: base))
-    ] == [
-        short,
-        FULL,
-        FULL,
-    ]
+    ] == [short, FULL, FULL]
 
 
 RU = JobOptions("ru", "ru", word_timestamps=True)

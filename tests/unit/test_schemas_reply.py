@@ -87,11 +87,7 @@ def test_impossible_replies_cannot_be_made(reply: Transcript | Failure | Progres
 
 def test_each_reply_has_its_message_type() -> None:
     """A reader can distinguish them without opening the body."""
-    assert {
-        Transcript: MessageType.TRANSCRIPT,
-        Failure: MessageType.FAILURE,
-        Progress: MessageType.PROGRESS,
-    } == TYPE_OF
+    assert {Transcript: MessageType.TRANSCRIPT, Failure: MessageType.FAILURE, Progress: MessageType.PROGRESS} == TYPE_OF
     assert [str(kind) for kind in MessageType] == ["stt.transcript.v1", "stt.failure.v1", "stt.progress.v1"]
 
 

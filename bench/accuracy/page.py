@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -76,7 +77,7 @@ def _head(head: Mapping[str, Any]) -> Iterator[str]:
         f"- {head['date']}; {cores} of {machine['cpu']} ({', '.join(machine['flags'])}), {machine['system']}",
         f"- Python {machine['python']}, {packages}",
         f"- Model: {head['model']}, sha256 of `model.bin` `{head['sha256']}`",
-        f"- Voices: {', '.join(head['voices'])}",
+        *textwrap.wrap(f"- Voices: {', '.join(head['voices'])}", 120, subsequent_indent="  ", break_on_hyphens=False),
         *([f"- {head['remark']}"] if head["remark"] else []),
         "",
         HOW_TO_READ,

@@ -58,8 +58,13 @@ class Loss:
 
     def watch(self, work: Coroutine[Any, Any, None], what: str) -> asyncio.Task[None]:
         """Begin a task of the session, whose end is the session's, unless it is cancelled."""
+
+        def report(task: asyncio.Task[None]) -> None:
+            if not task.cancelled():
+                self.report(f"{what} ended: {task.exception()!r}")
+
         task = asyncio.create_task(work, name=what)
-        task.add_done_callback(lambda _: task.cancelled() or self.report(f"{what} ended: {task.exception()!r}"))
+        task.add_done_callback(report)
         return task
 
     async def wait(self) -> str:

@@ -23,7 +23,7 @@ from tools.messages import examples
 
 def transcript(message: AbstractIncomingMessage, text: str | None = None) -> Transcript:
     """A canned transcript; its text is the request's body unless given."""
-    given = {"correlation_id": message.correlation_id, "message_id": message.message_id, "segments": []}
+    given: dict[str, Any] = {"correlation_id": message.correlation_id, "message_id": message.message_id, "segments": []}
     return examples.TRANSCRIPT.model_copy(update=given | {"text": message.body.decode() if text is None else text})
 
 

@@ -306,11 +306,11 @@ class Daemon:
 
     def _rules(self) -> Rules:
         settings = self._settings
-        *lanes, suspect = topology.lanes_of(settings.request_queue)
+        *lanes, suspect = names.request_queues(settings.request_queue)
         return Rules(
             reply_queue=settings.reply_queue,
-            lanes=(interactive, names.overflow_of(interactive), names.bulk_of(interactive)),
-            suspect_queue=names.suspect_of(interactive),
+            lanes=tuple(lanes),
+            suspect_queue=suspect,
             forbidden_targets=self._plan.forbidden_reply_targets,
             max_body_bytes=settings.max_body_bytes,
             job_seconds=settings.job_seconds,
@@ -319,13 +319,9 @@ class Daemon:
 
     def _lanes(self) -> dict[str, int]:
         """Each queue and its prefetch; of suspects one at a time: only then is a death of the worker its fault."""
-        interactive, slots = self._settings.request_queue, self._settings.effective_slots
-        return {
-            interactive: self._settings.effective_prefetch,
-            names.overflow_of(interactive): slots,
-            names.bulk_of(interactive): slots,
-            names.suspect_of(interactive): 1,
-        }
+        settings, slots = self._settings, self._settings.effective_slots
+        queues = names.request_queues(settings.request_queue)
+        return dict(zip(queues, (settings.effective_prefetch, slots, slots, 1), strict=True))
 
     def _link(self, role: str) -> Link:
         return Link(role=role, url=self._settings.amqp_url, name=self._settings.worker, observer=self._reporter)

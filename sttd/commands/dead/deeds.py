@@ -139,8 +139,7 @@ def requeueing(
 
 def lanes_of(settings: ClientSettings) -> tuple[str, ...]:
     """Our request queues, the interactive one first."""
-    queue = settings.request_queue
-    return (queue, names.overflow_of(queue), names.bulk_of(queue))
+    return names.request_queues(settings.request_queue)[:-1]
 
 
 async def work(queue: DeadQueue, choice: Choice, deed: Deed, limit: int | None, *, yes: bool) -> Exit:

@@ -1,7 +1,5 @@
 """The benchmark's commands: reads arguments, finds the broker, picks the cores, calls the parts, writes the results."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import importlib

@@ -3,8 +3,6 @@
 Pure: what was measured in, text out. A peer that could not run is in the table with its reason.
 """
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any, Final

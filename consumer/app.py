@@ -3,8 +3,6 @@
 The only module that constructs collaborators; only `__main__` imports it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import time

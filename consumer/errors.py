@@ -3,8 +3,6 @@
 Third-party exceptions are translated into these at the seams.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, ClassVar

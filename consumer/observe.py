@@ -3,8 +3,6 @@
 Never changes what it observes.
 """
 
-from __future__ import annotations
-
 import asyncio
 
 import structlog

@@ -3,8 +3,6 @@
 The only place of the daemon that reads the environment.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 from pathlib import Path

@@ -3,8 +3,6 @@
 Pure; may be written from several threads at once. Never holds a word of the note.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections import defaultdict

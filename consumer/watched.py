@@ -1,7 +1,5 @@
 """The long-lived tasks of the daemon: what it means when one of them ends."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterable
 

@@ -3,8 +3,6 @@
 A second signal ends the process at once.
 """
 
-from __future__ import annotations
-
 import asyncio
 import ipaddress
 

@@ -3,8 +3,6 @@
 Owns everything that the request holds, and releases it when the stream ends, however it ends.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack

@@ -3,8 +3,6 @@
 Pure and deterministic: no clock, no machine, no setting.
 """
 
-from __future__ import annotations
-
 from typing import Any, Final, get_args
 
 from pydantic import BaseModel

@@ -3,8 +3,6 @@
 Pure: uses no request and no response; the sentence never holds audio, text or a token.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final
 

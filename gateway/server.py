@@ -1,7 +1,5 @@
 """The gateway's server: bounds on callers that are slow, that are many, or that never stop sending."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Final
 

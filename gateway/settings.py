@@ -1,7 +1,5 @@
 """Every setting of the gateway: name, default, bounds, one sentence each. The composition root reads it at start."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, field
 from typing import Annotated, Literal

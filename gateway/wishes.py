@@ -3,8 +3,6 @@
 Pure. The client checks the daemon's options; here only those that the daemon does not have.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, cast, get_args

@@ -3,8 +3,6 @@
 Never reads settings: an absent option means "the daemon's default".
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta

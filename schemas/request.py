@@ -3,8 +3,6 @@
 Pure: the clock and the limits are passed in.
 """
 
-from __future__ import annotations
-
 import codecs
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

@@ -3,8 +3,6 @@
 Never reads a body; never decides how long to wait.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import random

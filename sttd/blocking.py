@@ -3,8 +3,6 @@
 Holds no logic of requests and replies: it calls the client and waits for it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterator

@@ -3,8 +3,6 @@
 On a channel of its own: a refusal closes its channel, and must not cost the requests theirs.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Sequence

@@ -3,8 +3,6 @@
 Connections are link.py's.
 """
 
-from __future__ import annotations
-
 import asyncio
 import math
 from collections.abc import AsyncGenerator, Callable

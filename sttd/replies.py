@@ -3,8 +3,6 @@
 Pure: no I/O, no clock; every method is synchronous and runs in the event loop.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -4,8 +4,6 @@ aiormq 7.2.4 has no guard for a publish that is cancelled in the moment in which
 would end, and with it the publishes of all other callers.
 """
 
-from __future__ import annotations
-
 import asyncio
 
 from aio_pika import Message

@@ -3,8 +3,6 @@
 Reads the environment only when `load` is called.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError

@@ -3,8 +3,6 @@
 `python -m tools.callers HOST PORT COUNT` runs them until it is killed.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import subprocess

@@ -4,8 +4,6 @@ May import schemas, tools.messages, sttd.settings, consumer.settings, consumer.s
 gateway.openapi; the output depends on nothing but them (no clock, no machine).
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Sequence

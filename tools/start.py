@@ -4,8 +4,6 @@ The model comes first: a download may take minutes or fail, and a broker need no
 command; where a model that STTD_MODEL names cannot be fetched, that of `sttd demo` (1) or `sttd serve` (3).
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from typing import Final

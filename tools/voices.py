@@ -5,8 +5,6 @@ repository; their licences are the packages' own. Audio is decoded by faster-whi
 utterance is opened.
 """
 
-from __future__ import annotations
-
 import gzip
 import os
 import re

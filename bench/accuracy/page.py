@@ -1,7 +1,5 @@
 """The figures as a page in Markdown. Pure: answers by mode in, text out."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final

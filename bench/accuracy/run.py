@@ -3,8 +3,6 @@
 So core seconds are those of one note. Whatever a process answers is on disk before it gets its next note.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -3,8 +3,6 @@
 Reads arguments, finds model and voices, calls the parts.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 from collections.abc import Sequence

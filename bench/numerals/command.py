@@ -3,8 +3,6 @@
 Reads arguments, finds model and voices, calls the parts. Festival is Debian's: `apt-get install festival festvox-ru`.
 """
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import os

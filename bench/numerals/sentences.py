@@ -3,8 +3,6 @@
 Each has the figures that a right transcript holds. Pure but for the table of people's sentences.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

@@ -3,8 +3,6 @@
 Counts seconds, not bytes.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The seam to the decoder: a decoded note, and the protocol of whoever makes one."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Protocol, Self
 

@@ -3,8 +3,6 @@
 FFmpeg answers "invalid data" both to a broken MP4 and to plain text; these checks tell them apart.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 from sttd.consumer.audio import structure

@@ -3,8 +3,6 @@
 Never forks this process: the model's threads would not survive it.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final

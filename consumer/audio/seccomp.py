@@ -3,8 +3,6 @@
 Runs in the child alone, as its last step before untrusted bytes. Opens nothing itself.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import platform

@@ -3,8 +3,6 @@
 Never settles a message itself and never uses `message.process()`, which rejects without requeue when cancelled.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress

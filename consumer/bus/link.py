@@ -4,8 +4,6 @@ Not aio-pika's RobustConnection: that one waits a fixed 5 s without jitter, rest
 for ever. A session sets up everything it needs each time; nothing is "restored".
 """
 
-from __future__ import annotations
-
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterator

@@ -3,8 +3,6 @@
 Never acks anything and never decides what a failure means for the request.
 """
 
-from __future__ import annotations
-
 import asyncio
 import struct
 from collections.abc import AsyncIterator

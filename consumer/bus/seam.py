@@ -1,7 +1,5 @@
 """The seam to the broker: what arrives, what is published, the verbs that settle. Tests put a memory bus behind it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime

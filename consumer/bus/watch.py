@@ -6,8 +6,6 @@ A node that stands still, or is cut off from the others, keeps its connections. 
 has a short time, measured by the answers before: a busy cluster answers late everywhere.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable

@@ -3,8 +3,6 @@
 Loads s3 only when a store is configured: its libraries come with the extra `s3`.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 

@@ -3,8 +3,6 @@
 Turns errors of the store into what the caller reads.
 """
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass
 from typing import Final

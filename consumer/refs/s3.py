@@ -4,8 +4,6 @@ Connects to the configured endpoint only: path-style addresses, no redirect foll
 environment. Never writes an object; never logs what it sent or the store's own text.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 import ssl

@@ -3,8 +3,6 @@
 The exceptions of the library behind it end in s3.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Pure, clock passed in. AMQP reports no message's age, so this is an upper bound 
 For messages from before this daemon, of which none has come yet, it is only the time since the daemon began to measure.
 """
 
-from __future__ import annotations
-
 NEVER = float("-inf")
 
 

@@ -3,8 +3,6 @@
 Makes no call to any part, so reading it costs nothing and cannot hang.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

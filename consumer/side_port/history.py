@@ -3,8 +3,6 @@
 Reads the metrics' registry; never writes to it. Holds numbers only.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from dataclasses import dataclass
 from typing import Final

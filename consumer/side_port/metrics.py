@@ -4,8 +4,6 @@ Never reads a setting, never names a label value that a caller can choose. Other
 `Metrics`.
 """
 
-from __future__ import annotations
-
 import time
 from collections import deque
 from collections.abc import Callable

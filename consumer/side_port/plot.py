@@ -3,8 +3,6 @@
 Pure; numbers in, markup out. Colours come from the page's style sheet by class.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Final
 

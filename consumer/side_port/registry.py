@@ -1,7 +1,5 @@
 """How a metric is declared: with its row for docs/metrics.md, on a registry of its own, at 0 from the start."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar

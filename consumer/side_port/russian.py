@@ -1,7 +1,5 @@
 """The status page in Russian, by the English sentence. What brokers and libraries say stays as it is."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final
 

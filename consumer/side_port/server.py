@@ -1,7 +1,5 @@
 """The side port's server: one deadline for each request, and eviction of the oldest connection."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Final
 

@@ -3,8 +3,6 @@
 The engine fits by its shape.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Literal, Protocol
 

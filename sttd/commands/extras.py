@@ -1,7 +1,5 @@
 """The libraries that commands need beyond the base install, and the message when one is missing. None is imported."""
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 from typing import Final
 

@@ -1,7 +1,5 @@
 """Entry point `sttd`: puts the commands together. Does nothing else; importing it reads no setting and no model."""
 
-from __future__ import annotations
-
 import logging
 from importlib.metadata import version
 from typing import Annotated

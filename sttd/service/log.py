@@ -4,8 +4,6 @@ A log call's sentence says all that a person needs; its fields repeat that for p
 for collectors only. No text of a note is passed to a log call; what callers control is escaped and cut.
 """
 
-from __future__ import annotations
-
 import logging
 import sys
 from collections.abc import MutableMapping

@@ -3,8 +3,6 @@
 What is wrong with a source is one sentence that names it, the reason and the next step; never a value.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress

@@ -3,8 +3,6 @@
 Measures nothing itself (sttd/commands/size does).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from importlib import resources

@@ -1,7 +1,5 @@
 """The fewest consumers that answer in time: the busiest hour, simulated for ever more of them."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Final

@@ -1,7 +1,5 @@
 """The claim check end to end: a daemon, a real S3 server behind a faulty proxy, and files too large for a message."""
 
-from __future__ import annotations
-
 import io
 import json
 import wave

@@ -1,7 +1,5 @@
 """The client against the real daemon: progress as it is worked on, and cancels and deadlines that stop the work."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

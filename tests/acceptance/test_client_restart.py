@@ -1,7 +1,5 @@
 """The client under load while the broker restarts: every call ends, in its own text or in a typed error."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 

@@ -1,7 +1,5 @@
 """Every service of ours in docker-compose.yml, started outside Docker with compose's command and environment."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

@@ -1,7 +1,5 @@
 """Every request, right and wrong, ends as the table "what becomes of a request" has it, and leaves nothing behind."""
 
-from __future__ import annotations
-
 import base64
 import json
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Every program in examples/ against the real daemon: what a bot developer copies works as it stands."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import os

@@ -1,7 +1,5 @@
 """The gateway as its users have it: real broker, real daemon, real HTTP, and the callers' own unmodified programs."""
 
-from __future__ import annotations
-
 import json
 import socket
 import subprocess

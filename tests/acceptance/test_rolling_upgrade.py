@@ -8,8 +8,6 @@ Then one caller floods the new ones while one of them is replaced: what moved to
 then, for daemons before 0.2.0 refuse the key of a caller.
 """
 
-from __future__ import annotations
-
 import io
 import math
 import os

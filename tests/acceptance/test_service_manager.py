@@ -3,8 +3,6 @@
 A stuck event loop feeds no watchdog.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import socket

@@ -1,7 +1,5 @@
 """A bot, a real broker, a real daemon and an OTLP collector over HTTP: one trace through all of them."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

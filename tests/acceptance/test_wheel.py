@@ -1,7 +1,5 @@
 """What `pip install .` gives a bot: the client and the command line, typed, no speech library and no stray file."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

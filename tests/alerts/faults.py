@@ -3,8 +3,6 @@
 What must be seen is checked by the test.
 """
 
-from __future__ import annotations
-
 import signal
 import time
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 The faults are in faults.py.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

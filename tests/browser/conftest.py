@@ -3,8 +3,6 @@
 Owns no test data. Skipped where Chromium is not installed; `make browser` installs it where it can.
 """
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field

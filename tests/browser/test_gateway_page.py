@@ -3,8 +3,6 @@
 Pictures of every state go to .local/pictures; a person checks them when the page changes.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 import signal

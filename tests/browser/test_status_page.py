@@ -1,7 +1,5 @@
 """The status page as a browser shows it during a load run: readable, quiet, and all from one address."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Iterator

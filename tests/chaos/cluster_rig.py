@@ -3,8 +3,6 @@
 Times count from the moment when a fault began, for it goes on meanwhile.
 """
 
-from __future__ import annotations
-
 import contextlib
 import http.client
 import threading

@@ -3,8 +3,6 @@
 `make test` never comes here.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path

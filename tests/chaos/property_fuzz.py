@@ -3,8 +3,6 @@
 Uses nothing of the daemon but the queues' names.
 """
 
-from __future__ import annotations
-
 import random
 import struct
 from collections.abc import Callable

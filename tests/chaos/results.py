@@ -3,8 +3,6 @@
 The file is a list of runs; `report.py` renders the sum.
 """
 
-from __future__ import annotations
-
 import fcntl
 import json
 from collections.abc import Iterable

@@ -3,8 +3,6 @@
 Detects that the daemon serves again; the faults are in faults.py.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import random

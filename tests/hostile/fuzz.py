@@ -5,8 +5,6 @@ must get `audio_unreadable`. Writes one JSON object to the state file after ever
 seed that it names.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import json

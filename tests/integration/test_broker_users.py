@@ -1,7 +1,5 @@
 """The least-privilege users on a RabbitMQ that booted with their definitions: each has its own rights only."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

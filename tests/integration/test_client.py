@@ -1,7 +1,5 @@
 """The client against a real RabbitMQ and a scripted daemon: right answers to the right calls, else typed errors."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 from datetime import UTC, datetime, timedelta

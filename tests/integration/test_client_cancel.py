@@ -1,7 +1,5 @@
 """Cancelling, streaming, and the blocking twin against a real RabbitMQ: work without a caller ends."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import signal

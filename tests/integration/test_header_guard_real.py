@@ -1,7 +1,5 @@
 """Poison between good messages on a real RabbitMQ: the good ones arrive, the poison is marked, the connection lives."""
 
-from __future__ import annotations
-
 import asyncio
 import struct
 from collections.abc import AsyncIterator

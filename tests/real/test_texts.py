@@ -1,7 +1,5 @@
 """Our texts beside stock faster-whisper's, on eighteen recorded sentences."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace

@@ -5,8 +5,6 @@ with classic and quorum queues: all of POISON_PROPERTIES are confirmed and deliv
 all of REFUSED_PROPERTIES cost the publisher its connection or channel and never reach a queue.
 """
 
-from __future__ import annotations
-
 import socket
 import struct
 from dataclasses import dataclass

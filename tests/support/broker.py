@@ -4,8 +4,6 @@ Synchronous on purpose: usable from async tests, plain tests and threads alike; 
 loopback. Counts in the management API lag by about a second on a private node, so wait for them with `wait_until`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import http.client

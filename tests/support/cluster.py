@@ -5,8 +5,6 @@ port of a proxy in front of that node: everything between two nodes goes through
 that stands still is a network that loses everything: the bytes wait, as TCP would send them again.
 """
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import random

@@ -3,8 +3,6 @@
 The product has no such points: they are put before and after methods of the request package, in this process only.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -3,8 +3,6 @@
 Both can be held in the middle of the work, and record their input and whether they were cancelled.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field

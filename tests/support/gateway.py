@@ -1,7 +1,5 @@
 """The gateway as a subprocess, as an operator runs it."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -4,8 +4,6 @@ Written by hand from three pages, "ScaledObject specification", "RabbitMQ Queue"
 carries KEDA's own schema for this Python. Strict: a field that the pages do not name is a typing mistake.
 """
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 _TEXT: Final = {"type": "string", "minLength": 1}

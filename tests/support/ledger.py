@@ -3,8 +3,6 @@
 Thread-safe. `check` is the rule "never nothing" in one place: a failure names what is missing.
 """
 
-from __future__ import annotations
-
 import sqlite3
 import threading
 import time

@@ -4,8 +4,6 @@ Uses pika, no code of the daemon; both run in threads of their own and write to 
 not come is left as unknown: it may be answered or not.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

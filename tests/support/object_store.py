@@ -3,8 +3,6 @@
 The proxy passes bytes on as they are, so that signatures stay true, unless the key is `rude/<how>`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json

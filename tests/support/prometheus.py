@@ -3,8 +3,6 @@
 Needs Debian's `prometheus`; keeps everything in one folder and ends with its `with` block.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 import signal

@@ -3,8 +3,6 @@
 By words: enough for our own rules and panels.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection
 

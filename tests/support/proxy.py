@@ -3,8 +3,6 @@
 Runs its own event loop in a thread, so that plain tests can control it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import socket

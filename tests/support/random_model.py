@@ -3,8 +3,6 @@
 For tests of readers and encoders: shapes and stored types that no model at hand has. Its texts mean nothing.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final

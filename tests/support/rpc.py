@@ -3,8 +3,6 @@
 Made from the contract's documents only: queue names and property meanings are spelled out here on purpose.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, field
 from typing import Any, Self

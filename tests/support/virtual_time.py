@@ -6,8 +6,6 @@ making. The library `looptime` does the same, but its plugin makes an event loop
 closes it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import selectors
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """A visitor with Debian's Chromium: a page, the browser's complaints, every address it asked for, pictures."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ A deadline ends a test that hangs; it measures nothing. It is at least ten times
 only a failure pays for it.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from typing import Final, TypeVar

@@ -1,7 +1,5 @@
 """What is counted of one request, whichever way it ends."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from typing import Any

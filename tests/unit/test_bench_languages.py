@@ -1,7 +1,5 @@
 """bench.languages without a model: which notes are taken, and what its page counts."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Many callers, one queue: what one has too much of in hand moves to the overflow queue, once (issue 18)."""
 
-from __future__ import annotations
-
 import json
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """The table of pending requests: who gets which reply, and what becomes of the others."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What the client refuses before it sends, how it names errors, and what it never shows."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import math

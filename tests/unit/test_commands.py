@@ -1,7 +1,5 @@
 """The command line without a broker: what it teaches, what it refuses, what it needs installed, how it prints."""
 
-from __future__ import annotations
-
 import inspect
 import io
 import json

@@ -1,7 +1,5 @@
 """How the demo judges results: its exit code 0 must mean that every note is as the manifest has it."""
 
-from __future__ import annotations
-
 import pytest
 from rich.console import Console
 

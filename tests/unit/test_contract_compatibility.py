@@ -1,7 +1,5 @@
 """Two versions on one queue understand each other: the contract only grows, compared with every released schema."""
 
-from __future__ import annotations
-
 import copy
 import json
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The files under docs/contract are those of the code: generated files are fresh, schemas and AsyncAPI agree."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """One message in hand: its properties, and that hostile marks and targets change nothing they should not."""
 
-from __future__ import annotations
-
 import math
 from datetime import UTC, datetime, timedelta
 from typing import Any

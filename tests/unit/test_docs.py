@@ -1,7 +1,5 @@
 """The documents are true: commands exist, links lead somewhere, tables match the code, examples hold."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re

@@ -1,7 +1,5 @@
 """The choice of the encoder: the comparison, what each setting makes of its outcome, both encoders on real weights."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """The comparison of encoders: what is near enough, what is faster, and what is kept of it on disk."""
 
-from __future__ import annotations
-
 import importlib.util
 import math
 from collections.abc import Callable

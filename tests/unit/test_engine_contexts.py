@@ -1,7 +1,5 @@
 """Short contexts: what is cut, what is doubtful, and that a doubtful result is computed again with all 30 s."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace

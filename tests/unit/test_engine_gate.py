@@ -1,7 +1,5 @@
 """The rules of a gate, which the scheduler keeps."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Doubtful segments are marked by name, sound ones are not, and no text is ever touched."""
 
-from __future__ import annotations
-
 import pytest
 
 from sttd.consumer.engine.model.guards import CLEAR, NEVER_SPEECH, marked, parted

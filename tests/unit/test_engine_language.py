@@ -1,7 +1,5 @@
 """Which language a note is in."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """Loading a model: the effective settings, and every way in which it does not load."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

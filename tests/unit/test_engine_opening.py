@@ -1,7 +1,5 @@
 """From settings to options: who opens the daemon's engine, or measures it, opens the same one (issue 12)."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

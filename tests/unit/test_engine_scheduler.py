@@ -1,7 +1,5 @@
 """The scheduler: real threads that wait for the planner's decisions, on a clock of the test's where time matters."""
 
-from __future__ import annotations
-
 import gc
 import threading
 import weakref

@@ -1,7 +1,5 @@
 """The transcriber with the bundled model: what comes back, and what stopping, cancelling and failing do."""
 
-from __future__ import annotations
-
 import asyncio
 import copy
 import inspect

@@ -1,7 +1,5 @@
 """Long audio: where it is cut, and who transcribes which window. No model, no sound."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

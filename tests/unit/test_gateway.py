@@ -1,7 +1,5 @@
 """The pure parts of the gateway: forms, errors, streams, and the OpenAPI document."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Who is let through to the queue: the grace period of a daemon or broker that is away, in a scripted client's time."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any, cast

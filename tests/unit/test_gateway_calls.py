@@ -1,7 +1,5 @@
 """Whole calls through the application, with a scripted client: what was ignored, and pages of other origins."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any, cast

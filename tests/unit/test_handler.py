@@ -3,8 +3,6 @@
 `steps` are compared whole: what replaces the message is confirmed first, then it is acked, and nothing else happens.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The guard in front of pamqp's parser: whatever the properties are, a frame comes out and the connection lives."""
 
-from __future__ import annotations
-
 import struct
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The operator's words: from settings and file to the prompt, and a window that goes wrong with them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace

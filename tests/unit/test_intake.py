@@ -1,7 +1,5 @@
 """What the intake does where a lane is denied to it, and how much it takes. The rest is in the bus contract."""
 
-from __future__ import annotations
-
 import asyncio
 from types import SimpleNamespace
 from typing import Any, cast

@@ -1,7 +1,5 @@
 """The same audio once: equal requests in hand at one time share one computation (issue 18, point 3)."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import json

@@ -3,8 +3,6 @@
 With real sockets that are no broker.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

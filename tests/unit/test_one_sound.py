@@ -1,7 +1,5 @@
 """One sound's model: a rest that the window before has heard is not decoded again where contexts are short."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

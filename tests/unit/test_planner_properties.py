@@ -1,7 +1,5 @@
 """What holds for the planner whatever comes: simulated loads of random notes on random numbers of slots."""
 
-from __future__ import annotations
-
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field

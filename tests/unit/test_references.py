@@ -1,7 +1,5 @@
 """Which references are followed and how much of them is read, with a store in memory."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from typing import Any

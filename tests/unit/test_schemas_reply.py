@@ -1,7 +1,5 @@
 """What the daemon answers: the three replies over the wire, the id of an answer, codes and names."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 from uuid import UUID

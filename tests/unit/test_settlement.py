@@ -1,7 +1,5 @@
 """Whatever order the steps come in, an ack follows a confirm, and there is one at most; one cancellation waits."""
 
-from __future__ import annotations
-
 import asyncio
 from datetime import UTC, datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """A messenger's day: its hours, its lengths, its arrivals; and what notes cost: the line, the file."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from statistics import fmean
 

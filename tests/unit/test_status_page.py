@@ -1,7 +1,5 @@
 """The status page as text: figures of the last minutes, failures by code, markup that needs nothing from outside."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import itertools

@@ -1,7 +1,5 @@
 """Subtitles and tables hold every word of the text, at its time, whatever signs the words hold; a cue can be read."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

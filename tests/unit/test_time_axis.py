@@ -1,7 +1,5 @@
 """Speech with long pauses, by the bundled model: each segment lies within the speech that it came from."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace

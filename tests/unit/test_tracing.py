@@ -1,7 +1,5 @@
 """One trace from the publisher's span to the answer, judged with OpenTelemetry's own in-memory exporter."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 import time

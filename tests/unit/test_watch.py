@@ -1,7 +1,5 @@
 """How a session learns that the broker has lost its consumers, or that its node does not serve."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from typing import cast

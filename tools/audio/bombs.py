@@ -3,8 +3,6 @@
 Pure. Made for the default limits: an hour of sound, 20 MiB of file.
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 import struct

@@ -3,8 +3,6 @@
 Pure.
 """
 
-from __future__ import annotations
-
 import struct
 import zlib
 from collections.abc import Iterable, Iterator

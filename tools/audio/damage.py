@@ -3,8 +3,6 @@
 The same kind, seed and file give the same bytes in every run.
 """
 
-from __future__ import annotations
-
 import io
 import random
 from collections.abc import Callable

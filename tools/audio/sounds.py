@@ -4,8 +4,6 @@ Made from seeds, the same on every machine. Every sound is mono at 16 kHz, float
 level is the whole sound's, in dB below full scale.
 """
 
-from __future__ import annotations
-
 from typing import Any, Final, Protocol
 
 import numpy as np

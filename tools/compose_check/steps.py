@@ -1,7 +1,5 @@
 """The steps once there are images: each function does one, returns what was seen, and raises `NotSo`."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -3,8 +3,6 @@
 Pure: returns a dict, tools/contract.py writes it.
 """
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 from sttd.schemas import names

@@ -3,8 +3,6 @@
 Pure: returns dicts, tools/contract.py writes them.
 """
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 from pydantic import BaseModel

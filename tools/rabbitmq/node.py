@@ -3,8 +3,6 @@
 Owns the order of things and the wait until the broker answers; how it runs is the backend's business.
 """
 
-from __future__ import annotations
-
 import base64
 import http.client
 import json

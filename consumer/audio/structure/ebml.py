@@ -3,8 +3,6 @@
 FFmpeg searches for the next cluster where it finds no element, and reports nothing.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 

@@ -3,8 +3,6 @@
 No RabbitMQ, no network. Each side runs in a process of its own (side.py), by turns. `--context` is short.py's.
 """
 
-from __future__ import annotations
-
 import json
 from contextlib import ExitStack
 from pathlib import Path

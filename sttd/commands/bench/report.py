@@ -3,8 +3,6 @@
 Words are compared without case and punctuation; texts as they are.
 """
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

@@ -3,8 +3,6 @@
 Lines in, lines of JSON out. Never a queue, never the network.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -1,7 +1,5 @@
 """The sides of `sttd bench` as children of the command: started, asked round after round, ended."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -3,8 +3,6 @@
 Starts nothing that stays, and leaves nothing on the broker.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json as json_
 from collections.abc import AsyncIterator, Callable

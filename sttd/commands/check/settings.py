@@ -3,8 +3,6 @@
 Shows names, never values.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from sttd.commands.check.line import Line, ok, warning

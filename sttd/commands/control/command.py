@@ -3,8 +3,6 @@
 Needs the base install only.
 """
 
-from __future__ import annotations
-
 import asyncio
 from typing import Annotated, Final, get_args
 from uuid import uuid4

@@ -3,8 +3,6 @@
 Needs the base install only. Nothing leaves a queue without `--yes`.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path

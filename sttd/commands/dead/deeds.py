@@ -3,8 +3,6 @@
 Without `yes` it publishes nothing and removes nothing.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """`sttd demo`: a daemon, the sample notes, their texts, and where to look next. Leaves nothing running."""
 
-from __future__ import annotations
-
 import asyncio
 import http.client
 import shutil

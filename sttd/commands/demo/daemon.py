@@ -3,8 +3,6 @@
 Never imports the daemon.
 """
 
-from __future__ import annotations
-
 import asyncio
 import http.client
 import os

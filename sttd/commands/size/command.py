@@ -3,8 +3,6 @@
 Loads the daemon only with `--measure`. Touches no broker.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import sys

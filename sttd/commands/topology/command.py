@@ -3,8 +3,6 @@
 Needs the base install only.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from typing import Final

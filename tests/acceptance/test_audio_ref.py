@@ -34,7 +34,6 @@ class Site:
     daemon: DaemonProcess
 
     def ask(self, reference: Any, correlation_id: str = "1", **options: Any) -> Answer:
-        """Send one reference and return its answer."""
         with Rpc(self.broker.amqp_url) as client:
             return client.ask(
                 claim(reference, **options), content_type="application/json", correlation_id=correlation_id

@@ -155,11 +155,9 @@ class Chat:
         self.said: list[str] = []
 
     async def download(self) -> bytes:
-        """The note."""
         return self._voice
 
     async def answer(self, text: str) -> None:
-        """Remember."""
         self.said.append(text)
 
 

@@ -47,7 +47,6 @@ class Collector:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def take(self, path: str, body: bytes) -> None:
-        """Keep the spans of one post."""
         self.paths.add(path)
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
             service = next(
@@ -56,7 +55,6 @@ class Collector:
             self.spans += [(service, span) for scope in resource.scope_spans for span in scope.spans]
 
     def close(self) -> None:
-        """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

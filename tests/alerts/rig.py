@@ -84,7 +84,6 @@ class Rig:
         self.start(**settings)
 
     def kill(self) -> None:
-        """Kill -9."""
         self.daemon.kill()
 
     def watch(self) -> None:
@@ -92,11 +91,9 @@ class Rig:
         self.prometheus.targets([f"127.0.0.1:{self._side_port}"])
 
     def signal(self, number: signal.Signals) -> None:
-        """Send the daemon a signal."""
         os.kill(self.daemon.running.pid, number)
 
     def kill_decoders(self) -> None:
-        """Kill -9 for every child."""
         for pid in list(children(self.daemon.running.pid)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -111,7 +108,6 @@ class Rig:
                 channel.basic_publish("", "stt.requests", sample.path.read_bytes(), pika.BasicProperties(**wanted))
 
     def purge(self) -> None:
-        """Drop what waits."""
         with self.broker.connect() as connection:
             connection.channel().queue_purge("stt.requests")
 

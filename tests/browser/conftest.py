@@ -27,7 +27,6 @@ class Watched:
     asked: list[str] = field(default_factory=list)
 
     def picture(self, name: str) -> Path:
-        """Take a picture of the whole page."""
         PICTURES.mkdir(parents=True, exist_ok=True)
         path = PICTURES / f"{name}.png"
         self.page.screenshot(path=path, full_page=True)

@@ -26,7 +26,6 @@ class Load(threading.Thread):
         self.stop = threading.Event()
 
     def run(self) -> None:
-        """Send."""
         with Rpc(self._url) as client:
             wave = 0
             while not self.stop.is_set():

@@ -81,7 +81,6 @@ class ClusterRig(Rig):
 
     @property
     def leader(self) -> int:
-        """Which node leads the request queue."""
         return self.cluster.number(str(self.broker.queue(QUEUE)["leader"]))
 
     def serve_from(self, *numbers: int) -> int:

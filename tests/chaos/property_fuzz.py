@@ -103,7 +103,6 @@ class Generator:
         ]
 
     def draw(self) -> Shot:
-        """Make the next one."""
         dice = self._dice
         flags, payload = 0, b""
         for flag, chance, make in self._properties:

@@ -97,7 +97,6 @@ class Rig:
             life.close()
 
     def mend(self) -> None:
-        """Leave the broker well."""
         self.node.thaw()
         if self.node.pid is None:
             self.node.start()

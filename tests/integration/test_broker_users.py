@@ -51,7 +51,6 @@ class Site:
         self.address = f"127.0.0.1:{urlsplit(node.amqp_url).port}"
 
     def url(self, user: str) -> str:
-        """The address of a user."""
         return users_py("show", "--users", str(self.folder / "users"), "--broker", self.address, user).strip()
 
 

@@ -31,7 +31,6 @@ class Listener:
         self.intake = AmqpIntake(link=link, plan=topology.build(), mode="declare", lanes=lanes)
 
     async def next(self) -> Incoming:
-        """The next delivery."""
         async with asyncio.timeout(PATIENCE):
             return await self.incoming.get()
 

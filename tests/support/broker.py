@@ -58,11 +58,9 @@ class Message:
 
     @property
     def headers(self) -> dict[str, Any]:
-        """Its headers; empty where it has none."""
         return self.properties.headers or {}
 
     def json(self) -> Any:
-        """Its body, parsed as JSON."""
         return json.loads(self.body)
 
 
@@ -225,7 +223,6 @@ class Broker:
         return pika.BlockingConnection(pika.URLParameters(self.amqp_url))
 
     async def wait_until(self, predicate: Callable[[], Any | Awaitable[Any]]) -> Any:
-        """See `wait_until`."""
         return await wait_until(predicate)
 
     def _declared(self, name: str) -> tuple[int, int]:

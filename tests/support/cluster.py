@@ -89,7 +89,6 @@ class Cluster:
         return [node.plan.name for node in self.nodes].index(name)
 
     def kill(self, *numbers: int) -> None:
-        """SIGKILL."""
         for number in numbers:
             self.nodes[number].kill()
 
@@ -98,12 +97,10 @@ class Cluster:
         self._start(numbers)
 
     def freeze(self, number: int) -> None:
-        """SIGSTOP."""
         self._frozen.add(number)
         self.nodes[number].freeze()
 
     def thaw(self, number: int) -> None:
-        """SIGCONT."""
         self.nodes[number].thaw()
         self._frozen.discard(number)
 
@@ -125,7 +122,6 @@ class Cluster:
         self._alone.clear()
 
     def mend(self) -> None:
-        """Undo every fault."""
         self.heal()
         for number in tuple(self._frozen):
             self.thaw(number)

@@ -63,7 +63,6 @@ class DaemonProcess:
 
     @property
     def log(self) -> str:
-        """All that it has written."""
         return self._log_path.read_text()
 
     def lines(self, action: str) -> list[dict[str, Any]]:
@@ -90,7 +89,6 @@ class DaemonProcess:
         return self.get("/readyz")[0] == 200
 
     def wait_ready(self) -> DaemonProcess:
-        """Wait until it is ready."""
         self._wait(self.ready, "readiness")
         return self
 

@@ -98,7 +98,6 @@ class FakeDecoder(_Fake[DecodedAudio]):
         self.seen: list[bytes] = []
 
     async def decode(self, audio: bytes) -> DecodedAudio:
-        """See `Decoder.decode`."""
         self.seen.append(audio)
         return await self._do()
 
@@ -113,7 +112,6 @@ class FakeTranscriber(_Fake[Transcription]):
 
     @property
     def info(self) -> ModelInfo:
-        """See `Transcriber.info`."""
         return ModelInfo(name="fake", engine="none", device="cpu", compute_type="int8")
 
     async def transcribe(self, job: Job) -> Transcription:
@@ -134,11 +132,9 @@ class FakeSettler:
         self._fails_with = fails_with
 
     async def ack(self) -> None:
-        """See `Settler.ack`."""
         await self._note("ack")
 
     async def reject(self) -> None:
-        """See `Settler.reject`."""
         await self._note("reject")
 
     async def _note(self, call: str) -> None:
@@ -164,19 +160,16 @@ class FakeIntake:
             await self._news.wait()
 
     async def pause(self, reason: str) -> None:
-        """See `Intake.pause`."""
         self.calls.append(f"pause {reason}")
         self.pausing.set()
         if self._hangs:
             await asyncio.Event().wait()
 
     async def resume(self, reason: str, most: int | None = None) -> None:
-        """See `Intake.resume`."""
         self.calls.append(f"resume {reason}" if most is None else f"resume {reason} with {most}")
         self._news.set()
 
     def reconnect(self, reason: str) -> None:
-        """See `Intake.reconnect`."""
         self.calls.append(f"reconnect: {reason}")
 
 
@@ -189,15 +182,12 @@ class Watcher:
         self._waking: set[asyncio.Task[None]] = set()
 
     def connected(self, role: str) -> None:
-        """See `BusObserver.connected`."""
         self._note("connected", role)
 
     def lost(self, role: str, reason: str) -> None:
-        """See `BusObserver.lost`."""
         self._note("lost", role, reason)
 
     def blocked(self, role: str, blocked: bool) -> None:
-        """See `BusObserver.blocked`."""
         self._note("blocked", blocked)
 
     def _note(self, *what: Any) -> None:
@@ -246,7 +236,6 @@ class Desk:
     defaults: JobDefaults = field(default_factory=lambda: JobDefaults("ru", 5, condition_on_previous_text=False))
 
     def handler(self) -> Handler:
-        """A handler with these collaborators."""
         return Handler(
             publisher=self.publisher or self.broker.publisher(),
             references=self.references or References(None, (), most_bytes=1000),
@@ -260,7 +249,6 @@ class Desk:
         )
 
     def worker(self, tracing: Tracing | None = None) -> Worker:
-        """A worker around such a handler."""
         return Worker(
             handler=self.handler(),
             publisher=self.publisher or self.broker.publisher(),
@@ -281,7 +269,6 @@ class Desk:
         return await held.carry_out(await self.handler().judge(held.delivery))
 
     def only(self, queue: str) -> Stored:
-        """The one message in a queue."""
         (stored,) = self.broker.queues[queue].ready
         return stored
 
@@ -302,7 +289,6 @@ class StuckPublisher:
         self.release = asyncio.Event()
 
     async def publish(self, message: Outgoing) -> None:
-        """See `Publisher.publish`."""
         self.entered.set()
         await self.release.wait()
         await self._inner.publish(message)

@@ -45,13 +45,11 @@ class GatewayProcess:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port."""
         parts = httpx.URL(self.url)
         return parts.host, parts.port or 80
 
     @property
     def log(self) -> str:
-        """All that it has written."""
         return self._log_path.read_text()
 
     def lines(self, action: str) -> list[dict[str, Any]]:
@@ -92,7 +90,6 @@ class GatewayProcess:
         return httpx.post(f"{self.url}{path}", files=files, data=fields, headers=headers, timeout=PATIENCE)
 
     def open_files(self) -> int:
-        """How many descriptors it has open."""
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
     def stop(self) -> int:

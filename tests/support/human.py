@@ -57,7 +57,6 @@ class Note:
 
     @property
     def seconds(self) -> float:
-        """Its length."""
         return self.pcm.size / SAMPLE_RATE
 
 

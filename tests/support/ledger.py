@@ -90,7 +90,6 @@ class Ledger:
         self._books.executescript(TABLES)
 
     def close(self) -> None:
-        """Close the file; it stays."""
         self._books.close()
 
     def _write(self, statement: str, *values: object) -> int:
@@ -165,7 +164,6 @@ class Ledger:
         return self._number("SELECT COUNT(*) FROM asked WHERE confirmed NOT NULL")
 
     def answers(self) -> int:
-        """Replies so far."""
         return self._number("SELECT COUNT(*) FROM reply")
 
     def answered_since(self, moment: float) -> int:

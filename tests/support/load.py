@@ -63,7 +63,6 @@ class Requests:
         ]
 
     def draw(self) -> Request:
-        """Make the next one."""
         return self.make(
             self._dice.choices([kind for _, kind in self._kinds], [weight for weight, _ in self._kinds])[0]
         )
@@ -87,7 +86,6 @@ class Requests:
         return self.make(self._long)
 
     def make(self, kind: Callable[[str, Sample], Request]) -> Request:
-        """Make one of this kind."""
         self._count += 1
         return kind(f"{self._prefix}-{self._count}", self._dice.choice(short_notes()))
 

@@ -45,7 +45,6 @@ class Stored:
 
     @property
     def headers(self) -> Mapping[str, Any]:
-        """Its headers."""
         return self.properties.headers
 
 
@@ -71,11 +70,9 @@ class MemorySettler:
         self._settled = False
 
     async def ack(self) -> None:
-        """See `Settler.ack`."""
         await self._settle("ack")
 
     async def reject(self) -> None:
-        """See `Settler.reject`."""
         await self._settle("reject")
 
     async def _settle(self, how: str) -> None:
@@ -139,7 +136,6 @@ class MemoryPublisher:
         self._confirm_seconds = confirm_seconds
 
     async def publish(self, message: Outgoing) -> None:
-        """See `Publisher.publish`."""
         target = message.exchange or message.routing_key
         self._broker.note("publish", target)
         fault = await self._answer(target)
@@ -246,7 +242,6 @@ class MemoryBroker:
             intake.lose()
 
     def publisher(self, confirm_seconds: float = 5.0) -> MemoryPublisher:
-        """Make a publisher."""
         return MemoryPublisher(self, confirm_seconds)
 
     def fail(self, target: str, fault: Fault, times: int = FOR_EVER) -> None:

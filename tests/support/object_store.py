@@ -46,7 +46,6 @@ class S3Server:
 
     @property
     def endpoint(self) -> str:
-        """Its address."""
         return f"http://127.0.0.1:{self.port}"
 
     def put(self, key: str, content: bytes, bucket: str = BUCKET) -> str:
@@ -279,7 +278,6 @@ class FakeStore:
 
     @asynccontextmanager
     async def reading(self, reference: Reference) -> AsyncGenerator[StoredObject]:
-        """See `ObjectStore.reading`."""
         if self.down:
             raise StoreUnavailable("the object store does not answer")
         if reference not in self.objects:

@@ -61,7 +61,6 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._flow.clear)
 
     def resume(self) -> None:
-        """Let the bytes flow."""
         self._loop.call_soon_threadsafe(self._flow.set)
 
     def swallow(self) -> None:

@@ -58,7 +58,6 @@ class Rpc:
         self._channel.queue_declare("stt.requests", passive=True)
 
     def collect(self, count: int, seconds: float = PATIENCE) -> list[Answer]:
-        """Wait for `count` answers in all."""
         deadline = Deadline(seconds)
         while len(self.answers) < count and not deadline.passed:
             self._connection.process_data_events(time_limit=0.5)

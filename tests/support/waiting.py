@@ -33,7 +33,6 @@ class Deadline:
 
     @property
     def passed(self) -> bool:
-        """Whether it is over."""
         return not self.left
 
 

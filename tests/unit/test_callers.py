@@ -41,7 +41,6 @@ class Site:
             self.broker.send(names.REQUESTS, b"audio", Properties(**given))
 
     def serve(self) -> None:
-        """Consume."""
         MemoryIntake(self.broker, self._lanes, self.worker.accept, self.worker.orphan)
 
     @property

@@ -189,7 +189,6 @@ class AsyncFile:
     """As aiofiles and FastAPI's UploadFile have it."""
 
     async def read(self) -> bytes:
-        """Needs an await."""
         return b"OggS"
 
 
@@ -197,7 +196,6 @@ class HiddenAsyncFile:
     """The same behind a plain function."""
 
     def read(self) -> Any:
-        """Gives what needs an await."""
         return AsyncFile().read()
 
 
@@ -215,7 +213,6 @@ class FrameworksFile:
     """As aiogram has it: reading needs the bot."""
 
     async def read(self, bot: object) -> AsyncIterator[bytes]:
-        """In chunks."""
         yield bytes(str(bot), "ascii")
 
 

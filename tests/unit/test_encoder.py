@@ -248,11 +248,9 @@ class Failing:
     """An encoder that takes everything and can do nothing."""
 
     def takes(self, shape: tuple[int, ...]) -> bool:
-        """Everything."""
         return True
 
     def encode(self, mel: Floats) -> Floats:
-        """Nothing."""
         raise EncoderUnavailable("out of memory")
 
 
@@ -293,7 +291,6 @@ class CountingGate(Scheduler):
     calls = 0
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
-        """Count, then as usual."""
         self.calls += 1
         return super().run(*args, **kwargs)
 

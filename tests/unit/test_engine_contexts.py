@@ -42,11 +42,9 @@ class Words:
         self.words = words
 
     def token_to_id(self, token: str) -> int | None:
-        """The two that are asked for."""
         return {"<|endoftext|>": TEXT_END, "<|notimestamps|>": NO_TIMES}[token]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Words with spaces."""
         return " ".join(self.words[number] for number in ids)
 
 
@@ -94,17 +92,14 @@ class Counted:
         self.calls: list[tuple[str, int]] = []
 
     def encode(self, features: Any, to_cpu: bool) -> Any:
-        """Half as many positions."""
         self.calls.append(("encode", features.shape[2]))
         return np.zeros((1, features.shape[2] // 2, 4), np.float32)
 
     def generate(self, features: Any, prompts: Any, **options: Any) -> Any:
-        """The next answer."""
         self.calls.append(("generate", features.shape[1]))
         return [self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]]
 
     def align(self, features: Any) -> None:
-        """Nothing."""
         self.calls.append(("align", features.shape[1]))
 
     def detect_language(self, features: Any) -> Any:

@@ -35,7 +35,6 @@ class Held:
         self.release = threading.Event()
 
     def __call__(self) -> str:
-        """Last."""
         self.begun.set()
         assert self.release.wait(PATIENCE)
         return "done"

@@ -33,7 +33,6 @@ class Clock:
     now: float = 0.0
 
     def __call__(self) -> float:
-        """Seconds."""
         return self.now
 
 
@@ -45,7 +44,6 @@ class Held:
     release: threading.Event = field(default_factory=threading.Event)
 
     def __call__(self) -> str:
-        """Last."""
         self.begun.set()
         assert self.release.wait(PATIENCE)
         return "held"
@@ -91,7 +89,6 @@ class Desk:
         return call
 
     def until(self, true: Callable[[], bool]) -> None:
-        """Poll until it is so."""
         wait_for(true, "change", words=lambda: f": {self.gate!r}", poll=0.002)
 
 
@@ -209,7 +206,6 @@ class Engine:
         self.go_on.set()
 
     def one(self, item: str) -> str:
-        """Answer one."""
         if item in self.fails:
             raise ArithmeticError(item)
         return item.upper()

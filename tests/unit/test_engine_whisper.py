@@ -66,8 +66,6 @@ class WatchedGate(Scheduler):
         batch: Batchable[T] | None = None,
         gathers: Hashable | None = None,
     ) -> T:
-        """Count, act, call."""
-
         def watched() -> T:
             self.calls += 1
             self.windows += begins

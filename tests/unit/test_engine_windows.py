@@ -132,7 +132,6 @@ class Recorder:
         self.gather: threading.Barrier | None = None
 
     def __call__(self, index: int) -> None:
-        """Do one window."""
         with self._lock:
             self.at_once += 1
             self.most = max(self.most, self.at_once)

@@ -36,7 +36,6 @@ class Scripted:
 
     @property
     def connected(self) -> bool:
-        """Whether the connection is there."""
         return self._script(asyncio.get_running_loop().time()) is not AWAY
 
     async def open(self) -> None:
@@ -46,7 +45,6 @@ class Scripted:
         """Nothing to close."""
 
     async def queue_state(self, queue: str | None = None) -> QueueState:
-        """One look."""
         seen = self._moved if queue == "stt.requests.overflow" else self._script(asyncio.get_running_loop().time())
         if isinstance(seen, SttdClientError):
             raise seen

@@ -33,7 +33,6 @@ class Answers:
         self.found = examples.TRANSCRIPT
 
     async def admit(self) -> Client:
-        """Hand out the client."""
         return cast("Client", self)
 
     async def why_not(self) -> None:
@@ -42,7 +41,6 @@ class Answers:
     async def transcribe(
         self, audio: bytes, *, on_progress: Callable[[Progress], None] | None = None, **options: Any
     ) -> Transcript:
-        """Answer."""
         self.asked = options
         if on_progress:
             on_progress(examples.PROGRESS)

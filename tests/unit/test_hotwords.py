@@ -121,7 +121,6 @@ class Vocabulary:
         self.words = words
 
     def token_to_id(self, token: str) -> int | None:
-        """The three that are asked for."""
         known = {"<|endoftext|>": TEXT_END, "<|notimestamps|>": NO_TIMES, "<|startoftranscript|>": START}
         return known[token]
 
@@ -131,7 +130,6 @@ class Vocabulary:
         return PROMPT[1:4]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Words with spaces."""
         return " ".join(self.words[number] for number in ids)
 
 
@@ -143,11 +141,9 @@ class Scripted:
         self.prompts: list[list[int]] = []
 
     def encode(self, _features: Any) -> str:
-        """A window."""
         return "window"
 
     def generate(self, _window: Any, prompts: list[list[int]], **_options: Any) -> Any:
-        """Its tokens, between two timestamps."""
         self.prompts += prompts
         said = self.with_words if BEFORE in prompts[0] else [0]
         return [SimpleNamespace(sequences_ids=[[NO_TIMES + 1, *said, NO_TIMES + 50]], scores=[-0.2])]

@@ -38,7 +38,6 @@ class Queue:
         self._prefetch = prefetch_count
 
     async def consume(self, _deliver: object, consumer_tag: str) -> None:
-        """Be its consumer."""
         if self.refusal is not None:
             raise self.refusal
         self.consumers[consumer_tag] = self._prefetch

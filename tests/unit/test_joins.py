@@ -45,7 +45,6 @@ class Site:
         self.worker: Worker = self.desk.worker()
 
     def take(self, name: str, body: bytes = b"audio", queue: str = names.REQUESTS, **properties: Any) -> None:
-        """Put one request into the worker's hands."""
         given = {"message_id": name, "correlation_id": name, "reply_to": "bot"} | properties
         self.broker.send(queue, body, Properties(**given))
         self.worker.accept(self.broker.deliver(queue))
@@ -63,7 +62,6 @@ class Site:
         return self.answers()
 
     def answers(self, *queues: str) -> dict[str, Any]:
-        """What is in the reply queues."""
         stored = [one for queue in queues or ("bot", "other") for one in self.broker.queues[queue].ready]
         found = {str(one.properties.correlation_id): json.loads(one.body) for one in stored}
         assert len(found) == len(stored) == len({one.headers[names.REPLY_ID_HEADER] for one in stored})
@@ -71,7 +69,6 @@ class Site:
 
     @property
     def calls(self) -> int:
-        """How many computations there were."""
         return self.desk.transcriber.calls
 
 

@@ -97,7 +97,6 @@ class Connection:
         self.closed = 0
 
     async def close(self) -> None:
-        """See `AbstractConnection.close`."""
         self.closed += 1
 
 

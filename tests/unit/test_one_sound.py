@@ -15,12 +15,10 @@ class Model:
         self.encoded: list[int] = []
 
     def encode(self, mel: Any) -> str:
-        """A window."""
         self.encoded.append(int(np.flatnonzero(mel[0].any(axis=0))[-1]) + 1)
         return "window"
 
     def generate(self, features: Any) -> Any:
-        """Its tokens."""
         return [f"tokens of the {features}"]
 
 

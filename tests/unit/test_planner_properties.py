@@ -111,7 +111,6 @@ class Simulation:
         heapq.heappush(self._events, (moment, next(self._tie), what))
 
     def calls_of(self, note: Note) -> list[Traced]:
-        """Those of one note so far."""
         return [call for call in self.calls if call.note is note]
 
     def _call(self, note: Note) -> None:
@@ -124,7 +123,6 @@ class Simulation:
             self.planner.add(call, self.now)
 
     def steps(self) -> Iterator[list[Start[Traced]]]:
-        """What starts at each event."""
         places = count()
         while self._events:
             self.now, _, what = heapq.heappop(self._events)

@@ -43,7 +43,6 @@ class Wire:
         return self
 
     async def publish(self, message: Any, _routing_key: str, *, mandatory: bool) -> object:
-        """See `AbstractExchange.publish`."""
         frame.marshal(ContentHeader(0, len(message.body), message.properties), 1)
         self.now += 1
         self.most = max(self.most, self.now)

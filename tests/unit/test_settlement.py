@@ -29,7 +29,6 @@ class Outcomes:
         self.published: list[Outgoing] = []
 
     async def publish(self, message: Outgoing) -> None:
-        """See `Publisher.publish`."""
         await asyncio.sleep(0)
         if self.outcome == "forbidden":
             raise PublishForbidden("access refused")
@@ -49,7 +48,6 @@ class Held:
         self.cancelled = 0
 
     async def publish(self, message: Outgoing) -> None:
-        """See `Publisher.publish`."""
         self.entered.set()
         try:
             await self.release.wait()
@@ -94,7 +92,6 @@ class Steps(RuleBasedStateMachine):
         self.confirmed = False
 
     def teardown(self) -> None:
-        """Close the loop of this run."""
         self._loop.close()
 
     def _try(self, step: Any) -> bool:
@@ -106,26 +103,22 @@ class Steps(RuleBasedStateMachine):
 
     @rule(outcome=st.sampled_from(OUTCOMES))
     def replace(self, outcome: str) -> None:
-        """Publish what replaces the message."""
         if self._try(replace(self.settlement, outcome)):
             assert outcome == "confirmed"
             self.confirmed = True
 
     @rule()
     def ack(self) -> None:
-        """Ack."""
         if self._try(self.settlement._ack()):
             assert self.confirmed
 
     @rule()
     def reject(self) -> None:
-        """Fall back to the broker's dead-lettering."""
         if self._try(self.settlement._reject()):
             assert not self.confirmed
 
     @rule(outcome=st.sampled_from(["confirmed", "cancelled", "forbidden"]))
     def carry_out(self, outcome: str) -> None:
-        """All of it, as the worker does."""
         self.publisher.outcome = outcome
         if self._try(self.settlement.carry_out(refused(self.settlement))):
             assert self.settler.calls == ["reject" if outcome == "forbidden" else "ack"]
@@ -133,7 +126,6 @@ class Steps(RuleBasedStateMachine):
 
     @rule()
     def abandon(self) -> None:
-        """Leave it to the broker."""
         before = self.settlement.state
         self.settlement.abandon()
         assert self.settlement.state is (State.ABANDONED if before is State.OPEN else before)
@@ -145,7 +137,6 @@ class Steps(RuleBasedStateMachine):
 
     @invariant()
     def acked_only_after_a_confirm(self) -> None:
-        """No ack before the confirm."""
         assert "ack" not in self.settler.calls or self.confirmed
 
     @invariant()

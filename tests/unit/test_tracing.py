@@ -36,7 +36,6 @@ class Windowed(FakeTranscriber):
     """An engine of two windows, each encoded and generated after a wait."""
 
     async def transcribe(self, job: Job) -> Transcription:
-        """See `Transcriber.transcribe`."""
         for _ in range(2):
             for step in ("encode", "generate"):
                 await asyncio.to_thread(job.timeline.call(step, lambda: time.sleep(0.001)))
@@ -65,7 +64,6 @@ class Traced:
 
     @property
     def spans(self) -> dict[str, list[ReadableSpan]]:
-        """Finished spans by name."""
         found: dict[str, list[ReadableSpan]] = {}
         for span in self.exporter.get_finished_spans():
             found.setdefault(span.name, []).append(span)

@@ -184,7 +184,6 @@ class Node:
             self._release()
 
     def __enter__(self) -> Self:
-        """Start."""
         try:
             self.start()
         except BaseException:

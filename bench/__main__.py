@@ -1,7 +1,5 @@
 """`python -m bench COMMAND`, which `make bench` calls. docs/benchmarks/README.md explains its results."""
 
-from __future__ import annotations
-
 import sys
 
 from bench.command import main

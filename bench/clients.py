@@ -3,8 +3,6 @@
 All give an `Answer`, and raise `PeerFailed`. Runs in the harness; its core time is no peer's.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import time
@@ -47,7 +45,6 @@ class Client(Protocol):
 
     async def ask(self, note: Note, **options: Any) -> Answer:
         """Have one note transcribed."""
-        ...
 
     async def close(self) -> None:
         """Disconnect."""

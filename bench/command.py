@@ -1,7 +1,5 @@
 """The benchmark's commands: reads arguments, finds the broker, picks the cores, calls the parts, writes the results."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import importlib
@@ -24,6 +22,7 @@ from bench.table import HEADLINE, PEERS
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.machine import usable_cores
 from sttd.service import log
+from tools.voices import VoicesUnavailable
 
 PLANS: Final = {
     "headline": (HEADLINE, run.Plan(3, 20, ("closed:1", "closed:8"))),
@@ -52,7 +51,10 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command; the exit code."""
     if arguments[:1] and arguments[0] in OF_THEIR_OWN:  # they have neither broker nor rounds
         command = importlib.import_module(f"bench.{arguments[0]}.command")  # the other commands need none of it
-        return int(command.main(arguments[1:]))
+        try:
+            return int(command.main(arguments[1:]))
+        except (ModelUnavailable, VoicesUnavailable) as error:
+            sys.exit(f"bench: {error}")
     if arguments[:1] == ["setup"]:
         environments.install()
         return 0
@@ -69,9 +71,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m bench",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description=HELP,
+        prog="python -m bench", formatter_class=argparse.RawDescriptionHelpFormatter, description=HELP
     )
     parser.add_argument("command", choices=COMMANDS, metavar="WORD", help="one of these (default: headline)")
     parser.add_argument("names", nargs="*", help="for `scenario`: which; there are " + ", ".join(scenarios.ALL))

@@ -4,8 +4,6 @@ Processor time of parent and child together, alternating, so that a busy machine
 looked at. The difference between both outputs is printed for every format that is taken.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import io

@@ -1,7 +1,5 @@
 """The environment that some peers and the plots need beside .venv: installed once, and when its lock changes."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import venv

@@ -1,7 +1,5 @@
 """A model of ctranslate2's for whisper.cpp: a directory -> a ggml file with the same weights under OpenAI's names."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path

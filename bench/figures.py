@@ -1,7 +1,5 @@
 """Numbers made of numbers: percentiles, medians, spreads. Pure; standard library only."""
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Iterable, Sequence

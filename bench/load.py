@@ -3,8 +3,6 @@
 The same for every peer.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence

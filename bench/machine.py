@@ -3,8 +3,6 @@
 Reads /proc, caps of the CPU and package versions; names no host and no path.
 """
 
-from __future__ import annotations
-
 import os
 import platform
 import subprocess

@@ -1,7 +1,5 @@
 """The model of a run: any that the daemon takes, the same weights in each engine's form."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final

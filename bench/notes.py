@@ -3,8 +3,6 @@
 24 kbit/s, as messengers send them. Made once and kept; the same seed gives the same notes.
 """
 
-from __future__ import annotations
-
 import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence

@@ -3,8 +3,6 @@
 Standard library and matplotlib only, and bench.figures.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Iterable

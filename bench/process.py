@@ -3,8 +3,6 @@
 Standard library only. Ends only what it has started, and waits for it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os

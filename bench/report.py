@@ -3,8 +3,7 @@
 Pure: what was measured in, text out. A peer that could not run is in the table with its reason.
 """
 
-from __future__ import annotations
-
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ TARGETS: Final = ((OURS, OLD, "closed:8", 4.0), (FULL, OLD, "closed:8", 1.5))
 """Ours, theirs, load: at least so many times the notes a second."""
 
 CURVE: Final = "curve"
+WIDEST: Final = 120
 
 
 def stem(command: str, found: dict[str, Any]) -> str:
@@ -73,7 +73,7 @@ def _curve(found: dict[str, Any]) -> Iterable[str]:
 def _machine(found: dict[str, Any]) -> Iterable[str]:
     told = found["machine"]
     packages = ", ".join(f"{name} {version}" for name, version in told["packages"].items())
-    yield (
+    yield from _wrapped(
         f"{found['date']}; {told['cores_used']} of {told['cores_there']} cores of {told['cpu']} "
         f"({', '.join([*told['flags'], *told['caps']])}), {told['memory_gib']} GiB, {told['system']}, "
         f"Python {told['python']}; {packages}. "
@@ -81,9 +81,13 @@ def _machine(found: dict[str, Any]) -> Iterable[str]:
     )
 
 
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDEST, break_long_words=False, break_on_hyphens=False)
+
+
 def _compared(found: dict[str, Any]) -> Iterable[str]:
     plan = found["plan"]
-    yield (
+    yield from _wrapped(
         f"{plan['rounds']} rounds, each peer once in each, {plan['seconds']:g} s a load, {SETS[plan['notes']]}, "
         f"beam {plan['beam']}. Median of the rounds; in brackets the lowest and the highest."
     )

@@ -3,8 +3,6 @@
 In each round the order moves on by one, so that no peer always follows the same one.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -6,8 +6,6 @@ others used, second by second, and how much dearer a note was in the run, from t
 STTD_AMQP_URL and Linux.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import os

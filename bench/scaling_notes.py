@@ -3,8 +3,6 @@
 Sends nothing anywhere.
 """
 
-from __future__ import annotations
-
 import tempfile
 import time
 import wave

@@ -1,7 +1,5 @@
 """The daemon's settings as a benchmark needs them: its defaults and the arguments, without environment and `.env`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource

@@ -1,7 +1,5 @@
 """The table of peers by name. Data."""
 
-from __future__ import annotations
-
 from typing import Final
 
 from bench.clients import Client, FormClient, QueueClient, SocketClient, WyomingClient

@@ -3,8 +3,6 @@
 Nothing is constructed here; see app.py.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import os

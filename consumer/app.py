@@ -3,8 +3,6 @@
 The only module that constructs collaborators; only `__main__` imports it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import time
@@ -107,8 +105,8 @@ class Daemon:
         self._breaker = Breaker(settings.breaker_failures, BreakerReporter(self._metrics, self._health).tell)
         self._plan = topology.build(settings.request_queue, settings.reply_queue)
         self._reporter = BusReporter(self._metrics, self._health, settings.broker)
-        self._main = AmqpPublisher(self._link("publish"), self._reporter, settings.publish_seconds)
-        self._direct = AmqpPublisher(self._link("direct"), self._reporter, settings.publish_seconds)
+        self._main = AmqpPublisher(self._link("publish"), self._reporter)
+        self._direct = AmqpPublisher(self._link("direct"), self._reporter)
         self._publisher = SplitPublisher(self._main, self._direct, looks=settings.check_requester)
 
     async def live(self) -> ExitCode:
@@ -306,11 +304,11 @@ class Daemon:
 
     def _rules(self) -> Rules:
         settings = self._settings
-        interactive = settings.request_queue
+        *lanes, suspect = names.request_queues(settings.request_queue)
         return Rules(
             reply_queue=settings.reply_queue,
-            lanes=(interactive, names.overflow_of(interactive), names.bulk_of(interactive)),
-            suspect_queue=names.suspect_of(interactive),
+            lanes=tuple(lanes),
+            suspect_queue=suspect,
             forbidden_targets=self._plan.forbidden_reply_targets,
             max_body_bytes=settings.max_body_bytes,
             job_seconds=settings.job_seconds,
@@ -319,13 +317,9 @@ class Daemon:
 
     def _lanes(self) -> dict[str, int]:
         """Each queue and its prefetch; of suspects one at a time: only then is a death of the worker its fault."""
-        interactive, slots = self._settings.request_queue, self._settings.effective_slots
-        return {
-            interactive: self._settings.effective_prefetch,
-            names.overflow_of(interactive): slots,
-            names.bulk_of(interactive): slots,
-            names.suspect_of(interactive): 1,
-        }
+        settings, slots = self._settings, self._settings.effective_slots
+        queues = names.request_queues(settings.request_queue)
+        return dict(zip(queues, (settings.effective_prefetch, slots, slots, 1), strict=True))
 
     def _link(self, role: str) -> Link:
         return Link(role=role, url=self._settings.amqp_url, name=self._settings.worker, observer=self._reporter)

@@ -3,8 +3,6 @@
 Third-party exceptions are translated into these at the seams.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, ClassVar
@@ -67,7 +65,6 @@ class RequestFailed(SttdError):
     """One request failed. `code` is what the caller reads; codes that are `retryable` are tried again first."""
 
     def __init__(self, code: ErrorCode, message: str, details: Mapping[str, Any] | None = None) -> None:
-        """Keep the content of the failure reply."""
         super().__init__(message, details)
         self.code = code
 
@@ -80,7 +77,6 @@ class ModelFailed(RequestFailed):
     """The model raised on this audio."""
 
     def __init__(self, message: str, details: Mapping[str, Any] | None = None) -> None:
-        """Always `model_error`."""
         super().__init__(ErrorCode.MODEL_ERROR, message, details)
 
 

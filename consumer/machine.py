@@ -1,7 +1,5 @@
 """What this process may use of its machine: cores and memory, as kernel and cgroup report them."""
 
-from __future__ import annotations
-
 import functools
 import os
 from collections.abc import Callable, Iterable

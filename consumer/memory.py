@@ -1,7 +1,5 @@
 """How much memory the daemon can come to need, from its settings: a sum whose parts can be printed."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from typing import Final
 

@@ -3,8 +3,6 @@
 Never changes what it observes.
 """
 
-from __future__ import annotations
-
 import asyncio
 
 import structlog
@@ -38,9 +36,8 @@ class BusReporter:
         self._met = True
         self._set(role, up=True, reason="")
         self._said.pop(role, None)
-        log.info(
-            "connected to the broker (%s)", role, action="bus_connected", role=role, people=False
-        )  # "ready" follows
+        # For people "ready" follows.
+        log.info("connected to the broker (%s)", role, action="bus_connected", role=role, people=False)
 
     def lost(self, role: str, reason: str) -> None:
         """See `BusObserver.lost`. The same reason again, second after second, is logged once."""
@@ -91,7 +88,6 @@ class BreakerReporter:
     """Reports whether request after request fails to metrics, health and the log."""
 
     def __init__(self, metrics: Metrics, health: DaemonHealth) -> None:
-        """All is well at first."""
         self._metrics = metrics
         self._health = health
         health.set("breaker", True)

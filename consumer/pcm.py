@@ -1,7 +1,5 @@
 """The shape of sound between decoder and engine."""
 
-from __future__ import annotations
-
 from typing import Final, TypeAlias
 
 import numpy as np

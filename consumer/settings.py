@@ -3,8 +3,6 @@
 The only place of the daemon that reads the environment.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 from pathlib import Path
@@ -18,8 +16,8 @@ from sttd.consumer.errors import SettingsError
 from sttd.schemas import languages, names, reference
 from sttd.schemas.options import Doubtful, NumeralForm
 from sttd.schemas.validation import problems
-from sttd.service import broker_address, setting_sources
-from sttd.service.setting_sources import SourcedSettings, SourceUnreadable
+from sttd.service import setting_sources
+from sttd.service.setting_sources import BrokerSettings, SourceUnreadable
 
 ComputeType = Literal[
     "auto", "int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16", "bfloat16", "float32"
@@ -33,20 +31,14 @@ def _entries(listed: str) -> list[str]:
     return [entry.strip() for entry in listed.split(",") if entry.strip()]
 
 
-class Settings(SourcedSettings):
+class Settings(BrokerSettings):
     """The daemon's settings."""
 
-    amqp_url: SecretStr = Field(
-        default=SecretStr("amqp://guest:guest@127.0.0.1:5672/"),
-        description="RabbitMQ's amqp:// or amqps:// URL; for a cluster one for each node, comma-separated.",
-    )
     topology: Literal["declare", "check"] = Field(
-        default="declare",
-        description="`declare` creates queues and exchanges; `check` only checks them.",
+        default="declare", description="`declare` creates queues and exchanges; `check` only checks them."
     )
     request_queue: str = Field(
-        default=names.REQUESTS,
-        description="The queue of interactive notes; the queues beside it are named after it.",
+        default=names.REQUESTS, description="The queue of interactive notes; the queues beside it are named after it."
     )
     reply_queue: str = Field(default=names.REPLIES, description="Where replies without reply_to go.")
     prefetch: Annotated[int, Field(ge=1, le=2000)] | None = Field(
@@ -79,8 +71,7 @@ class Settings(SourcedSettings):
         description="ctranslate2's compute type; `auto` is float16 on a GPU, int8 on a CPU (7 bits without VNNI).",
     )
     encoder: Literal["auto", "ctranslate2", "openvino"] = Field(
-        default="auto",
-        description="The encoder on a CPU; `auto` is OpenVINO where it is as exact and faster.",
+        default="auto", description="The encoder on a CPU; `auto` is OpenVINO where it is as exact and faster."
     )
     encoder_context: Literal["auto", "full", "short", "dynamic"] = Field(
         default="auto",
@@ -109,21 +100,10 @@ class Settings(SourcedSettings):
     )
 
     long_audio: Literal["windows", "sequential"] = Field(
-        default="windows",
-        description="Long audio: parallel windows cut at silences, or in one go.",
-    )
-    long_seconds: Annotated[float, Field(ge=30, le=36_000)] = Field(
-        default=60, description="Audio from this length on is cut into windows."
-    )
-    window_seconds: Annotated[float, Field(ge=5, le=30)] = Field(
-        default=30,
-        description="Longest window of long audio.",
+        default="windows", description="Long audio: parallel windows cut at silences, or in one go."
     )
     batch_size: Annotated[int, Field(ge=1, le=64)] = Field(
         default=16, description="Calls that may run as one batch, on a GPU."
-    )
-    batch_seconds: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=0.02, description="Longest wait of a call for its batch while the GPU is busy."
     )
 
     max_body_bytes: Annotated[int, Field(ge=1024, le=512 * 1024 * 1024)] = Field(
@@ -142,17 +122,13 @@ class Settings(SourcedSettings):
     )
     s3_secret_key: SecretStr | None = Field(default=None, description="The secret of the key id.")
     s3_buckets: str = Field(
-        default="",
-        description="Buckets, or `bucket/prefix`, that references may name, comma-separated.",
+        default="", description="Buckets, or `bucket/prefix`, that references may name, comma-separated."
     )
     s3_ca_file: Path | None = Field(
         default=None, description="Certificates to trust at the object store. Default: the system's."
     )
     max_ref_bytes: Annotated[int, Field(ge=1024, le=512 * 1024 * 1024)] = Field(
         default=32 * 1024 * 1024, description="Largest object of an `audio_ref`."
-    )
-    ref_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
-        default=60, description="Longest time to read one object."
     )
     max_audio_seconds: Annotated[float, Field(gt=0, le=36_000)] = Field(default=3600, description="Longest audio.")
     decode_seconds: Annotated[float, Field(gt=0, le=600)] = Field(
@@ -163,11 +139,7 @@ class Settings(SourcedSettings):
         description="Longest time from delivery to answer; at least two minutes below RabbitMQ's consumer timeout.",
     )
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
-        default=30,
-        description="Longest wait of SIGTERM for running work; the rest goes back to the queue.",
-    )
-    publish_seconds: Annotated[float, Field(gt=0, le=120)] = Field(
-        default=10, description="Longest wait for a publish's confirm."
+        default=30, description="Longest wait of SIGTERM for running work; the rest goes back to the queue."
     )
 
     breaker_failures: Annotated[int, Field(ge=0, le=1000)] = Field(
@@ -176,8 +148,7 @@ class Settings(SourcedSettings):
         "([more](operations.md#sttdbreakeropen)); 0: never.",
     )
     check_requester: bool = Field(
-        default=True,
-        description="Check before work and answer that a requester on direct reply-to is connected.",
+        default=True, description="Check before work and answer that a requester on direct reply-to is connected."
     )
 
     side_host: str = Field(default="127.0.0.1", description="Address of metrics and health.")
@@ -233,16 +204,6 @@ class Settings(SourcedSettings):
             raise ValueError("STTD_S3_ENDPOINT needs STTD_S3_ACCESS_KEY, STTD_S3_SECRET_KEY and STTD_S3_BUCKETS")
         return self
 
-    @field_validator("amqp_url")
-    @classmethod
-    def _amqp_scheme(cls, value: SecretStr) -> SecretStr:
-        return broker_address.checked(value)
-
-    @property
-    def broker(self) -> str:
-        """The broker's address for people: no user, no password."""
-        return broker_address.shown(self.amqp_url)
-
     @property
     def public_model(self) -> str:
         """What health pages call the model: of a directory or Hub id only the last part."""
@@ -295,4 +256,4 @@ def load() -> Settings:
 
 def doubts(loaded: Settings) -> list[str]:
     """A sentence for each thing that is set and probably not meant so: misspelt, removed, no address of the broker."""
-    return setting_sources.doubts(loaded, loaded.broker)
+    return setting_sources.doubts(loaded)

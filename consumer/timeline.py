@@ -3,8 +3,6 @@
 Pure; may be written from several threads at once. Never holds a word of the note.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections import defaultdict
@@ -36,12 +34,10 @@ class Timeline:
     """
 
     def __init__(self) -> None:
-        """No step yet."""
         self.steps: list[Step] = []
         self._sums: defaultdict[str, float] = defaultdict(float)
-        self._lock = (
-            threading.Lock()
-        )  # the windows of a long note run side by side, and a sum would lose one of two additions
+        # The windows of a long note run side by side, and a sum would lose one of two additions.
+        self._lock = threading.Lock()
 
     def add(self, name: str, began: float, ended: float, together: int = 1, *, failed: bool = False) -> None:
         """Record a step that is over.

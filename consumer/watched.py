@@ -1,7 +1,5 @@
 """The long-lived tasks of the daemon: what it means when one of them ends."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterable
 
@@ -12,7 +10,6 @@ class PartEnded(Exception):
     """A watched task ended although it was not cancelled; `part` is its name."""
 
     def __init__(self, part: str) -> None:
-        """Keep its name."""
         super().__init__(part)
         self.part = part
 

@@ -3,8 +3,6 @@
 The code is 0 after a signal, 2 where a setting must change. Nothing is constructed here; see app.py.
 """
 
-from __future__ import annotations
-
 import asyncio
 import ctypes
 import sys

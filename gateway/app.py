@@ -3,8 +3,6 @@
 A second signal ends the process at once.
 """
 
-from __future__ import annotations
-
 import asyncio
 import ipaddress
 
@@ -26,7 +24,6 @@ class Gateway:
     """The running gateway."""
 
     def __init__(self, settings: GatewaySettings, client: Client) -> None:
-        """Construct all parts; open nothing."""
         loop = asyncio.get_running_loop()
         self._settings = settings
         self._broker = Broker(client, settings.gateway_max_queued, settings.gateway_grace_seconds)

@@ -3,8 +3,6 @@
 It asks the broker once a second at most, however many calls ask, and decides whether a call waits or gets 503 or 429.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress

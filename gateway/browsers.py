@@ -3,8 +3,6 @@
 The outermost layer: preflights, which carry no token, are answered, and a page can read refusals too.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from starlette.middleware.cors import CORSMiddleware

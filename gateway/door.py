@@ -3,8 +3,6 @@
 Never reads a body; never logs a header, a query or a text.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hmac
 import re

@@ -3,8 +3,6 @@
 Owns everything that the request holds, and releases it when the stream ends, however it ends.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -36,7 +34,6 @@ class Story:
     """
 
     def __init__(self, wish: Wish) -> None:
-        """Nothing sent yet."""
         self._wish = wish
         self._told = ""
 
@@ -54,24 +51,10 @@ class Story:
         return added
 
     def _end(self, found: Transcript) -> shapes.Body:
+        told = dict(shapes.verbose(found, self._wish.task, self._wish.granularities))
         if self._wish.form != "verbose_json":
-            return shapes.Done(
-                text=found.text,
-                truncated=found.audio.truncated or None,
-                usage=shapes.usage(found),
-                dropped=shapes.dropped(found),
-            )
-        told = shapes.verbose(found, self._wish.task, self._wish.granularities)
-        return shapes.Done(
-            text=found.text,
-            language=told.language,
-            duration=told.duration,
-            segments=told.segments,
-            words=told.words,
-            truncated=told.truncated,
-            usage=told.usage,
-            dropped=told.dropped,
-        )
+            return shapes.Done(**{name: told[name] for name in ("text", "truncated", "usage", "dropped")})
+        return shapes.Done(**{name: value for name, value in told.items() if name != "task"})
 
 
 class Events(Response):

@@ -3,8 +3,6 @@
 Pure and deterministic: no clock, no machine, no setting.
 """
 
-from __future__ import annotations
-
 from typing import Any, Final, get_args
 
 from pydantic import BaseModel
@@ -185,9 +183,7 @@ def _shaped() -> dict[str, Any]:
     content = {
         JSON: {"schema": {"anyOf": [_ref("Text"), _ref("Verbose")]}},
         "text/plain": {"schema": {"type": "string"}},
-        "text/event-stream": {
-            "schema": {"anyOf": [_ref("Delta"), _ref("Done"), _ref("OpenAIError")]},
-        },
+        "text/event-stream": {"schema": {"anyOf": [_ref("Delta"), _ref("Done"), _ref("OpenAIError")]}},
     }
     return {
         "description": "The text, as `response_format` and `stream` ask; each event's `data` is one JSON object.",

@@ -3,8 +3,6 @@
 Pure: uses no request and no response; the sentence never holds audio, text or a token.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final
 
@@ -58,13 +56,12 @@ class CallerGone(Problem):
     """The caller hung up; the answer is not sent."""
 
     def __init__(self) -> None:
-        """Nothing to add."""
         super().__init__(CLIENT_GONE, "the caller hung up", "client_gone")
 
 
-def unavailable(message: str, code: str) -> Problem:
-    """The broker is away, or no daemon works on the queue."""
-    return Problem(503, message, code, retry_after=RETRY_SECONDS)
+def unavailable(message: str, code: str, cause: str | None = None) -> Problem:
+    """The broker is away, or no daemon works on the queue; `cause` is for the log."""
+    return Problem(503, message, code, retry_after=RETRY_SECONDS, cause=cause)
 
 
 _STATUS: Final[Mapping[str, int]] = {
@@ -90,13 +87,9 @@ def from_client(error: errors.SttdClientError, *, bad_audio: int) -> Problem:
             late = "no answer in time: the queue is long, or no daemon works on it"
             return Problem(504, late, error.code, cause=str(error))
         case errors.BrokerUnavailable() | errors.ClientClosed():
-            return Problem(
-                503, "the broker is away; try again later", error.code, retry_after=RETRY_SECONDS, cause=str(error)
-            )
+            return unavailable("the broker is away; try again later", error.code, str(error))
         case errors.NotServed():
-            return Problem(
-                503, "no daemon has served the queue yet", error.code, retry_after=RETRY_SECONDS, cause=str(error)
-            )
+            return unavailable("no daemon has served the queue yet", error.code, str(error))
         case _:
             return Problem(500, "the transcription failed", error.code, cause=str(error))
 

@@ -24,7 +24,6 @@ class Hold:
     """
 
     def __init__(self, room: UploadRoom, now: float) -> None:
-        """Start empty."""
         self._room = room
         self.size = 0
         self.fed = now
@@ -96,5 +95,4 @@ class UploadRoom:
         hold.size = 0
 
     def __repr__(self) -> str:
-        """Live counts."""
         return f"<UploadRoom: {self.used} of {self._limit} bytes in {len(self._holds)} requests>"

@@ -3,8 +3,6 @@
 Each reads its form, waits for the client, and shapes the answer; no more.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The gateway's server: bounds on callers that are slow, that are many, or that never stop sending."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Final
 
@@ -95,11 +93,7 @@ class GatewayServer(HttpServer):
         `port`: 0 takes a free one; `drain_seconds`: for answers under way when it closes.
         """
         config = configured(
-            app,
-            _Connection,
-            log_level="error",
-            backlog=BACKLOG,
-            timeout_graceful_shutdown=max(1, round(drain_seconds)),
+            app, _Connection, log_level="error", backlog=BACKLOG, timeout_graceful_shutdown=max(1, round(drain_seconds))
         )
         settings = "STTD_GATEWAY_HOST", "STTD_GATEWAY_PORT"
         super().__init__(host, port, name="http server", backlog=BACKLOG, config=config, settings=settings)

@@ -1,7 +1,5 @@
 """Every setting of the gateway: name, default, bounds, one sentence each. The composition root reads it at start."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -36,8 +34,7 @@ class GatewaySettings(SourcedSettings):
     """The gateway's own settings; it reads the client's as well."""
 
     gateway_host: str = Field(
-        default="127.0.0.1",
-        description="Address of the gateway; `0.0.0.0` for bots on other hosts (set the firewall).",
+        default="127.0.0.1", description="Address of the gateway; `0.0.0.0` for bots on other hosts (set the firewall)."
     )
     gateway_port: Annotated[int, Field(ge=0, le=65535)] = Field(
         default=5000, description="Its port; 0 takes a free one and logs it."
@@ -163,5 +160,4 @@ def load() -> GatewaySettings:
 
 def doubts() -> list[str]:
     """A sentence for each thing that is set and probably not meant so. Raises `sttd.errors.SettingsInvalid`."""
-    loaded = client.load()
-    return setting_sources.doubts(loaded, loaded.broker)
+    return setting_sources.doubts(client.load())

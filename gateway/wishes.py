@@ -3,8 +3,6 @@
 Pure. The client checks the daemon's options; here only those that the daemon does not have.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, cast, get_args
@@ -20,28 +18,11 @@ ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 Granularity = Literal["word", "segment"]
 
 _BOTH: Final = frozenset(
-    {
-        "caller",
-        "doubtful",
-        "file",
-        "keywords",
-        "keywords[]",
-        "language",
-        "languages",
-        "languages[]",
-        "numerals",
-        "prompt",
-        "temperature",
-    }
+    "caller doubtful file keywords keywords[] language languages languages[] numerals prompt temperature".split()
 )
 OLD_FIELDS: Final = _BOTH | {"task"}
-OPENAI_FIELDS: Final = _BOTH | {
-    "model",  # any name: there is one model
-    "response_format",
-    "stream",
-    "timestamp_granularities",
-    "timestamp_granularities[]",
-}
+_GRANULARITIES: Final = frozenset({"timestamp_granularities", "timestamp_granularities[]"})
+OPENAI_FIELDS: Final = _BOTH | _GRANULARITIES | {"model", "response_format", "stream"}
 """What each API reads, or may leave unread without a loss; other fields are named to the caller (`ignored`)."""
 
 _TRUTH: Final = {"true": True, "1": True, "false": False, "0": False}
@@ -113,8 +94,8 @@ def _options(form: Form, task: Task, caller: str | None, *, default_language: st
         "initial_prompt": form.one("prompt"),
         "hotwords": _hotwords(form),
         "temperature": _temperature(form),
-        "numerals": _numerals(form),
-        "doubtful": _doubtful(form),
+        "numerals": cast("NumeralForm | None", _chosen(form, "numerals", NumeralForm)),
+        "doubtful": cast("Doubtful | None", _chosen(form, "doubtful", Doubtful)),
         "caller": caller or form.one("caller"),
     }
 
@@ -126,14 +107,9 @@ def _hotwords(form: Form) -> str | None:
     return " ".join(f"{word.rstrip('.')}." for word in form.many("keywords"))
 
 
-def _numerals(form: Form) -> NumeralForm | None:
-    given = form.one("numerals")
-    return None if given is None else cast("NumeralForm", _choice(given, get_args(NumeralForm), "numerals"))
-
-
-def _doubtful(form: Form) -> Doubtful | None:
-    given = form.one("doubtful")
-    return None if given is None else cast("Doubtful", _choice(given, get_args(Doubtful), "doubtful"))
+def _chosen(form: Form, name: str, kind: object) -> str | None:
+    given = form.one(name)
+    return None if given is None else _choice(given, get_args(kind), name)
 
 
 def _temperature(form: Form) -> float | None:

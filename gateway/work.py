@@ -3,8 +3,6 @@
 Leaves no task behind, however it ends.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager

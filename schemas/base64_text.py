@@ -4,8 +4,6 @@ Pure. The message of a refusal is what was given and what is expected; it never 
 megabytes of anything: no list, exception or call for each of its characters.
 """
 
-from __future__ import annotations
-
 import base64
 import re
 from typing import Final

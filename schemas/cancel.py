@@ -1,7 +1,5 @@
 """Messages on the control exchange: for now, cancelling a request."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field

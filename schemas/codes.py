@@ -3,8 +3,6 @@
 Never decides what happens to a message (consumer/request/verdict.py does).
 """
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Self
 

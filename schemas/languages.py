@@ -1,7 +1,5 @@
 """The language codes that Whisper supports, as one set; never a model's own subset."""
 
-from __future__ import annotations
-
 import re
 from typing import Final
 

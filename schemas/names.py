@@ -3,8 +3,6 @@
 Every other module takes them from here.
 """
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import Final
 

@@ -3,8 +3,6 @@
 Never reads settings: an absent option means "the daemon's default".
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -172,7 +170,6 @@ class OptionGivenTwice(ValueError):
     """Two spellings of one header have different values. `field`: the header's documented name."""
 
     def __init__(self, field: str, spellings: tuple[str, str]) -> None:
-        """Name the two, never their values."""
         super().__init__(f"given twice with different values, as {spellings[0]} and as {spellings[1]}")
         self.field = field
 

@@ -1,7 +1,5 @@
 """Messages on the operator's exchange: what `sttd control` asks of daemons, and what each of them answers."""
 
-from __future__ import annotations
-
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator

@@ -3,8 +3,6 @@
 Pure. Holds no address of a store: that is the operator's, never the caller's.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -29,7 +27,6 @@ class Reference:
     key: str
 
     def __str__(self) -> str:
-        """`s3://bucket/key`."""
         return f"{SCHEME}{self.bucket}/{self.key}"
 
 

@@ -3,8 +3,6 @@
 Pure: the clock and the limits are passed in.
 """
 
-from __future__ import annotations
-
 import codecs
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -36,7 +34,6 @@ class ContractError(Exception):
     """The request breaks the contract; `code` and `message` go back to the caller."""
 
     def __init__(self, code: ErrorCode, message: str, details: Mapping[str, Any] | None = None) -> None:
-        """Keep the content of the failure reply."""
         super().__init__(message)
         self.code = code
         self.message = message

@@ -1,7 +1,5 @@
 """pydantic's errors as text for a person: where and why, never the input, which may hold speech or secrets."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Final

@@ -3,8 +3,6 @@
 Never reads a body; never decides how long to wait.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import random
@@ -286,9 +284,8 @@ class ClientLink:
         for closable in (connection, outbox, inbox):
             closable.close_callbacks.add(lambda _, error: self._lose(session, error))
         underlay = await inbox.get_underlay_channel()
-        underlay.on_consumer_cancel_callbacks.add(
-            lambda _: self._lose(session)
-        )  # the queue was deleted: declare it again
+        # The queue was deleted: declare it again.
+        underlay.on_consumer_cancel_callbacks.add(lambda _: self._lose(session))
         # For the broker the last connection may be a consumer until it misses heartbeats: answers go to this one.
         self._sessions += 1
         await queue.consume(self._deliver, consumer_tag=tag, arguments={"x-priority": self._sessions})
@@ -303,9 +300,7 @@ class ClientLink:
         )
         try:
             await message.ack()
-        except (
-            CONNECTION_EXCEPTIONS
-        ) as error:  # delivered again on the next connection, and dropped there as a duplicate
+        except CONNECTION_EXCEPTIONS as error:  # delivered again on the next connection, and dropped as a duplicate
             _log.debug("could not ack a reply: %s", words(error))
 
     async def _leave(self, session: _Session, *, delete: bool) -> None:

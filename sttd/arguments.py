@@ -3,8 +3,6 @@
 Pure. Audio is content.py's.
 """
 
-from __future__ import annotations
-
 import inspect
 from typing import Final, TypeAlias
 from uuid import UUID, uuid4

@@ -3,14 +3,11 @@
 Holds no logic of requests and replies: it calls the client and waits for it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack
 
 from sttd import errors
@@ -163,12 +160,8 @@ class BlockingClient:
         return repr(self._client).replace("<Client", "<BlockingClient", 1)
 
     def __enter__(self) -> Self:
-        """Open."""
         self.open()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -3,8 +3,6 @@
 Bounds and meaning are in schemas.options.TranscriptionOptions, and a test keeps the two equal.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, TypedDict

@@ -3,8 +3,6 @@
 On a channel of its own: a refusal closes its channel, and must not cost the requests theirs.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Sequence
@@ -32,7 +30,6 @@ class Control:
     """Sends cancels: at once and with an error if that fails, or later, without a caller that waits."""
 
     def __init__(self, link: ClientLink) -> None:
-        """Nothing to send yet."""
         self._link = link
         self._leaving: dict[str, None] = {}
         self._courtesy: asyncio.Task[None] | None = None

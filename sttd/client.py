@@ -3,13 +3,10 @@
 Connections are link.py's.
 """
 
-from __future__ import annotations
-
 import asyncio
 import math
 from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
 from typing import Any, Final, Self, Unpack
 from uuid import uuid4
 
@@ -245,7 +242,6 @@ class Client:
         return self._link.connected
 
     def __repr__(self) -> str:
-        """Live counts, no secret."""
         state = "connected" if self.connected and self._open else "reconnecting" if self._open else "closed"
         dropped = self.dropped.duplicate + self.dropped.late
         return (
@@ -254,14 +250,10 @@ class Client:
         )
 
     async def __aenter__(self) -> Self:
-        """Open."""
         await self.open()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
 

@@ -3,8 +3,6 @@
 Reads files off the event loop.
 """
 
-from __future__ import annotations
-
 import asyncio
 import errno
 import inspect

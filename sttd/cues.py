@@ -3,8 +3,6 @@
 Pure. gateway/page/cues.js makes the same cues in the browser.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator, Sequence

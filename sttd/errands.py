@@ -3,8 +3,6 @@
 On a channel of its own, which a refusal closes; never reconnects, never declares anything.
 """
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass
 from typing import Final

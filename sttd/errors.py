@@ -99,7 +99,6 @@ class TranscriptionFailed(SttdClientError):
         details: Mapping[str, Any] | None = None,
         message_id: str | None = None,
     ) -> None:
-        """Keep the content of the failure reply."""
         super().__init__(code, message)
         self.code = code
         self.retryable = retryable

@@ -3,8 +3,6 @@
 Publishes nothing and declares nothing.
 """
 
-from __future__ import annotations
-
 import asyncio
 from typing import Final
 

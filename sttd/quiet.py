@@ -3,8 +3,6 @@
 The bot's other connections through aiormq are logged as before.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager

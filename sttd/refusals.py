@@ -1,7 +1,5 @@
 """What the broker's refusals mean for a caller: our errors, in words with the next step. Opens nothing."""
 
-from __future__ import annotations
-
 import re
 from typing import Final
 

@@ -3,8 +3,6 @@
 Pure: no I/O, no clock; every method is synchronous and runs in the event loop.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -50,14 +48,12 @@ class Replies:
     """
 
     def __init__(self) -> None:
-        """Start empty."""
         self.answered = 0
         self.dropped = Dropped()
         self._by_message: dict[str, Pending] = {}
         self._recent: dict[str, None] = {}
 
     def __len__(self) -> int:
-        """How many requests wait."""
         return len(self._by_message)
 
     def add(self, pending: Pending) -> None:

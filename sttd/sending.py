@@ -4,8 +4,6 @@ aiormq 7.2.4 has no guard for a publish that is cancelled in the moment in which
 would end, and with it the publishes of all other callers.
 """
 
-from __future__ import annotations
-
 import asyncio
 
 from aio_pika import Message
@@ -35,7 +33,6 @@ class Sending:
     """Tasks that wait for the broker's confirms, also when their callers do not wait any more."""
 
     def __init__(self) -> None:
-        """Nothing is sent yet."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def publish(self, exchange: AbstractExchange, message: Message, queue: str) -> None:

@@ -3,27 +3,20 @@
 Reads the environment only when `load` is called.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, ValidationError
 
 from sttd.errors import SettingsInvalid
 from sttd.schemas import names
 from sttd.schemas.validation import problems
 from sttd.service import broker_address, setting_sources
-from sttd.service.setting_sources import SourcedSettings, SourceUnreadable
+from sttd.service.setting_sources import BrokerSettings, SourceUnreadable
 
 
-class ClientSettings(SourcedSettings):
+class ClientSettings(BrokerSettings):
     """What is passed in wins."""
 
-    amqp_url: SecretStr = Field(
-        default=SecretStr("amqp://guest:guest@127.0.0.1:5672/"),
-        description="RabbitMQ: amqp:// or amqps:// URL with user, password and vhost; for a cluster one for each "
-        "node, comma-separated.",
-    )
     request_queue: Annotated[str, Field(min_length=1, max_length=255)] = Field(
         default=names.REQUESTS, description="The queue that requests go to, unless a call names another."
     )
@@ -33,20 +26,10 @@ class ClientSettings(SourcedSettings):
         "audio, at most 1,500.",
     )
 
-    @field_validator("amqp_url")
-    @classmethod
-    def _amqp_address(cls, value: SecretStr) -> SecretStr:
-        return broker_address.checked(value)
-
     @property
     def nodes(self) -> list[str]:
         """The URL of each node of the broker, passwords included."""
         return broker_address.each(self.amqp_url)
-
-    @property
-    def broker(self) -> str:
-        """The broker's address for people: no user, no password."""
-        return broker_address.shown(self.amqp_url)
 
 
 def load(**given: Any) -> ClientSettings:

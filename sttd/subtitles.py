@@ -3,8 +3,6 @@
 Pure: no I/O, no HTTP; leaves no word out, whatever signs it holds.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from html import escape
 from typing import Final, Literal, TypeAlias

@@ -3,8 +3,6 @@
 Uses opentelemetry's API if it is there; never configures it. Without it, or outside of any trace, nothing is added.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any

@@ -3,8 +3,6 @@
 Owns no test data. Starts nothing until a test asks for it.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Iterator

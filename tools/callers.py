@@ -3,8 +3,6 @@
 `python -m tools.callers HOST PORT COUNT` runs them until it is killed.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import subprocess
@@ -38,10 +36,10 @@ def occupied(url: str, queue: str) -> Iterator[None]:
         yield
 
 
-def head(path: str = "/transcribe", *, length: int | None, boundary: str = BOUNDARY) -> bytes:
+def head(path: str = "/transcribe", *, length: int | None) -> bytes:
     """The head of a form's request; without a length it is chunked."""
     size = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
-    kind = f"Content-Type: multipart/form-data; boundary={boundary}"
+    kind = f"Content-Type: multipart/form-data; boundary={BOUNDARY}"
     return f"POST {path} HTTP/1.1\r\nHost: x\r\n{kind}\r\n{size}\r\n\r\n".encode()
 
 

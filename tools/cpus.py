@@ -6,8 +6,6 @@ Intel, capped by MKL_ENABLE_INSTRUCTIONS. OpenVINO's oneDNN reads ONEDNN_MAX_CPU
 itself follows no cap.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

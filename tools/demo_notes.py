@@ -3,8 +3,6 @@
 Pure: a `random.Random` in, a sentence out. Never speaks (tools/demo_wer.py does).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from random import Random
 from typing import Final

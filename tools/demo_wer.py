@@ -4,8 +4,6 @@ Run: python -m tools.demo_wer [--russian 300] [--english 80] [--seed 1]. Needs e
 int8, beam 5, its default settings, the language given; words are compared without case and punctuation.
 """
 
-from __future__ import annotations
-
 import argparse
 import io
 import re

@@ -4,8 +4,6 @@ Installs from Debian and from the lock file, whose hashes npm checks. Never runs
 to do.
 """
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys

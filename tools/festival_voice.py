@@ -3,8 +3,6 @@
 Never part of the daemon.
 """
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from collections.abc import Mapping

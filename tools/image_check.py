@@ -4,8 +4,6 @@
 fails.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -3,8 +3,6 @@
 The locks of parts have the versions of the whole: requirements.lock is their constraint. No lock names an index.
 """
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import tomllib

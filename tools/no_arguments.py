@@ -1,7 +1,5 @@
 """The command line of a tool that takes no arguments: `--help` prints what it does, and anything else is refused."""
 
-from __future__ import annotations
-
 import argparse
 
 

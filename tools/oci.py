@@ -4,8 +4,6 @@ Needs root and Linux. Owns the bundle's directory; the network is the host's, so
 loopback.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 from collections.abc import Mapping, Sequence

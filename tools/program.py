@@ -4,8 +4,6 @@ Never runs the program. Without root or apt-get it only prints what to do; those
 fail.
 """
 
-from __future__ import annotations
-
 import argparse
 import shutil
 import sys

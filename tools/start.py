@@ -4,17 +4,15 @@ The model comes first: a download may take minutes or fail, and a broker need no
 command; where a model that STTD_MODEL names cannot be fetched, that of `sttd demo` (1) or `sttd serve` (3).
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from typing import Final
 
 import typer
 
+from sttd.commands.connection import daemon_settings
 from sttd.commands.demo.chosen import choose
 from sttd.commands.exit_codes import Exit
-from sttd.commands.model import daemon_settings
 from sttd.consumer.errors import ModelUnavailable
 from tools.rabbitmq.__main__ import EX_UNAVAILABLE, run
 from tools.rabbitmq.errors import NodeError

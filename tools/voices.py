@@ -5,8 +5,6 @@ repository; their licences are the packages' own. Audio is decoded by faster-whi
 utterance is opened.
 """
 
-from __future__ import annotations
-
 import gzip
 import os
 import re
@@ -25,12 +23,10 @@ import numpy.typing as npt
 
 from tools import no_arguments
 
-PACKAGES: Final = (
-    "festvox-ru",
-    "asterisk-core-sounds-ru",
-    "asterisk-core-sounds-ru-wav",
-    "asterisk-core-sounds-en",
-    "asterisk-core-sounds-en-wav",
+PACKAGES: Final = tuple(
+    """
+    festvox-ru asterisk-core-sounds-ru asterisk-core-sounds-ru-wav asterisk-core-sounds-en asterisk-core-sounds-en-wav
+    """.split()
 )
 OTHER_LANGUAGES: Final = ("es", "fr", "it")
 OTHER_PACKAGES: Final = tuple(

@@ -3,8 +3,6 @@
 jiwer aligns and num2words spells; here is only what is compared: no case, no punctuation, no stress marks, `ё` as `е`.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

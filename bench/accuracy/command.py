@@ -3,8 +3,6 @@
 Reads arguments, finds model and voices, calls the parts.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.accuracy import run
+from bench.accuracy import subject as subjects
 from bench.accuracy.data import document
 from bench.accuracy.modes import MODES, Note, joined, notes
 from bench.accuracy.page import page
@@ -20,8 +19,6 @@ from bench.accuracy.scores import scored
 from bench.accuracy.subject import Subject
 from bench.models import ROOT
 from bench.run import tell
-from sttd.consumer.errors import ModelUnavailable
-from sttd.consumer.machine import usable_cores
 from tools import voices
 
 PAGES: Final = ROOT / "docs" / "benchmarks"
@@ -38,14 +35,10 @@ PLAN: Final[tuple[tuple[str, int | None], ...]] = (
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run; the exit code."""
+    """Run; the exit code. Raises `ModelUnavailable`, `VoicesUnavailable`."""
     given = _parser().parse_args(arguments)
-    try:
-        subject = Subject.of(given.model, given.cores)
-        everything = notes(voices.utterances(voices.fetch()))
-    except (ModelUnavailable, voices.VoicesUnavailable) as error:
-        sys.stderr.write(f"bench: {error}\n")
-        return 1
+    subject = Subject.of(given.model, given.cores)
+    everything = notes(voices.utterances(voices.fetch()))
     if not given.page_only:
         _measure(given, subject, everything)
     _write(given, subject, everything)
@@ -53,14 +46,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench accuracy", description=__doc__)
-    parser.add_argument("--model", default="base", help="a size, a Hub id or a directory")
+    parser = subjects.parser("accuracy", __doc__, cores=2)
     parser.add_argument("--name", help="what the page calls it")
     parser.add_argument("--modes", help=f"comma-separated (default: all as planned): {', '.join(MODES)}")
     parser.add_argument("--count", type=int, help="notes for each of --modes; 0: the long ones")
-    parser.add_argument("--cores", type=int, default=min(2, usable_cores()))
-    parser.add_argument("--remark", default="", help="a sentence for the head of the page: what else the machine did")
-    parser.add_argument("--page-only", action="store_true", help="measure nothing")
     parser.add_argument("--out", type=Path, help="directory for page and figures (default: docs/benchmarks, .local)")
     return parser
 
@@ -79,15 +68,7 @@ def _measure(given: argparse.Namespace, subject: Subject, everything: list[Note]
     for name, count in _plan(given):
         chosen = everything[:count] if count else list(joined(everything[:FIXED]))
         try:
-            run.measure(
-                name,
-                MODES[name],
-                chosen,
-                subject.results(name),
-                model=subject.model,
-                cpu=subject.cpu,
-                cores=given.cores,
-            )
+            run.measure(name, MODES[name], chosen, subject.results(name), subject=subject, cores=given.cores)
         except run.ModeUnavailable as error:
             tell(f"{name} is not run: {error}")
 

@@ -1,7 +1,5 @@
 """The answers as numbers: a line for each note, without its text. Pure."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any

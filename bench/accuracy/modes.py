@@ -3,8 +3,6 @@
 Pure but for the decoding of audio; imports tools.voices only.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import zip_longest

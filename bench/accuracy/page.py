@@ -1,7 +1,6 @@
 """The figures as a page in Markdown. Pure: answers by mode in, text out."""
 
-from __future__ import annotations
-
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -76,7 +75,7 @@ def _head(head: Mapping[str, Any]) -> Iterator[str]:
         f"- {head['date']}; {cores} of {machine['cpu']} ({', '.join(machine['flags'])}), {machine['system']}",
         f"- Python {machine['python']}, {packages}",
         f"- Model: {head['model']}, sha256 of `model.bin` `{head['sha256']}`",
-        f"- Voices: {', '.join(head['voices'])}",
+        *textwrap.wrap(f"- Voices: {', '.join(head['voices'])}", 120, subsequent_indent="  ", break_on_hyphens=False),
         *([f"- {head['remark']}"] if head["remark"] else []),
         "",
         HOW_TO_READ,
@@ -186,11 +185,7 @@ def _class_cells(columns: Sequence[list[Scored]]) -> Iterator[str]:
     yield from (percent(stock["word_errors"]), f"{stock['core_seconds']:.2f}")
     for column in columns[1:]:
         row = scores.row(column, columns[0])
-        yield from (
-            f"{100 * row['word_errors'].value:.1f}",
-            signed(row["difference"]),
-            f"{row['core_seconds']:.2f}",
-        )
+        yield from (f"{100 * row['word_errors'].value:.1f}", signed(row["difference"]), f"{row['core_seconds']:.2f}")
 
 
 def _long(by: By) -> Iterator[str]:

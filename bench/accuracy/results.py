@@ -4,8 +4,6 @@ Standard library only. A run that was killed leaves at most one broken line, whi
 again.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 So core seconds are those of one note. Whatever a process answers is on disk before it gets its next note.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +16,7 @@ from typing import Any, Final
 from bench.accuracy import results
 from bench.accuracy.engines import Opened
 from bench.accuracy.modes import Mode, Note
+from bench.accuracy.subject import Subject
 from bench.run import tell
 
 SAID_EVERY: Final = 25
@@ -28,18 +27,11 @@ class ModeUnavailable(Exception):
 
 
 def measure(
-    name: str,
-    mode: Mode,
-    chosen: Sequence[Note],
-    kept: results.Results,
-    *,
-    model: Path,
-    cpu: Mapping[str, Any],
-    cores: int,
+    name: str, mode: Mode, chosen: Sequence[Note], kept: results.Results, *, subject: Subject, cores: int
 ) -> None:
     """Answer what is not answered yet. Raises `ModeUnavailable`."""
-    with _process(mode, model) as (first, engine):
-        own = results.key(mode.settings, engine, cpu)
+    with _process(mode, subject.model) as (first, engine):
+        own = results.key(mode.settings, engine, subject.cpu)
         left: SimpleQueue[Note] = SimpleQueue()
         for note in unanswered(chosen, kept.of(own)):
             left.put(note)
@@ -55,7 +47,7 @@ def measure(
                     tell(f"{name}: {left.qsize()} left")
 
         def more() -> None:
-            with _process(mode, model) as (another, _):
+            with _process(mode, subject.model) as (another, _):
                 _feed(another, left, keep)
 
         with ThreadPoolExecutor(cores) as pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,19 @@ from typing import Any
 from bench import machine
 from bench.accuracy.results import Results
 from sttd.consumer.engine.files import store
+from sttd.consumer.machine import usable_cores
 from tools import voices
+
+
+def parser(word: str, about: str | None, cores: int | None = None) -> argparse.ArgumentParser:
+    """The options of every benchmark of texts; `cores`: the default where there is a choice."""
+    found = argparse.ArgumentParser(prog=f"python -m bench {word}", description=about)
+    found.add_argument("--model", default="base", help="a size, a Hub id or a directory")
+    if cores:
+        found.add_argument("--cores", type=int, default=min(cores, usable_cores()))
+    found.add_argument("--remark", default="", help="a sentence for the head of the page: what else the machine did")
+    found.add_argument("--page-only", action="store_true", help="measure nothing")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,15 @@
 Reads arguments, finds model and voices, calls the parts.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
 from bench.accuracy import run
+from bench.accuracy import subject as subjects
 from bench.accuracy.modes import Mode, Note, notes
 from bench.accuracy.subject import Subject
 from bench.hotwords.page import Compared, page
@@ -21,8 +19,6 @@ from bench.hotwords.score import Terms
 from bench.models import ROOT
 from bench.run import tell
 from sttd.consumer.engine import hotwords
-from sttd.consumer.errors import ModelUnavailable
-from sttd.consumer.machine import usable_cores
 from tools import voices
 
 PAGE: Final = ROOT / "docs" / "benchmarks" / "hotwords.md"
@@ -33,22 +29,18 @@ COUNT: Final = 120
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run; the exit code."""
+    """Run; the exit code. Raises `ModelUnavailable`, `VoicesUnavailable`."""
     given = _parser().parse_args(arguments)
     listed = hotwords.read("", LIST)
-    try:
-        subject = Subject.of(given.model, given.cores)
-        everything = notes(voices.utterances(voices.fetch(), ("ru-festvox", "ru-prompts")))
-    except (ModelUnavailable, voices.VoicesUnavailable) as error:
-        sys.stderr.write(f"bench: {error}\n")
-        return 1
+    subject = Subject.of(given.model, given.cores)
+    everything = notes(voices.utterances(voices.fetch(), ("ru-festvox", "ru-prompts")))
     terms = Terms(listed.terms[RUSSIAN])
     chosen = _chosen(everything, terms, given.count)
     modes = {"without": Mode("no list"), "with": Mode("the list", hotwords=listed.text(RUSSIAN))}
     kept = {name: subject.results(f"hotwords-{name}") for name in modes}
     if not given.page_only:
         for name, mode in modes.items():
-            run.measure(name, mode, chosen, kept[name], model=subject.model, cpu=subject.cpu, cores=given.cores)
+            run.measure(name, mode, chosen, kept[name], subject=subject, cores=given.cores)
     found = {name: kept[name].latest(mode.settings, subject.cpu) for name, mode in modes.items()}
     head = subject.head() | {"remark": given.remark, "listed": len(listed.terms[RUSSIAN])}
     PAGE.write_text(page(Compared.of(chosen, found["without"], found["with"], terms), head), encoding="utf-8")
@@ -57,12 +49,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench hotwords", description=__doc__)
-    parser.add_argument("--model", default="base", help="a size, a Hub id or a directory")
+    parser = subjects.parser("hotwords", __doc__, cores=2)
     parser.add_argument("--count", type=int, default=COUNT, help=f"notes with a listed term (default: {COUNT})")
-    parser.add_argument("--cores", type=int, default=min(2, usable_cores()))
-    parser.add_argument("--remark", default="", help="a sentence for the head of the page: what else the machine did")
-    parser.add_argument("--page-only", action="store_true", help="measure nothing")
     return parser
 
 

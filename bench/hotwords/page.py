@@ -1,7 +1,5 @@
 """docs/benchmarks/hotwords.md from the answers. Pure."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Which words of a script are listed terms, and which of them were heard right. Pure."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass

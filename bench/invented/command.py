@@ -3,15 +3,13 @@
 Reads arguments, finds model and voices, calls the parts.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from typing import Final
 
 from bench.accuracy import run
+from bench.accuracy import subject as subjects
 from bench.accuracy.modes import Mode, notes
 from bench.accuracy.subject import Subject
 from bench.invented import corpus
@@ -20,8 +18,6 @@ from bench.models import ROOT
 from bench.run import tell
 from sttd.consumer.engine import environment
 from sttd.consumer.engine.model.speech import Detector
-from sttd.consumer.errors import ModelUnavailable
-from sttd.consumer.machine import usable_cores
 from tools import voices
 
 PAGE: Final = ROOT / "docs" / "benchmarks" / "invented.md"
@@ -40,14 +36,10 @@ HUMAN: Final = 300
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run; the exit code."""
+    """Run; the exit code. Raises `ModelUnavailable`, `VoicesUnavailable`."""
     given = _parser().parse_args(arguments)
-    try:
-        subject = Subject.of(given.model, given.cores)
-        everything = voices.utterances(voices.fetch(), SETS)
-    except (ModelUnavailable, voices.VoicesUnavailable) as error:
-        sys.stderr.write(f"bench: {error}\n")
-        return 1
+    subject = Subject.of(given.model, given.cores)
+    everything = voices.utterances(voices.fetch(), SETS)
     kept = {name: subject.results(f"invented-{name}") for name in MODES}
     fiction = [one for one in everything if one.set == FICTION]
     made = [*corpus.spoilt(fiction, EACH), *corpus.without_speech(everything, short=given.short)]
@@ -55,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = {name: [*made, *people] if name == "ours" else made for name in MODES}
     for name in () if given.page_only else given.modes.split(","):
         notes_of = chosen[name][: given.count]
-        run.measure(name, MODES[name], notes_of, kept[name], model=subject.model, cpu=subject.cpu, cores=given.cores)
+        run.measure(name, MODES[name], notes_of, kept[name], subject=subject, cores=given.cores)
     found = {name: kept[name].latest(mode.settings, subject.cpu) for name, mode in MODES.items()}
     head = subject.head() | {"remark": given.remark}
     titles = {name: mode.title for name, mode in MODES.items()}
@@ -74,13 +66,9 @@ def _voices() -> Voices:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench invented", description=__doc__)
-    parser.add_argument("--model", default="base", help="a size, a Hub id or a directory")
+    parser = subjects.parser("invented", __doc__, cores=2)
     parser.add_argument("--modes", default=",".join(MODES), help="comma-separated (default: all)")
     parser.add_argument("--short", action="store_true", help="six minutes of sounds instead of seventy")
     parser.add_argument("--count", type=int, help="only so many notes of each mode (default: all)")
     parser.add_argument("--human", type=int, default=HUMAN, help=f"recorded sentences (default: {HUMAN})")
-    parser.add_argument("--cores", type=int, default=min(2, usable_cores()))
-    parser.add_argument("--remark", default="", help="a sentence for the head of the page: what else the machine did")
-    parser.add_argument("--page-only", action="store_true", help="measure nothing")
     return parser

@@ -3,8 +3,6 @@
 Pure but for the decoding of speech.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, cycle

@@ -21,12 +21,7 @@ from tools.word_errors import words
 SECONDS: Final = 60
 WIDEST: Final = 118
 HUMAN: Final = "recorded sentences"
-TITLES: Final = {
-    HUMAN: HUMAN,
-    "faint": "at -50 dB",
-    "cut": "begins and ends inside a word",
-    "sliver": "30.3 to 32 s",
-}
+TITLES: Final = {HUMAN: HUMAN, "faint": "at -50 dB", "cut": "begins and ends inside a word", "sliver": "30.3 to 32 s"}
 
 Voices = Callable[[Note], Sequence[Span]]
 """Where a detector hears speech in a note."""
@@ -85,10 +80,7 @@ def _head(head: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
-_TABLE: Final = (
-    "| engine | minutes | words a minute | in murmur |",
-    "| --- | --- | --- | --- |",
-)
+_TABLE: Final = ("| engine | minutes | words a minute | in murmur |", "| --- | --- | --- | --- |")
 
 
 def _invented(name: str, title: str, told: Sequence[Told]) -> Iterator[str]:

@@ -3,11 +3,8 @@
 Reads arguments, finds model and voices, calls the parts.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -15,12 +12,12 @@ from random import Random
 from typing import Any, Final
 
 from bench.accuracy import results
+from bench.accuracy import subject as subjects
 from bench.accuracy.subject import Subject
 from bench.languages.page import page
 from bench.models import ROOT
 from bench.run import tell
 from sttd.consumer.engine import environment
-from sttd.consumer.errors import ModelUnavailable
 from tools import voices
 from tools.voices import Utterance
 
@@ -34,15 +31,11 @@ SAID_EVERY: Final = 100
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run; the exit code."""
+    """Run; the exit code. Raises `ModelUnavailable`, `VoicesUnavailable`."""
     given = _parser().parse_args(arguments)
     environment.prepare()
-    try:
-        subject = Subject.of(given.model, 1)
-        people = [*voices.utterances(voices.fetch(), ("ru-prompts", "en-prompts")), *voices.other_languages()]
-    except (ModelUnavailable, voices.VoicesUnavailable) as error:
-        sys.stderr.write(f"bench: {error}\n")
-        return 1
+    subject = Subject.of(given.model, 1)
+    people = [*voices.utterances(voices.fetch(), ("ru-prompts", "en-prompts")), *voices.other_languages()]
     chosen = list(short(people, given.count))
     kept = subject.results("languages")
     if not given.page_only:
@@ -95,9 +88,6 @@ def _opened(model: Path) -> tuple[str, Callable[[Utterance], dict[str, float]]]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench languages", description=__doc__)
-    parser.add_argument("--model", default="base", help="a size, a Hub id or a directory")
+    parser = subjects.parser("languages", __doc__)
     parser.add_argument("--count", type=int, default=EACH, help=f"notes of each language (default: {EACH})")
-    parser.add_argument("--remark", default="", help="a sentence for the head of the page: what else the machine did")
-    parser.add_argument("--page-only", action="store_true", help="measure nothing")
     return parser

@@ -1,7 +1,5 @@
 """docs/benchmarks/languages.md from the probabilities. Pure."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final

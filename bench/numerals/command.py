@@ -3,24 +3,21 @@
 Reads arguments, finds model and voices, calls the parts. Festival is Debian's: `apt-get install festival festvox-ru`.
 """
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from bench.accuracy import run
+from bench.accuracy import subject as subjects
 from bench.accuracy.modes import MODES, Note
 from bench.accuracy.subject import Subject
 from bench.models import ROOT
 from bench.numerals.page import page
 from bench.numerals.sentences import festival, human
 from bench.run import tell
-from sttd.consumer.errors import ModelUnavailable
 from tools import festival_voice, voices
 
 PAGE: Final = ROOT / "docs" / "benchmarks" / "numerals.md"
@@ -30,21 +27,15 @@ AT_ONCE: Final = 20
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run; the exit code."""
+    """Run; the exit code. Raises `ModelUnavailable`, `VoicesUnavailable`."""
     given = _parser().parse_args(arguments)
-    try:
-        subject = Subject.of(given.model, given.cores)
-        people = list(_people())
-        spoken = list(_spoken(voices.cache().parent / SET))
-    except (ModelUnavailable, voices.VoicesUnavailable) as error:
-        sys.stderr.write(f"bench: {error}\n")
-        return 1
+    subject = Subject.of(given.model, given.cores)
+    people = list(_people())
+    spoken = list(_spoken(voices.cache().parent / SET))
     kept = subject.results("numerals")
     notes = [note for pair in _by_turns(spoken, people) for note in pair]
     if not given.page_only:
-        run.measure(
-            MODE, MODES[MODE], notes[: given.count], kept, model=subject.model, cpu=subject.cpu, cores=given.cores
-        )
+        run.measure(MODE, MODES[MODE], notes[: given.count], kept, subject=subject, cores=given.cores)
     found = kept.latest(MODES[MODE].settings, subject.cpu)
     PAGE.write_text(page(notes, found, subject.head()), encoding="utf-8")
     tell(f"written: {os.path.relpath(PAGE)}")
@@ -52,11 +43,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench numerals", description=__doc__)
-    parser.add_argument("--model", default="base", help="a size, a Hub id or a directory")
+    parser = subjects.parser("numerals", __doc__, cores=1)
     parser.add_argument("--count", type=int, help="only so many notes (default: all)")
-    parser.add_argument("--cores", type=int, default=1)
-    parser.add_argument("--page-only", action="store_true", help="measure nothing")
     return parser
 
 

@@ -1,7 +1,5 @@
 """What a text makes of a sentence's numbers, and whose fault it is where that is wrong. Pure."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

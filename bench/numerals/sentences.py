@@ -3,9 +3,7 @@
 Each has the figures that a right transcript holds. Pure but for the table of people's sentences.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -151,8 +149,3 @@ KINDS: Final[dict[str, tuple[int, list[Maker]]]] = {
     "ordinal": (20, [_ordinal]),
     "telephone": (20, [_telephone]),
 }
-
-
-def by_kind() -> Iterator[tuple[str, int]]:
-    """How many sentences each kind has."""
-    yield from ((kind, count) for kind, (count, _) in KINDS.items())

@@ -5,8 +5,6 @@ The audio is a multipart field `file`; the answer is `{"text", "language", "dura
 fixed to Russian. All requests share one worker of the model. Runs in .local/bench.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import tempfile

@@ -5,8 +5,6 @@ Request: number and length, each as 4 bytes, then the file's bytes. Answer: a li
 environment.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import io

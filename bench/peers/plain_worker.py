@@ -3,8 +3,6 @@
 No retries, no dead letters, no limits, no child process.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import io

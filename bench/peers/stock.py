@@ -3,8 +3,6 @@
 With one worker of all cores, or a pool of one core each.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from bench.peers import host

@@ -4,8 +4,6 @@ Written as lines of JSON to the file in BENCH_TRACE, on the system's monotonic c
 Everything else is the daemon of `python -m sttd.consumer`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -4,8 +4,6 @@ With `--fit-context` the encoder's context follows the audio, as whisper.cpp's u
 positions a second and 128 more. Runs in .local/bench.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

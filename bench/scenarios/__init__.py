@@ -4,8 +4,6 @@ A scenario takes the stage and the knobs of the command line and returns what go
 promise with what was measured and what was wanted.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """One caller sends a thousand notes at once, another one every two seconds: what the other waits, and what it costs."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable, Sequence

@@ -3,8 +3,6 @@
 One note at a time on one core and with one thread, where each of them wastes least.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from typing import Any, Final

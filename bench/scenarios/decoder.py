@@ -3,8 +3,6 @@
 That each file gets its code is what tests/hostile asserts; its files come from there.
 """
 
-from __future__ import annotations
-
 import contextlib
 import gc
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The gateway under 200 bad callers at once: how quickly `/health` answers, and how much memory it takes."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 import time

@@ -1,7 +1,5 @@
 """What the command line can change about a scenario, and the form of a verdict. Pure."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Both lanes full: interactive notes keep their p95, and bulk still moves."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """`language: auto` against a fixed language, note by note in turns, on one daemon."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 from bench import figures, notes

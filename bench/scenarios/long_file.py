@@ -1,7 +1,5 @@
 """Ten minutes or an hour of audio: notes beside it, what they cost it, its speed beside stock faster-whisper's."""
 
-from __future__ import annotations
-
 import asyncio
 import statistics
 import time

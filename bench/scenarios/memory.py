@@ -1,7 +1,5 @@
 """The daemon's memory over many notes, its event loop while all slots are busy, and how soon it is ready."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import statistics

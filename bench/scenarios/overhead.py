@@ -1,7 +1,5 @@
 """One client: what a note costs beside the model's own calls, from publish to reply."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 from bench import figures, notes

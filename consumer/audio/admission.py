@@ -3,8 +3,6 @@
 Counts seconds, not bytes.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from collections.abc import Callable
@@ -30,7 +28,6 @@ class Room:
         self._line: deque[tuple[float, asyncio.Future[None]]] = deque()
 
     def __repr__(self) -> str:
-        """Live counts."""
         return f"<Room taken={self._taken:g} of={self._total:g} s waiting={len(self._line)}>"
 
     async def take(self, seconds: float) -> Release:

@@ -4,8 +4,6 @@ Runs in the child alone, once, after its imports. What the kernel does not allow
 returns what is in force.
 """
 
-from __future__ import annotations
-
 import ctypes
 import math
 import os

@@ -1,9 +1,6 @@
 """The seam to the decoder: a decoded note, and the protocol of whoever makes one."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Protocol, Self
 
 from sttd.consumer.audio.admission import Release, nothing_held
@@ -25,12 +22,9 @@ class DecodedAudio:
     release: Release = nothing_held
 
     def __enter__(self) -> Self:
-        """Use the sound."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Release the room of the sound, which is not used any more."""
         self.release()
 
@@ -43,4 +37,3 @@ class Decoder(Protocol):
 
         Raises `AudioRejected` with a permanent code when the bytes are at fault.
         """
-        ...

@@ -3,35 +3,19 @@
 FFmpeg answers "invalid data" both to a broken MP4 and to plain text; these checks tell them apart.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 from sttd.consumer.audio import structure
 
-_MAGIC: Final = (
-    (0, b"OggS"),
-    (0, b"fLaC"),
-    (0, b"ID3"),
-    (0, b"RIFF"),
-    (0, b"RF64"),
-    (0, b"BW64"),
-    (0, b"RIFX"),
-    (0, b"riff\x2e\x91\xcf\x11"),  # Wave64
-    (0, b"FORM"),
-    (0, b"caff"),
-    (0, b"#!AMR"),
-    (0, b"\x1a\x45\xdf\xa3"),  # Matroska, WebM
-    (4, b"ftyp"),
-    (4, b"moov"),
-    (4, b"mdat"),
-)
+_WAVE_64, _MATROSKA = b"riff\x2e\x91\xcf\x11", b"\x1a\x45\xdf\xa3"
+_BEGINNINGS: Final = (*b"OggS fLaC ID3 RIFF RF64 BW64 RIFX FORM caff #!AMR".split(), _WAVE_64, _MATROSKA)
+_BOXES: Final = (b"ftyp", b"moov", b"mdat")
 _MPEG_SYNC: Final = 0xFFE0
 
 
 def looks_like_audio(audio: bytes) -> bool:
     """Whether the bytes begin as one of the formats that we take does."""
-    return any(audio.startswith(magic, at) for at, magic in _MAGIC) or _is_mpeg_sync(audio)
+    return audio.startswith(_BEGINNINGS) or audio.startswith(_BOXES, 4) or _is_mpeg_sync(audio)
 
 
 def _is_mpeg_sync(audio: bytes) -> bool:

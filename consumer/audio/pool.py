@@ -3,8 +3,6 @@
 Never forks this process: the model's threads would not survive it.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -55,7 +53,6 @@ class DecoderPool:
         self._restarts = 0
 
     def __repr__(self) -> str:
-        """Live counts."""
         state = "closed" if self._closed else "open"
         return (
             f"<DecoderPool {state} size={self._size} idle={len(self._idle)} busy={len(self._busy)} "
@@ -149,9 +146,8 @@ class DecoderPool:
     async def _try(self, audio: bytes, room_seconds: float, *, fresh: bool) -> tuple[bytearray, AudioInfo]:
         child = await self._take(fresh=fresh)
         self._busy.add(child)
-        fate: ChildLoss | None = (
-            ChildLoss.CANCELLED
-        )  # unless something else happens first: a cancelled child is busy with a file that is not wanted any more
+        # Unless something else happens first: a cancelled child is busy with a file that is not wanted any more.
+        fate: ChildLoss | None = ChildLoss.CANCELLED
         try:
             decoded = await child.decode(audio, room_seconds)
             fate = None

@@ -63,7 +63,6 @@ class ChildLost(Exception):
     """The child must not be used again; the file in hand may be the reason, or not."""
 
     def __init__(self, loss: ChildLoss) -> None:
-        """Keep how it ended."""
         super().__init__(loss.value)
         self.loss = loss
 
@@ -98,7 +97,6 @@ class ChildProcess:
         writer: asyncio.StreamWriter,
         limits: DecodeLimits,
     ) -> None:
-        """Made by `start`."""
         self._process = process
         self._reader = reader
         self._writer = writer

@@ -3,8 +3,6 @@
 Runs in the child alone, as its last step before untrusted bytes. Opens nothing itself.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import platform
@@ -24,78 +22,33 @@ _RETURN: Final = 0x06
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
 _PROT_EXEC: Final = 4
 
-_Calls = dict[str, int]
-_CALLS: Final[dict[str, tuple[int, _Calls]]] = {
+
+def _numbers(text: str) -> dict[str, int]:
+    return {name: int(number) for name, number in (pair.split("=") for pair in text.split())}
+
+
+_CALLS: Final[dict[str, tuple[int, dict[str, int]]]] = {
     "x86_64": (
         0xC000003E,
-        {"read": 0, "write": 1, "close": 3, "fstat": 5, "lseek": 8, "mmap": 9, "mprotect": 10, "munmap": 11, "brk": 12}
-        | {
-            "rt_sigaction": 13,
-            "rt_sigprocmask": 14,
-            "rt_sigreturn": 15,
-            "sched_yield": 24,
-            "mremap": 25,
-            "madvise": 28,
-            "dup2": 33,
-            "dup3": 292,
-        }
-        | {
-            "nanosleep": 35,
-            "getpid": 39,
-            "exit": 60,
-            "getrusage": 98,
-            "gettid": 186,
-            "futex": 202,
-            "restart_syscall": 219,
-        }
-        | {
-            "clock_gettime": 228,
-            "clock_nanosleep": 230,
-            "exit_group": 231,
-            "tgkill": 234,
-            "prlimit64": 302,
-            "getrandom": 318,
-        },
+        _numbers(
+            """
+            read=0 write=1 close=3 fstat=5 lseek=8 mmap=9 mprotect=10 munmap=11 brk=12 rt_sigaction=13
+            rt_sigprocmask=14 rt_sigreturn=15 sched_yield=24 mremap=25 madvise=28 dup2=33 nanosleep=35 getpid=39
+            exit=60 getrusage=98 gettid=186 futex=202 restart_syscall=219 clock_gettime=228 clock_nanosleep=230
+            exit_group=231 tgkill=234 dup3=292 prlimit64=302 getrandom=318
+            """
+        ),
     ),
     "aarch64": (
         0xC00000B7,
-        {
-            "read": 63,
-            "write": 64,
-            "close": 57,
-            "fstat": 80,
-            "lseek": 62,
-            "mmap": 222,
-            "mprotect": 226,
-            "munmap": 215,
-            "brk": 214,
-        }
-        | {
-            "rt_sigaction": 134,
-            "rt_sigprocmask": 135,
-            "rt_sigreturn": 139,
-            "dup3": 24,
-            "sched_yield": 124,
-            "mremap": 216,
-            "madvise": 233,
-        }
-        | {
-            "nanosleep": 101,
-            "getpid": 172,
-            "exit": 93,
-            "getrusage": 165,
-            "gettid": 178,
-            "futex": 98,
-            "restart_syscall": 128,
-        }
-        | {
-            "clock_gettime": 113,
-            "clock_nanosleep": 115,
-            "exit_group": 94,
-            "tgkill": 131,
-            "prlimit64": 261,
-            "getrandom": 278,
-        },
+        _numbers(
+            """
+            dup3=24 close=57 lseek=62 read=63 write=64 fstat=80 exit=93 exit_group=94 futex=98 nanosleep=101
+            clock_gettime=113 clock_nanosleep=115 sched_yield=124 restart_syscall=128 tgkill=131 rt_sigaction=134
+            rt_sigprocmask=135 rt_sigreturn=139 getrusage=165 getpid=172 gettid=178 brk=214 munmap=215 mremap=216
+            mmap=222 mprotect=226 madvise=233 prlimit64=261 getrandom=278
+            """
+        ),
     ),
 }
 """The numbers of the calls that stay, by machine. No open, no socket, no process, no thread."""

@@ -8,8 +8,6 @@ any number of `pcm` frames (s16le, mono, 16 kHz, in order) and then one `done`, 
 `confinement`.
 """
 
-from __future__ import annotations
-
 import json
 import struct
 from collections.abc import Mapping

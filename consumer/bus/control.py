@@ -3,8 +3,6 @@
 Both are best effort: an error here must not end the session that carries requests.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 from uuid import uuid4

@@ -3,8 +3,6 @@
 Never settles a message by itself.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -5,8 +5,6 @@ closes the connection that checks it (541). Here that costs no other answer: the
 reconnect, no more.
 """
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import replace
 

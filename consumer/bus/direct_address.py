@@ -4,8 +4,6 @@ Such an address is a process inside the broker, in Erlang's own encoding. An add
 closes the connection that checks it, and on 3.10 and 4.0 the connection that publishes to it (541).
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 

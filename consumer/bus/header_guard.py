@@ -7,8 +7,6 @@ mark that no wire value can forge, so that the message arrives and can be dead-l
 are not UTF-8: whoever may bind our queue to an exchange can send them.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -3,8 +3,6 @@
 Never settles a message itself and never uses `message.process()`, which rejects without requeue when cancelled.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -70,10 +68,7 @@ class AmqpIntake:
         self._registering = asyncio.Lock()
 
     async def run(
-        self,
-        sink: Callable[[Incoming], None],
-        orphaned: Callable[[], None],
-        obey: control.Orders | None = None,
+        self, sink: Callable[[Incoming], None], orphaned: Callable[[], None], obey: control.Orders | None = None
     ) -> None:
         """Keep the consuming connection up until cancelled. Raises `TopologyMismatch`.
 
@@ -98,10 +93,8 @@ class AmqpIntake:
             await _hear_cancels(channel, name, loss)
             self._lanes.append(LaneConsumer(name, channel, await channel.get_queue(name, ensure=False)))
         await self._consume()
-        for name, work in (("consumer-watch", self._watch.run(connection, loss)), ("refill", self._refill())):
-            task = asyncio.create_task(work, name=name)
-            task.add_done_callback(partial(_report_end, loss))
-            self._tasks.append(task)
+        self._tasks.append(loss.watch(self._watch.run(connection, loss), "the watch over the consumer"))
+        self._tasks.append(loss.watch(self._refill(), "the refill of the intake"))
 
     def _ended(self) -> None:
         for task in self._tasks:
@@ -240,11 +233,6 @@ class AmqpIntake:
         with suppress(TimeoutError):  # a registration that gets no answer makes no consumer
             async with asyncio.timeout(CANCEL_SECONDS), self._registering:
                 await asyncio.gather(*(lane.leave() for lane in self._lanes))
-
-
-def _report_end(loss: Loss, task: asyncio.Task[None]) -> None:
-    if not task.cancelled():
-        loss.report(f"the {task.get_name()} of the intake ended: {task.exception()!r}")
 
 
 async def _hear_cancels(channel: AbstractChannel, lane: str, loss: Loss) -> None:

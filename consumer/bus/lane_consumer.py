@@ -5,8 +5,6 @@ counts for none. So a consumer that is registered anew takes only what the earli
 add a whole prefetch to what is in hand.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable

@@ -4,12 +4,11 @@ Not aio-pika's RobustConnection: that one waits a fixed 5 s without jitter, rest
 for ever. A session sets up everything it needs each time; nothing is "restored".
 """
 
-from __future__ import annotations
-
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection
@@ -34,7 +33,6 @@ class Loss:
     """The first reason why a session ended; any task may wait for it or report it."""
 
     def __init__(self) -> None:
-        """Not lost yet."""
         self._reason: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     @property
@@ -55,6 +53,17 @@ class Loss:
                 self.report(f"lost the {what} to RabbitMQ ({words(error) if error else 'no reason given'})")
 
         return closed
+
+    def watch(self, work: Coroutine[Any, Any, None], what: str) -> asyncio.Task[None]:
+        """Begin a task of the session, whose end is the session's, unless it is cancelled."""
+
+        def report(task: asyncio.Task[None]) -> None:
+            if not task.cancelled():
+                self.report(f"{what} ended: {task.exception()!r}")
+
+        task = asyncio.create_task(work, name=what)
+        task.add_done_callback(report)
+        return task
 
     async def wait(self) -> str:
         """Return the reason once there is one."""

@@ -3,8 +3,6 @@
 Never acks anything and never decides what a failure means for the request.
 """
 
-from __future__ import annotations
-
 import asyncio
 import struct
 from collections.abc import AsyncIterator
@@ -25,6 +23,7 @@ from sttd.schemas import names
 
 DEFAULT_EXCHANGE = "amq.default"  # its name in the broker's words
 UNWRITABLE = (ValueError, TypeError, OverflowError, struct.error)  # what pamqp raises on values that AMQP cannot hold
+CONFIRM_SECONDS = 10.0
 LOOK_SECONDS = 2.0  # a check takes a millisecond; a broker in trouble must not hold up what does not need the check
 BLOCKED_LOOK = 1.0  # s between two checks whether the broker has blocked us
 
@@ -47,12 +46,8 @@ class _Look(Queue.Declare):
 class AmqpPublisher:
     """The publishing half of the bus, on a connection of its own: a blocked publisher must not stop acks."""
 
-    def __init__(self, link: Link, observer: BusObserver, confirm_seconds: float) -> None:
-        """Keep the arguments.
-
-        `link`: the connection; `observer`: gets its state; `confirm_seconds`: bounds each publish, waiting for a
-        reconnect included.
-        """
+    def __init__(self, link: Link, observer: BusObserver, confirm_seconds: float = CONFIRM_SECONDS) -> None:
+        """`observer` gets the state of the connection; `confirm_seconds` bounds each publish, a reconnect included."""
         self._link = link
         self._observer = observer
         self._confirm_seconds = confirm_seconds
@@ -75,14 +70,7 @@ class AmqpPublisher:
         # At once, not when the link gets to it: a publish on a closed connection would count as a failed try.
         connection.close_callbacks.add(lambda *_: self._open.clear())
         channel.close_callbacks.add(lambda *_: self._open.clear())
-        self._watch = asyncio.create_task(self._watch_blocked(connection), name="publisher-blocked-watch")
-        self._watch.add_done_callback(
-            lambda task: (
-                None
-                if task.cancelled()
-                else loss.report(f"the watch over the publishing connection ended: {task.exception()!r}")
-            )
-        )
+        self._watch = loss.watch(self._watch_blocked(connection), "the watch over the publishing connection")
         self._open.set()
 
     def _ended(self) -> None:
@@ -121,10 +109,7 @@ class AmqpPublisher:
             async with asyncio.timeout(LOOK_SECONDS):
                 await self._open.wait()
                 await self._look(queue)
-        except (
-            ChannelNotFoundEntity,
-            ConnectionInternalError,
-        ):  # 541: a direct reply-to address of an unknown node
+        except (ChannelNotFoundEntity, ConnectionInternalError):  # 541: a direct reply-to address of an unknown node
             return False
         except (TimeoutError, *CONNECTION_EXCEPTIONS):
             return True

@@ -1,7 +1,5 @@
 """The seam to the broker: what arrives, what is published, the verbs that settle. Tests put a memory bus behind it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,11 +14,9 @@ class Settler(Protocol):
 
     async def ack(self) -> None:
         """Ack: something durable replaces the message."""
-        ...
 
     async def reject(self) -> None:
         """Hand the message to the broker's dead-lettering (never back to the queue)."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +64,6 @@ class Publisher(Protocol):
 
     async def publish(self, message: Outgoing) -> None:
         """Return once the broker confirmed. Raises `Unroutable`, `PublishForbidden` or `Unconfirmed`."""
-        ...
 
 
 class Intake(Protocol):
@@ -76,15 +71,12 @@ class Intake(Protocol):
 
     async def pause(self, reason: str) -> None:
         """Take no more deliveries until `resume` with this reason; when it returns, what was on its way has arrived."""
-        ...
 
     async def resume(self, reason: str, most: int | None = None) -> None:
         """Take deliveries again, unless paused for another reason; `most` of each lane at a time, if given."""
-        ...
 
     def reconnect(self, reason: str) -> None:
         """Give everything in hand back to the broker, which delivers it again and counts that."""
-        ...
 
 
 class BusObserver(Protocol):
@@ -92,12 +84,9 @@ class BusObserver(Protocol):
 
     def connected(self, role: str) -> None:
         """Report that a connection is up (`consume`, `publish` or `direct`)."""
-        ...
 
     def lost(self, role: str, reason: str) -> None:
         """Report that a connection is down, or could not be made."""
-        ...
 
     def blocked(self, role: str, blocked: bool) -> None:
         """Report whether the broker reads what we publish (memory or disk alarm)."""
-        ...

@@ -3,8 +3,6 @@
 Never deletes or redeclares anything: a difference is an error that names it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial

@@ -6,8 +6,6 @@ A node that stands still, or is cut off from the others, keeps its connections. 
 has a short time.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress

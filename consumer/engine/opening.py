@@ -30,16 +30,14 @@ from sttd.consumer.settings import Settings
 T = TypeVar("T")
 
 
+BATCH_SECONDS: Final = 0.02
+"""Longest wait of a call for its batch while the GPU is busy."""
+
+LONG_SECONDS, WINDOW_SECONDS = 60.0, 30.0
+"""Audio from the one length on is cut into windows of the other, which is what Whisper takes at a time."""
+
 TOGETHER: Final = 4
 """Short windows that a CPU decodes as one batch, at most. A fifth gains little and makes four others wait."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batching:
-    """How many calls may go together on a GPU, and how many seconds one may wait for others."""
-
-    size: int = 16
-    seconds: float = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +46,8 @@ class EngineOptions:
 
     `model`: a size, a Hub id, a directory or `demo`; `cache`: where downloads and findings are kept, None for this
     user's; `contexts`: None for what was measured to be enough for the model; `slots`: model calls at a time;
-    `threads`: notes at a time, most of them waiting; `long_audio`: None cuts no audio into windows; `batch` is for
-    GPUs.
+    `threads`: notes at a time, most of them waiting; `long_audio`: None cuts no audio into windows; `batch`: calls
+    that may go together on a GPU.
     """
 
     model: str
@@ -61,13 +59,13 @@ class EngineOptions:
     encoder: Encoder = "auto"
     contexts: Contexts | None = None
     long_audio: LongAudio | None = None
-    batch: Batching = Batching()
+    batch: int = 16
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
         """The daemon's. Whoever measures or compares the daemon's engine takes the same."""
         slots = settings.effective_slots
-        windows = LongAudio(settings.long_seconds, settings.window_seconds, slots)
+        windows = LongAudio(LONG_SECONDS, WINDOW_SECONDS, slots)
         return cls(
             model=settings.model,
             slots=slots,
@@ -78,7 +76,7 @@ class EngineOptions:
             encoder=settings.encoder,
             contexts=CONTEXTS[settings.encoder_context],
             long_audio=windows if settings.long_audio == "windows" else None,
-            batch=Batching(settings.batch_size, settings.batch_seconds),
+            batch=settings.batch_size,
         )
 
 
@@ -93,7 +91,7 @@ async def open_engine(options: EngineOptions, *, on_progress: OnProgress = lambd
     loaded = await asyncio.to_thread(load, options, path, gate)
     if loaded.info.device == "cuda":
         workers = min(options.slots, models.GPU_WORKERS)
-        gate.coalesce(workers, batch=options.batch.size, hold=options.batch.seconds)
+        gate.coalesce(workers, batch=options.batch, hold=BATCH_SECONDS)
     else:
         gate.coalesce(options.slots, batch=TOGETHER, hold=0.0)
     transcriber = WhisperTranscriber(loaded, threads=options.threads, long_audio=options.long_audio)

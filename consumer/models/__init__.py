@@ -1,7 +1,5 @@
 """The bundled demo model, as package data: where it lies, nothing else."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 

@@ -3,15 +3,13 @@
 Loads s3 only when a store is configured: its libraries come with the extra `s3`.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 
 from sttd.consumer.errors import SettingsError
-from sttd.consumer.refs.references import Allowed, Fetching, References
+from sttd.consumer.refs.references import Allowed, References
 from sttd.consumer.refs.seam import ObjectStore
 from sttd.consumer.settings import Settings
 
@@ -25,9 +23,8 @@ async def opened(settings: Settings) -> AsyncGenerator[References]:
     Raises `SettingsError` when the extra is not installed or the certificates cannot be read.
     """
     allowed = tuple(Allowed(bucket, prefix) for bucket, prefix in settings.allowed_references)
-    bounds = Fetching(settings.max_ref_bytes, settings.ref_seconds)
     async with AsyncExitStack() as parts:
-        yield References(await _store(settings, parts), allowed, bounds)
+        yield References(await _store(settings, parts), allowed, settings.max_ref_bytes)
 
 
 async def _store(settings: Settings, parts: AsyncExitStack) -> ObjectStore | None:

@@ -3,10 +3,9 @@
 Turns errors of the store into what the caller reads.
 """
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 
@@ -14,6 +13,9 @@ from sttd.consumer.errors import AudioRejected, RequestFailed
 from sttd.consumer.refs.seam import ObjectDenied, ObjectStore, StoreUnavailable
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.reference import Reference
+
+SECONDS: Final = 60.0
+"""Longest time to read one object."""
 
 log = structlog.get_logger(__name__)
 
@@ -30,25 +32,14 @@ class Allowed:
         return reference.bucket == self.bucket and reference.key.startswith(self.prefix)
 
 
-@dataclass(frozen=True, slots=True)
-class Fetching:
-    """The bounds: `most_bytes` of one object, `seconds` for reading it."""
-
-    most_bytes: int
-    seconds: float
-
-
 class References:
     """Follows references into one store; without a store it refuses them all."""
 
-    def __init__(self, store: ObjectStore | None, allowed: tuple[Allowed, ...], bounds: Fetching) -> None:
-        """Keep the arguments.
-
-        `store`: None means that references are off; `allowed`: the operator's list; `bounds`: on size and time.
-        """
+    def __init__(self, store: ObjectStore | None, allowed: tuple[Allowed, ...], most_bytes: int) -> None:
+        """`store`: None means that references are off; `allowed`: the operator's list; `most_bytes`: of one object."""
         self._store = store
         self._allowed = allowed
-        self._bounds = bounds
+        self._most_bytes = most_bytes
 
     async def fetch(self, reference: Reference) -> bytes:
         """Read the object. As many may be read at a time as notes are in hand: the memory bound counts them all.
@@ -57,16 +48,14 @@ class References:
         """
         store = self._permitted(reference)
         try:
-            async with asyncio.timeout(self._bounds.seconds):
+            async with asyncio.timeout(SECONDS):
                 return await self._whole(store, reference)
         except ObjectDenied as error:
             raise _denied("not_readable", error.message) from error
         except StoreUnavailable as error:
             raise self._unavailable(error.message) from error
         except TimeoutError as late:
-            raise self._unavailable(
-                f"the object store did not send the file within {self._bounds.seconds:g} s"
-            ) from late
+            raise self._unavailable(f"the object store did not send the file within {SECONDS:g} s") from late
 
     def _permitted(self, reference: Reference) -> ObjectStore:
         if self._store is None:
@@ -80,12 +69,12 @@ class References:
 
     async def _whole(self, store: ObjectStore, reference: Reference) -> bytes:
         async with store.reading(reference) as found:
-            if found.size is not None and found.size > self._bounds.most_bytes:
+            if found.size is not None and found.size > self._most_bytes:
                 raise self._too_large(found.size)
             content = bytearray()
             async for chunk in found.chunks:
                 content += chunk
-                if len(content) > self._bounds.most_bytes:  # whatever was claimed
+                if len(content) > self._most_bytes:  # whatever was claimed
                     raise self._too_large(None)
         if not content:
             raise AudioRejected(ErrorCode.AUDIO_EMPTY, "the object is empty")
@@ -95,7 +84,7 @@ class References:
 
     def _too_large(self, size: int | None) -> RequestFailed:
         said = f"the object has {size} bytes" if size is not None else "the object goes on beyond the limit"
-        most = self._bounds.most_bytes
+        most = self._most_bytes
         return AudioRejected(
             ErrorCode.BODY_TOO_LARGE, f"{said}; at most {most} are taken", {"bytes": size, "limit": most}
         )

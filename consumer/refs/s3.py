@@ -4,14 +4,12 @@ Connects to the configured endpoint only: path-style addresses, no redirect foll
 environment. Never writes an object; never logs what it sent or the store's own text.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -42,13 +40,9 @@ class Account:
 
     endpoint: str
     region: str
-    access_key: str
-    secret_key: str
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
     ca_file: Path | None = None
-
-    def __repr__(self) -> str:
-        """The address only."""
-        return f"<Account at {self.endpoint}>"
 
 
 class S3Store:

@@ -3,8 +3,6 @@
 The exceptions of the library behind it end in s3.py.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -41,4 +39,3 @@ class ObjectStore(Protocol):
 
     def reading(self, reference: Reference) -> AbstractAsyncContextManager[StoredObject]:
         """Open an object. Raises `ObjectDenied` or `StoreUnavailable`, here and from `chunks`."""
-        ...

@@ -3,8 +3,6 @@
 Never reads a request's body, never shows a setting or a note.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

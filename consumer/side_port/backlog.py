@@ -4,8 +4,6 @@ Pure, clock passed in. AMQP reports no message's age, so this is an upper bound 
 For messages from before this daemon, of which none has come yet, it is only the time since the daemon began to measure.
 """
 
-from __future__ import annotations
-
 NEVER = float("-inf")
 
 
@@ -13,7 +11,6 @@ class Backlog:
     """One queue. Messages come in order, so whatever waits was published after what was delivered last."""
 
     def __init__(self, now: float) -> None:
-        """Nothing seen yet."""
         self._began = now
         self._depth = 0
         self._empty_at = NEVER

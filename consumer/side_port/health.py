@@ -3,8 +3,6 @@
 Makes no call to any part, so reading it costs nothing and cannot hang.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -86,6 +84,5 @@ class DaemonHealth:
         return ", ".join([self.status, *missing]).replace("\n", " ")
 
     def __repr__(self) -> str:
-        """Show what is missing."""
         missing = [name for name, check in self._checks.items() if not check.ok]
         return f"<DaemonHealth {self.status}, not ok: {', '.join(missing) or 'nothing'}>"

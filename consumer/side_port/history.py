@@ -3,8 +3,6 @@
 Reads the metrics' registry; never writes to it. Holds numbers only.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
@@ -20,15 +18,11 @@ EVERY: Final = 5.0
 POINTS: Final = 120
 """Ten minutes."""
 
-NAMES: Final = (
-    "sttd_requests_finished_total",
-    "sttd_answer_duration_seconds_sum",
-    "sttd_answer_duration_seconds_count",
-    "sttd_requests_in_flight",
-    "sttd_engine_slots_busy",
-    "sttd_engine_slots",
-    "sttd_queue_depth",
-    "sttd_queue_oldest_age_seconds",
+NAMES: Final = tuple(
+    """
+    sttd_requests_finished_total sttd_answer_duration_seconds_sum sttd_answer_duration_seconds_count
+    sttd_requests_in_flight sttd_engine_slots_busy sttd_engine_slots sttd_queue_depth sttd_queue_oldest_age_seconds
+    """.split()
 )
 
 
@@ -96,7 +90,6 @@ class History:
     """The points so far."""
 
     def __init__(self, metrics: Metrics) -> None:
-        """No point yet; the first counts from now."""
         self._metrics = metrics
         self._before = totals(metrics)
         self.points: deque[Point] = deque(maxlen=POINTS)

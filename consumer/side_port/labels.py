@@ -3,8 +3,6 @@
 A label takes values from here or `other`; never one that a caller can choose.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Final
 

@@ -4,8 +4,6 @@ Never reads a setting, never names a label value that a caller can choose. Other
 `Metrics`.
 """
 
-from __future__ import annotations
-
 import time
 from collections import deque
 from collections.abc import Callable
@@ -96,9 +94,7 @@ class Metrics:
             "requests_received", "Requests taken from a queue, redeliveries included.", {"lane": LANES}
         )
         self._finished = declare.counter(
-            "requests_finished",
-            "Requests finished, by outcome and reason.",
-            {"outcome": OUTCOMES, "code": CODES},
+            "requests_finished", "Requests finished, by outcome and reason.", {"outcome": OUTCOMES, "code": CODES}
         )
         for outcome, codes in EXPECTED.items():
             for code in codes:
@@ -119,9 +115,7 @@ class Metrics:
         )
         self._silent = declare.counter("no_speech", "Transcribed notes without any speech.")
         self._factor = declare.histogram(
-            "real_time_factor",
-            "Time spent transcribing, divided by the length of the audio.",
-            FACTOR_BUCKETS,
+            "real_time_factor", "Time spent transcribing, divided by the length of the audio.", FACTOR_BUCKETS
         )
         self._bad_packets = declare.counter("bad_packets", "Audio packets that could not be decoded.")
         self._slots = declare.gauge("engine_slots", "Engine slots.")
@@ -134,15 +128,10 @@ class Metrics:
             "breaker_open", "1 while the intake is stopped because request after request fails."
         )
         self._batch = declare.histogram(
-            "engine_batch_size",
-            "Notes whose model calls ran together; always 1 on a CPU.",
-            BATCH_BUCKETS,
+            "engine_batch_size", "Notes whose model calls ran together; always 1 on a CPU.", BATCH_BUCKETS
         )
         self._reruns = declare.counted_elsewhere(
-            "context_reruns",
-            "Windows computed again in full after a short context.",
-            "reason",
-            RERUNS,
+            "context_reruns", "Windows computed again in full after a short context.", "reason", RERUNS
         )
         self._restarts = declare.counter(
             "decoder_restarts", "Decoder processes that were replaced.", {"reason": RESTARTS}
@@ -168,8 +157,8 @@ class Metrics:
         )
         self._oldest = declare.gauge(
             "queue_oldest_age_seconds",
-            "Upper bound of the wait of the oldest ready message: since the `timestamp` of the last delivered one, or "
-            "since the queue was last empty, whichever is later (else since the start). 0 when none is ready.",
+            "Upper bound of the wait of the oldest ready message: since the last delivered one's `timestamp`, or since "
+            "the queue was empty, whichever is later (else since the start). 0 when none is ready.",
             {"queue": LANES},
         )
         self._backlogs = {lane: Backlog(time.time()) for lane in LANES}
@@ -184,8 +173,7 @@ class Metrics:
         self._lag = declare.histogram("event_loop_lag_seconds", "How late the event loop ran a timer.", LAG_BUCKETS)
         self._ready = declare.gauge("ready", "1 while `/readyz` says 200.")
         self._bound = declare.gauge(
-            "memory_bound_bytes",
-            "Most memory that this process should need, without its decoder children.",
+            "memory_bound_bytes", "Most memory that this process should need, without its decoder children."
         )
         declare.named("build", "The version that runs; always 1.", ("version",)).info({"version": _version()})
 

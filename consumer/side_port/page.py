@@ -4,8 +4,6 @@ In Russian for browsers that prefer it. Shows no setting, no text, no caller's i
 of it is ours.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import time

@@ -3,8 +3,6 @@
 Pure; numbers in, markup out. Colours come from the page's style sheet by class.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Final
 
@@ -22,18 +20,16 @@ def ceiling(values: Sequence[float | None], least: float = 1.0) -> float:
     return next(step * power for step in STEPS if step * power >= top)
 
 
-def line(values: Sequence[float | None], *, top: float, points: int, name: str, filled: bool = True) -> str:
+def line(values: Sequence[float | None], *, top: float, points: int, name: str) -> str:
     """One line of a plot, newest value at the right edge; `None` is a gap.
 
-    `top`: the value at the upper edge; `points`: across the whole width; `name`: its class; `filled`: with an area
-    below. Returns SVG.
+    `top`: the value at the upper edge; `points`: across the whole width; `name`: its class. Returns SVG.
     """
     drawn = []
     for run in _runs(values, points):
         xy = [(WIDTH * place / (points - 1), HEIGHT - HEIGHT * min(value, top) / top) for place, value in run]
         path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in xy)
-        if filled:
-            drawn.append(f'<path class="{name} area" d="{path}L{xy[-1][0]:.1f} {HEIGHT}L{xy[0][0]:.1f} {HEIGHT}Z"/>')
+        drawn.append(f'<path class="{name} area" d="{path}L{xy[-1][0]:.1f} {HEIGHT}L{xy[0][0]:.1f} {HEIGHT}Z"/>')
         # A single point has no length; a square cap makes it visible.
         drawn.append(f'<path class="{name} line" d="{path}{"h0.1" if len(xy) == 1 else ""}"/>')
     return "".join(drawn)

@@ -1,7 +1,5 @@
 """How a metric is declared: with its row for docs/metrics.md, on a registry of its own, at 0 from the start."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -53,7 +51,6 @@ class CountedElsewhere(Collector):
     """
 
     def __init__(self, name: str, meaning: str, label: str, values: tuple[str, ...]) -> None:
-        """All at 0 until `read` is set."""
         self.read: Callable[[], Mapping[str, float]] = dict
         self._name, self._meaning, self._label, self._values = name, meaning, label, values
 
@@ -69,7 +66,6 @@ class Declarations:
     """Declares metrics and remembers what it declared."""
 
     def __init__(self) -> None:
-        """Nothing declared."""
         self.registry = CollectorRegistry()
         self.described: list[Described] = []
 

@@ -1,7 +1,5 @@
 """The status page in Russian, by the English sentence. What brokers and libraries say stays as it is."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final
 
@@ -17,7 +15,6 @@ class Words:
         self._known = RUSSIAN if self.language == "ru" else {}
 
     def __getitem__(self, english: str) -> str:
-        """The translation."""
         return self._known.get(english, english)
 
 

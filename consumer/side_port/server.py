@@ -1,7 +1,5 @@
 """The side port's server: one deadline for each request, and eviction of the oldest connection."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Final
 
@@ -43,7 +41,6 @@ class SideServer(HttpServer):
     """The side port; port 0 takes a free one, which `url` holds."""
 
     def __init__(self, host: str, port: int, app: ASGIApp) -> None:
-        """Nothing is bound before `start`."""
         config = configured(
             app,
             _Connection,

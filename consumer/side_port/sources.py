@@ -3,8 +3,6 @@
 The engine fits by its shape.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Literal, Protocol
 
@@ -17,18 +15,14 @@ class Engine(Protocol):
     @property
     def busy(self) -> int:
         """Calls that run."""
-        ...
 
     @property
     def waiting(self) -> int:
         """Calls that wait for a slot."""
-        ...
 
     @property
     def context_reruns(self) -> Mapping[str, int]:
         """Windows computed again in full, by reason; a reason that never came may be missing."""
-        ...
 
     def waiting_of(self, lane: Lane) -> int:
         """Those of `waiting` that belong to one lane."""
-        ...

@@ -3,8 +3,6 @@
 These variables are OpenTelemetry's own, so they are read here and not in settings.py.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from typing import Final

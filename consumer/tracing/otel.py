@@ -3,8 +3,6 @@
 The spans come from a request's timeline. Loaded only when tracing is on; uses none of OpenTelemetry's globals.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final

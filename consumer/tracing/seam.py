@@ -1,7 +1,5 @@
 """The seam to tracing: what the daemon needs of it, and the one that traces nothing."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Iterator, Mapping

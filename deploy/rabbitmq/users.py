@@ -9,8 +9,6 @@ run, else from chance. Standard library only: it runs before anything else does,
 `show` prints a password.
 """
 
-from __future__ import annotations
-
 import argparse
 import base64
 import hashlib

@@ -4,8 +4,6 @@
 queues.
 """
 
-from __future__ import annotations
-
 import os
 from functools import cache
 

@@ -3,8 +3,6 @@
 `python transcribe.py note.ogg more.mp3`. FastStream owns the reply queue; what comes back is the contract's JSON.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

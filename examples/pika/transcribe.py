@@ -3,8 +3,6 @@
 `python transcribe.py note.ogg more.mp3`. All notes are sent at once; answers are told apart by correlation id.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -4,8 +4,6 @@
 without one: `python bot.py note.ogg` plays a chat on the terminal.
 """
 
-from __future__ import annotations
-
 import asyncio
 import sys
 import textwrap

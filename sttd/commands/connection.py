@@ -6,11 +6,12 @@ Never reconnects and never declares anything.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import aio_pika
+import typer
 from aio_pika.abc import AbstractConnection
 from aio_pika.connection import make_url
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
@@ -20,6 +21,9 @@ from sttd.commands.terminal import leave
 from sttd.errors import BrokerUnavailable, SettingsInvalid
 from sttd.service.broker_errors import no_connection, refusal, words
 from sttd.settings import ClientSettings, load
+
+if TYPE_CHECKING:
+    from sttd.consumer.settings import Settings
 
 DIAL_SECONDS: Final = 10
 GOODBYE_SECONDS: Final = 3
@@ -35,6 +39,29 @@ def client_settings() -> ClientSettings:
         return load()
     except SettingsInvalid as error:
         raise leave(Exit.USAGE, str(error)) from None
+
+
+def daemon_settings() -> Settings:
+    """The daemon's settings; one line and the end if one is wrong."""
+    from sttd.consumer import settings  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.errors import SettingsError  # noqa: PLC0415 - the same
+
+    try:
+        return settings.load()
+    except SettingsError as error:
+        raise leave(Exit.USAGE, error.message) from None
+
+
+def run(story: Coroutine[Any, Any, Exit], after: str = "") -> NoReturn:
+    """End the command with the code of the story, or because of the broker with one line, which ends with `after`."""
+    try:
+        raise typer.Exit(asyncio.run(story))
+    except typer.Exit:  # a RuntimeError, and so to aio_pika's list a trouble with the connection
+        raise
+    except BrokerUnavailable as error:
+        raise leave(Exit.BROKER, str(error)) from None
+    except (TimeoutError, *CONNECTION_EXCEPTIONS) as error:
+        raise leave(Exit.BROKER, trouble(error) + after) from None
 
 
 @asynccontextmanager

@@ -3,8 +3,6 @@
 `sttd serve` has a table of its own: consumer.errors.ExitCode, because supervisors read it.
 """
 
-from __future__ import annotations
-
 from enum import IntEnum
 
 

@@ -1,23 +1,15 @@
 """The libraries that commands need beyond the base install, and the message when one is missing. None is imported."""
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 from typing import Final
 
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import leave
 
-CONSUMER: Final = (
-    "av",
-    "ctranslate2",
-    "faster_whisper",
-    "huggingface_hub",
-    "num2words",
-    "prometheus_client",
-    "starlette",
-    "structlog",
-    "uvicorn",
+CONSUMER: Final = tuple(
+    """
+    av ctranslate2 faster_whisper huggingface_hub num2words prometheus_client starlette structlog uvicorn
+    """.split()
 )
 """Modules of the `[consumer]` extra; a test compares with pyproject.toml."""
 
@@ -40,17 +32,14 @@ def _absent(modules: tuple[str, ...]) -> list[str]:
 
 def need_consumer() -> None:
     """End the command with one line unless the `[consumer]` extra is installed."""
-    if lacking := missing():
-        raise leave(
-            Exit.USAGE,
-            f"this needs the daemon's libraries ({', '.join(lacking)} missing): {INSTALL['consumer']}",
-        )
+    _need("consumer", "daemon", CONSUMER)
 
 
 def need_gateway() -> None:
     """End the command with one line unless the `[gateway]` extra is installed."""
-    if lacking := _absent(GATEWAY):
-        raise leave(
-            Exit.USAGE,
-            f"this needs the gateway's libraries ({', '.join(lacking)} missing): {INSTALL['gateway']}",
-        )
+    _need("gateway", "gateway", GATEWAY)
+
+
+def _need(extra: str, whose: str, modules: tuple[str, ...]) -> None:
+    if lacking := _absent(modules):
+        raise leave(Exit.USAGE, f"this needs the {whose}'s libraries ({', '.join(lacking)} missing): {INSTALL[extra]}")

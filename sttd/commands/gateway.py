@@ -1,7 +1,5 @@
 """`sttd gateway`: HTTP in front of the queue, as `python -m sttd.gateway` starts it."""
 
-from __future__ import annotations
-
 import typer
 
 from sttd.commands.extras import need_gateway

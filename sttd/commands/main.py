@@ -1,7 +1,5 @@
 """Entry point `sttd`: puts the commands together. Does nothing else; importing it reads no setting and no model."""
 
-from __future__ import annotations
-
 import logging
 from importlib.metadata import version
 from typing import Annotated
@@ -78,7 +76,6 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Run the command line; ends the process with a code of `exit_codes.Exit`."""
-    logging.getLogger("aiormq").addHandler(
-        logging.NullHandler()
-    )  # it logs what it also raises, and our own message is shown
+    # It logs what it also raises, and our own message is shown.
+    logging.getLogger("aiormq").addHandler(logging.NullHandler())
     build()(prog_name="sttd")

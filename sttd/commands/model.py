@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sttd.commands.connection import daemon_settings
 from sttd.commands.exit_codes import Exit
 from sttd.commands.extras import need_consumer
 from sttd.commands.terminal import bytes_bar, leave, say, tell
@@ -43,6 +44,7 @@ def fetch(
 
     Continues an interrupted download; prints the directory.
     """
+    need_consumer()
     settings = daemon_settings()
     from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the base install has no daemon
 
@@ -82,12 +84,13 @@ def verify(
 
     `sttd model fetch` downloads a damaged one again.
     """
+    need_consumer()
     settings = daemon_settings()
     from sttd.consumer.engine.files import store  # noqa: PLC0415 - the base install has no daemon
     from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
 
     wanted = name or settings.model
-    path = _found(wanted, cache or settings.model_cache)
+    path = found(wanted, cache or settings.model_cache)
     try:
         checked = store.verify(wanted, path)
     except ModelUnavailable as error:
@@ -104,22 +107,23 @@ def info(
     cache: Cache = None,
 ) -> None:
     """Show where a model is on disk, how big it is, which languages it supports, and how `sttd serve` would load it."""
+    need_consumer()
     settings = daemon_settings()
     wanted = name or settings.model
-    _print(wanted, _found(wanted, cache or settings.model_cache), settings)
+    _print(wanted, found(wanted, cache or settings.model_cache), settings)
 
 
-def _found(name: str, cache: Path | None) -> Path:
-    """The model's directory, or one line and the end."""
+def found(name: str, cache: Path | None, code: Exit = Exit.FAILED) -> Path:
+    """The model's directory, or one line and the end with this code."""
     from sttd.consumer.engine.files import store  # noqa: PLC0415 - the base install has no daemon
     from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
 
     try:
         path = store.resolve(name, cache)
     except ModelUnavailable as error:
-        raise leave(Exit.FAILED, error.message) from None
+        raise leave(code, error.message) from None
     if path is None:
-        raise leave(Exit.FAILED, f"model {name} is not on this machine: `sttd model fetch {name}` downloads it")
+        raise leave(code, f"model {name} is not on this machine: `sttd model fetch {name}` downloads it")
     return path
 
 
@@ -154,15 +158,3 @@ def _vocabulary(path: Path) -> list[str]:
     if tokens.is_file():
         return list(json.loads(tokens.read_text(encoding="utf-8")))
     return (path / "vocabulary.txt").read_text(encoding="utf-8").split("\n")[:-1]
-
-
-def daemon_settings() -> Settings:
-    """The daemon's settings, or one line and the end."""
-    need_consumer()
-    from sttd.consumer import settings  # noqa: PLC0415 - the base install has no daemon
-    from sttd.consumer.errors import SettingsError  # noqa: PLC0415 - the same
-
-    try:
-        return settings.load()
-    except SettingsError as error:
-        raise leave(Exit.USAGE, error.message) from None

@@ -1,7 +1,5 @@
 """`sttd serve`: the daemon, as `python -m sttd.consumer` starts it."""
 
-from __future__ import annotations
-
 import typer
 
 from sttd.commands.extras import need_consumer

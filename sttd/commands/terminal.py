@@ -3,8 +3,6 @@
 Never decides an exit code.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 

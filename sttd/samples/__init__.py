@@ -3,8 +3,6 @@
 Makes nothing (tools/samples.py did).
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from importlib import resources

@@ -1,7 +1,5 @@
 """Why a server cannot listen on its address, and which setting to change."""
 
-from __future__ import annotations
-
 import errno
 import socket
 from typing import Final

@@ -1,7 +1,5 @@
 """The broker's address, or those of a cluster's nodes, separated by commas: checked, and shown without secrets."""
 
-from __future__ import annotations
-
 import itertools
 import random
 import re

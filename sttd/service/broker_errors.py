@@ -3,8 +3,6 @@
 Opens nothing.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 from aio_pika.exceptions import AuthenticationError

@@ -3,8 +3,6 @@
 A service sets the rules of its connections in a subclass of `GuardedConnection`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import socket

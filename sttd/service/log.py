@@ -4,8 +4,6 @@ A log call's sentence says all that a person needs; its fields repeat that for p
 for collectors only. No text of a note is passed to a log call; what callers control is escaped and cut.
 """
 
-from __future__ import annotations
-
 import logging
 import sys
 from collections.abc import MutableMapping
@@ -49,11 +47,7 @@ def configure(style: str, level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso") if style == "json" else _local_time(),
     ]
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,

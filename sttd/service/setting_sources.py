@@ -3,18 +3,17 @@
 What is wrong with a source is one sentence that names it, the reason and the next step; never a value.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from pydantic import Field, SecretStr, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from sttd.service import setting_names
+from sttd.service import broker_address, setting_names
 from sttd.service.setting_names import PREFIX
 
 CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
@@ -76,6 +75,25 @@ class SourcedSettings(BaseSettings):
         return init_settings, env_settings, dotenv_settings, CredentialFiles(settings_cls)
 
 
+class BrokerSettings(SourcedSettings):
+    """Those of a part that connects to RabbitMQ."""
+
+    amqp_url: SecretStr = Field(
+        default=SecretStr("amqp://guest:guest@127.0.0.1:5672/"),
+        description="RabbitMQ's amqp:// or amqps:// URL; for a cluster one for each node, comma-separated.",
+    )
+
+    @field_validator("amqp_url")
+    @classmethod
+    def _amqp_scheme(cls, value: SecretStr) -> SecretStr:
+        return broker_address.checked(value)
+
+    @property
+    def broker(self) -> str:
+        """The broker's address for people: no user, no password."""
+        return broker_address.shown(self.amqp_url)
+
+
 S = TypeVar("S", bound=SourcedSettings)
 
 
@@ -105,25 +123,15 @@ def names(settings: type[SourcedSettings]) -> set[str]:
     return {name.upper() for name in given if name.upper().startswith(PREFIX)}
 
 
-def doubts(settings: SourcedSettings, broker: str) -> list[str]:
-    """A sentence for each thing that is probably not meant so, for the log of a start.
-
-    `settings`: those that hold the broker's address; `broker`: that address for people.
-    """
+def doubts(settings: BrokerSettings) -> list[str]:
+    """A sentence for each thing that is probably not meant so, for the log of a start."""
     given = names(type(settings))
     unread = setting_names.unread(given)
-    return [
-        *setting_names.removed(given),
-        *([": ".join(unread)] if unread else []),
-        *missing_credentials(settings, broker),
-    ]
+    return [*setting_names.removed(given), *([": ".join(unread)] if unread else []), *missing_credentials(settings)]
 
 
-def missing_credentials(settings: SourcedSettings, broker: str) -> list[str]:
-    """Where a credentials directory is named and gives no address of the broker: without this `guest` is tried.
-
-    Arguments as in `doubts`.
-    """
+def missing_credentials(settings: BrokerSettings) -> list[str]:
+    """Where a credentials directory is named and gives no address of the broker: without this `guest` is tried."""
     directory = os.environ.get(CREDENTIALS)
     if not directory:
         return []
@@ -133,7 +141,7 @@ def missing_credentials(settings: SourcedSettings, broker: str) -> list[str]:
     if "amqp_url" not in settings.model_fields_set:
         said.append(
             f"{PREFIX}AMQP_URL is set nowhere: not in the environment, not in .env, and {directory} has no file of "
-            f"that name with text in it; the default is tried, guest at {broker}"
+            f"that name with text in it; the default is tried, guest at {settings.broker}"
         )
     return said
 

@@ -3,8 +3,6 @@
 What "stop" means is for the caller to decide.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

@@ -3,8 +3,6 @@
 Its only input is the length of the queue.
 """
 
-from __future__ import annotations
-
 import math
 from collections import deque
 from dataclasses import dataclass

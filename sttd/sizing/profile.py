@@ -3,8 +3,6 @@
 Measures nothing itself (sttd/commands/size does).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from importlib import resources
@@ -77,11 +75,6 @@ class Profile(BaseModel):
         Least squares of the relative error, neither below zero.
         """
         return fit([(windows_of(row.seconds) / row.core, row.seconds / row.core) for row in self.rows])
-
-    @property
-    def worst_fit(self) -> float:
-        """The largest relative difference between line and table."""
-        return max(abs(self.core(row.seconds) / row.core - 1) for row in self.rows)
 
     def save(self, path: Path) -> None:
         """Write it as JSON. Raises `OSError`."""

@@ -1,9 +1,6 @@
 """The fewest consumers that answer in time: the busiest hour, simulated for ever more of them."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,7 +31,6 @@ class OutOfReach(Exception):
     """No number of consumers is fast enough; `fastest`: the p95 in seconds of notes that never wait."""
 
     def __init__(self, fastest: float) -> None:
-        """For the command to report."""
         super().__init__(f"{fastest:.2f} s")
         self.fastest = fastest
 
@@ -103,10 +99,6 @@ class Search:
             middle = (low + high) // 2
             low, high = (low, middle) if self._run(notes, middle).percentile(P95) <= target else (middle + 1, high)
         return self._told(notes, target, low)
-
-    def plans(self, notes: Sequence[float], target: float) -> list[Plan]:
-        """One for each number of notes a day."""
-        return [self.plan(number, target) for number in notes]
 
     def scaled(self, autoscaler: Autoscaler) -> Outcome:
         """The whole day with an autoscaler, from midnight on, with as few as it allows."""

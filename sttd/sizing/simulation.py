@@ -3,8 +3,6 @@
 Owns no clock and no randomness: equal notes give equal answers.
 """
 
-from __future__ import annotations
-
 import heapq
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence

@@ -1,7 +1,5 @@
 """Fixtures of the acceptance tier: a daemon as a subprocess on a fresh vhost. Owns no test data."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 

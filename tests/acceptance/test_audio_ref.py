@@ -1,7 +1,5 @@
 """The claim check end to end: a daemon, a real S3 server behind a faulty proxy, and files too large for a message."""
 
-from __future__ import annotations
-
 import io
 import json
 import wave
@@ -36,7 +34,6 @@ class Site:
     daemon: DaemonProcess
 
     def ask(self, reference: Any, correlation_id: str = "1", **options: Any) -> Answer:
-        """Send one reference and return its answer."""
         with Rpc(self.broker.amqp_url) as client:
             return client.ask(
                 claim(reference, **options), content_type="application/json", correlation_id=correlation_id

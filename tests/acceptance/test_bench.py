@@ -1,7 +1,5 @@
 """The benchmark and `sttd bench` from end to end, as short as they can be: one round, the demo model, two peers."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

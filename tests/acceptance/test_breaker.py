@@ -1,7 +1,5 @@
 """A daemon whose engine fails on everything stops by itself, loses nothing, and goes on by itself."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Callable

@@ -5,8 +5,6 @@ And the queue that the flood moves to: who sees it, and what becomes of a daemon
 How long the other waits meanwhile: `python -m bench scenario callers`.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The client against the real daemon: progress as it is worked on, and cancels and deadlines that stop the work."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal
@@ -12,19 +10,12 @@ import pytest
 from sttd import Client, errors
 from sttd.samples import samples
 from sttd.schemas.reply import Progress, Transcript
-from sttd.settings import ClientSettings
 from tests.support.broker import Broker, wait_until
 from tests.support.daemon import DaemonProcess
 from tests.support.notes import GROCERIES, note, spoken
 from tests.support.waiting import BRIEFLY
 
 LONG = max(samples(), key=lambda sample: len(sample.text))
-
-
-@pytest.fixture(autouse=True)
-def _no_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's `.env` must not reach these tests."""
-    monkeypatch.setitem(ClientSettings.model_config, "env_file", None)
 
 
 @pytest.mark.slow("long notes through the model")

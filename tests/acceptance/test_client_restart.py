@@ -1,7 +1,5 @@
 """The client under load while the broker restarts: every call ends, in its own text or in a typed error."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 
@@ -9,19 +7,12 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
 from sttd import Client, errors
-from sttd.settings import ClientSettings
 from tests.support.broker import Broker
 from tests.support.fake_daemon import FakeDaemon, transcript
 
 REQUESTS = 1000
 TASKS = 50
 WORKING_SECONDS = 0.1
-
-
-@pytest.fixture(autouse=True)
-def _no_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's `.env` must not reach these tests."""
-    monkeypatch.setitem(ClientSettings.model_config, "env_file", None)
 
 
 @pytest.mark.slow("a broker that restarts")

@@ -1,11 +1,8 @@
 """Every service of ours in docker-compose.yml, started outside Docker with compose's command and environment."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -23,6 +20,7 @@ from tests.support import compose
 from tests.support.broker import Broker
 from tests.support.notes import GROCERIES, note, spoken
 from tests.support.waiting import PATIENCE, wait_for
+from tools.rabbitmq.plan import free_ports
 
 pytestmark = pytest.mark.slow("processes as compose starts them")
 
@@ -40,12 +38,6 @@ def image_environment(target: str) -> dict[str, str]:
 def texts(environment: dict[str, Any]) -> dict[str, str]:
     """Numbers in YAML are text in an environment."""
     return {name: str(value) for name, value in environment.items()}
-
-
-def free_port() -> int:
-    """A free port of loopback."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager
@@ -94,7 +86,7 @@ def credentials(folder: Path, broker: Broker) -> str:
 @pytest.fixture
 def side_port() -> str:
     """Where the daemon's pages are: in a container 9464 is always free, here it may not be."""
-    return str(free_port())
+    return str(free_ports(1)[0])
 
 
 async def test_the_consumer_starts_serves_and_leaves_nothing_behind(
@@ -115,9 +107,9 @@ async def test_the_consumer_starts_serves_and_leaves_nothing_behind(
 @pytest.mark.skipif(not HAS_GATEWAY, reason="this tree has no `sttd gateway`")
 def test_the_gateway_starts_and_answers(broker: Broker, tmp_path: Path) -> None:
     """With the address of its own user, on the port that compose publishes."""
-    port = str(free_port())
+    port = str(free_ports(1)[0])
     own = {"CREDENTIALS_DIRECTORY": credentials(tmp_path / "credentials", broker), "STTD_MODEL": "demo"}
-    side = {"STTD_SIDE_PORT": str(free_port()), "STTD_SIDE_HOST": "127.0.0.1"}
+    side = {"STTD_SIDE_PORT": str(free_ports(1)[0]), "STTD_SIDE_HOST": "127.0.0.1"}
     (tmp_path / "gateway").mkdir()
     (tmp_path / "consumer").mkdir()
     with started("consumer", tmp_path / "consumer", **own, **side) as daemon:

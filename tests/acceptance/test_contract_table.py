@@ -1,7 +1,5 @@
 """Every request, right and wrong, ends as the table "what becomes of a request" has it, and leaves nothing behind."""
 
-from __future__ import annotations
-
 import base64
 import json
 from dataclasses import dataclass, field
@@ -14,16 +12,11 @@ from tests.support.notes import GROCERIES, note, spoken
 from tests.support.rpc import Rpc
 
 JSON = "application/json"
-FORBIDDEN = (
-    "stt.requests",
-    "stt.requests.bulk",
-    "stt.requests.overflow",
-    "stt.dead",
-    "stt.suspect",
-    "stt.retry.10s",
-    "stt.replies.dead",
-    "amq.direct",
-    "amq.topic",
+FORBIDDEN = tuple(
+    """
+    stt.requests stt.requests.bulk stt.requests.overflow stt.dead stt.suspect stt.retry.10s stt.replies.dead
+    amq.direct amq.topic
+    """.split()
 )
 
 
@@ -123,14 +116,7 @@ async def test_a_forbidden_reply_to_is_dead_lettered_with_its_reason(
     assert {message.properties.correlation_id for message in dead} == set(FORBIDDEN)
     assert {message.headers["sttd-reason"] for message in dead} == {"bad_reply_to"}
     assert all(message.body == audio for message in dead)
-    for queue in (
-        "stt.requests",
-        "stt.requests.bulk",
-        "stt.suspect",
-        "stt.retry.10s",
-        "stt.replies.dead",
-        "stt.replies",
-    ):
+    for queue in "stt.requests stt.requests.bulk stt.suspect stt.retry.10s stt.replies.dead stt.replies".split():
         assert shared_broker.depth(queue) == 0
     assert shared_daemon.counted("sttd_dead_letters_total", reason="bad_reply_to") == len(FORBIDDEN)
 

@@ -1,7 +1,5 @@
 """`sttd control` and real daemons: who answers, what each order does, and what is no order."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """A dead letter of a real daemon, found and sent again with the command line, is answered."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 

@@ -1,7 +1,5 @@
 """Every program in examples/ against the real daemon: what a bot developer copies works as it stands."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 import os
@@ -20,7 +18,6 @@ from kombu import pools
 from kombu.entity import Queue
 
 from sttd import Client, errors
-from sttd.settings import ClientSettings
 from tests.support.broker import Broker, External
 from tests.support.daemon import DaemonProcess
 from tests.support.fake_daemon import FakeDaemon, failure, transcript
@@ -38,12 +35,6 @@ PROGRAMS = {
     "node": ["node", "transcribe.mjs"],
     "php": ["php", "transcribe.php"],
 }
-
-
-@pytest.fixture(autouse=True)
-def _no_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's `.env` must not reach these tests."""
-    monkeypatch.setitem(ClientSettings.model_config, "env_file", None)
 
 
 @pytest.fixture(scope="module")
@@ -160,16 +151,13 @@ class Chat:
     """A message of a messenger that records what the bot sent."""
 
     def __init__(self, voice: bytes) -> None:
-        """One voice note."""
         self._voice = voice
         self.said: list[str] = []
 
     async def download(self) -> bytes:
-        """The note."""
         return self._voice
 
     async def answer(self, text: str) -> None:
-        """Remember."""
         self.said.append(text)
 
 

@@ -1,7 +1,5 @@
 """The gateway as its users have it: real broker, real daemon, real HTTP, and the callers' own unmodified programs."""
 
-from __future__ import annotations
-
 import json
 import socket
 import subprocess
@@ -28,7 +26,7 @@ from tools.rabbitmq import Node
 pytestmark = [
     pytest.mark.filterwarnings(
         "ignore::DeprecationWarning:tests"
-    ),  # the SDK marks its own calls so: OpenAI ends some of its models
+    )  # the SDK marks its own calls so: OpenAI ends some of its models
 ]
 
 TAXI = note(text="Потратил четыреста рублей на такси.")

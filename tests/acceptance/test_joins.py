@@ -1,7 +1,5 @@
 """The same audio once, with a real broker and a real engine: the books of equal requests balance (issue 18)."""
 
-from __future__ import annotations
-
 import json
 import signal
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 How long interactive notes wait meanwhile: `python -m bench scenario lanes`.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

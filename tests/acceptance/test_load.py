@@ -3,8 +3,6 @@
 What it does to the memory: `python -m bench scenario memory`.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """A request that kills its worker costs no other request its answer, ends after a few tries, and is answered."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """A real Prometheus watches the daemon during a run: every metric arrives, is true, and fills the dashboard."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Readiness is true: not ready before the self-test and the consumer, and again when the broker is gone."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -8,8 +8,6 @@ Then one caller floods the new ones while one of them is replaced: what moved to
 then, for daemons before 0.2.0 refuse the key of a caller.
 """
 
-from __future__ import annotations
-
 import io
 import math
 import os
@@ -45,11 +43,9 @@ class Plain(Requests):
     """Short notes only, one at a time: what is measured is the change, not the mixture."""
 
     def burst(self) -> int:
-        """One."""
         return 1
 
     def draw(self) -> Request:
-        """The usual kind."""
         return self.plain()
 
 
@@ -90,7 +86,6 @@ class Change:
     """Daemons at work under load, replaced one by one; the books of their answers."""
 
     def __init__(self, start: StartDaemon, broker: Broker, folder: Path) -> None:
-        """Nothing runs yet."""
         self._start = start
         self.ledger = Ledger(folder / "ledger.sqlite")
         self.load = Load(lambda: broker.amqp_url, self.ledger, Plain("upgrade", seed=1), RATE)
@@ -100,7 +95,6 @@ class Change:
 
     @contextmanager
     def under_load(self) -> Iterator[None]:
-        """Requests come, and answers are read."""
         for thread in (self.load, self._reader):
             thread.start()
         self.load.flow.set()

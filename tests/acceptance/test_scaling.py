@@ -1,7 +1,5 @@
 """Many consumers, one queue; and what `sttd size` measures before it gives a number."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 from typing import Any

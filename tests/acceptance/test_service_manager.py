@@ -3,8 +3,6 @@
 A stuck event loop feeds no watchdog.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import socket
@@ -27,7 +25,6 @@ class Played:
     """systemd's end of the socket."""
 
     def __init__(self, path: Path) -> None:
-        """Listen."""
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(path))
 

@@ -1,7 +1,5 @@
 """SIGTERM answers or hands back, SIGKILL loses nothing, and the exit code shows what happened."""
 
-from __future__ import annotations
-
 import signal
 import socket
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Clients made only from the contract's documents get right answers from the real daemon."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

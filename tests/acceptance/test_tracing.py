@@ -1,7 +1,5 @@
 """A bot, a real broker, a real daemon and an OTLP collector over HTTP: one trace through all of them."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,7 +22,6 @@ class Collector:
     """Takes what OTLP exporters post; `spans` are (service, span)."""
 
     def __init__(self) -> None:
-        """Listen on a free port."""
         self.spans: list[tuple[str, Any]] = []
         self.paths: set[str] = set()
         collector = self
@@ -50,7 +47,6 @@ class Collector:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def take(self, path: str, body: bytes) -> None:
-        """Keep the spans of one post."""
         self.paths.add(path)
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
             service = next(
@@ -59,7 +55,6 @@ class Collector:
             self.spans += [(service, span) for scope in resource.scope_spans for span in scope.spans]
 
     def close(self) -> None:
-        """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

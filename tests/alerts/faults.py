@@ -3,8 +3,6 @@
 What must be seen is checked by the test.
 """
 
-from __future__ import annotations
-
 import signal
 import time
 from collections.abc import Callable
@@ -101,20 +99,9 @@ def _small_bound(rig: Rig) -> None:
 
 
 FAULTS = (
-    Fault(
-        ("SttdEventLoopLag",),
-        "main thread blocked for 1.4 s, repeatedly",
-        _nothing,
-        _nothing,
-        go_on=_block_loop,
-    ),
+    Fault(("SttdEventLoopLag",), "main thread blocked for 1.4 s, repeatedly", _nothing, _nothing, go_on=_block_loop),
     Fault(("SttdDown",), "daemon killed with `kill -9`", Rig.kill, Rig.start),
-    Fault(
-        ("SttdAbsent",),
-        "target removed from Prometheus",
-        lambda rig: rig.prometheus.targets(),
-        Rig.watch,
-    ),
+    Fault(("SttdAbsent",), "target removed from Prometheus", lambda rig: rig.prometheus.targets(), Rig.watch),
     Fault(("SttdRestarting",), "daemon killed and started three times", _restart_thrice, _nothing),
     Fault(
         ("SttdNotReady", "SttdNoConsumer", "SttdConnectionDown"),

@@ -3,8 +3,6 @@
 The faults are in faults.py.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re
@@ -20,10 +18,11 @@ import pika
 from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess, children
 from tests.support.notes import short_notes
-from tests.support.prometheus import Prometheus, free_port
+from tests.support.prometheus import Prometheus
 from tests.support.proxy import Proxy
 from tests.support.waiting import PATIENCE
 from tools.rabbitmq import Node
+from tools.rabbitmq.plan import free_ports
 
 INJECT = Path(__file__).parent / "inject"
 WINDOWS = {"5m": "10s", "10m": "10s", "15m": "15s", "30m": "40s", "1h": "20s"}
@@ -43,20 +42,18 @@ class Rig:
     """One daemon and those who watch it. `restart` changes its settings; its side port stays the same."""
 
     def __init__(self, node: Node, folder: Path) -> None:
-        """Nothing runs yet."""
         self.node = node
         self.broker = Broker(node)
         self.proxy = Proxy(("127.0.0.1", urlsplit(node.amqp_url).port or 5672))
         self.prometheus = Prometheus(folder / "prometheus", rewrite=hastened)
         self._folder = folder
         self.sick = folder / "sick"  # while this file is there, the engine of a daemon that was told of it fails
-        self._side_port = free_port()
+        self._side_port = free_ports(1)[0]
         self._lives = 0
         self._stack = contextlib.ExitStack()
         self.daemon: DaemonProcess
 
     def __enter__(self) -> Self:
-        """Start all, and wait until Prometheus sees a daemon that serves."""
         with self._stack as stack:
             for part in (self.broker, self.proxy, self.prometheus):
                 stack.enter_context(part)
@@ -68,7 +65,6 @@ class Rig:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """End all."""
         self._stack.close()
 
     def _end(self) -> None:
@@ -88,7 +84,6 @@ class Rig:
         self.start(**settings)
 
     def kill(self) -> None:
-        """Kill -9."""
         self.daemon.kill()
 
     def watch(self) -> None:
@@ -96,11 +91,9 @@ class Rig:
         self.prometheus.targets([f"127.0.0.1:{self._side_port}"])
 
     def signal(self, number: signal.Signals) -> None:
-        """Send the daemon a signal."""
         os.kill(self.daemon.running.pid, number)
 
     def kill_decoders(self) -> None:
-        """Kill -9 for every child."""
         for pid in list(children(self.daemon.running.pid)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -115,7 +108,6 @@ class Rig:
                 channel.basic_publish("", "stt.requests", sample.path.read_bytes(), pika.BasicProperties(**wanted))
 
     def purge(self) -> None:
-        """Drop what waits."""
         with self.broker.connect() as connection:
             connection.channel().queue_purge("stt.requests")
 

@@ -1,7 +1,5 @@
 """Every alert seen firing for a real fault, and resolving after it: `make alerts`, which writes docs/alerts.md."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass

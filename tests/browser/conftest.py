@@ -3,8 +3,6 @@
 Owns no test data. Skipped where Chromium is not installed; `make browser` installs it where it can.
 """
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -29,7 +27,6 @@ class Watched:
     asked: list[str] = field(default_factory=list)
 
     def picture(self, name: str) -> Path:
-        """Take a picture of the whole page."""
         PICTURES.mkdir(parents=True, exist_ok=True)
         path = PICTURES / f"{name}.png"
         self.page.screenshot(path=path, full_page=True)

@@ -3,8 +3,6 @@
 Pictures of every state go to .local/pictures; a person checks them when the page changes.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 import signal
@@ -22,7 +20,6 @@ from pysubs2 import SSAFile
 
 from sttd.gateway.problems import CLIENT_GONE
 from sttd.samples import FOLDER
-from sttd.schemas import examples
 from sttd.schemas.reply import Transcript
 from sttd.subtitles import render
 from tests.support.broker import Broker
@@ -31,6 +28,7 @@ from tests.support.gateway import GatewayProcess
 from tests.support.notes import GROCERIES, note, spoken
 from tests.support.visitor import PHONE, Visitor, visiting
 from tools import callers
+from tools.messages import examples
 from tools.rabbitmq import Node
 
 LONG: Final = FOLDER / "ru-long.ogg"

@@ -1,7 +1,5 @@
 """The status page as a browser shows it during a load run: readable, quiet, and all from one address."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Iterator
@@ -23,13 +21,11 @@ class Load(threading.Thread):
     """Notes in waves, some of them bad, until stopped."""
 
     def __init__(self, url: str) -> None:
-        """`url`: the vhost."""
         super().__init__(name="load", daemon=True)
         self._url = url
         self.stop = threading.Event()
 
     def run(self) -> None:
-        """Send."""
         with Rpc(self._url) as client:
             wave = 0
             while not self.stop.is_set():

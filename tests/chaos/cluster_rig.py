@@ -3,8 +3,6 @@
 Times count from the moment when a fault began, for it goes on meanwhile.
 """
 
-from __future__ import annotations
-
 import contextlib
 import http.client
 import threading
@@ -34,7 +32,6 @@ class ClusterRig(Rig):
     patience = 5 * PATIENCE  # three nodes share the machine
 
     def __init__(self, cluster: Cluster, profile: Profile, folder: Path, results: Results) -> None:
-        """See `Rig`."""
         super().__init__(cluster.nodes, cluster, profile, folder, results)
         self.cluster = cluster
         self._asked = Requests(f"ask-{self.dice.randrange(10**6)}", profile.seed)
@@ -84,7 +81,6 @@ class ClusterRig(Rig):
 
     @property
     def leader(self) -> int:
-        """Which node leads the request queue."""
         return self.cluster.number(str(self.broker.queue(QUEUE)["leader"]))
 
     def serve_from(self, *numbers: int) -> int:

@@ -3,8 +3,6 @@
 `make test` never comes here.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,7 +47,6 @@ class Teller:
     """Prints the figures of each test as it ends, whichever process ran it: they are what the run is for."""
 
     def __init__(self, config: pytest.Config) -> None:
-        """Print where pytest prints."""
         self._config = config
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -3,8 +3,6 @@
 What must hold after a fault is checked by the tests.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 Read once, by conftest.py.
 """
 
-from __future__ import annotations
-
 import os
 import random
 from dataclasses import dataclass

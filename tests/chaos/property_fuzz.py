@@ -3,8 +3,6 @@
 Uses nothing of the daemon but the queues' names.
 """
 
-from __future__ import annotations
-
 import random
 import struct
 from collections.abc import Callable
@@ -47,17 +45,8 @@ BASIC_NACK = (60, 120)
 FUZZ_EXCHANGE = "fuzz.anything"  # a fanout in front of the request queue: another user's binding with any routing key
 FUZZ_REPLIES = "fuzz.replies"
 DIRECT = b"amq.rabbitmq.reply-to."  # forged: of no connection
-OPTIONS = (
-    "language",
-    "languages",
-    "task",
-    "initial-prompt",
-    "hotwords",
-    "word-timestamps",
-    "vad",
-    "beam-size",
-    "temperature",
-    "deadline",
+OPTIONS = tuple(
+    "language languages task initial-prompt hotwords word-timestamps vad beam-size temperature deadline".split()
 )
 MARKS = (
     b"sttd-attempt",
@@ -89,7 +78,6 @@ class Generator:
     """Draws shots from a seed."""
 
     def __init__(self, seed: int) -> None:
-        """Each seed has its own messages."""
         self._dice = random.Random(seed)
         self._properties: list[tuple[int, float, Callable[[], bytes]]] = [
             (CONTENT_TYPE, 0.3, lambda: short(self._word(b"application/json", b"audio/ogg"))),
@@ -115,7 +103,6 @@ class Generator:
         ]
 
     def draw(self) -> Shot:
-        """Make the next one."""
         dice = self._dice
         flags, payload = 0, b""
         for flag, chance, make in self._properties:

@@ -3,8 +3,6 @@
 Prints, never writes.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

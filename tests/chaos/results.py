@@ -3,8 +3,6 @@
 The file is a list of runs; `report.py` renders the sum.
 """
 
-from __future__ import annotations
-
 import fcntl
 import json
 from collections.abc import Iterable
@@ -15,19 +13,8 @@ from typing import Any
 
 from tests.support.ledger import Balance
 
-COUNTED = (
-    "asked",
-    "confirmed",
-    "unknown",
-    "replied",
-    "parked",
-    "dead",
-    "poisoned",
-    "queued",
-    "lost",
-    "duplicates",
-    "joined",
-    "unexplained_dead",
+COUNTED = tuple(
+    "asked confirmed unknown replied parked dead poisoned queued lost duplicates joined unexplained_dead".split()
 )
 
 

@@ -3,8 +3,6 @@
 Detects that the daemon serves again; the faults are in faults.py.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import random
@@ -30,14 +28,10 @@ from tools.rabbitmq import Node
 
 DRAIN_SECONDS = 10  # the daemon's grace time in these runs
 SETTLE_SECONDS = 300.0  # s for the last answers, retry tiers of 10 and 60 s included
-OURS = (
-    "stt.requests",
-    "stt.requests.overflow",
-    "stt.requests.bulk",
-    "stt.suspect",
-    "stt.retry.10s",
-    "stt.retry.60s",
-    "stt.retry.600s",
+OURS = tuple(
+    """
+    stt.requests stt.requests.overflow stt.requests.bulk stt.suspect stt.retry.10s stt.retry.60s stt.retry.600s
+    """.split()
 )
 SHORTEST_WORD = 5  # letters; shorter ones may be in a log by chance
 BUGS = frozenset({"settle_failed", "request_crashed", "part_ended", "startup_error"})
@@ -68,7 +62,6 @@ class Rig:
         self.lives: list[DaemonProcess] = []
 
     def __enter__(self) -> Self:
-        """Make the vhost, start the daemon, then the load, which waits for `flow`."""
         with contextlib.ExitStack() as parts:
             parts.enter_context(self.broker)
             for proxy in self.proxies:
@@ -91,7 +84,6 @@ class Rig:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """End all threads and processes, whatever fault is still on."""
         self._parts.close()
         self.ledger.close()
 
@@ -105,7 +97,6 @@ class Rig:
             life.close()
 
     def mend(self) -> None:
-        """Leave the broker well."""
         self.node.thaw()
         if self.node.pid is None:
             self.node.start()

@@ -1,7 +1,5 @@
 """Whatever stands in a body or in option headers, reading the request gives a request or the contract's own refusal."""
 
-from __future__ import annotations
-
 import base64
 import json
 import random

@@ -1,7 +1,5 @@
 """Whatever the broker and the network do, every confirmed request ends in its right answer, and service is back."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.chaos.faults import QUICK_FAULTS, SLOW_FAULTS, Fault

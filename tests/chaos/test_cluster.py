@@ -1,7 +1,5 @@
 """A cluster of three: whichever node dies, stands still or is cut off, nothing is lost and the others are used."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """The daemon's own ends: SIGKILL at any time, SIGKILL at each named point of a request's way, SIGTERM under load."""
 
-from __future__ import annotations
-
 import signal
 import time
 

@@ -1,7 +1,5 @@
 """tests/chaos/README.md names the test behind each row; every name must exist."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

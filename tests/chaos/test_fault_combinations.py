@@ -1,7 +1,5 @@
 """Faults at the worst moments: at each named point of a request, two at a time, one daemon paused beside another."""
 
-from __future__ import annotations
-
 import os
 import signal
 import time

@@ -118,10 +118,7 @@ def test_the_ledger_lets_pass_what_the_promises_allow(ledger: Ledger) -> None:
 
 
 class _Bunches(Requests):
-    """Bunches of three."""
-
     def burst(self) -> int:
-        """Three."""
         return 3
 
 

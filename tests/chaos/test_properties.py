@@ -1,7 +1,5 @@
 """Whatever bytes stand in a message's properties, the daemon keeps its connection and brings the message to an end."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path

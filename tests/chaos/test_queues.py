@@ -1,7 +1,5 @@
 """Queues that are full, deleted or declared anew under the daemon's hands cost time, never an answer."""
 
-from __future__ import annotations
-
 import secrets
 
 import pika.exceptions

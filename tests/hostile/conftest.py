@@ -1,7 +1,5 @@
 """How much of each: a short form by default, the whole of it with `make hostile DAMAGE=200 FUZZ=100000 FAMILY=720`."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import AsyncIterator, Callable
 

@@ -5,8 +5,6 @@ must get `audio_unreadable`. Writes one JSON object to the state file after ever
 seed that it names.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import json
@@ -72,7 +70,6 @@ class Fuzz:
     """One run over a range of seeds."""
 
     def __init__(self, state: Path | None) -> None:
-        """Go on from where the state file ends, if there is one."""
         self._state = state
         self._originals = corpus()
         self._losses: Counter[str] = Counter()

@@ -3,8 +3,6 @@
 What each costs in processor time and memory: `python -m bench scenario bombs`.
 """
 
-from __future__ import annotations
-
 import tracemalloc
 from collections.abc import AsyncIterator
 from typing import Final

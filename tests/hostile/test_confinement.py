@@ -1,7 +1,5 @@
 """A file that names other files and hosts reaches neither; a child that a file took over could not either."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

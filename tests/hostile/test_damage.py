@@ -1,7 +1,5 @@
 """Damaged notes: what is missing is reported. Twelve formats, seeded damage of six kinds."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from typing import Final

@@ -1,7 +1,5 @@
 """Files with known content: the reply has the same length, times, tracks and missing parts."""
 
-from __future__ import annotations
-
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator

@@ -3,8 +3,6 @@
 What the processes have in memory after thousands of notes: `python -m bench scenario soak`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import gc

@@ -4,8 +4,6 @@
 whitelists stand alone.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import struct

@@ -1,7 +1,5 @@
 """The least-privilege users on a RabbitMQ that booted with their definitions: each has its own rights only."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os
@@ -48,13 +46,11 @@ class Site:
     """A broker with the users, and their addresses as the script shows them."""
 
     def __init__(self, node: Node, folder: Path) -> None:
-        """`folder` holds what the compose volumes hold."""
         self.node = node
         self.folder = folder
         self.address = f"127.0.0.1:{urlsplit(node.amqp_url).port}"
 
     def url(self, user: str) -> str:
-        """The address of a user."""
         return users_py("show", "--users", str(self.folder / "users"), "--broker", self.address, user).strip()
 
 

@@ -1,7 +1,5 @@
 """One contract, two buses: the memory bus of the unit tests behaves as the real one on a real RabbitMQ."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 from collections.abc import AsyncIterator

@@ -1,7 +1,5 @@
 """The client against a real RabbitMQ and a scripted daemon: right answers to the right calls, else typed errors."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 from datetime import UTC, datetime, timedelta
@@ -13,16 +11,9 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from sttd import Client, errors
 from sttd.schemas import names
-from sttd.settings import ClientSettings
 from tests.support.broker import Broker, wait_until
 from tests.support.fake_daemon import FakeDaemon, failure, progress, transcript
 from tests.support.waiting import BRIEFLY
-
-
-@pytest.fixture(autouse=True)
-def _no_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's `.env` must not reach these tests."""
-    monkeypatch.setitem(ClientSettings.model_config, "env_file", None)
 
 
 async def silent(_daemon: FakeDaemon, _message: AbstractIncomingMessage) -> None:

@@ -1,7 +1,5 @@
 """Cancelling, streaming, and the blocking twin against a real RabbitMQ: work without a caller ends."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import signal
@@ -15,16 +13,9 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from sttd import BlockingClient, Client, errors
 from sttd.schemas.reply import Progress, Transcript
-from sttd.settings import ClientSettings
 from tests.support.broker import Broker, wait_until
 from tests.support.fake_daemon import FakeDaemon, control, progress, transcript
 from tests.support.waiting import BRIEFLY
-
-
-@pytest.fixture(autouse=True)
-def _no_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's `.env` must not reach these tests."""
-    monkeypatch.setitem(ClientSettings.model_config, "env_file", None)
 
 
 async def silent(_daemon: FakeDaemon, _message: AbstractIncomingMessage) -> None:

@@ -1,7 +1,5 @@
 """A call without an answer says why, from what the broker reports; and the bot's log holds no line of the library."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 

@@ -1,7 +1,5 @@
 """`sttd transcribe`, `sttd demo` and the example of the docs as processes against a real RabbitMQ."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json

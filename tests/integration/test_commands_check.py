@@ -1,7 +1,5 @@
 """`sttd check` against a real RabbitMQ with the bundled model: its lines, its exit code, and nothing left behind."""
 
-from __future__ import annotations
-
 import json
 import socket
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`sttd dead` against a real RabbitMQ: what it shows and sends again, and that nothing else leaves a queue."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Callable, Iterator

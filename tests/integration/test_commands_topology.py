@@ -1,7 +1,5 @@
 """`sttd topology` against a real RabbitMQ: what it creates, what it shows, and that a check changes nothing."""
 
-from __future__ import annotations
-
 import pytest
 from typer.testing import CliRunner
 

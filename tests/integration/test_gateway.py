@@ -1,7 +1,5 @@
 """The gateway against a real RabbitMQ and a scripted daemon: what it refuses, how soon, and how it ends."""
 
-from __future__ import annotations
-
 import json
 import socket
 import threading

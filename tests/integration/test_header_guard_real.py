@@ -1,7 +1,5 @@
 """Poison between good messages on a real RabbitMQ: the good ones arrive, the poison is marked, the connection lives."""
 
-from __future__ import annotations
-
 import asyncio
 import struct
 from collections.abc import AsyncIterator
@@ -26,7 +24,6 @@ class Listener:
     """An intake that acks nothing and keeps what comes."""
 
     def __init__(self, broker: Broker) -> None:
-        """Consume the interactive lane of this vhost."""
         self.watcher = Watcher()
         self.incoming: asyncio.Queue[Incoming] = asyncio.Queue()
         link = Link("consume", SecretStr(broker.amqp_url), "worker-1", self.watcher)
@@ -34,7 +31,6 @@ class Listener:
         self.intake = AmqpIntake(link=link, plan=topology.build(), mode="declare", lanes=lanes)
 
     async def next(self) -> Incoming:
-        """The next delivery."""
         async with asyncio.timeout(PATIENCE):
             return await self.incoming.get()
 

@@ -3,8 +3,6 @@
 Each fetch runs in a process of its own, as `sttd model fetch` does: the Hub library reads its endpoint at import.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

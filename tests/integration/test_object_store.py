@@ -1,7 +1,5 @@
 """What the daemon relies on in an object store, held by the fake and by S3Store before a real S3 server alike."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from typing import Any

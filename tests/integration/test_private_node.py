@@ -1,7 +1,5 @@
 """The private RabbitMQ works as documented: other tests build on it, so it is tested like a part of the product."""
 
-from __future__ import annotations
-
 import os
 import signal
 import socket

@@ -1,7 +1,5 @@
 """What RabbitMQ refuses is told in the same words by daemon, client and commands; an alarm is no refusal."""
 
-from __future__ import annotations
-
 import asyncio
 
 import pytest

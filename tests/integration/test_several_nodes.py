@@ -3,8 +3,6 @@
 Two proxies stand in front of one RabbitMQ.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from urllib.parse import urlsplit

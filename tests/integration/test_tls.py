@@ -3,8 +3,6 @@
 The URL's query names the files (`cafile`, `certfile`, `keyfile`), as aio-pika reads it; daemon and client alike.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Declaring and checking the topology on a real RabbitMQ, and what an operator reads when the two differ."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import aio_pika

@@ -3,8 +3,6 @@
 Model and voices come into caches outside the clone, as `sttd model fetch base` and `python -m tools.voices` bring them.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path

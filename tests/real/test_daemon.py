@@ -1,7 +1,5 @@
 """A recorded sentence through a real RabbitMQ and the daemon with the real `base`, as a bot sends it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """`doubtful: drop`: what nobody said goes, and a sentence that captions have too stays when somebody says it."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import replace
 from pathlib import Path

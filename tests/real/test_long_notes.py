@@ -1,7 +1,5 @@
 """Notes of one to two and a half minutes, cut into windows: nothing is lost at cuts, times are those of the whole."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise

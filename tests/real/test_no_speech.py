@@ -1,7 +1,5 @@
 """Sounds without speech: no text with voice detection; without it no text that passes for speech."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Final
 

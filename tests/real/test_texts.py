@@ -1,7 +1,5 @@
 """Our texts beside stock faster-whisper's, on eighteen recorded sentences."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -61,8 +59,7 @@ def heard(accelerated: WhisperTranscriber, notes: list[Note]) -> Callable[[str],
     @cache
     def answers(mode: str) -> list[Transcription]:
         return transcribed(
-            accelerated,
-            [(note.pcm, replace(AT_ZERO, **({"language": note.language} | MODES[mode]))) for note in notes],
+            accelerated, [(note.pcm, replace(AT_ZERO, **({"language": note.language} | MODES[mode]))) for note in notes]
         )
 
     return answers

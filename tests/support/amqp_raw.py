@@ -5,8 +5,6 @@ with classic and quorum queues: all of POISON_PROPERTIES are confirmed and deliv
 all of REFUSED_PROPERTIES cost the publisher its connection or channel and never reach a queue.
 """
 
-from __future__ import annotations
-
 import socket
 import struct
 from dataclasses import dataclass
@@ -115,7 +113,6 @@ class RawConnection:
     """One connection with one channel in confirm mode. Any answer that is not the expected one raises `Refused`."""
 
     def __init__(self, amqp_url: str) -> None:
-        """Connect, log in, open the channel."""
         parts = urlsplit(amqp_url)
         self._socket = socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 5672), timeout=SECONDS)
         self._stream = self._socket.makefile("rb")
@@ -134,11 +131,9 @@ class RawConnection:
         self._expect(CONFIRM_SELECT_OK)
 
     def __enter__(self) -> Self:
-        """Use in a `with` block."""
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """Close the socket; the broker notices."""
         self._stream.close()
         self._socket.close()
 

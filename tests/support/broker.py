@@ -4,8 +4,6 @@ Synchronous on purpose: usable from async tests, plain tests and threads alike; 
 loopback. Counts in the management API lag by about a second on a private node, so wait for them with `wait_until`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import http.client
@@ -44,7 +42,6 @@ class External:
     """A broker that is already running; its management API is on port 15672 unless named."""
 
     def __init__(self, amqp_url: str, management_url: str | None) -> None:
-        """Name the broker; the user of `amqp_url` must be an administrator."""
         parts = urlsplit(amqp_url)
         self.amqp_url = amqp_url
         self.management_url = management_url or f"http://{parts.username}:{parts.password}@{parts.hostname}:15672"
@@ -61,11 +58,9 @@ class Message:
 
     @property
     def headers(self) -> dict[str, Any]:
-        """Its headers; empty where it has none."""
         return self.properties.headers or {}
 
     def json(self) -> Any:
-        """Its body, parsed as JSON."""
         return json.loads(self.body)
 
 
@@ -73,7 +68,6 @@ class Management:
     """The few calls of RabbitMQ's HTTP API that tests need. Errors are `RuntimeError` with the broker's own words."""
 
     def __init__(self, url: str) -> None:
-        """Take a base URL with user and password."""
         parts = urlsplit(url)
         self._address = (parts.hostname or "127.0.0.1", parts.port or 15672)
         credentials = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
@@ -102,7 +96,6 @@ class Broker:
     """A vhost of its own with a user of its own, removed on exit. `amqp_url` is what a daemon gets."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        """Choose names; the vhost exists inside the `with` block."""
         self.endpoint = endpoint
         self.vhost = f"test-{secrets.token_hex(4)}"
         self.user = self.vhost
@@ -137,13 +130,11 @@ class Broker:
         return f"amqp://{user}:{password}@{parts.hostname}:{parts.port or 5672}/{self.vhost}"
 
     def __enter__(self) -> Self:
-        """Make the vhost and its user."""
         self.management.call("PUT", f"vhosts/{self.vhost}")
         self.add_user(self.user, self.password)
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """Remove both, and the users that were added; connections to the vhost are closed by that."""
         self.management.call("DELETE", f"vhosts/{self.vhost}")
         for user in self._users:
             self.management.call("DELETE", f"users/{user}")
@@ -232,7 +223,6 @@ class Broker:
         return pika.BlockingConnection(pika.URLParameters(self.amqp_url))
 
     async def wait_until(self, predicate: Callable[[], Any | Awaitable[Any]]) -> Any:
-        """See `wait_until`."""
         return await wait_until(predicate)
 
     def _declared(self, name: str) -> tuple[int, int]:

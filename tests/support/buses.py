@@ -3,8 +3,6 @@
 Each method waits until its effect is there.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -37,11 +35,9 @@ class Caller(Protocol):
 
     async def received(self) -> bytes:
         """The body of the one reply that arrived."""
-        ...
 
     def leave(self) -> None:
         """Disconnect."""
-        ...
 
 
 class Bus(Protocol):
@@ -53,39 +49,30 @@ class Bus(Protocol):
 
     async def depth(self, queue: str) -> int:
         """Messages ready."""
-        ...
 
     async def take(self, queue: str) -> list[bytes]:
         """Take all bodies out of a queue."""
-        ...
 
     async def fill(self, queue: str) -> None:
         """Make a queue that takes no more: length limit 1, reject-publish, one message in it."""
-        ...
 
     async def lose_connections(self) -> None:
         """Close them all, and wait until they are back."""
-        ...
 
     async def delete(self, queue: str) -> None:
         """Delete a queue, and wait until its consumer has noticed and is back."""
-        ...
 
     async def down(self) -> None:
         """Cut the publisher off."""
-        ...
 
     async def up(self) -> None:
         """Let it connect again."""
-        ...
 
     async def caller(self) -> Caller:
         """Someone with a direct reply-to address."""
-        ...
 
     def hasty(self) -> Publisher:
         """A publisher that was never connected and waits for 50 ms."""
-        ...
 
 
 class _MemoryBus:
@@ -160,10 +147,7 @@ class _RealBus:
         self.direct_publisher = AmqpPublisher(self._link("direct"), self.watcher, CONFIRM_SECONDS)
         self.publisher: Publisher = SplitPublisher(self.amqp_publisher, self.direct_publisher, looks=True)
         self.intake = AmqpIntake(
-            link=self._link("consume"),
-            plan=topology.build(),
-            mode="declare",
-            lanes={names.REQUESTS: PREFETCH},
+            link=self._link("consume"), plan=topology.build(), mode="declare", lanes={names.REQUESTS: PREFETCH}
         )
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._callers: list[_RealCaller] = []

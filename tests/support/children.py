@@ -1,7 +1,5 @@
 """Which processes this one has started, read from /proc: for tests of cleaning up."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

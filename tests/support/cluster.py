@@ -5,8 +5,6 @@ port of a proxy in front of that node: everything between two nodes goes through
 that stands still is a network that loses everything: the bytes wait, as TCP would send them again.
 """
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import random
@@ -35,7 +33,6 @@ class Cluster:
     """Three private nodes of one version. What a test does to them is undone by `mend`; `close()` removes all."""
 
     def __init__(self, base: Path = DEFAULT_BASE) -> None:
-        """Claim everything; nothing is started yet."""
         members, cookie = Identity.draw(SIZE), secrets.token_hex(10)
         settings = {"cluster_formation.peer_discovery_backend": "classic_config"}
         settings |= {
@@ -53,7 +50,6 @@ class Cluster:
         self._ways: dict[tuple[int, int], Proxy] = {}
 
     def __enter__(self) -> Self:
-        """Start all nodes, and wait until they are a cluster."""
         try:
             for here, there in itertools.permutations(range(SIZE), 2):
                 proxy = self._open.enter_context(Proxy((LOOPBACK, self.nodes[there].plan.dist_port)))
@@ -66,7 +62,6 @@ class Cluster:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """Close."""
         self.close()
 
     def close(self) -> None:
@@ -94,7 +89,6 @@ class Cluster:
         return [node.plan.name for node in self.nodes].index(name)
 
     def kill(self, *numbers: int) -> None:
-        """SIGKILL."""
         for number in numbers:
             self.nodes[number].kill()
 
@@ -103,12 +97,10 @@ class Cluster:
         self._start(numbers)
 
     def freeze(self, number: int) -> None:
-        """SIGSTOP."""
         self._frozen.add(number)
         self.nodes[number].freeze()
 
     def thaw(self, number: int) -> None:
-        """SIGCONT."""
         self.nodes[number].thaw()
         self._frozen.discard(number)
 
@@ -130,7 +122,6 @@ class Cluster:
         self._alone.clear()
 
     def mend(self) -> None:
-        """Undo every fault."""
         self.heal()
         for number in tuple(self._frozen):
             self.thaw(number)

@@ -3,8 +3,6 @@
 Pure. Covers the keywords of our generated schemas; an unknown one fails, so that no rule is passed over in silence.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal
 

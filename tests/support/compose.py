@@ -3,8 +3,6 @@
 Covers the part of compose's syntax that our file uses; anything else fails.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path

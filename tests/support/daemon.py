@@ -51,11 +51,7 @@ class DaemonProcess:
         """Start without waiting for anything. The working directory is empty, so that no `.env` is read."""
         with self._log_path.open("ab") as sink:
             self.process = subprocess.Popen(
-                [sys.executable, *self._program],
-                env=self._env,
-                stdout=sink,
-                stderr=sink,
-                cwd=self._log_path.parent,
+                [sys.executable, *self._program], env=self._env, stdout=sink, stderr=sink, cwd=self._log_path.parent
             )
         return self
 
@@ -67,7 +63,6 @@ class DaemonProcess:
 
     @property
     def log(self) -> str:
-        """All that it has written."""
         return self._log_path.read_text()
 
     def lines(self, action: str) -> list[dict[str, Any]]:
@@ -94,7 +89,6 @@ class DaemonProcess:
         return self.get("/readyz")[0] == 200
 
     def wait_ready(self) -> DaemonProcess:
-        """Wait until it is ready."""
         self._wait(self.ready, "readiness")
         return self
 

@@ -3,8 +3,6 @@
 The product has no such points: they are put before and after methods of the request package, in this process only.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys
@@ -24,7 +22,6 @@ class FailPoint:
     """Sends the process SIGKILL, or SIGSTOP, when a point is reached for the n-th time, by any or by one request."""
 
     def __init__(self, where: str) -> None:
-        """`where`: `name[:n[:stop]][@message id]`. Raises `ValueError` for a point that there is not."""
         place, _, self._message_id = where.partition("@")
         self._name, nth, how, *_ = [*place.split(":"), "", ""]
         if self._name not in POINTS:

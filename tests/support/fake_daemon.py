@@ -9,7 +9,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from types import TracebackType
 from typing import Any, Self
 
 import aio_pika
@@ -18,26 +17,14 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
 from sttd.schemas import names
 from sttd.schemas.codes import ErrorCode
-from sttd.schemas.reply import AudioInfo, Failure, FailureDetail, ModelInfo, Progress, Timings, Transcript, reply_id
+from sttd.schemas.reply import Failure, FailureDetail, Progress, Transcript, reply_id
+from tools.messages import examples
 
 
 def transcript(message: AbstractIncomingMessage, text: str | None = None) -> Transcript:
     """A canned transcript; its text is the request's body unless given."""
-    return Transcript(
-        correlation_id=message.correlation_id,
-        message_id=message.message_id,
-        text=message.body.decode() if text is None else text,
-        language="ru",
-        language_probability=1.0,
-        duration=2.0,
-        no_speech=False,
-        segments=[],
-        audio=AudioInfo(duration=2.0, format="ogg", codec="opus", sample_rate=48_000, channels=1),
-        model=ModelInfo(name="none", engine="none", device="cpu", compute_type="int8"),
-        timings=Timings(decode=0.0, transcribe=0.0, total=0.0),
-        attempt=1,
-        worker="fake",
-    )
+    given: dict[str, Any] = {"correlation_id": message.correlation_id, "message_id": message.message_id, "segments": []}
+    return examples.TRANSCRIPT.model_copy(update=given | {"text": message.body.decode() if text is None else text})
 
 
 def failure(message: AbstractIncomingMessage, code: str, *, retryable: bool | None = None) -> Failure:
@@ -90,7 +77,6 @@ class FakeDaemon:
         """Released once for each request taken."""
 
     async def __aenter__(self) -> Self:
-        """Declare the queue and consume it."""
         self._connection = await aio_pika.connect_robust(self._url, reconnect_interval=0.1)
         channel = await self._connection.channel(publisher_confirms=self._confirmed)
         self._exchange = channel.default_exchange
@@ -98,10 +84,7 @@ class FakeDaemon:
         await queue.consume(self._take)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Leave; what is not acked goes back to the queue."""
+    async def __aexit__(self, *_: object) -> None:
         await self._connection.close()
 
     async def _take(self, message: AbstractIncomingMessage) -> None:

@@ -3,8 +3,6 @@
 Used with HF_ENDPOINT in a process of its own: the Hub library reads that when it is imported.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -3,8 +3,6 @@
 The fake is a package named `pip` in a directory for PYTHONPATH, so that `python -P -m pip` finds it first.
 """
 
-from __future__ import annotations
-
 import hashlib
 import zipfile
 from dataclasses import dataclass

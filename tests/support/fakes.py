@@ -3,8 +3,6 @@
 Both can be held in the middle of the work, and record their input and whether they were cancelled.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +13,7 @@ import numpy as np
 from sttd.consumer.audio.decoder import DecodedAudio
 from sttd.consumer.bus.seam import Outgoing, Publisher
 from sttd.consumer.engine.transcriber import Job, JobDefaults, Transcription
-from sttd.consumer.refs.references import Fetching, References
+from sttd.consumer.refs.references import References
 from sttd.consumer.request.breaker import Breaker
 from sttd.consumer.request.callers import Callers
 from sttd.consumer.request.cancels import Cancels
@@ -96,12 +94,10 @@ class FakeDecoder(_Fake[DecodedAudio]):
     """A `Decoder`. `seen`: the files that it was given."""
 
     def __init__(self, *outcomes: DecodedAudio | Exception) -> None:
-        """Decode to one second of silence unless scripted otherwise."""
         super().__init__(*(outcomes or (SOUND,)))
         self.seen: list[bytes] = []
 
     async def decode(self, audio: bytes) -> DecodedAudio:
-        """See `Decoder.decode`."""
         self.seen.append(audio)
         return await self._do()
 
@@ -110,14 +106,12 @@ class FakeTranscriber(_Fake[Transcription]):
     """A `Transcriber`. `jobs`: what it was asked; `progress`: what it reports on the way."""
 
     def __init__(self, *outcomes: Transcription | Exception, progress: tuple[tuple[float, str], ...] = ()) -> None:
-        """Return one word unless scripted otherwise."""
         super().__init__(*(outcomes or (HEARD,)))
         self.jobs: list[Job] = []
         self.progress = progress
 
     @property
     def info(self) -> ModelInfo:
-        """See `Transcriber.info`."""
         return ModelInfo(name="fake", engine="none", device="cpu", compute_type="int8")
 
     async def transcribe(self, job: Job) -> Transcription:
@@ -134,16 +128,13 @@ class FakeSettler:
     """A `Settler` that notes each call in `calls`."""
 
     def __init__(self, fails_with: Exception | None = None) -> None:
-        """Raise `fails_with` from each call, if given."""
         self.calls: list[str] = []
         self._fails_with = fails_with
 
     async def ack(self) -> None:
-        """See `Settler.ack`."""
         await self._note("ack")
 
     async def reject(self) -> None:
-        """See `Settler.reject`."""
         await self._note("reject")
 
     async def _note(self, call: str) -> None:
@@ -157,7 +148,6 @@ class FakeIntake:
     """An `Intake` that notes each call in `calls`. `pausing`: set by a pause, which waits for ever if it `hangs`."""
 
     def __init__(self, *, hangs: bool = False) -> None:
-        """Nothing asked yet."""
         self.calls: list[str] = []
         self.pausing = asyncio.Event()
         self._news = asyncio.Event()
@@ -170,19 +160,16 @@ class FakeIntake:
             await self._news.wait()
 
     async def pause(self, reason: str) -> None:
-        """See `Intake.pause`."""
         self.calls.append(f"pause {reason}")
         self.pausing.set()
         if self._hangs:
             await asyncio.Event().wait()
 
     async def resume(self, reason: str, most: int | None = None) -> None:
-        """See `Intake.resume`."""
         self.calls.append(f"resume {reason}" if most is None else f"resume {reason} with {most}")
         self._news.set()
 
     def reconnect(self, reason: str) -> None:
-        """See `Intake.reconnect`."""
         self.calls.append(f"reconnect: {reason}")
 
 
@@ -190,21 +177,17 @@ class Watcher:
     """A `BusObserver` that keeps every event and lets a test wait for it."""
 
     def __init__(self) -> None:
-        """No event yet."""
         self.told: list[tuple[Any, ...]] = []
         self._news = asyncio.Condition()
         self._waking: set[asyncio.Task[None]] = set()
 
     def connected(self, role: str) -> None:
-        """See `BusObserver.connected`."""
         self._note("connected", role)
 
     def lost(self, role: str, reason: str) -> None:
-        """See `BusObserver.lost`."""
         self._note("lost", role, reason)
 
     def blocked(self, role: str, blocked: bool) -> None:
-        """See `BusObserver.blocked`."""
         self._note("blocked", blocked)
 
     def _note(self, *what: Any) -> None:
@@ -253,10 +236,9 @@ class Desk:
     defaults: JobDefaults = field(default_factory=lambda: JobDefaults("ru", 5, condition_on_previous_text=False))
 
     def handler(self) -> Handler:
-        """A handler with these collaborators."""
         return Handler(
             publisher=self.publisher or self.broker.publisher(),
-            references=self.references or References(None, (), Fetching(most_bytes=1000, seconds=5)),
+            references=self.references or References(None, (), most_bytes=1000),
             decoder=self.decoder,
             transcriber=self.transcriber,
             defaults=self.defaults,
@@ -267,7 +249,6 @@ class Desk:
         )
 
     def worker(self, tracing: Tracing | None = None) -> Worker:
-        """A worker around such a handler."""
         return Worker(
             handler=self.handler(),
             publisher=self.publisher or self.broker.publisher(),
@@ -288,7 +269,6 @@ class Desk:
         return await held.carry_out(await self.handler().judge(held.delivery))
 
     def only(self, queue: str) -> Stored:
-        """The one message in a queue."""
         (stored,) = self.broker.queues[queue].ready
         return stored
 
@@ -304,13 +284,11 @@ class StuckPublisher:
     """
 
     def __init__(self, inner: Publisher) -> None:
-        """Hold back what goes to `inner`."""
         self._inner = inner
         self.entered = asyncio.Event()
         self.release = asyncio.Event()
 
     async def publish(self, message: Outgoing) -> None:
-        """See `Publisher.publish`."""
         self.entered.set()
         await self.release.wait()
         await self._inner.publish(message)

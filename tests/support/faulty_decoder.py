@@ -3,8 +3,6 @@
 Runs inside the child, in place of the real one; imports the standard library and the child's own refusals.
 """
 
-from __future__ import annotations
-
 import ctypes
 import math
 import os

@@ -1,7 +1,5 @@
 """The gateway as a subprocess, as an operator runs it."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -20,7 +18,6 @@ class GatewayProcess:
     """One `sttd gateway` on a free port with a JSON log in a file and an empty directory for temporary files."""
 
     def __init__(self, amqp_url: str, folder: Path, **settings: str) -> None:
-        """`settings`: without prefix, lower case: `gateway_timeout="2"` is STTD_GATEWAY_TIMEOUT=2."""
         self.temporary = folder / "tmp"
         self.temporary.mkdir(parents=True)
         self._log_path = folder / "gateway.log"
@@ -30,7 +27,6 @@ class GatewayProcess:
         self.url = ""
 
     def __enter__(self) -> Self:
-        """Start and wait until it listens. The working directory holds no `.env`."""
         with self._log_path.open("ab") as sink:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "sttd.gateway"],
@@ -43,20 +39,17 @@ class GatewayProcess:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """End it whatever state it is in."""
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait(PATIENCE)
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port."""
         parts = httpx.URL(self.url)
         return parts.host, parts.port or 80
 
     @property
     def log(self) -> str:
-        """All that it has written."""
         return self._log_path.read_text()
 
     def lines(self, action: str) -> list[dict[str, Any]]:
@@ -97,7 +90,6 @@ class GatewayProcess:
         return httpx.post(f"{self.url}{path}", files=files, data=fields, headers=headers, timeout=PATIENCE)
 
     def open_files(self) -> int:
-        """How many descriptors it has open."""
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
 
     def stop(self) -> int:

@@ -3,8 +3,6 @@
 No Grafana is needed.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass

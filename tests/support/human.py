@@ -3,8 +3,6 @@
 Loads no model.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -59,7 +57,6 @@ class Note:
 
     @property
     def seconds(self) -> float:
-        """Its length."""
         return self.pcm.size / SAMPLE_RATE
 
 

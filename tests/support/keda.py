@@ -4,8 +4,6 @@ Written by hand from three pages, "ScaledObject specification", "RabbitMQ Queue"
 carries KEDA's own schema for this Python. Strict: a field that the pages do not name is a typing mistake.
 """
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 _TEXT: Final = {"type": "string", "minLength": 1}
@@ -41,13 +39,9 @@ _RABBITMQ: Final = _object(
     passwordFromEnv=_TEXT,
     protocol={"enum": ["auto", "amqp", "http"]},
     mode={
-        "enum": [
-            "QueueLength",
-            "MessageRate",
-            "DeliverGetRate",
-            "PublishedToDeliveredRatio",
-            "ExpectedQueueConsumptionTime",
-        ]
+        "enum": """
+            QueueLength MessageRate DeliverGetRate PublishedToDeliveredRatio ExpectedQueueConsumptionTime
+        """.split()
     },
     value={"type": "string", "pattern": r"^\d+(\.\d+)?$"},  # every value of a trigger's metadata is a string
     activationValue={"type": "string", "pattern": r"^\d+(\.\d+)?$"},

@@ -3,8 +3,6 @@
 Thread-safe. `check` is the rule "never nothing" in one place: a failure names what is missing.
 """
 
-from __future__ import annotations
-
 import sqlite3
 import threading
 import time
@@ -85,7 +83,6 @@ class Ledger:
     """One run's books, kept in a file."""
 
     def __init__(self, path: Path) -> None:
-        """Begin with empty books in a new file."""
         self.path = path
         self._lock = threading.Lock()
         self._books = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
@@ -93,7 +90,6 @@ class Ledger:
         self._books.executescript(TABLES)
 
     def close(self) -> None:
-        """Close the file; it stays."""
         self._books.close()
 
     def _write(self, statement: str, *values: object) -> int:
@@ -168,7 +164,6 @@ class Ledger:
         return self._number("SELECT COUNT(*) FROM asked WHERE confirmed NOT NULL")
 
     def answers(self) -> int:
-        """Replies so far."""
         return self._number("SELECT COUNT(*) FROM reply")
 
     def answered_since(self, moment: float) -> int:

@@ -4,8 +4,6 @@ Uses pika, no code of the daemon; both run in threads of their own and write to 
 not come is left as unknown: it may be answered or not.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json
@@ -48,7 +46,6 @@ class Requests:
     """Draws requests of all kinds that callers send, from a seed; each `draw` has a new name."""
 
     def __init__(self, prefix: str, seed: int) -> None:
-        """`prefix` keeps the names of two runs apart."""
         self._prefix = prefix
         self._dice = random.Random(seed)
         self._count = 0
@@ -66,7 +63,6 @@ class Requests:
         ]
 
     def draw(self) -> Request:
-        """Make the next one."""
         return self.make(
             self._dice.choices([kind for _, kind in self._kinds], [weight for weight, _ in self._kinds])[0]
         )
@@ -90,7 +86,6 @@ class Requests:
         return self.make(self._long)
 
     def make(self, kind: Callable[[str, Sample], Request]) -> Request:
-        """Make one of this kind."""
         self._count += 1
         return kind(f"{self._prefix}-{self._count}", self._dice.choice(short_notes()))
 
@@ -203,7 +198,6 @@ class Load(_Thread):
     """
 
     def __init__(self, url: Callable[[], str], ledger: Ledger, requests: Requests, rate: float) -> None:
-        """Paused until `flow` is set. `url` is asked before each connection: a cluster has several."""
         super().__init__(url, "load")
         self._ledger = ledger
         self._requests = requests
@@ -279,7 +273,6 @@ class Reader(_Thread):
     """Takes all out of the reply queues and the dead-letter queue into the ledger; acks what is written down."""
 
     def __init__(self, url: Callable[[], str], ledger: Ledger) -> None:
-        """`url`: see `Load`. `queues` may grow while it runs, with `again`."""
         super().__init__(url, "reader")
         self._ledger = ledger
         self.queues = list(READ)

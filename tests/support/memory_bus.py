@@ -45,7 +45,6 @@ class Stored:
 
     @property
     def headers(self) -> Mapping[str, Any]:
-        """Its headers."""
         return self.properties.headers
 
 
@@ -65,18 +64,15 @@ class MemorySettler:
     """The way back of one delivery. Settling twice is what RabbitMQ answers with 406: an assertion error here."""
 
     def __init__(self, connection: MemoryConnection, lane: str, stored: Stored) -> None:
-        """One unsettled delivery of this connection."""
         self._connection = connection
         self._lane = lane
         self._stored = stored
         self._settled = False
 
     async def ack(self) -> None:
-        """See `Settler.ack`."""
         await self._settle("ack")
 
     async def reject(self) -> None:
-        """See `Settler.reject`."""
         await self._settle("reject")
 
     async def _settle(self, how: str) -> None:
@@ -92,7 +88,6 @@ class MemoryConnection:
     """Deliveries that are not settled when it closes go back to the head of their queue, with a higher count."""
 
     def __init__(self, broker: MemoryBroker) -> None:
-        """Nothing delivered yet."""
         self._broker = broker
         self._unsettled: list[tuple[str, Stored]] = []
         self.closed = False
@@ -137,12 +132,10 @@ class MemoryPublisher:
     """See `Publisher`. Waits for a broker that is down, but not longer than `confirm_seconds`."""
 
     def __init__(self, broker: MemoryBroker, confirm_seconds: float) -> None:
-        """Publishes to this broker."""
         self._broker = broker
         self._confirm_seconds = confirm_seconds
 
     async def publish(self, message: Outgoing) -> None:
-        """See `Publisher.publish`."""
         target = message.exchange or message.routing_key
         self._broker.note("publish", target)
         fault = await self._answer(target)
@@ -177,7 +170,6 @@ class MemoryIntake:
         sink: Callable[[Incoming], None],
         orphaned: Callable[[], None],
     ) -> None:
-        """Begin to consume when the loop next runs."""
         self._broker = broker
         self._lanes = lanes
         self._sink = sink
@@ -213,7 +205,6 @@ class MemoryBroker:
     """
 
     def __init__(self) -> None:
-        """Empty and up."""
         self.queues: dict[str, MemoryQueue] = {}
         self.direct: dict[str, list[Stored]] = defaultdict(list)
         self.left: set[str] = set()
@@ -251,7 +242,6 @@ class MemoryBroker:
             intake.lose()
 
     def publisher(self, confirm_seconds: float = 5.0) -> MemoryPublisher:
-        """Make a publisher."""
         return MemoryPublisher(self, confirm_seconds)
 
     def fail(self, target: str, fault: Fault, times: int = FOR_EVER) -> None:

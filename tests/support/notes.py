@@ -1,7 +1,5 @@
 """The sample voice notes that the bundled model reads, by their purpose, and texts compared as people compare them."""
 
-from __future__ import annotations
-
 import re
 
 from sttd.samples import Sample, samples

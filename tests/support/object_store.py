@@ -3,8 +3,6 @@
 The proxy passes bytes on as they are, so that signatures stay true, unless the key is `rude/<how>`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json
@@ -48,7 +46,6 @@ class S3Server:
 
     @property
     def endpoint(self) -> str:
-        """Its address."""
         return f"http://127.0.0.1:{self.port}"
 
     def put(self, key: str, content: bytes, bucket: str = BUCKET) -> str:
@@ -127,7 +124,6 @@ class Door:
     """
 
     def __init__(self, behind: int, elsewhere: str = "http://127.0.0.1:9/") -> None:
-        """`behind`: the server's port. `elsewhere`: where redirects lead."""
         self._behind = behind
         self._elsewhere = elsewhere
         self._loop = asyncio.new_event_loop()
@@ -139,13 +135,11 @@ class Door:
         self.port = 0
 
     def __enter__(self) -> Self:
-        """Open."""
         self._thread.start()
         self.open()
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """Close for good."""
         self.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -284,7 +278,6 @@ class FakeStore:
 
     @asynccontextmanager
     async def reading(self, reference: Reference) -> AsyncGenerator[StoredObject]:
-        """See `ObjectStore.reading`."""
         if self.down:
             raise StoreUnavailable("the object store does not answer")
         if reference not in self.objects:

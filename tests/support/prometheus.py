@@ -3,12 +3,9 @@
 Needs Debian's `prometheus`; keeps everything in one folder and ends with its `with` block.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import urllib.error
 import urllib.parse
@@ -20,6 +17,7 @@ from typing import Any, Self
 import yaml  # type: ignore[import-untyped]  # comes with ctranslate2; its types are not worth a dependency
 
 from tests.support.waiting import PATIENCE, wait_for
+from tools.rabbitmq.plan import free_ports
 
 RULES = Path(__file__).resolve().parents[2] / "deploy" / "prometheus" / "rules"
 HTTP_SECONDS = 60.0
@@ -32,26 +30,17 @@ def binary() -> str | None:
     return shutil.which("prometheus")
 
 
-def free_port() -> int:
-    """A port of loopback that is free at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Prometheus:
     """One server. `targets` may be changed while it runs."""
 
     def __init__(self, folder: Path, *, interval: str = "1s", rewrite: Rewrite = lambda rule: rule) -> None:
-        """`interval` between scrapes and evaluations; `rewrite` changes each of the committed rules."""
         self._folder = folder
         self._interval = interval
         self._rewrite = rewrite
         self._process: subprocess.Popen[bytes] | None = None
-        self.url = f"http://127.0.0.1:{free_port()}"
+        self.url = f"http://127.0.0.1:{free_ports(1)[0]}"
 
     def __enter__(self) -> Self:
-        """Write the configuration, start, wait until it is ready."""
         program = binary()
         assert program is not None
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +63,6 @@ class Prometheus:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """End it."""
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
             try:

@@ -3,8 +3,6 @@
 By words: enough for our own rules and panels.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection
 
@@ -12,13 +10,8 @@ from sttd.consumer.side_port.metrics import Metrics
 
 PROCESS = frozenset(
     f"sttd_process_{name}"
-    for name in (
-        "cpu_seconds_total",
-        "resident_memory_bytes",
-        "virtual_memory_bytes",
-        "start_time_seconds",
-        "open_fds",
-        "max_fds",
+    for name in tuple(
+        "cpu_seconds_total resident_memory_bytes virtual_memory_bytes start_time_seconds open_fds max_fds".split()
     )
 )
 """What the Prometheus client adds by itself on Linux."""

@@ -3,8 +3,6 @@
 Runs its own event loop in a thread, so that plain tests can control it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import socket
@@ -30,7 +28,6 @@ class Proxy:
     """Listens on a free port of loopback and carries bytes to `target` (host, port), with the faults that are set."""
 
     def __init__(self, target: tuple[str, int]) -> None:
-        """Nothing is open yet."""
         self._target = target
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
@@ -42,7 +39,6 @@ class Proxy:
         self.port = 0
 
     def __enter__(self) -> Self:
-        """Listen."""
         self._thread.start()
         self._server = self._call(asyncio.start_server(self._accept, "127.0.0.1", 0))
         self.port = self._server.sockets[0].getsockname()[1]
@@ -50,7 +46,6 @@ class Proxy:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """Cut everything and stop listening."""
         self._call(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -66,7 +61,6 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._flow.clear)
 
     def resume(self) -> None:
-        """Let the bytes flow."""
         self._loop.call_soon_threadsafe(self._flow.set)
 
     def swallow(self) -> None:

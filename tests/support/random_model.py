@@ -3,8 +3,6 @@
 For tests of readers and encoders: shapes and stored types that no model at hand has. Its texts mean nothing.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,14 +19,7 @@ POSITIONS: Final = 1500
 
 DECODER_POSITIONS: Final = 448
 STORED: Final = ("int8", "int16", "float16", "float32", "bfloat16")
-VOCABULARY: Final = (
-    "<|endoftext|>",
-    "<|startoftranscript|>",
-    "<|en|>",
-    "<|transcribe|>",
-    "<|notimestamps|>",
-    "<|0.00|>",
-)
+VOCABULARY: Final = tuple("<|endoftext|> <|startoftranscript|> <|en|> <|transcribe|> <|notimestamps|> <|0.00|>".split())
 
 
 @dataclass(frozen=True, slots=True)

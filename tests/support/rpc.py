@@ -3,11 +3,8 @@
 Made from the contract's documents only: queue names and property meanings are spelled out here on purpose.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Self
 
 import pika
@@ -38,7 +35,6 @@ class Rpc:
     answers: list[Answer] = field(default_factory=list)
 
     def __enter__(self) -> Self:
-        """Connect and listen; `reply_to` set beforehand (the pseudo queue) is listened to as it is."""
         self._connection = pika.BlockingConnection(pika.URLParameters(self.url))
         self._channel = self._connection.channel()
         if not self.reply_to:
@@ -46,10 +42,7 @@ class Rpc:
         self._channel.basic_consume(self.reply_to, self._take, auto_ack=True)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Disconnect; the exclusive queue goes too."""
+    def __exit__(self, *_: object) -> None:
         self._connection.close()
 
     def _take(self, _channel: Any, _method: Any, properties: pika.BasicProperties, body: bytes) -> None:
@@ -65,7 +58,6 @@ class Rpc:
         self._channel.queue_declare("stt.requests", passive=True)
 
     def collect(self, count: int, seconds: float = PATIENCE) -> list[Answer]:
-        """Wait for `count` answers in all."""
         deadline = Deadline(seconds)
         while len(self.answers) < count and not deadline.passed:
             self._connection.process_data_events(time_limit=0.5)

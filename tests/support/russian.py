@@ -1,7 +1,5 @@
 """Russian numerals in all cases and genders, from tables of our own: what a test says, not what a library makes."""
 
-from __future__ import annotations
-
 from typing import Final
 
 CASES: Final = "ngdaip"

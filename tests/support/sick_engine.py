@@ -1,7 +1,5 @@
 """The daemon with an engine that fails as long as a file exists: run in place of `python -m sttd.consumer`."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

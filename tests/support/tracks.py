@@ -3,8 +3,6 @@
 Pure.
 """
 
-from __future__ import annotations
-
 import io
 import struct
 from collections.abc import Mapping, Sequence

@@ -6,8 +6,6 @@ making. The library `looptime` does the same, but its plugin makes an event loop
 closes it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import selectors
 from collections.abc import Callable
@@ -41,7 +39,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """`time()` begins with 0."""
 
     def __init__(self) -> None:
-        """Nothing is planned yet."""
         self._jumping = _Jumping()
         super().__init__(self._jumping)
 

@@ -1,7 +1,5 @@
 """A visitor with Debian's Chromium: a page, the browser's complaints, every address it asked for, pictures."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -51,7 +49,6 @@ class Visitor:
         return bool(self.page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
     def picture(self, name: str) -> Path:
-        """Take a picture of the whole page."""
         PICTURES.mkdir(parents=True, exist_ok=True)
         path = PICTURES / f"{name}.png"
         self.page.screenshot(path=path, full_page=True)

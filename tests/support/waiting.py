@@ -4,8 +4,6 @@ A deadline ends a test that hangs; it measures nothing. It is at least ten times
 only a failure pays for it.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -26,7 +24,6 @@ class Deadline:
     """A moment after which the wait ends."""
 
     def __init__(self, seconds: float = PATIENCE) -> None:
-        """So many seconds from now."""
         self._end = time.monotonic() + seconds
 
     @property
@@ -36,7 +33,6 @@ class Deadline:
 
     @property
     def passed(self) -> bool:
-        """Whether it is over."""
         return not self.left
 
 

@@ -1,7 +1,5 @@
 """The unit tier's event loops: the usual one, or for tests marked `virtual_time` one with a clock of its own."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 

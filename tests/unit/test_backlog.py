@@ -1,7 +1,5 @@
 """How long the oldest message of a queue can have waited: never too short, and no longer than the known facts allow."""
 
-from __future__ import annotations
-
 from sttd.consumer.side_port.backlog import Backlog
 
 

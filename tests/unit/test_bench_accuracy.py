@@ -1,7 +1,5 @@
 """bench.accuracy without a model: which notes, what is resumed, and whether intervals are right."""
 
-from __future__ import annotations
-
 import json
 import wave
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The same model for whisper.cpp: names, shapes and numbers of bench/exports.py's file."""
 
-from __future__ import annotations
-
 import struct
 from pathlib import Path
 

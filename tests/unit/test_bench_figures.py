@@ -3,8 +3,6 @@
 An error there would be in every table.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import math

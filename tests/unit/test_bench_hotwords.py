@@ -1,7 +1,5 @@
 """bench.hotwords without a model: which words count as listed, and how they are judged."""
 
-from __future__ import annotations
-
 import pytest
 
 from bench.hotwords.command import LIST

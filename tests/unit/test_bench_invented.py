@@ -1,7 +1,5 @@
 """bench.invented without a model: what the corpus holds, and what its page counts."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """bench.languages without a model: which notes are taken, and what its page counts."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,4 @@ def test_a_threshold_helps_the_default_language_and_costs_the_others() -> None:
     ]
     found = {(one.set, one.name): {"probabilities": told} for one, told in zip(chosen, heard, strict=True)}
     rows = [line for line in page(chosen, found, HEAD).splitlines() if line.startswith(("| ru", "| en"))]
-    assert rows == [
-        "| ru | 2 | en 1 | 50/50 | 100/50 | 100/50 |",
-        "| en | 2 |  | 100/100 | 100/50 | 100/50 |",
-    ]
+    assert rows == ["| ru | 2 | en 1 | 50/50 | 100/50 | 100/50 |", "| en | 2 |  | 100/100 | 100/50 | 100/50 |"]

@@ -1,7 +1,5 @@
 """The notes of the benchmark: human utterances joined to a length, as messengers send them."""
 
-from __future__ import annotations
-
 import io
 import itertools
 import wave

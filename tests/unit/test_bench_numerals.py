@@ -1,7 +1,5 @@
 """bench.numerals without a model: the sentences, and whose fault a wrong number is."""
 
-from __future__ import annotations
-
 import pytest
 
 from bench.numerals import sentences

@@ -1,7 +1,5 @@
 """How peers are asked, against small servers of the test: who misreads an answer measures nothing."""
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 import json

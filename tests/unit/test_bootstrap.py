@@ -1,7 +1,5 @@
 """`make setup`: what a newcomer sees while the environment is built, with a pip that installs nothing."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

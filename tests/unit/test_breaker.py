@@ -1,7 +1,5 @@
 """The breaker: what opens it, what failures cost while it is open, and how it closes."""
 
-from __future__ import annotations
-
 import asyncio
 from functools import partial
 

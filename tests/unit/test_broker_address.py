@@ -1,7 +1,5 @@
 """STTD_AMQP_URL: one broker, or the nodes of a cluster."""
 
-from __future__ import annotations
-
 import pytest
 from pydantic import SecretStr
 

@@ -1,7 +1,5 @@
 """deploy/rabbitmq/users.py: passwords are drawn once and kept, addresses are in place, hashes are RabbitMQ's."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Many callers, one queue: what one has too much of in hand moves to the overflow queue, once (issue 18)."""
 
-from __future__ import annotations
-
 import json
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
@@ -28,7 +26,6 @@ class Site:
     """A worker that consumes as the daemon does, with an engine that holds what it gets."""
 
     def __init__(self, share: float = 0.5, lanes: tuple[str, ...] = (names.REQUESTS,)) -> None:
-        """Of `HAND` notes in hand one caller may have `share`."""
         self.broker = MemoryBroker.with_topology()
         self.broker.declare("bot")
         self.desk = Desk(self.broker, callers=Callers(share, lambda: HAND))
@@ -44,7 +41,6 @@ class Site:
             self.broker.send(names.REQUESTS, b"audio", Properties(**given))
 
     def serve(self) -> None:
-        """Consume."""
         MemoryIntake(self.broker, self._lanes, self.worker.accept, self.worker.orphan)
 
     @property

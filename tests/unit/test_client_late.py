@@ -1,7 +1,5 @@
 """How long a call waits unless told, and how the reasons for a missing answer are put."""
 
-from __future__ import annotations
-
 import logging
 
 import aio_pika

@@ -1,7 +1,5 @@
 """The table of pending requests: who gets which reply, and what becomes of the others."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +10,8 @@ from hypothesis import strategies as st
 
 from sttd import errors
 from sttd.replies import REMEMBERED, Pending, Replies
-from sttd.schemas.reply import AudioInfo, Failure, FailureDetail, ModelInfo, Progress, Timings, Transcript
+from sttd.schemas.reply import Failure, FailureDetail, Progress
+from tools.messages import examples
 
 
 @pytest.fixture
@@ -30,25 +29,8 @@ def pending(loop: asyncio.AbstractEventLoop, message_id: str, correlation_id: st
 
 def completed(message_id: str | None, text: str = "hello", correlation_id: str = "1") -> bytes:
     """A transcript on the wire."""
-    return (
-        Transcript(
-            correlation_id=correlation_id,
-            message_id=message_id,
-            text=text,
-            language="ru",
-            language_probability=1.0,
-            duration=1.0,
-            no_speech=False,
-            segments=[],
-            audio=AudioInfo(duration=1.0, format="ogg", codec="opus", sample_rate=48_000, channels=1),
-            model=ModelInfo(name="none", engine="none", device="cpu", compute_type="int8"),
-            timings=Timings(decode=0, transcribe=0, total=0),
-            attempt=1,
-            worker="w",
-        )
-        .model_dump_json()
-        .encode()
-    )
+    named = {"correlation_id": correlation_id, "message_id": message_id, "text": text}
+    return examples.TRANSCRIPT.model_copy(update=named).model_dump_json().encode()
 
 
 def failed(message_id: str, code: str) -> bytes:

@@ -1,7 +1,5 @@
 """What the client refuses before it sends, how it names errors, and what it never shows."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import math
@@ -25,15 +23,9 @@ from sttd.schemas.options import TranscriptionOptions, from_headers, to_headers
 from sttd.schemas.reference import Reference
 from sttd.schemas.reply import Failure, FailureDetail
 from sttd.schemas.request import Properties, parse
-from sttd.settings import ClientSettings, load
+from sttd.settings import load
 
 SECRET_URL = "amqp://bot:s3cret%2F@rabbit.example:5673/voice"
-
-
-@pytest.fixture(autouse=True)
-def _no_env_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's `.env` must not reach these tests."""
-    monkeypatch.setitem(ClientSettings.model_config, "env_file", None)
 
 
 def test_the_keyword_arguments_are_the_options_of_the_contract() -> None:
@@ -197,7 +189,6 @@ class AsyncFile:
     """As aiofiles and FastAPI's UploadFile have it."""
 
     async def read(self) -> bytes:
-        """Needs an await."""
         return b"OggS"
 
 
@@ -205,7 +196,6 @@ class HiddenAsyncFile:
     """The same behind a plain function."""
 
     def read(self) -> Any:
-        """Gives what needs an await."""
         return AsyncFile().read()
 
 
@@ -223,7 +213,6 @@ class FrameworksFile:
     """As aiogram has it: reading needs the bot."""
 
     async def read(self, bot: object) -> AsyncIterator[bytes]:
-        """In chunks."""
         yield bytes(str(bot), "ascii")
 
 

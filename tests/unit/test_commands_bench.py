@@ -1,7 +1,5 @@
 """`sttd bench` without a model: how texts are compared, the content of the table, what is refused."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

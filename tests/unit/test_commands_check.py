@@ -1,7 +1,5 @@
 """The judgements of `sttd check` one by one, for brokers and machines that are not here."""
 
-from __future__ import annotations
-
 import http.server
 import os
 import re

@@ -1,7 +1,5 @@
 """Dead letters without a broker: what a requeue publishes, who is meant by a choice, and how things are shown."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal

@@ -1,14 +1,13 @@
 """How the demo judges results: its exit code 0 must mean that every note is as the manifest has it."""
 
-from __future__ import annotations
-
 import pytest
 from rich.console import Console
 
 from sttd import errors
 from sttd.commands.demo.report import SampleResult, complaint, counters, table, words
 from sttd.samples import Sample, samples
-from sttd.schemas.reply import AudioInfo, ModelInfo, Timings, Transcript
+from sttd.schemas.reply import Transcript
+from tools.messages import examples
 
 Keys = tuple[tuple[str, ...], ...]
 KEYS: Keys = (("купил", "купила"), ("две с половиной тысячи", "2,5 тысячи", "2500"))
@@ -21,21 +20,7 @@ def sample(expect: str = "text", text: str = "Купил продукты", *, k
 
 def transcript(text: str, duration: float = 3.0) -> Transcript:
     """What the daemon answered."""
-    return Transcript(
-        correlation_id="1",
-        message_id="m",
-        text=text,
-        language="ru",
-        language_probability=1.0,
-        duration=duration,
-        no_speech=not text,
-        segments=[],
-        audio=AudioInfo(duration=duration, format="ogg", codec="opus", sample_rate=48_000, channels=1),
-        model=ModelInfo(name="none", engine="none", device="cpu", compute_type="int8"),
-        timings=Timings(decode=0, transcribe=0, total=0),
-        attempt=1,
-        worker="w",
-    )
+    return examples.TRANSCRIPT.model_copy(update={"text": text, "duration": duration, "no_speech": not text})
 
 
 BROKEN = errors.RejectedAudio("audio_unreadable", "broken")

@@ -1,7 +1,5 @@
 """Which model `sttd demo`, `make demo` and `make run` take, without network and without a broker."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

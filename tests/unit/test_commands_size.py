@@ -1,7 +1,5 @@
 """`sttd size` as a person calls it: plans, JSON, refusals with the next step. No engine here."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`sttd topology` without a broker: what a difference is called, and that the base install is enough."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

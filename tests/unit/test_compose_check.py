@@ -1,7 +1,5 @@
 """`make compose-check` against the files that it starts: no image, volume or setting of theirs is unknown to it."""
 
-from __future__ import annotations
-
 import os
 import re
 

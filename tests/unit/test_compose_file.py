@@ -1,7 +1,5 @@
 """docker-compose.yml against the Compose specification's schema, our settings, and the rules of hardening."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import re

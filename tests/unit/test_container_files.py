@@ -1,7 +1,5 @@
 """Dockerfile, its locks and what it shares with compose and Prometheus, as far as they can be judged without Docker."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Two versions on one queue understand each other: the contract only grows, compared with every released schema."""
 
-from __future__ import annotations
-
 import copy
 import json
 from collections.abc import Callable
@@ -11,12 +9,12 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from sttd.schemas import examples
 from sttd.schemas.options import TranscriptionOptions
 from sttd.schemas.reply import REPLY
 from sttd.schemas.request import JsonRequest
 from tests.support.compatibility import Side, breaks
 from tools import contract
+from tools.messages import examples
 
 CONTRACT = contract.DOCS / "contract"
 RELEASED = sorted(path for path in (CONTRACT / "released").iterdir() if path.is_dir())

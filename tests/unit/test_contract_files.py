@@ -1,7 +1,5 @@
 """The files under docs/contract are those of the code: generated files are fresh, schemas and AsyncAPI agree."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +10,12 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from sttd.consumer.settings import Settings
-from sttd.schemas import examples, names
+from sttd.schemas import names
 from sttd.schemas.codes import DeadReason, ErrorCode
 from sttd.schemas.options import TranscriptionOptions, header_name, to_headers
 from sttd.schemas.reply import REPLY
 from tools import contract
+from tools.messages import examples
 
 CONTRACT = contract.DOCS / "contract"
 SCHEMAS = sorted(path.name for path in CONTRACT.glob("*.schema.json"))

@@ -1,7 +1,5 @@
 """What the daemon publishes about a request: answers with their own ids, copies with an allow-list of headers."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`make test-cpus`: which levels run, and that a failure is one."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Long files share the room for decoded sound; short notes never wait for it; no file starves and nothing leaks."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 

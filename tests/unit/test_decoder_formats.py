@@ -1,7 +1,5 @@
 """Every accepted kind of file is decoded as by stock faster-whisper; damage is reported, refusals have their code."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import random

@@ -1,7 +1,5 @@
 """What is read from a file's first bytes, without a decoder, is right for files as their writers leave them."""
 
-from __future__ import annotations
-
 import pytest
 
 from sttd.consumer.audio import headers, structure

@@ -1,7 +1,5 @@
 """The pool of decoder children survives what files, time and its own users do to it, and leaves nothing behind."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -1,7 +1,5 @@
 """The system-call filter as the kernel will read it: run here, instruction by instruction, on made-up calls."""
 
-from __future__ import annotations
-
 import struct
 
 import pytest

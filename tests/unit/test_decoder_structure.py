@@ -1,7 +1,5 @@
 """A file's own lengths, as its writers leave them: where it ends, what is missing, what is unread."""
 
-from __future__ import annotations
-
 import struct
 
 import pytest

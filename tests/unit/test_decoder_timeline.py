@@ -1,7 +1,5 @@
 """Holes in a file's packet times keep their place; clocks that shake, drift, begin anew or are absent make none."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pytest

@@ -1,7 +1,5 @@
 """All the sound of a file is decoded, at its place, and only what is missing is reported. Each file is made here."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 
 import numpy as np

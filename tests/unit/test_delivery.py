@@ -1,7 +1,5 @@
 """One message in hand: its properties, and that hostile marks and targets change nothing they should not."""
 
-from __future__ import annotations
-
 import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -136,23 +134,11 @@ def test_a_retried_request_without_a_message_id_keeps_its_reply_id() -> None:
 
 @pytest.mark.parametrize(
     "target",
-    [
-        "stt.requests",
-        "stt.requests.bulk",
-        "stt.suspect",
-        "stt.dead",
-        "stt.replies.dead",
-        "stt.requests.overflow",
-        "stt.control",
-        "stt.control.worker-1",
-        "amq.rabbitmq.reply-to",
-        "amq.rabbitmq.reply-to.",
-        "amq.rabbitmq.reply-to.X.Y",
-        "amq.rabbitmq.log",
-        "amq.direct",
-        "amq.",
-        "amq.gen",
-    ],
+    """
+        stt.requests stt.requests.bulk stt.suspect stt.dead stt.replies.dead stt.requests.overflow stt.control
+        stt.control.worker-1 amq.rabbitmq.reply-to amq.rabbitmq.reply-to. amq.rabbitmq.reply-to.X.Y amq.rabbitmq.log
+        amq.direct amq. amq.gen
+    """.split(),
 )
 def test_targets_that_would_loop_or_reach_into_the_broker_are_forbidden(target: str) -> None:
     """A reply there would be consumed as a request, hide a dead letter, or go where the daemon's rights reach."""
@@ -160,8 +146,7 @@ def test_targets_that_would_loop_or_reach_into_the_broker_are_forbidden(target: 
 
 
 @pytest.mark.parametrize(
-    "target",
-    [None, "stt.replies", "bot.answers", "amq.gen-JzTY", DIRECT_ADDRESS, "stt.requests.mine"],
+    "target", [None, "stt.replies", "bot.answers", "amq.gen-JzTY", DIRECT_ADDRESS, "stt.requests.mine"]
 )
 def test_callers_queues_and_what_the_broker_names_for_them_are_allowed(target: str | None) -> None:
     """Pika's RPC pattern (an exclusive, server-named queue) and direct reply-to must work."""

@@ -1,7 +1,5 @@
 """Which direct reply-to addresses a broker can have given: each refused one could close a broker's connection."""
 
-from __future__ import annotations
-
 import base64
 
 import pytest

@@ -1,7 +1,5 @@
 """The choice of the encoder: the comparison, what each setting makes of its outcome, both encoders on real weights."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import subprocess
@@ -23,7 +21,7 @@ from sttd.consumer.engine.model.findings import Findings
 from sttd.consumer.engine.model.graph import CompiledEncoder, Precision, refuse_slow_products
 from sttd.consumer.engine.model.model_file import Floats
 from sttd.consumer.engine.model.weights import EncoderFile, EncoderUnavailable
-from sttd.consumer.engine.schedule.gate import SlotGate
+from sttd.consumer.engine.schedule.scheduler import Scheduler
 from sttd.consumer.engine.transcriber import JobOptions
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.models import demo_directory
@@ -250,11 +248,9 @@ class Failing:
     """An encoder that takes everything and can do nothing."""
 
     def takes(self, shape: tuple[int, ...]) -> bool:
-        """Everything."""
         return True
 
     def encode(self, mel: Floats) -> Floats:
-        """Nothing."""
         raise EncoderUnavailable("out of memory")
 
 
@@ -286,17 +282,15 @@ def test_a_window_that_openvino_fails_on_is_encoded_by_ctranslate2() -> None:
     assert [(line["action"], line["log_level"]) for line in lines] == [("encoder_failed", "warning")]
 
 
-RU = JobOptions("ru", "ru", None, "transcribe", 5, (0.0,), vad=False, word_timestamps=False,
-                condition_on_previous_text=False, initial_prompt=None, hotwords=None)  # fmt: skip
+RU = JobOptions("ru", "ru", temperatures=(0.0,), vad=False)
 
 
-class CountingGate(SlotGate):
+class CountingGate(Scheduler):
     """Counts what passes."""
 
     calls = 0
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
-        """Count, then as usual."""
         self.calls += 1
         return super().run(*args, **kwargs)
 

@@ -1,7 +1,5 @@
 """The comparison of encoders: what is near enough, what is faster, and what is kept of it on disk."""
 
-from __future__ import annotations
-
 import importlib.util
 import math
 from collections.abc import Callable
@@ -31,7 +29,6 @@ class Clock:
     """Stands still until work moves it."""
 
     def __init__(self) -> None:
-        """At zero."""
         self.now = 0.0
 
     def work(self, *seconds: float) -> Timed:
@@ -152,7 +149,6 @@ class Stage:
     """An OpenVINO and a ctranslate2 of our own, which count their encodes; core time is made up."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, ours: Floats = ENCODED, gain: float = 2.0) -> None:
-        """`ours`: what OpenVINO gives in every arithmetic; `gain`: how the race ends."""
         self.exact_loads = 0
         self.compiled: list[str] = []
         stage = self

@@ -1,7 +1,5 @@
 """The reader of ctranslate2's model files: it reads good ones, and a bad one is a reason, never a crash."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Short contexts: what is cut, what is doubtful, and that a doubtful result is computed again with all 30 s."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -25,8 +23,8 @@ from sttd.consumer.engine.model.contexts import (
     audio_frames,
 )
 from sttd.consumer.engine.model.whisper import WhisperTranscriber
-from sttd.consumer.engine.schedule.gate import SlotGate
-from sttd.consumer.engine.transcriber import TEMPERATURE_LADDER, Job, JobOptions
+from sttd.consumer.engine.schedule.scheduler import Scheduler
+from sttd.consumer.engine.transcriber import Job, JobOptions
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.models import demo_directory
 from tests.support.notes import short_notes
@@ -41,15 +39,12 @@ class Words:
     """A vocabulary of numbered words."""
 
     def __init__(self, *words: str) -> None:
-        """Token n is word n."""
         self.words = words
 
     def token_to_id(self, token: str) -> int | None:
-        """The two that are asked for."""
         return {"<|endoftext|>": TEXT_END, "<|notimestamps|>": NO_TIMES}[token]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Words with spaces."""
         return " ".join(self.words[number] for number in ids)
 
 
@@ -93,24 +88,20 @@ class Counted:
     """A ctranslate2 model that records its calls with their lengths; the first answers are scripted."""
 
     def __init__(self, *answers: Any) -> None:
-        """`answers`: of `generate`, the last one again and again."""
         self.answers = list(answers)
         self.calls: list[tuple[str, int]] = []
         self.longest: list[int] = []
 
     def encode(self, features: Any, to_cpu: bool) -> Any:
-        """Half as many positions."""
         self.calls.append(("encode", features.shape[2]))
         return np.zeros((1, features.shape[2] // 2, 4), np.float32)
 
     def generate(self, features: Any, prompts: Any, **options: Any) -> Any:
-        """The next answer."""
         self.calls.append(("generate", features.shape[1]))
         self.longest.append(options["max_length"])
         return [self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]]
 
     def align(self, features: Any) -> None:
-        """Nothing."""
         self.calls.append(("align", features.shape[1]))
 
     def detect_language(self, features: Any) -> Any:
@@ -194,7 +185,7 @@ def test_a_language_that_is_not_sure_is_looked_for_in_the_full_context() -> None
 async def test_the_samples_say_the_same_with_short_contexts(contexts: Contexts) -> None:
     """On the model at hand; for any other, test with the user's own audio (docs/engine.md)."""
     loaded = models.load(
-        demo_directory(), name="demo", device="cpu", compute_type="auto", slots=2, gate=SlotGate(2), contexts=contexts
+        demo_directory(), name="demo", device="cpu", compute_type="auto", slots=2, gate=Scheduler(2), contexts=contexts
     )
     engine = WhisperTranscriber(loaded, threads=2)
     await engine.self_test()
@@ -221,12 +212,7 @@ def test_a_model_that_was_measured_is_read_short_and_others_are_not() -> None:
     assert [
         models._contexts(*asked)
         for asked in ((cpu, None, lambda: base), (cpu, None, lambda: "other"), (gpu, None, lambda: base))
-    ] == [
-        short,
-        FULL,
-        FULL,
-    ]
+    ] == [short, FULL, FULL]
 
 
-RU = JobOptions("ru", "ru", None, "transcribe", 5, TEMPERATURE_LADDER, vad=True, word_timestamps=True,
-                condition_on_previous_text=False, initial_prompt=None, hotwords=None)  # fmt: skip
+RU = JobOptions("ru", "ru", word_timestamps=True)

@@ -1,7 +1,5 @@
 """Spectrogram and speech, computed a piece at a time, are those that faster-whisper computes of the whole file."""
 
-from __future__ import annotations
-
 import tracemalloc
 from collections.abc import Callable
 from typing import Any, Final

@@ -1,34 +1,23 @@
-"""The rules of every gate: the plain one and the scheduler."""
-
-from __future__ import annotations
+"""The rules of a gate, which the scheduler keeps."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import cast
 
 import numpy as np
 import pytest
 
-from sttd.consumer.engine.schedule.gate import Gate, SlotGate
 from sttd.consumer.engine.schedule.scheduler import Scheduler
 from sttd.consumer.engine.transcriber import Job, JobOptions
 from sttd.consumer.errors import JobStopped
 from tests.support.waiting import PATIENCE, wait_for
 
-OPTIONS = JobOptions("ru", "ru", None, "transcribe", 5, (0.0,), vad=True, word_timestamps=False,
-                     condition_on_previous_text=False, initial_prompt=None, hotwords=None)  # fmt: skip
+OPTIONS = JobOptions("ru", "ru", temperatures=(0.0,))
 
 
 def job() -> Job:
     """A job whose audio is not used."""
     return Job(np.zeros(0, np.float32), OPTIONS)
-
-
-@pytest.fixture(params=[SlotGate, Scheduler])
-def gate_of(request: pytest.FixtureRequest) -> Callable[[int], Gate]:
-    """Makes a gate of so many slots."""
-    return cast("Callable[[int], Gate]", request.param)
 
 
 @pytest.fixture
@@ -42,25 +31,23 @@ class Held:
     """A model call that lasts until it is released."""
 
     def __init__(self) -> None:
-        """Not begun."""
         self.begun = threading.Event()
         self.release = threading.Event()
 
     def __call__(self) -> str:
-        """Last."""
         self.begun.set()
         assert self.release.wait(PATIENCE)
         return "done"
 
 
-def wait_until_waiting(gate: Gate, number: int) -> None:
+def wait_until_waiting(gate: Scheduler, number: int) -> None:
     """Return when so many calls wait; the counts are plain reads, so looking again is all one can do."""
     wait_for(lambda: gate.waiting == number, f"{number} waiting", words=lambda: f": {gate!r}", poll=0.002)
 
 
-def test_no_more_calls_run_than_there_are_slots(gate_of: Callable[[int], Gate], pool: ThreadPoolExecutor) -> None:
+def test_no_more_calls_run_than_there_are_slots(pool: ThreadPoolExecutor) -> None:
     """Two slots, three calls: the third begins when one of the first ends, and the counts show it."""
-    gate, held = gate_of(2), [Held(), Held(), Held()]
+    gate, held = Scheduler(2), [Held(), Held(), Held()]
     running = [pool.submit(gate.run, call) for call in held[:2]]
     assert all(call.begun.wait(PATIENCE) for call in held[:2])
     third = pool.submit(gate.run, held[2])
@@ -75,9 +62,9 @@ def test_no_more_calls_run_than_there_are_slots(gate_of: Callable[[int], Gate], 
     assert gate.busy == 0
 
 
-def test_waiting_calls_go_first_come_first_served(gate_of: Callable[[int], Gate], pool: ThreadPoolExecutor) -> None:
+def test_waiting_calls_go_first_come_first_served(pool: ThreadPoolExecutor) -> None:
     """No call starves: the slot is handed on in order."""
-    gate, first, order = gate_of(1), Held(), list[int]()
+    gate, first, order = Scheduler(1), Held(), list[int]()
     futures: list[Future[object]] = [pool.submit(gate.run, first)]
     assert first.begun.wait(PATIENCE)
     for number in range(6):
@@ -89,28 +76,26 @@ def test_waiting_calls_go_first_come_first_served(gate_of: Callable[[int], Gate]
     assert order == list(range(6))
 
 
-def test_a_failing_call_gives_its_slot_back(gate_of: Callable[[int], Gate]) -> None:
+def test_a_failing_call_gives_its_slot_back() -> None:
     """One bad note never costs a slot."""
-    gate = gate_of(1)
+    gate = Scheduler(1)
     with pytest.raises(ZeroDivisionError):
         gate.run(lambda: 1 / 0)
     assert (gate.busy, gate.run(lambda: "next")) == (0, "next")
 
 
-def test_a_stopped_job_never_reaches_the_model(gate_of: Callable[[int], Gate]) -> None:
+def test_a_stopped_job_never_reaches_the_model() -> None:
     """Deadline, cancel and drain act between two windows."""
-    gate, stopped, calls = gate_of(1), job(), list[str]()
+    gate, stopped, calls = Scheduler(1), job(), list[str]()
     stopped.stop.set()
     with gate.job(stopped), pytest.raises(JobStopped):
         gate.run(lambda: calls.append("called"))
     assert calls == []
 
 
-def test_a_job_that_is_stopped_while_it_waits_gives_its_turn_to_the_next(
-    gate_of: Callable[[int], Gate], pool: ThreadPoolExecutor
-) -> None:
+def test_a_job_that_is_stopped_while_it_waits_gives_its_turn_to_the_next(pool: ThreadPoolExecutor) -> None:
     """A cancelled note in the queue costs no time, and its slot is not lost."""
-    gate, holder, waiting = gate_of(1), Held(), job()
+    gate, holder, waiting = Scheduler(1), Held(), job()
 
     def work() -> None:
         with gate.job(waiting):
@@ -130,11 +115,9 @@ def test_a_job_that_is_stopped_while_it_waits_gives_its_turn_to_the_next(
     assert gate.busy == 0
 
 
-def test_a_job_has_begun_with_its_first_call_and_not_before(
-    gate_of: Callable[[int], Gate], pool: ThreadPoolExecutor
-) -> None:
+def test_a_job_has_begun_with_its_first_call_and_not_before(pool: ThreadPoolExecutor) -> None:
     """A drain leaves to the broker what no model call was made for."""
-    gate, holder, waits = gate_of(1), Held(), job()
+    gate, holder, waits = Scheduler(1), Held(), job()
 
     def work() -> str:
         with gate.job(waits):
@@ -149,9 +132,9 @@ def test_a_job_has_begun_with_its_first_call_and_not_before(
     assert (working.result(PATIENCE), waits.begun.is_set()) == ("its call", True)
 
 
-def test_the_waiting_calls_of_each_lane_are_counted(gate_of: Callable[[int], Gate], pool: ThreadPoolExecutor) -> None:
+def test_the_waiting_calls_of_each_lane_are_counted(pool: ThreadPoolExecutor) -> None:
     """The metric that shows a backfill waiting behind notes."""
-    gate, holder, bulk = gate_of(1), Held(), Job(np.zeros(0, np.float32), OPTIONS, lane="bulk")
+    gate, holder, bulk = Scheduler(1), Held(), Job(np.zeros(0, np.float32), OPTIONS, lane="bulk")
 
     def work() -> None:
         with gate.job(bulk):
@@ -168,9 +151,9 @@ def test_the_waiting_calls_of_each_lane_are_counted(gate_of: Callable[[int], Gat
     assert (gate.waiting_of("bulk"), gate.waiting_of("interactive")) == (0, 0)
 
 
-def test_a_job_within_a_job_ends_where_its_block_does(gate_of: Callable[[int], Gate]) -> None:
+def test_a_job_within_a_job_ends_where_its_block_does() -> None:
     """A helping thread works for a note inside its own note's block; then it works for its own again."""
-    gate, outer, inner = gate_of(1), job(), job()
+    gate, outer, inner = Scheduler(1), job(), job()
     outer.stop.set()
     with gate.job(outer):
         with gate.job(inner):
@@ -179,9 +162,9 @@ def test_a_job_within_a_job_ends_where_its_block_does(gate_of: Callable[[int], G
             gate.run(lambda: "outer")
 
 
-def test_the_job_belongs_to_its_thread_and_its_block(gate_of: Callable[[int], Gate]) -> None:
+def test_the_job_belongs_to_its_thread_and_its_block() -> None:
     """Stopping one note never stops another."""
-    gate, stopped = gate_of(1), job()
+    gate, stopped = Scheduler(1), job()
     stopped.stop.set()
     with gate.job(stopped), ThreadPoolExecutor(1) as other:
         assert other.submit(gate.run, lambda: "another thread").result(PATIENCE) == "another thread"

@@ -1,7 +1,5 @@
 """Times of a piece made of parts lie in those parts, never in the pause between two. No model, no sound."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,7 +1,5 @@
 """Doubtful segments are marked by name, sound ones are not, and no text is ever touched."""
 
-from __future__ import annotations
-
 import pytest
 
 from sttd.consumer.engine.model.guards import CLEAR, NEVER_SPEECH, marked, parted
@@ -106,8 +104,7 @@ def test_what_people_say_is_not_marked(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    [" да" * 6, " ну вот" * 4, " я пошел домой" * 3, " раз два три четыре пять шесть семь восемь" * 3],
+    "text", [" да" * 6, " ну вот" * 4, " я пошел домой" * 3, " раз два три четыре пять шесть семь восемь" * 3]
 )
 def test_words_that_come_over_and_over_are_a_loop(text: str) -> None:
     """One word six times, two words four times, more words three times, next to each other."""

@@ -1,7 +1,5 @@
 """Which language a note is in."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest
@@ -9,8 +7,7 @@ import pytest
 from sttd.consumer.engine.model import language
 from sttd.consumer.engine.transcriber import JobOptions
 
-AUTO = JobOptions("auto", "ru", None, "transcribe", 5, (0.0,), vad=True, word_timestamps=False,
-                  condition_on_previous_text=False, initial_prompt=None, hotwords=None)  # fmt: skip
+AUTO = JobOptions("auto", "ru", temperatures=(0.0,))
 HEARD = {"uk": 0.6, "ru": 0.3, "en": 0.1}
 
 

@@ -1,7 +1,5 @@
 """Loading a model: the effective settings, and every way in which it does not load."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 
@@ -10,7 +8,7 @@ import pytest
 
 from sttd.consumer.engine.model import loaded as model
 from sttd.consumer.engine.model.loaded import NEXT_STEP, LoadedModel
-from sttd.consumer.engine.schedule.gate import SlotGate
+from sttd.consumer.engine.schedule.scheduler import Scheduler
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.models import demo_directory
 
@@ -19,7 +17,7 @@ NO_GPU = ctranslate2.get_cuda_device_count() == 0
 
 def load(path: Path, *, device: str = "cpu", compute_type: str = "auto") -> LoadedModel:
     """With one slot."""
-    return model.load(path, name="demo", device=device, compute_type=compute_type, slots=1, gate=SlotGate(1))
+    return model.load(path, name="demo", device=device, compute_type=compute_type, slots=1, gate=Scheduler(1))
 
 
 def damaged(directory: Path, name: str, content: bytes) -> Path:

@@ -1,7 +1,5 @@
 """From settings to options: who opens the daemon's engine, or measures it, opens the same one (issue 12)."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 
@@ -13,7 +11,7 @@ from sttd.commands.size import measure
 from sttd.consumer import app, settings
 from sttd.consumer.engine import environment, opening
 from sttd.consumer.engine.model.contexts import DYNAMIC
-from sttd.consumer.engine.opening import Batching, EngineOptions
+from sttd.consumer.engine.opening import EngineOptions
 from sttd.consumer.engine.transcriber import JobDefaults, JobOptions
 from sttd.consumer.engine.windows import LongAudio
 from sttd.consumer.settings import Settings
@@ -27,10 +25,7 @@ GIVEN = {
     "encoder_context": "dynamic",
     "slots": "3",
     "prefetch": "7",
-    "long_seconds": "90",
-    "window_seconds": "20",
     "batch_size": "5",
-    "batch_seconds": "0.5",
 }
 
 
@@ -38,7 +33,6 @@ class WouldOpenError(Exception):
     """Raised instead of loading a model."""
 
     def __init__(self, options: EngineOptions) -> None:
-        """`options`: of the engine."""
         super().__init__()
         self.options = options
 
@@ -69,8 +63,8 @@ def test_every_setting_of_the_engine_reaches_it(given: Settings) -> None:
         compute_type="float32",
         encoder="ctranslate2",
         contexts=DYNAMIC,
-        long_audio=LongAudio(90, 20, 3),
-        batch=Batching(5, 0.5),
+        long_audio=LongAudio(60, 30, 3),
+        batch=5,
     )
 
 

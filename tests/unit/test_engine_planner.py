@@ -1,7 +1,5 @@
 """The planner: which waiting call starts next, and with whom. The clock is a number."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The scheduler: real threads that wait for the planner's decisions, on a clock of the test's where time matters."""
 
-from __future__ import annotations
-
 import gc
 import threading
 import weakref
@@ -20,8 +18,7 @@ from sttd.consumer.errors import JobStopped
 from sttd.consumer.pcm import SAMPLE_RATE
 from tests.support.waiting import PATIENCE, wait_for
 
-OPTIONS = JobOptions("ru", "ru", None, "transcribe", 5, (0.0,), vad=True, word_timestamps=False,
-                     condition_on_previous_text=False, initial_prompt=None, hotwords=None)  # fmt: skip
+OPTIONS = JobOptions("ru", "ru", temperatures=(0.0,))
 
 
 def job(seconds: float = 0.0, lane: Lane = "interactive") -> Job:
@@ -36,7 +33,6 @@ class Clock:
     now: float = 0.0
 
     def __call__(self) -> float:
-        """Seconds."""
         return self.now
 
 
@@ -48,7 +44,6 @@ class Held:
     release: threading.Event = field(default_factory=threading.Event)
 
     def __call__(self) -> str:
-        """Last."""
         self.begun.set()
         assert self.release.wait(PATIENCE)
         return "held"
@@ -58,7 +53,6 @@ class Desk:
     """A scheduler, and threads to call it from."""
 
     def __init__(self, pool: ThreadPoolExecutor, slots: int = 1) -> None:
-        """Nothing runs."""
         self.clock = Clock()
         self.gate = Scheduler(slots, self.clock)
         self.pool = pool
@@ -95,7 +89,6 @@ class Desk:
         return call
 
     def until(self, true: Callable[[], bool]) -> None:
-        """Poll until it is so."""
         wait_for(true, "change", words=lambda: f": {self.gate!r}", poll=0.002)
 
 
@@ -206,7 +199,6 @@ class Engine:
     """Something that can be called for one item, or for several at once."""
 
     def __init__(self) -> None:
-        """Nothing was asked."""
         self.batches: list[list[str]] = []
         self.fails: set[str] = set()
         self.entered = threading.Event()
@@ -214,7 +206,6 @@ class Engine:
         self.go_on.set()
 
     def one(self, item: str) -> str:
-        """Answer one."""
         if item in self.fails:
             raise ArithmeticError(item)
         return item.upper()

@@ -1,7 +1,5 @@
 """The model's segments become the contract's."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The transcriber with the bundled model: what comes back, and what stopping, cancelling and failing do."""
 
-from __future__ import annotations
-
 import asyncio
 import copy
 import inspect
@@ -30,9 +28,9 @@ from sttd.consumer.engine.model import loaded as models
 from sttd.consumer.engine.model.batches import CoalescedModel
 from sttd.consumer.engine.model.loaded import LoadedModel
 from sttd.consumer.engine.model.whisper import WhisperTranscriber
-from sttd.consumer.engine.schedule.gate import Batchable, SlotGate
+from sttd.consumer.engine.schedule.gate import Batchable
 from sttd.consumer.engine.schedule.scheduler import Scheduler
-from sttd.consumer.engine.transcriber import TEMPERATURE_LADDER, Job, JobOptions
+from sttd.consumer.engine.transcriber import Job, JobOptions
 from sttd.consumer.engine.windows import LongAudio
 from sttd.consumer.errors import JobStopped, ModelFailed, ModelUnavailable, RequestFailed
 from sttd.consumer.models import demo_directory
@@ -43,19 +41,17 @@ from tests.support.waiting import PATIENCE
 from tools.audio.sounds import SOUNDS
 
 T = TypeVar("T")
-RU = JobOptions("ru", "ru", None, "transcribe", 5, TEMPERATURE_LADDER, vad=True, word_timestamps=False,
-                condition_on_previous_text=False, initial_prompt=None, hotwords=None)  # fmt: skip
+RU = JobOptions("ru", "ru")
 AUTO = replace(RU, language="auto")
 NOTES = short_notes()
 LONG = next(sample for sample in samples() if sample.path.stat().st_size > 50_000)
 SILENCE = next(sample for sample in samples() if sample.file == "silence.ogg")
 
 
-class WatchedGate(SlotGate):
+class WatchedGate(Scheduler):
     """A gate that counts what passes, and lets a test act just before a call."""
 
     def __init__(self) -> None:
-        """Let everything pass."""
         super().__init__(2)
         self.calls = 0
         self.windows = 0
@@ -70,8 +66,6 @@ class WatchedGate(SlotGate):
         batch: Batchable[T] | None = None,
         gathers: Hashable | None = None,
     ) -> T:
-        """Count, act, call."""
-
         def watched() -> T:
             self.calls += 1
             self.windows += begins
@@ -529,7 +523,7 @@ async def test_an_english_only_model_hears_english_in_everything(tmp_path: Path)
     vocabulary = json.loads((directory / "vocabulary.json").read_text())
     vocabulary[vocabulary.index("")] = "<|no longer multilingual|>"  # ctranslate2 decides by the empty token
     (directory / "vocabulary.json").write_text(json.dumps(vocabulary))
-    english = models.load(directory, name="tiny.en", device="cpu", compute_type="auto", slots=1, gate=SlotGate(1))
+    english = models.load(directory, name="tiny.en", device="cpu", compute_type="auto", slots=1, gate=Scheduler(1))
     assert not english.multilingual
     engine = WhisperTranscriber(english, threads=1)
     for options in (RU, AUTO, replace(AUTO, languages=("ru", "de"))):

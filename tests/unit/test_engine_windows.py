@@ -1,7 +1,5 @@
 """Long audio: where it is cut, and who transcribes which window. No model, no sound."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -128,14 +126,12 @@ class Recorder:
     """Transcribes by noting which thread did which window, and how many did one at a time."""
 
     def __init__(self) -> None:
-        """Nothing done."""
         self.done: dict[int, str] = {}
         self.at_once = self.most = 0
         self._lock = threading.Lock()
         self.gather: threading.Barrier | None = None
 
     def __call__(self, index: int) -> None:
-        """Do one window."""
         with self._lock:
             self.at_once += 1
             self.most = max(self.most, self.at_once)

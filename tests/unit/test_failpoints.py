@@ -1,7 +1,5 @@
 """The points at which the chaos tests kill the daemon are where their names claim."""
 
-from __future__ import annotations
-
 import os
 
 import pytest

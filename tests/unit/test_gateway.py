@@ -1,7 +1,5 @@
 """The pure parts of the gateway: forms, errors, streams, and the OpenAPI document."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from pathlib import Path
@@ -18,10 +16,10 @@ from sttd.gateway.forms import Form, Limits
 from sttd.gateway.problems import CallerGone, Problem, from_client
 from sttd.gateway.room import UploadRoom
 from sttd.gateway.settings import GatewaySettings, NamedToken, SettingsWrong, load
-from sttd.schemas import examples
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.reply import Progress
 from sttd.service import log
+from tools.messages import examples
 
 TOKENS = ("first-token-123456", "second-token-12345")
 KNOWN = tuple(map(NamedToken, TOKENS))

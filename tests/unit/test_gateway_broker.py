@@ -1,7 +1,5 @@
 """Who is let through to the queue: the grace period of a daemon or broker that is away, in a scripted client's time."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any, cast
@@ -33,13 +31,11 @@ class Scripted:
     request_queue = "stt.requests"
 
     def __init__(self, script: Callable[[float], Sight], moved: Sight) -> None:
-        """`script`: what is seen at so many seconds; `moved`: what is seen of the overflow queue."""
         self._script = script
         self._moved = moved
 
     @property
     def connected(self) -> bool:
-        """Whether the connection is there."""
         return self._script(asyncio.get_running_loop().time()) is not AWAY
 
     async def open(self) -> None:
@@ -49,7 +45,6 @@ class Scripted:
         """Nothing to close."""
 
     async def queue_state(self, queue: str | None = None) -> QueueState:
-        """One look."""
         seen = self._moved if queue == "stt.requests.overflow" else self._script(asyncio.get_running_loop().time())
         if isinstance(seen, SttdClientError):
             raise seen

@@ -1,7 +1,5 @@
 """Whole calls through the application, with a scripted client: what was ignored, and pages of other origins."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from typing import Any, cast
@@ -15,8 +13,8 @@ from sttd.gateway.broker import Broker
 from sttd.gateway.forms import Limits
 from sttd.gateway.room import UploadRoom
 from sttd.gateway.settings import GatewaySettings, NamedToken, SettingsWrong, load
-from sttd.schemas import examples
 from sttd.schemas.reply import Progress, Transcript
+from tools.messages import examples
 
 TOKEN = "a-token-of-16-characters"
 PAGE = "https://bot.example"
@@ -31,12 +29,10 @@ class Answers:
     """A client that has the answer at once, and the broker that hands it out."""
 
     def __init__(self) -> None:
-        """Nothing asked yet."""
         self.asked: dict[str, Any] = {}
         self.found = examples.TRANSCRIPT
 
     async def admit(self) -> Client:
-        """Hand out the client."""
         return cast("Client", self)
 
     async def why_not(self) -> None:
@@ -45,7 +41,6 @@ class Answers:
     async def transcribe(
         self, audio: bytes, *, on_progress: Callable[[Progress], None] | None = None, **options: Any
     ) -> Transcript:
-        """Answer."""
         self.asked = options
         if on_progress:
             on_progress(examples.PROGRESS)

@@ -1,7 +1,5 @@
 """Forms are read chunk by chunk, wherever cut, every limit holds while reading, and room is given back."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """The page's files as they are served: their caching, their policy, and that nothing points elsewhere."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 import sys

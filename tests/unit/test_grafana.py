@@ -1,7 +1,5 @@
 """The dashboard shows metrics that exist, and every metric is shown, alerted on, or has a reason not to be."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The guard in front of pamqp's parser: whatever the properties are, a frame comes out and the connection lives."""
 
-from __future__ import annotations
-
 import struct
 from typing import Any
 
@@ -108,12 +106,7 @@ def incoming(header: ContentHeader) -> IncomingMessage:
 
 
 @pytest.mark.parametrize(
-    ("flags", "properties"),
-    [
-        (EXPIRATION, short(b"soon")),
-        (EXPIRATION, short(b"")),
-        (DELIVERY_MODE, b"\x03"),
-    ],
+    ("flags", "properties"), [(EXPIRATION, short(b"soon")), (EXPIRATION, short(b"")), (DELIVERY_MODE, b"\x03")]
 )
 def test_what_only_the_library_above_refuses_is_marked_as_well(flags: int, properties: bytes) -> None:
     """aio-pika converts these in the consumer's task: the message would stay unacked until the process ends."""

@@ -1,7 +1,5 @@
 """Health as a sum of named checks."""
 
-from __future__ import annotations
-
 import pytest
 
 from sttd.consumer.side_port.health import LONGEST_REASON, DaemonHealth

@@ -1,7 +1,5 @@
 """The operator's words: from settings and file to the prompt, and a window that goes wrong with them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -120,11 +118,9 @@ class Vocabulary:
     """Token n is word n of a text."""
 
     def __init__(self, words: Sequence[str]) -> None:
-        """Keep them."""
         self.words = words
 
     def token_to_id(self, token: str) -> int | None:
-        """The three that are asked for."""
         known = {"<|endoftext|>": TEXT_END, "<|notimestamps|>": NO_TIMES, "<|startoftranscript|>": START}
         return known[token]
 
@@ -134,7 +130,6 @@ class Vocabulary:
         return PROMPT[1:4]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Words with spaces."""
         return " ".join(self.words[number] for number in ids)
 
 
@@ -142,16 +137,13 @@ class Scripted:
     """A model that answers differently with hotwords and without."""
 
     def __init__(self, with_words: list[int]) -> None:
-        """`with_words`: what it says with them; without it says token 0."""
         self.with_words = with_words
         self.prompts: list[list[int]] = []
 
     def encode(self, _features: Any) -> str:
-        """A window."""
         return "window"
 
     def generate(self, _window: Any, prompts: list[list[int]], **_options: Any) -> Any:
-        """Its tokens, between two timestamps."""
         self.prompts += prompts
         said = self.with_words if BEFORE in prompts[0] else [0]
         return [SimpleNamespace(sequences_ids=[[NO_TIMES + 1, *said, NO_TIMES + 50]], scores=[-0.2])]

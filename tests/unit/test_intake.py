@@ -1,7 +1,5 @@
 """What the intake does where a lane is denied to it, and how much it takes. The rest is in the bus contract."""
 
-from __future__ import annotations
-
 import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
@@ -40,7 +38,6 @@ class Queue:
         self._prefetch = prefetch_count
 
     async def consume(self, _deliver: object, consumer_tag: str) -> None:
-        """Be its consumer."""
         if self.refusal is not None:
             raise self.refusal
         self.consumers[consumer_tag] = self._prefetch

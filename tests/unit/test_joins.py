@@ -1,7 +1,5 @@
 """The same audio once: equal requests in hand at one time share one computation (issue 18, point 3)."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import json
@@ -39,7 +37,6 @@ class Site:
     """A worker on two reply queues, whose engine holds what it gets until `release`."""
 
     def __init__(self, join: Join = "own") -> None:
-        """Nothing in hand."""
         self.broker = MemoryBroker.with_topology()
         for queue in ("bot", "other"):
             self.broker.declare(queue)
@@ -48,7 +45,6 @@ class Site:
         self.worker: Worker = self.desk.worker()
 
     def take(self, name: str, body: bytes = b"audio", queue: str = names.REQUESTS, **properties: Any) -> None:
-        """Put one request into the worker's hands."""
         given = {"message_id": name, "correlation_id": name, "reply_to": "bot"} | properties
         self.broker.send(queue, body, Properties(**given))
         self.worker.accept(self.broker.deliver(queue))
@@ -66,7 +62,6 @@ class Site:
         return self.answers()
 
     def answers(self, *queues: str) -> dict[str, Any]:
-        """What is in the reply queues."""
         stored = [one for queue in queues or ("bot", "other") for one in self.broker.queues[queue].ready]
         found = {str(one.properties.correlation_id): json.loads(one.body) for one in stored}
         assert len(found) == len(stored) == len({one.headers[names.REPLY_ID_HEADER] for one in stored})
@@ -74,7 +69,6 @@ class Site:
 
     @property
     def calls(self) -> int:
-        """How many computations there were."""
         return self.desk.transcriber.calls
 
 

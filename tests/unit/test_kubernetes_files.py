@@ -1,7 +1,5 @@
 """The Kubernetes manifests against Kubernetes' own schemas, KEDA's documentation, our settings, and hardening rules."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 With real sockets that are no broker.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -95,12 +93,10 @@ class Connection:
     """As much of a connection as a link itself touches."""
 
     def __init__(self) -> None:
-        """Open."""
         self.close_callbacks: set[object] = set()
         self.closed = 0
 
     async def close(self) -> None:
-        """See `AbstractConnection.close`."""
         self.closed += 1
 
 

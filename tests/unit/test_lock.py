@@ -1,7 +1,5 @@
 """`make lock`: what each lock is resolved from, and that none names where packages come from."""
 
-from __future__ import annotations
-
 import tomllib
 from itertools import pairwise
 from pathlib import Path

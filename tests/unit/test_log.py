@@ -1,7 +1,5 @@
 """The form of a log line, and that no caller can forge one."""
 
-from __future__ import annotations
-
 import json
 import logging
 from collections.abc import Iterator

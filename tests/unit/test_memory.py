@@ -1,7 +1,5 @@
 """The bound that is printed at start: every part follows its setting, and the whole is the sum."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Every metric: named by Prometheus' rules, there from the start, bounded in its labels."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from collections.abc import Callable

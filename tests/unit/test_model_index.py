@@ -3,8 +3,6 @@
 No network.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import re

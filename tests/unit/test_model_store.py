@@ -1,7 +1,5 @@
 """Which directory a model's name means, without any network."""
 
-from __future__ import annotations
-
 import importlib
 import shutil
 import socket

@@ -1,7 +1,5 @@
 """Numbers in transcripts, written one way: what becomes digits, what stays, and that nothing else changes."""
 
-from __future__ import annotations
-
 import random
 import re
 from itertools import product

@@ -1,7 +1,5 @@
 """1,072 sentences of voice notes, written from a description of the kinds by somebody who had not seen the program."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 from typing import Final

@@ -1,7 +1,5 @@
 """What a person is told of the three connections, and what only a collector is."""
 
-from __future__ import annotations
-
 from structlog.testing import capture_logs
 
 from sttd.consumer.observe import BusReporter

@@ -1,7 +1,5 @@
 """One sound's model: a rest that the window before has heard is not decoded again where contexts are short."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -14,16 +12,13 @@ class Model:
     """Counts what it is asked for."""
 
     def __init__(self) -> None:
-        """Nothing yet."""
         self.encoded: list[int] = []
 
     def encode(self, mel: Any) -> str:
-        """A window."""
         self.encoded.append(int(np.flatnonzero(mel[0].any(axis=0))[-1]) + 1)
         return "window"
 
     def generate(self, features: Any) -> Any:
-        """Its tokens."""
         return [f"tokens of the {features}"]
 
 

@@ -1,7 +1,5 @@
 """What `import sttd` brings into a process, and what it does not."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

@@ -1,7 +1,5 @@
 """Two texts of the same notes, compared: errors, intervals, verdicts of `sttd bench --context` and of the benchmark."""
 
-from __future__ import annotations
-
 import random
 from pathlib import Path
 

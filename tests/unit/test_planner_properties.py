@@ -1,7 +1,5 @@
 """What holds for the planner whatever comes: simulated loads of random notes on random numbers of slots."""
 
-from __future__ import annotations
-
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -100,7 +98,6 @@ class Simulation:
     """Runs a load to its end; `look` is called after each decision."""
 
     def __init__(self, load: Load) -> None:
-        """Nothing has arrived."""
         self.load = load
         self.planner = Planner[Traced](load.slots, batch=load.batch, hold=load.hold)
         self.now = 0.0
@@ -114,7 +111,6 @@ class Simulation:
         heapq.heappush(self._events, (moment, next(self._tie), what))
 
     def calls_of(self, note: Note) -> list[Traced]:
-        """Those of one note so far."""
         return [call for call in self.calls if call.note is note]
 
     def _call(self, note: Note) -> None:
@@ -127,7 +123,6 @@ class Simulation:
             self.planner.add(call, self.now)
 
     def steps(self) -> Iterator[list[Start[Traced]]]:
-        """What starts at each event."""
         places = count()
         while self._events:
             self.now, _, what = heapq.heappop(self._events)

@@ -1,7 +1,5 @@
 """What `make run` keeps between two runs: ports and password of its broker, in a directory that one process has."""
 
-from __future__ import annotations
-
 import socket
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Which RabbitMQ a private node gets: this machine's own or another Debian's, made once and never used half-made."""
 
-from __future__ import annotations
-
 import os
 import platform
 import shutil

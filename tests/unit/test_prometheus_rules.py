@@ -1,7 +1,5 @@
 """Alert and recording rules: judged by Prometheus' own tool, linked to a runbook, and about metrics that exist."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

@@ -32,7 +32,6 @@ class Wire:
     """Replaces aio-pika's channel and exchange: writes the header as the library does, then a scripted answer."""
 
     def __init__(self, outcome: Any = None) -> None:
-        """Answer with an ack, another frame, or an exception."""
         self.outcome = outcome if outcome is not None else Basic.Ack(1)
         self.now = self.most = 0
         self.release = asyncio.Event()
@@ -44,7 +43,6 @@ class Wire:
         return self
 
     async def publish(self, message: Any, _routing_key: str, *, mandatory: bool) -> object:
-        """See `AbstractExchange.publish`."""
         frame.marshal(ContentHeader(0, len(message.body), message.properties), 1)
         self.now += 1
         self.most = max(self.most, self.now)

@@ -1,7 +1,5 @@
 """Which references are followed and how much of them is read, with a store in memory."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from typing import Any
@@ -10,7 +8,7 @@ import pytest
 
 from sttd.consumer.errors import RequestFailed, SettingsError
 from sttd.consumer.refs import following
-from sttd.consumer.refs.references import Allowed, Fetching, References
+from sttd.consumer.refs.references import Allowed, References
 from sttd.consumer.settings import Settings
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.reference import Reference
@@ -27,9 +25,9 @@ STORE: dict[str, Any] = {
 }
 
 
-def references(store: FakeStore | None, *allowed: Allowed, seconds: float = 5) -> References:
+def references(store: FakeStore | None, *allowed: Allowed) -> References:
     """With a limit of 1,000 bytes."""
-    return References(store, allowed or (Allowed("voice"),), Fetching(1000, seconds))
+    return References(store, allowed or (Allowed("voice"),), 1000)
 
 
 async def fetch(found: References, reference: Reference = NOTE) -> bytes:
@@ -102,7 +100,7 @@ async def test_what_is_missing_is_denied_and_a_store_that_is_down_unavailable() 
 async def test_a_store_that_stands_still_is_left_after_the_time_limit() -> None:
     """Even for callers without a deadline."""
     store = FakeStore({NOTE: b"x"}, held=asyncio.Event())
-    assert (await refused(references(store, seconds=30))).code is ErrorCode.AUDIO_REF_UNAVAILABLE
+    assert (await refused(references(store))).code is ErrorCode.AUDIO_REF_UNAVAILABLE
     assert store.reading_now == 0
 
 

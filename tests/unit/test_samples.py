@@ -1,7 +1,5 @@
 """The samples are what `python -m tools.samples` writes."""
 
-from __future__ import annotations
-
 from tools import samples
 
 

@@ -1,7 +1,5 @@
 """The options of a request: from JSON, from headers, every bound, and back again."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """What the daemon answers: the three replies over the wire, the id of an answer, codes and names."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 from uuid import UUID
@@ -11,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sttd.schemas import examples, languages, names
+from sttd.schemas import languages, names
 from sttd.schemas.cancel import Cancel
 from sttd.schemas.codes import DeadReason, ErrorCode
 from sttd.schemas.names import MessageType
 from sttd.schemas.reply import REPLY, TYPE_OF, Failure, Progress, Transcript, reply_id
+from tools.messages import examples
 
 MAYBE_TEXT = st.none() | st.text(max_size=30)
 EXAMPLES = [examples.TRANSCRIPT, examples.FAILURE, examples.PROGRESS]
@@ -86,11 +85,7 @@ def test_impossible_replies_cannot_be_made(reply: Transcript | Failure | Progres
 
 def test_each_reply_has_its_message_type() -> None:
     """A reader can distinguish them without opening the body."""
-    assert {
-        Transcript: MessageType.TRANSCRIPT,
-        Failure: MessageType.FAILURE,
-        Progress: MessageType.PROGRESS,
-    } == TYPE_OF
+    assert {Transcript: MessageType.TRANSCRIPT, Failure: MessageType.FAILURE, Progress: MessageType.PROGRESS} == TYPE_OF
     assert [str(kind) for kind in MessageType] == ["stt.transcript.v1", "stt.failure.v1", "stt.progress.v1"]
 
 
@@ -162,29 +157,15 @@ def test_only_the_moments_fault_is_retryable() -> None:
 
 def test_codes_and_reasons_are_what_was_published() -> None:
     """A code may be added, never renamed: bots branch on them."""
-    assert {str(code) for code in ErrorCode} >= {
-        "bad_request",
-        "body_too_large",
-        "unsupported_media",
-        "audio_unreadable",
-        "no_audio_stream",
-        "audio_empty",
-        "audio_too_long",
-        "expired",
-        "cancelled",
-        "model_error",
-        "internal_error",
-        "timed_out",
-        "poison",
-        "bad_reply_to",
-    }
-    assert {str(reason) for reason in DeadReason} >= {
-        "bad_reply_to",
-        "malformed",
-        "retries_exhausted",
-        "timed_out",
-        "poison",
-    }
+    assert {str(code) for code in ErrorCode} >= set(
+        """
+        bad_request body_too_large unsupported_media audio_unreadable no_audio_stream audio_empty audio_too_long
+        expired cancelled model_error internal_error timed_out poison bad_reply_to
+    """.split()
+    )
+    assert {str(reason) for reason in DeadReason} >= set(
+        "bad_reply_to malformed retries_exhausted timed_out poison".split()
+    )
 
 
 def test_names_on_the_wire_never_change() -> None:

@@ -1,7 +1,5 @@
 """A request as it arrives: the raw form, the JSON form, and each way of breaking the contract."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """What a caller reads about a mistake: which option, what was expected, what was probably meant."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 import pytest

@@ -1,7 +1,5 @@
 """sd_notify from our side: what is sent, when, to which socket, and that a broken service manager does no harm."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import socket

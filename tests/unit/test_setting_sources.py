@@ -1,7 +1,5 @@
 """What is wrong with `.env`, a credentials directory or a setting's name is told by name, reason and next step."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from pathlib import Path

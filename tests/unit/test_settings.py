@@ -1,7 +1,5 @@
 """Settings come from the environment, are checked at start, and are never quoted in an error."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import get_args

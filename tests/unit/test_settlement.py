@@ -1,7 +1,5 @@
 """Whatever order the steps come in, an ack follows a confirm, and there is one at most; one cancellation waits."""
 
-from __future__ import annotations
-
 import asyncio
 from datetime import UTC, datetime
 from typing import Any
@@ -27,12 +25,10 @@ class Outcomes:
     """A `Publisher` each of whose publishes ends as `outcome` gives; `published` are the confirmed ones."""
 
     def __init__(self, outcome: str = "confirmed") -> None:
-        """All publishes end so until `outcome` is set to another."""
         self.outcome = outcome
         self.published: list[Outgoing] = []
 
     async def publish(self, message: Outgoing) -> None:
-        """See `Publisher.publish`."""
         await asyncio.sleep(0)
         if self.outcome == "forbidden":
             raise PublishForbidden("access refused")
@@ -47,13 +43,11 @@ class Held:
     """A `Publisher` that holds each publish until `release` is set; `cancelled` counts those that did not wait."""
 
     def __init__(self) -> None:
-        """Nothing published yet."""
         self.entered = asyncio.Event()
         self.release = asyncio.Event()
         self.cancelled = 0
 
     async def publish(self, message: Outgoing) -> None:
-        """See `Publisher.publish`."""
         self.entered.set()
         try:
             await self.release.wait()
@@ -90,7 +84,6 @@ class Steps(RuleBasedStateMachine):
     """Calls the steps of a settlement in any order and keeps book of what must have happened."""
 
     def __init__(self) -> None:
-        """One delivery, nothing confirmed."""
         super().__init__()
         self._loop = asyncio.new_event_loop()
         self.settler = FakeSettler()
@@ -99,7 +92,6 @@ class Steps(RuleBasedStateMachine):
         self.confirmed = False
 
     def teardown(self) -> None:
-        """Close the loop of this run."""
         self._loop.close()
 
     def _try(self, step: Any) -> bool:
@@ -111,26 +103,22 @@ class Steps(RuleBasedStateMachine):
 
     @rule(outcome=st.sampled_from(OUTCOMES))
     def replace(self, outcome: str) -> None:
-        """Publish what replaces the message."""
         if self._try(replace(self.settlement, outcome)):
             assert outcome == "confirmed"
             self.confirmed = True
 
     @rule()
     def ack(self) -> None:
-        """Ack."""
         if self._try(self.settlement._ack()):
             assert self.confirmed
 
     @rule()
     def reject(self) -> None:
-        """Fall back to the broker's dead-lettering."""
         if self._try(self.settlement._reject()):
             assert not self.confirmed
 
     @rule(outcome=st.sampled_from(["confirmed", "cancelled", "forbidden"]))
     def carry_out(self, outcome: str) -> None:
-        """All of it, as the worker does."""
         self.publisher.outcome = outcome
         if self._try(self.settlement.carry_out(refused(self.settlement))):
             assert self.settler.calls == ["reject" if outcome == "forbidden" else "ack"]
@@ -138,7 +126,6 @@ class Steps(RuleBasedStateMachine):
 
     @rule()
     def abandon(self) -> None:
-        """Leave it to the broker."""
         before = self.settlement.state
         self.settlement.abandon()
         assert self.settlement.state is (State.ABANDONED if before is State.OPEN else before)
@@ -150,7 +137,6 @@ class Steps(RuleBasedStateMachine):
 
     @invariant()
     def acked_only_after_a_confirm(self) -> None:
-        """No ack before the confirm."""
         assert "ack" not in self.settler.calls or self.confirmed
 
     @invariant()

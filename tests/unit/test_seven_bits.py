@@ -1,7 +1,5 @@
 """Weights of seven bits: what is narrowed, and that ctranslate2 computes with it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

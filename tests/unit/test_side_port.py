@@ -1,7 +1,5 @@
 """The side port over real HTTP: what each page answers, and that no client can block the others or the end."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import errno

@@ -1,7 +1,5 @@
 """The first signal asks, the second one ends the process; what was there before comes back."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

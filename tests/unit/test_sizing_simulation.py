@@ -1,7 +1,5 @@
 """The simulated queue against queueing theory, and against the rules of RabbitMQ and the planner."""
 
-from __future__ import annotations
-
 import math
 import random
 from collections import Counter

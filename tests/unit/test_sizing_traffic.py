@@ -1,7 +1,5 @@
 """A messenger's day: its hours, its lengths, its arrivals; and what notes cost: the line, the file."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from statistics import fmean
 
@@ -70,11 +68,16 @@ def made(window: float, second: float) -> Profile:
     return profile(*(Row(seconds=s, decode=0.0, engine=e, wall=e) for s, e in zip(lengths, engine, strict=True)))
 
 
+def worst_fit(found: Profile) -> float:
+    """The largest relative difference between line and table."""
+    return max(abs(found.core(row.seconds) / row.core - 1) for row in found.rows)
+
+
 def test_the_line_finds_the_cost_of_windows_and_seconds() -> None:
     """Measured rows on a line give that line back, and a note of 45 s pays two windows."""
     found = made(0.6, 0.075)
     assert found.line == pytest.approx((0.6, 0.075))
-    assert found.worst_fit < 1e-9
+    assert worst_fit(found) < 1e-9
     assert found.cost(Note(0.0, 45.0)).windows == pytest.approx((2.2875, 2.2875))
 
 
@@ -103,6 +106,6 @@ def test_a_file_that_is_no_profile_is_told_with_the_next_step(tmp_path: Path, co
 def test_the_built_in_profile_is_a_line() -> None:
     """Window and second explain base's measured rows to within a tenth; it names its model and its machine."""
     built_in = profiles.built_in()
-    assert built_in.worst_fit < 0.1
+    assert worst_fit(built_in) < 0.1
     assert "base" in built_in.name
     assert built_in.machine

@@ -1,7 +1,5 @@
 """The status page as text: figures of the last minutes, failures by code, markup that needs nothing from outside."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import itertools
@@ -166,8 +164,8 @@ def test_a_scale_leaves_at_most_a_third_of_the_chart_empty() -> None:
 
 def test_a_gap_is_a_gap_and_the_newest_value_is_at_the_right() -> None:
     """No answers for a while is not an answer time of nought."""
-    drawn = plot.line([1.0, 2.0, None, 2.0], top=2, points=4, name="one", filled=False)
-    paths = re.findall(r'd="([^"]+)"', drawn)
+    drawn = plot.line([1.0, 2.0, None, 2.0], top=2, points=4, name="one")
+    paths = re.findall(r'line" d="([^"]+)"', drawn)
 
     assert len(paths) == 2
     assert paths[0] == f"M0.0 {plot.HEIGHT / 2}L{plot.WIDTH / 3:.1f} 0.0"

@@ -1,7 +1,5 @@
 """Subtitles and tables hold every word of the text, at its time, whatever signs the words hold; a cue can be read."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 
@@ -11,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sttd.cues import LINES, LONGEST, PAUSE, WIDTH, cues
-from sttd.schemas import examples
 from sttd.schemas.reply import Transcript, Word
 from sttd.subtitles import Format, render
+from tools.messages import examples
 
 
 def transcript(*segments: tuple[float, float, str]) -> Transcript:

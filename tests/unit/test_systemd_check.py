@@ -1,7 +1,5 @@
 """`make systemd-check` against the units that it starts."""
 
-from __future__ import annotations
-
 import os
 
 import pytest

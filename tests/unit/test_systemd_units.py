@@ -1,7 +1,5 @@
 """The systemd units: systemd's own verdict where it is installed, and what they share with the daemon's tables."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

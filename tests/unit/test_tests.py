@@ -4,8 +4,6 @@ Parses the tree of tests/. Figures are made in bench/, which asserts nothing; a 
 instruments below. Pure functions over `{path: source}`, so that made-up trees can show that each rule is able to fail.
 """
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Iterator, Mapping

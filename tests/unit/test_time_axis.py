@@ -1,7 +1,5 @@
 """Speech with long pauses, by the bundled model: each segment lies within the speech that it came from."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -17,7 +15,7 @@ from faster_whisper.audio import decode_audio
 from sttd.consumer.engine.model import loaded as models
 from sttd.consumer.engine.model.loaded import LoadedModel
 from sttd.consumer.engine.model.whisper import WhisperTranscriber
-from sttd.consumer.engine.schedule.gate import SlotGate
+from sttd.consumer.engine.schedule.scheduler import Scheduler
 from sttd.consumer.engine.transcriber import Job, JobOptions, Transcription
 from sttd.consumer.engine.windows import LongAudio
 from sttd.consumer.models import demo_directory
@@ -42,7 +40,7 @@ MEMO = (0.0, 100.0, 200.0, 300.0)
 @pytest.fixture(scope="module")
 def loaded() -> LoadedModel:
     """The bundled model, loaded once for all tests of this file."""
-    return models.load(demo_directory(), name="demo", device="cpu", compute_type="auto", slots=2, gate=SlotGate(2))
+    return models.load(demo_directory(), name="demo", device="cpu", compute_type="auto", slots=2, gate=Scheduler(2))
 
 
 @pytest_asyncio.fixture(params=[None, LongAudio(10, 30, 2)], ids=["in one go", "windows"])
@@ -63,7 +61,6 @@ class Memo:
     """Samples at known times, and silence between them."""
 
     def __init__(self, starts: tuple[float, ...]) -> None:
-        """One sample at each of `starts` (seconds)."""
         self.said = list(islice(cycle(RUSSIAN), len(starts)))
         self.times = [
             (start, start + sound_of(sample).size / SAMPLE_RATE)

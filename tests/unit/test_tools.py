@@ -1,7 +1,5 @@
 """The tools' own command lines."""
 
-from __future__ import annotations
-
 import runpy
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The topology as data: every argument of every queue, and what may never receive a reply."""
 
-from __future__ import annotations
-
 import pytest
 
 from sttd.consumer.bus import topology

@@ -1,7 +1,5 @@
 """One trace from the publisher's span to the answer, judged with OpenTelemetry's own in-memory exporter."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 import time
@@ -38,7 +36,6 @@ class Windowed(FakeTranscriber):
     """An engine of two windows, each encoded and generated after a wait."""
 
     async def transcribe(self, job: Job) -> Transcription:
-        """See `Transcriber.transcribe`."""
         for _ in range(2):
             for step in ("encode", "generate"):
                 await asyncio.to_thread(job.timeline.call(step, lambda: time.sleep(0.001)))
@@ -49,7 +46,6 @@ class Traced:
     """A worker whose spans end in memory."""
 
     def __init__(self) -> None:
-        """Build it on a memory broker."""
         self.exporter = InMemorySpanExporter()
         self.provider = TracerProvider(shutdown_on_exit=False)
         self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
@@ -68,7 +64,6 @@ class Traced:
 
     @property
     def spans(self) -> dict[str, list[ReadableSpan]]:
-        """Finished spans by name."""
         found: dict[str, list[ReadableSpan]] = {}
         for span in self.exporter.get_finished_spans():
             found.setdefault(span.name, []).append(span)

@@ -1,7 +1,5 @@
 """Which failures are answered, which are tried again, which leave a dead copy."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 import pytest

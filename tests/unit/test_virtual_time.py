@@ -1,7 +1,5 @@
 """The clock of the tests of time limits: nothing that can run is overtaken by it."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 

@@ -1,7 +1,5 @@
 """tools.voices: which recordings are taken, what is corrected in their scripts, and no use of a half-fetched folder."""
 
-from __future__ import annotations
-
 import gzip
 import os
 from pathlib import Path

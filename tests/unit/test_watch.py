@@ -1,7 +1,5 @@
 """How a session learns that the broker has lost its consumers, or that its node does not serve."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Iterator
 from typing import cast
@@ -43,19 +41,16 @@ class Site:
         self._seconds = {"look": look, "renew": renew, "agree": agree}
 
     async def look(self, connection: AbstractConnection) -> Consumers:
-        """See `Watch._look`."""
         self.taken += 1
         self._last = next(self._found, self._last)
         await asyncio.sleep(self._seconds["look"])
         return self._last
 
     async def renew(self) -> None:
-        """See `Watched.renew`."""
         self.renewed += 1
         await asyncio.sleep(self._seconds["renew"])
 
     async def agree(self) -> None:
-        """See `Watched.agree`."""
         self.agreed += 1
         await asyncio.sleep(self._seconds["agree"])
 

@@ -1,7 +1,5 @@
 """The protocol between the pool and a child keeps its bounds whatever the other side sends."""
 
-from __future__ import annotations
-
 import io
 import struct
 

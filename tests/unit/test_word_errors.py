@@ -1,7 +1,5 @@
 """tools.word_errors: what counts as the same word, and that errors are counted, not guessed."""
 
-from __future__ import annotations
-
 import pytest
 
 from sttd.commands.bench.paired import share

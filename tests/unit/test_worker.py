@@ -1,7 +1,5 @@
 """The notes in hand: one task each, what the drain reports about them, and what a lost connection does to them."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

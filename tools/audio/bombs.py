@@ -3,8 +3,6 @@
 Pure. Made for the default limits: an hour of sound, 20 MiB of file.
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 import struct
@@ -144,12 +142,6 @@ def deep_matroska() -> bytes:
 def many_tracks() -> bytes:
     """A Matroska file of a thousand tracks without a block."""
     return c.matroska((c.track(at, b"A_MPEG/L3", rate=8000.0) for at in range(1, 1001)), [])
-
-
-def many_channels() -> bytes:
-    """Opus with as many channels as a byte can count."""
-    headers = c.opus_headers(255, mapping=b"\xff\xff\0" + bytes(range(255)))
-    return b"".join([*headers, c.ogg_page([b"\xfc"] * 200, 2, 1, flags=c.LAST)])
 
 
 def metadata_alone() -> bytes:

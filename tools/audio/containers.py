@@ -3,8 +3,6 @@
 Pure.
 """
 
-from __future__ import annotations
-
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -24,10 +22,10 @@ def ogg_page(packets: list[bytes], number: int, granule: int, *, flags: int = 0,
     return page[:22] + checksum.to_bytes(4, "little").translate(_MIRROR)[::-1] + page[26:]
 
 
-def opus_headers(channels: int = 1, serial: int = 1, *, comment: bytes = b"", mapping: bytes = b"\0") -> list[bytes]:
+def opus_headers(channels: int = 1, serial: int = 1, *, mapping: bytes = b"\0") -> list[bytes]:
     """The two header pages of Ogg/Opus."""
     head = b"OpusHead" + struct.pack("<BBHIh", 1, channels, 0, 48_000, 0) + mapping
-    tags = b"OpusTags" + struct.pack("<I", 0) + struct.pack("<I", 1 if comment else 0) + comment
+    tags = b"OpusTags" + struct.pack("<II", 0, 0)
     return [ogg_page([head], 0, 0, flags=FIRST, serial=serial), ogg_page([tags], 1, 0, serial=serial)]
 
 

@@ -3,8 +3,6 @@
 The same kind, seed and file give the same bytes in every run.
 """
 
-from __future__ import annotations
-
 import io
 import random
 from collections.abc import Callable
@@ -17,19 +15,8 @@ from sttd.samples import samples
 from tools.audio import files
 
 SECONDS: Final = 10.0
-NAMES: Final = (
-    "ogg-opus",
-    "ogg-vorbis",
-    "webm-opus",
-    "mp3",
-    "m4a-aac",
-    "adts-aac",
-    "wav-s16",
-    "flac",
-    "amr",
-    "3gp-amr",
-    "mov-alac",
-    "mp4-video",
+NAMES: Final = tuple(
+    "ogg-opus ogg-vorbis webm-opus mp3 m4a-aac adts-aac wav-s16 flac amr 3gp-amr mov-alac mp4-video".split()
 )
 """The twelve formats of the promise."""
 

@@ -3,8 +3,6 @@
 Never an external ffmpeg.
 """
 
-from __future__ import annotations
-
 import io
 import struct
 from typing import Any, Final

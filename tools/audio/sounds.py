@@ -4,8 +4,6 @@ Made from seeds, the same on every machine. Every sound is mono at 16 kHz, float
 level is the whole sound's, in dB below full scale.
 """
 
-from __future__ import annotations
-
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -33,7 +31,6 @@ class Maker(Protocol):
 
     def __call__(self, seconds: float, level: float, seed: int = 0, /) -> Sound:
         """`level`: dB; other seeds give other sounds of the kind."""
-        ...
 
 
 def silence(seconds: float, _level: float, _seed: int = 0, /) -> Sound:

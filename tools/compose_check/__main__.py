@@ -5,8 +5,6 @@ Grafana is not among them and is left out. Exit code 0 when every step is as it 
 69 where it cannot be tried.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import sys

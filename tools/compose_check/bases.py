@@ -1,7 +1,5 @@
 """The images that Dockerfile and docker-compose.yml name, made from Debian's packages: no registry is asked."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from dataclasses import dataclass

@@ -4,8 +4,6 @@
 answered and prints how many are, one number a line; at the end a JSON object: `lost`, `double`, `texts`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json

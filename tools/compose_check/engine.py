@@ -4,8 +4,6 @@ Mounts, processes, ports, bridges and packet filters are the namespaces'; all of
 the control groups, which are removed at the end, and the cache with images and layers for the next run.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import shutil

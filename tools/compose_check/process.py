@@ -1,7 +1,5 @@
 """Programs of the system: run one and read it, wait for what it makes true, end it."""
 
-from __future__ import annotations
-
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence

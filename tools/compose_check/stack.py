@@ -1,7 +1,5 @@
 """The project's docker-compose.yml on the engine, as a user types it: every command is one of `docker compose`."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The steps once there are images: each function does one, returns what was seen, and raises `NotSo`."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -25,14 +23,8 @@ LOAD: Final = 120
 WAITING: Final = 12
 SCRAPED_SECONDS: Final = 120.0
 JOBS: Final = {"sttd", "rabbitmq", "prometheus"}
-NAMED_VOLUMES: Final = (
-    "models",
-    "rabbitmq",
-    "users",
-    "definitions",
-    "daemon-credentials",
-    "gateway-credentials",
-    "prometheus",
+NAMED_VOLUMES: Final = tuple(
+    "models rabbitmq users definitions daemon-credentials gateway-credentials prometheus".split()
 )
 
 

@@ -4,8 +4,6 @@
 signal n ended it); 69 if there is no broker.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import signal

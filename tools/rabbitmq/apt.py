@@ -1,7 +1,5 @@
 """What apt-get is asked: to install a package without starting a service, and which mirror this machine uses."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

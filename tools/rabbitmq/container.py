@@ -3,8 +3,6 @@
 Same face as the host backend; the container keeps its data over restarts and is removed with its node.
 """
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 

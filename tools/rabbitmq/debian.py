@@ -3,8 +3,6 @@
 Needs root. A directory is renamed to its final name only when it is whole, so a half-made one is never used.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import shutil

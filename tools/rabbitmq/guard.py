@@ -4,8 +4,6 @@ The guard waits on a pipe whose other end only the owner holds, so it acts on a 
 alike.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import secrets

@@ -4,8 +4,6 @@ The server script is called directly, because the distribution's wrapper changes
 directories.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

@@ -4,8 +4,6 @@ Without a version: the installed one, else apt-get as root, else Docker, else an
 version than the machine's own comes from another Debian (roots.py).
 """
 
-from __future__ import annotations
-
 import os
 import platform
 from typing import Final

@@ -3,8 +3,6 @@
 Owns the order of things and the wait until the broker answers; how it runs is the backend's business.
 """
 
-from __future__ import annotations
-
 import base64
 import http.client
 import json
@@ -186,7 +184,6 @@ class Node:
             self._release()
 
     def __enter__(self) -> Self:
-        """Start."""
         try:
             self.start()
         except BaseException:
@@ -195,7 +192,6 @@ class Node:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """Close."""
         self.close()
 
     @property

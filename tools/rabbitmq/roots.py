@@ -1,7 +1,5 @@
 """RabbitMQ of another Debian, in a directory of its own. Needs root."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from tools.rabbitmq.debian import Root

@@ -4,8 +4,6 @@ Prints a line per step. Exit code 0 when every step is as it should be, 1 at the
 be tried. The daemon is this tree's own, as a wheel; its dependencies are those of .venv.
 """
 
-from __future__ import annotations
-
 import asyncio
 import functools
 import json

@@ -4,8 +4,6 @@ Its control groups are below one of ours in each hierarchy; mounts and processes
 machine's.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import subprocess

@@ -4,8 +4,6 @@ The only part of the daemon that imports av; never numpy, faster_whisper or asyn
 in a process of its own, because untrusted bytes may kill it; it opens nothing but those bytes.
 """
 
-from __future__ import annotations
-
 import gc
 import json
 import os

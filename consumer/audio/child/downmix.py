@@ -5,8 +5,6 @@ low-frequency channel out, where a recorder with six microphones has its fourth;
 inverted cancel each other (a cable, a phone's second microphone).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from operator import add

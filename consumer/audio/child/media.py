@@ -3,8 +3,6 @@
 Opens nothing but the bytes.
 """
 
-from __future__ import annotations
-
 import io
 import math
 from dataclasses import dataclass

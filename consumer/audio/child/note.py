@@ -1,7 +1,5 @@
 """One file among the bytes: its track chosen, its sound decoded, the container's figures compared with the result."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final

@@ -5,8 +5,6 @@ from the middle of a stream begins at any number, and that is no silence. Holes 
 which encoders add at both ends, is cut off by FFmpeg.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 from sttd.consumer.audio.child.media import HOLE_SECONDS

@@ -3,8 +3,6 @@
 A message never holds a byte of the file.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from sttd.schemas.codes import ErrorCode

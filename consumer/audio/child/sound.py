@@ -3,8 +3,6 @@
 Keeps no more than half a million samples at a time.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """Counts of a file's output so far, compared with its limits."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 

@@ -3,8 +3,6 @@
 FFmpeg notices neither that the end of a file is missing nor that unread data follows it.
 """
 
-from __future__ import annotations
-
 import re
 import struct
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 Their index lists the sound, and FFmpeg reads it; here only the end of a file is found.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 from sttd.consumer.audio.structure.part import MOST_STEPS, Length, Part

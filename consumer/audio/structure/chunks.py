@@ -4,8 +4,6 @@ Recorders write the size first and the sound afterwards: a size that was never f
 where a size says that the sound ends.
 """
 
-from __future__ import annotations
-
 import math
 import struct
 from collections.abc import Callable

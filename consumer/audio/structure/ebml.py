@@ -3,8 +3,6 @@
 FFmpeg searches for the next cluster where it finds no element, and reports nothing.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,19 +18,8 @@ _SIMPLE_BLOCK: Final = 0xA3
 _BLOCK_GROUP: Final = 0xA0
 _SILENT: Final = frozenset({0x114D9B74, 0x1C53BB6B, 0x1254C367, 0x1941A469, 0x1043A770, 0xEC, 0xBF})
 """Tables of contents, tags, attachments, chapters, padding, checksums."""
-_KNOWN: Final = _SILENT | {
-    _HEADER,
-    _SEGMENT,
-    _CLUSTER,
-    _INFO,
-    _SIMPLE_BLOCK,
-    0x1654AE6B,
-    0xE7,
-    0x5854,
-    0xA7,
-    0xAB,
-    0xA0,
-}
+_OTHERS: Final = frozenset({0x1654AE6B, 0xE7, 0x5854, 0xA7, 0xAB})
+_KNOWN: Final = _SILENT | _OTHERS | {_HEADER, _SEGMENT, _CLUSTER, _INFO, _SIMPLE_BLOCK, _BLOCK_GROUP}
 _DURATION: Final = b"\x44\x89"
 _MOST_ID_BYTES: Final = 4
 _LEAST_BLOCK: Final = 6

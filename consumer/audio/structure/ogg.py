@@ -3,8 +3,6 @@
 FFmpeg drops a damaged page silently, seconds of sound with it, and takes the last page that it finds for the end.
 """
 
-from __future__ import annotations
-
 import re
 import zlib
 from collections import Counter

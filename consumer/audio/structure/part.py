@@ -1,7 +1,5 @@
 """One file among the bytes, and what its own lengths prove. Pure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final

@@ -1,7 +1,5 @@
 """Bytes that are certainly no sound: padding, tags, text. Pure."""
 
-from __future__ import annotations
-
 from typing import Final
 
 SHORT: Final = 512

@@ -1,14 +1,12 @@
-"""Orders the calls to the model: the seam between faster-whisper's threads and the model, and its plainest form.
+"""Orders the calls to the model: the seam between faster-whisper's threads and the model.
 
 Holds no slot between two calls. Every call to ctranslate2 passes one gate, from a thread that works for one message;
-the gate has that message (`with gate.job(job)`). The daemon's gate is the scheduler (scheduler.py). `SlotGate` serves
-first come, first served: what a thread pool does, for tests and for measuring against it.
+the gate has that message (`with gate.job(job)`). The gate is the scheduler (scheduler.py).
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -99,72 +97,6 @@ class JobThreads:
     def current(self) -> Job | None:
         """This thread's job."""
         return getattr(self._current, "job", None)
-
-
-class SlotGate(JobThreads):
-    """At most `slots` calls at a time, first come, first served."""
-
-    def __init__(self, slots: int) -> None:
-        """`slots`: calls at a time, at least 1."""
-        super().__init__()
-        self._lock = threading.Lock()
-        self._free = slots
-        self._slots = slots
-        self._turns: deque[tuple[Lane, threading.Event]] = deque()
-
-    def __repr__(self) -> str:
-        """Live counts."""
-        return f"SlotGate(slots={self._slots}, busy={self.busy}, waiting={self.waiting})"
-
-    @property
-    def busy(self) -> int:
-        """Calls that the model works on now."""
-        return self._slots - self._free
-
-    @property
-    def waiting(self) -> int:
-        """Calls that wait for a slot."""
-        return len(self._turns)
-
-    def waiting_of(self, lane: Lane) -> int:
-        """Those of one lane."""
-        return sum(theirs == lane for theirs, _ in self._turns)
-
-    def run(
-        self,
-        call: Callable[[], T],
-        *,
-        begins: bool = False,  # noqa: ARG002 - the seam's; this gate orders nothing
-        batch: Batchable[T] | None = None,  # noqa: ARG002 - the same
-        gathers: Hashable | None = None,  # noqa: ARG002 - the same
-    ) -> T:
-        """See `Gate.run`; first come, first served."""
-        refuse_if_stopped(self.current)
-        self._enter()
-        try:
-            refuse_if_stopped(self.current)  # it may have been stopped while it waited
-            if self.current is not None:
-                self.current.begun.set()
-            return call()
-        finally:
-            self._leave()
-
-    def _enter(self) -> None:
-        with self._lock:
-            if self._free:
-                self._free -= 1
-                return
-            turn = threading.Event()
-            self._turns.append(("interactive" if self.current is None else self.current.lane, turn))
-        turn.wait()
-
-    def _leave(self) -> None:
-        """Hand the slot to the call that waits longest: it never becomes free in between, so no call can overtake."""
-        with self._lock:
-            if self._turns:
-                self._turns.popleft()[1].set()
-            else:
-                self._free += 1
 
 
 def timed(gate: Gate, name: str, call: Callable[[], T]) -> Callable[[], T]:

@@ -3,12 +3,10 @@
 No RabbitMQ, no network. Each side runs in a process of its own (side.py), by turns. `--context` is short.py's.
 """
 
-from __future__ import annotations
-
 import json
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,12 +14,11 @@ from rich.console import Console
 from sttd.commands.bench import report, short
 from sttd.commands.bench.report import SideResult
 from sttd.commands.bench.sides import SideFailed, SideProcess
+from sttd.commands.connection import daemon_settings
 from sttd.commands.exit_codes import Exit
 from sttd.commands.extras import need_consumer
+from sttd.commands.model import found
 from sttd.commands.terminal import leave, notes_bar, say
-
-if TYPE_CHECKING:
-    from sttd.consumer.settings import Settings
 
 
 def bench(
@@ -86,17 +83,8 @@ def bench(
 
 def _asked(files: list[Path], model: str | None, language: str | None, beam: int | None) -> dict[str, Any]:
     """What both sides are given; ends the command where a setting or the model is not right."""
-    from sttd.consumer.engine.files import store  # noqa: PLC0415 - the base install has no daemon
-    from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
-
-    settings = _settings()
-    name = model or settings.model
-    try:
-        path = store.resolve(name, settings.model_cache)
-    except ModelUnavailable as error:
-        raise leave(Exit.USAGE, error.message) from None
-    if path is None:
-        raise leave(Exit.USAGE, f"model {name} is not on this machine: `sttd model fetch {name}` downloads it")
+    settings = daemon_settings()
+    path = found(model or settings.model, settings.model_cache, Exit.USAGE)
     return {
         "files": list(dict.fromkeys(str(file) for file in files)),
         "path": str(path.resolve()),
@@ -105,16 +93,6 @@ def _asked(files: list[Path], model: str | None, language: str | None, beam: int
         "condition": settings.condition_on_previous_text,
         "dynamic": settings.encoder_context == "dynamic",
     }
-
-
-def _settings() -> Settings:
-    from sttd.consumer import settings  # noqa: PLC0415 - the base install has no daemon
-    from sttd.consumer.errors import SettingsError  # noqa: PLC0415 - the same
-
-    try:
-        return settings.load()
-    except SettingsError as error:
-        raise leave(Exit.USAGE, error.message) from None
 
 
 def _known(language: str) -> str:
@@ -148,13 +126,13 @@ def _compare(asked: dict[str, Any], rounds: int, count: int) -> tuple[SideResult
 
 
 def _show(stock: SideResult, ours: SideResult, *, as_json: bool) -> None:
-    found = report.differences(stock.texts, ours.texts)
+    differences = report.differences(stock.texts, ours.texts)
     if as_json:
-        typer.echo(json.dumps(report.as_json(stock, ours, found), ensure_ascii=False, indent=1))
+        typer.echo(json.dumps(report.as_json(stock, ours, differences), ensure_ascii=False, indent=1))
         return
     console = Console(highlight=False)
     console.print(report.table(stock, ours))
     for heard in (stock, ours):
         console.print(f"{heard.side}: {heard.engine} on {heard.device}, {heard.compute_type}", markup=False)
-    for line in report.verdict(stock, found):
+    for line in report.verdict(stock, differences):
         console.print(line, markup=False, soft_wrap=True)

@@ -3,8 +3,6 @@
 `sttd bench --context` and the benchmark (`python -m bench accuracy`) compare with the same code. Needs numpy.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

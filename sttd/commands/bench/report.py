@@ -3,18 +3,15 @@
 Words are compared without case and punctuation; texts as they are.
 """
 
-from __future__ import annotations
-
-import re
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
-from typing import Any, Final
+from typing import Any
 
 from rich.table import Table
 
-_WORD: Final = re.compile(r"\w+")
+from sttd.commands.demo.report import words
 
 
 @dataclass
@@ -62,11 +59,6 @@ class Difference:
     file: str
     words: int
     changes: list[str]
-
-
-def words(text: str) -> list[str]:
-    """Without case and punctuation, `ё` as `е`."""
-    return _WORD.findall(text.casefold().replace("ё", "е"))
 
 
 def differences(stock: dict[str, str], ours: dict[str, str]) -> list[Difference]:

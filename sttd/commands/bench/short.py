@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sttd.commands.bench.report import SideResult, words
+from sttd.commands.bench.report import SideResult
 from sttd.commands.bench.sides import SideFailed, SideProcess
+from sttd.commands.demo.report import words
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import leave, notes_bar, tell
 

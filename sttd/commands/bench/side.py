@@ -3,8 +3,6 @@
 Lines in, lines of JSON out. Never a queue, never the network.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os
@@ -13,30 +11,13 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, Protocol
-
-
-class Side(Protocol):
-    """What both sides can do."""
-
-    def describe(self) -> dict[str, Any]:
-        """Engine, device and compute type."""
-        ...
-
-    def hear(self, sounds: dict[str, Any], done: Callable[[str, str], None]) -> None:
-        """Transcribe all; `done(name, text)` after each."""
-        ...
-
-    def again(self) -> int:
-        """Windows that were computed a second time so far, because their short context was not enough."""
-        ...
+from typing import IO, Any
 
 
 class Stock:
     """faster-whisper as it is, file by file, with its own number of threads."""
 
     def __init__(self, asked: dict[str, Any]) -> None:
-        """Load the model."""
         import faster_whisper  # noqa: PLC0415 - seconds; the command line must not wait for it
 
         self._asked = asked
@@ -46,7 +27,7 @@ class Stock:
         )
 
     def describe(self) -> dict[str, Any]:
-        """As the other side's."""
+        """Engine, device and compute type."""
         return {
             "engine": f"faster-whisper {self._version}",
             "device": self._asked["device"],
@@ -54,7 +35,7 @@ class Stock:
         }
 
     def hear(self, sounds: dict[str, Any], done: Callable[[str, str], None]) -> None:
-        """One after the other."""
+        """Transcribe all, one after the other; `done(name, text)` after each."""
         language = None if self._asked["language"] == "auto" else self._asked["language"]
         for name, samples in sounds.items():
             segments, _ = self._model.transcribe(
@@ -67,7 +48,7 @@ class Stock:
             done(name, "".join(segment.text for segment in segments).strip())
 
     def again(self) -> int:
-        """It has whole windows only."""
+        """Windows that were computed a second time: none, for it has whole windows only."""
         return 0
 
 
@@ -75,7 +56,6 @@ class Ours:
     """The daemon's engine with the daemon's settings: as many files in hand as the daemon would have."""
 
     def __init__(self, asked: dict[str, Any]) -> None:
-        """Open it, self-test and all."""
         from sttd.consumer.engine import environment  # noqa: PLC0415 - only this side has the daemon's environment
 
         environment.prepare()
@@ -105,7 +85,7 @@ class Ours:
         self._runner.run(self._all(sounds, done))
 
     def again(self) -> int:
-        """By its own count."""
+        """Windows that were computed a second time so far, because their short context was not enough."""
         return sum(self._engine.context_reruns.values())
 
     async def _all(self, sounds: dict[str, Any], done: Callable[[str, str], None]) -> None:
@@ -146,7 +126,7 @@ def _peak_mib() -> float:
         return 0.0
 
 
-def _round(side: Side, sounds: dict[str, Any], tell: Callable[..., None]) -> None:
+def _round(side: Stock | Ours, sounds: dict[str, Any], tell: Callable[..., None]) -> None:
     wall, core = time.perf_counter(), time.process_time()
     side.hear(sounds, lambda name, text: tell(file=name, text=text))
     core = time.process_time() - core
@@ -163,7 +143,7 @@ def main() -> None:
 
     asked = json.loads(sys.stdin.readline())
     began = time.perf_counter()
-    side: Side = Stock(asked) if asked["side"] == "stock" else Ours(asked)
+    side: Stock | Ours = Stock(asked) if asked["side"] == "stock" else Ours(asked)
     tell(loaded=time.perf_counter() - began, **side.describe())
     sounds = _sounds(asked["files"], tell)
     for _ in sys.stdin:

@@ -1,7 +1,5 @@
 """The sides of `sttd bench` as children of the command: started, asked round after round, ended."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
@@ -23,12 +21,10 @@ class SideProcess:
     """One side as a child: `with` starts it, waits until it has loaded and decoded, and ends it."""
 
     def __init__(self, side: str, asked: dict[str, Any]) -> None:
-        """Start nothing yet."""
         self.heard = SideResult(side)
         self._asked = asked | {"side": side}
 
     def __enter__(self) -> Self:
-        """Start and load. Raises `SideFailed`."""
         self._errors: IO[bytes] = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "sttd.commands.bench.side"],

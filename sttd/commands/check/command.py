@@ -3,8 +3,6 @@
 Starts nothing that stays, and leaves nothing on the broker.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json as json_
 from collections.abc import AsyncIterator, Callable
@@ -15,10 +13,9 @@ import typer
 from sttd.commands import extras
 from sttd.commands.check import host, rabbitmq, settings
 from sttd.commands.check.line import Line, Status, failed
-from sttd.commands.connection import client_settings
+from sttd.commands.connection import client_settings, daemon_settings
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import leave, tell
-from sttd.commands.topology.command import daemon_settings
 
 
 def check(json: Annotated[bool, typer.Option("--json", help="A JSON list instead of lines.")] = False) -> None:

@@ -123,9 +123,7 @@ async def decoder_line(settings: Settings) -> Line:
     except (SttdError, OSError, TimeoutError) as error:
         told = str(error) or f"no answer within {DECODE_SECONDS} s"
         return failed(
-            "decoder",
-            f"it cannot decode a bundled note: {told}",
-            f"install the libraries again: {INSTALL['consumer']}",
+            "decoder", f"it cannot decode a bundled note: {told}", f"install the libraries again: {INSTALL['consumer']}"
         )
     finally:
         await pool.close()

@@ -1,7 +1,5 @@
 """One line of `sttd check`: what was looked at, how it is, and what to do about it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 

@@ -3,8 +3,6 @@
 Shows names, never values.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from sttd.commands.check.line import Line, ok, warning
@@ -14,9 +12,7 @@ from sttd.settings import ClientSettings
 
 def look(client: ClientSettings) -> Line:
     """The names that are set here, in the environment, `.env` or the credentials directory."""
-    return settings_line(
-        setting_sources.names(ClientSettings), setting_sources.missing_credentials(client, client.broker)
-    )
+    return settings_line(setting_sources.names(ClientSettings), setting_sources.missing_credentials(client))
 
 
 def settings_line(given: Iterable[str], missing: Iterable[str] = ()) -> Line:

@@ -3,8 +3,6 @@
 Needs the base install only.
 """
 
-from __future__ import annotations
-
 import asyncio
 from typing import Annotated, Final, get_args
 from uuid import uuid4
@@ -71,10 +69,7 @@ def prefetch(
     _run(Order(command="prefetch", prefetch=notes, worker=worker))
 
 
-def log_level(
-    level: Annotated[str, typer.Argument(help=", ".join(get_args(LogLevel)))],
-    worker: Worker = None,
-) -> None:
+def log_level(level: Annotated[str, typer.Argument(help=", ".join(get_args(LogLevel)))], worker: Worker = None) -> None:
     """Log from this level on, until the next restart."""
     try:
         order = Order.model_validate({"command": "log-level", "log_level": level, "worker": worker})

@@ -3,9 +3,6 @@
 Needs the base install only. Nothing leaves a queue without `--yes`.
 """
 
-from __future__ import annotations
-
-import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,15 +10,13 @@ from typing import Annotated, Any, Final
 
 import typer
 from aio_pika.abc import AbstractConnection
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
-from sttd.commands.connection import client_settings, connected
+from sttd.commands.connection import client_settings, connected, run
 from sttd.commands.dead import report
 from sttd.commands.dead.deeds import Deed, Drop, lanes_of, requeueing, work
-from sttd.commands.dead.letters import Choice, DeadQueue, Kind, Letter, broken, opened
+from sttd.commands.dead.letters import Choice, DeadQueue, Kind, Letter, opened
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import leave, say
-from sttd.errors import BrokerUnavailable
 from sttd.settings import ClientSettings
 
 LOOKS: Final = 50
@@ -130,13 +125,7 @@ def _choice(ids: list[str] | None, reason: str | None, code: str | None, *, ever
 
 def _end(story: Coroutine[Any, Any, Exit]) -> None:
     try:
-        raise typer.Exit(asyncio.run(story))
-    except typer.Exit:  # a RuntimeError, and so to aio_pika's list a trouble with the connection
-        raise
-    except BrokerUnavailable as error:
-        raise leave(Exit.BROKER, str(error)) from None
-    except (TimeoutError, *CONNECTION_EXCEPTIONS) as error:
-        raise leave(Exit.BROKER, str(broken(error))) from None
+        run(story, "; what was not done is still in its queue")
     except KeyboardInterrupt:
         raise leave(Exit.INTERRUPTED, "interrupted: what was not done is still in its queue") from None
 

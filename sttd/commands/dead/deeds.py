@@ -3,8 +3,6 @@
 Without `yes` it publishes nothing and removes nothing.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -139,8 +137,7 @@ def requeueing(
 
 def lanes_of(settings: ClientSettings) -> tuple[str, ...]:
     """Our request queues, the interactive one first."""
-    queue = settings.request_queue
-    return (queue, names.overflow_of(queue), names.bulk_of(queue))
+    return names.request_queues(settings.request_queue)[:-1]
 
 
 async def work(queue: DeadQueue, choice: Choice, deed: Deed, limit: int | None, *, yes: bool) -> Exit:

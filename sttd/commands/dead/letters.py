@@ -18,7 +18,6 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelNotFoundEntity
 
 from sttd.errors import BrokerUnavailable
 from sttd.schemas import names
-from sttd.service.broker_errors import words
 
 GET_SECONDS: Final = 10
 """On a parked reply: the queue that was gone."""
@@ -202,19 +201,11 @@ async def _give_back(channel: AbstractChannel) -> None:
         pass  # the end of the connection gives them back as well
 
 
-PROPERTIES: Final = (
-    "message_id",
-    "correlation_id",
-    "reply_to",
-    "content_type",
-    "content_encoding",
-    "timestamp",
-    "expiration",
-    "type",
-    "app_id",
-    "user_id",
-    "priority",
-    "delivery_mode",
+PROPERTIES: Final = tuple(
+    """
+    message_id correlation_id reply_to content_type content_encoding timestamp expiration type app_id user_id priority
+    delivery_mode
+    """.split()
 )
 
 
@@ -251,10 +242,3 @@ class Choice:
         """The names among `ids` that no letter bears."""
         borne = {name for letter in letters for name in (letter.message_id, letter.correlation_id)}
         return (name for name in sorted(self.ids) if name not in borne)
-
-
-def broken(error: BaseException) -> BrokerUnavailable:
-    """The message when the connection ends in the middle: nothing that was unsettled is lost."""
-    return BrokerUnavailable(
-        f"the connection to the broker failed ({words(error)}): what was not done is still in its queue"
-    )

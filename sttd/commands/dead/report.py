@@ -3,8 +3,6 @@
 Never shows a body.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime

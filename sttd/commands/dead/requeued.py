@@ -4,8 +4,6 @@ Pure but for the clock and fresh ids. Copies carry an allow-list of headers, as 
 `BCC` or `x-death` would make RabbitMQ route or count with our rights.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime

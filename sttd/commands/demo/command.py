@@ -1,7 +1,5 @@
 """`sttd demo`: a daemon, the sample notes, their texts, and where to look next. Leaves nothing running."""
 
-from __future__ import annotations
-
 import asyncio
 import http.client
 import shutil
@@ -17,13 +15,13 @@ from rich.console import Console
 
 from sttd import errors
 from sttd.client import Client
+from sttd.commands.connection import daemon_settings
 from sttd.commands.demo.chosen import Chosen, choose
 from sttd.commands.demo.daemon import DaemonEnded, DemoDaemon
 from sttd.commands.demo.queues import corner, reachable
 from sttd.commands.demo.report import BUNDLED, SampleResult, complaint, counters, table
 from sttd.commands.exit_codes import Exit
 from sttd.commands.extras import need_consumer
-from sttd.commands.model import daemon_settings
 from sttd.commands.terminal import leave, say, stderr
 from sttd.samples import Sample, samples
 from sttd.settings import ClientSettings, load

@@ -3,8 +3,6 @@
 Never imports the daemon.
 """
 
-from __future__ import annotations
-
 import asyncio
 import http.client
 import os
@@ -12,7 +10,6 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Final, Self
 
 from sttd.commands.demo.chosen import Chosen
@@ -70,10 +67,7 @@ class DemoDaemon:
         )
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Make sure that it is gone."""
+    async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
     async def ready(self, seconds: float) -> None:

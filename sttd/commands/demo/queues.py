@@ -1,7 +1,5 @@
 """The demo's queues, made for one run and deleted after it; the queues of other daemons are never touched."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from secrets import token_hex

@@ -3,8 +3,6 @@
 No I/O.
 """
 
-from __future__ import annotations
-
 import re
 import textwrap
 from collections.abc import Sequence

@@ -3,8 +3,6 @@
 Loads the daemon only with `--measure`. Touches no broker.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import sys
@@ -13,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from sttd.commands.connection import daemon_settings
 from sttd.commands.exit_codes import Exit
 from sttd.commands.extras import need_consumer
 from sttd.commands.size.report import Asked, as_json, show
@@ -149,18 +148,15 @@ def _measured(save: Path | None) -> Profile:
     import structlog  # noqa: PLC0415 - the base install has no daemon
 
     from sttd.commands.size.measure import measure  # noqa: PLC0415 - with it comes what only this option needs
-    from sttd.consumer import settings  # noqa: PLC0415 - the base install has no daemon
-    from sttd.consumer.errors import SettingsError, StartupError  # noqa: PLC0415 - the same
+    from sttd.consumer.errors import StartupError  # noqa: PLC0415 - the same
 
     # Its default is stdout, where the answer goes; the engine's good news is not for this command.
     level = structlog.make_filtering_bound_logger(logging.WARNING)
     structlog.configure(wrapper_class=level, logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    configured = daemon_settings()
     try:
-        configured = settings.load()
         with stderr().status("measuring") as status:
             found = asyncio.run(measure(configured, tell=lambda line: status.update(f"measuring: {line}")))
-    except SettingsError as error:
-        raise leave(Exit.USAGE, error.message) from None
     except StartupError as error:
         raise leave(Exit.FAILED, f"{error.message} (`sttd check` looks at the whole host)") from None
     except KeyboardInterrupt:

@@ -3,8 +3,6 @@
 Simulates what was asked for.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Iterable

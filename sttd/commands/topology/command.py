@@ -3,23 +3,16 @@
 Needs the base install only.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import typer
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
-from sttd.commands.connection import client_settings, connected, trouble
+from sttd.commands.connection import client_settings, connected, daemon_settings, run
 from sttd.commands.exit_codes import Exit
-from sttd.commands.terminal import leave, say, tell
+from sttd.commands.terminal import say, tell
 from sttd.commands.topology.survey import GOOD, QueueFinding, SurveyState, survey
-from sttd.errors import BrokerUnavailable
-
-if TYPE_CHECKING:
-    from sttd.consumer.settings import Settings
 
 SECONDS: Final = 30
 """For the whole survey: some thirty short questions."""
@@ -46,7 +39,7 @@ def declare() -> None:
 
     Exit code 4 if something exists with other arguments, or is refused.
     """
-    _run(declare=True)
+    run(_survey(declare=True))
 
 
 def check() -> None:
@@ -55,25 +48,13 @@ def check() -> None:
     Arguments are compared where this user has configure permission; elsewhere only existence can be seen. Bindings
     cannot be seen over AMQP: `sttd topology declare` sets them.
     """
-    _run(declare=False)
+    run(_survey(declare=False))
 
 
-def _run(*, declare: bool) -> None:
-    settings = daemon_settings()
-    try:
-        raise typer.Exit(asyncio.run(_survey(settings, declare=declare)))
-    except typer.Exit:  # a RuntimeError, and so to aio_pika's list a trouble with the connection
-        raise
-    except BrokerUnavailable as error:
-        raise leave(Exit.BROKER, str(error)) from None
-    except (TimeoutError, *CONNECTION_EXCEPTIONS) as error:
-        raise leave(Exit.BROKER, trouble(error)) from None
-
-
-async def _survey(settings: Settings, *, declare: bool) -> Exit:
+async def _survey(*, declare: bool) -> Exit:
     from sttd.consumer.bus import topology  # noqa: PLC0415 - commands import the daemon lazily
 
-    findings = []
+    settings, findings = daemon_settings(), []
     plan = topology.build(settings.request_queue, settings.reply_queue)
     async with connected(client_settings(), "sttd topology") as connection, asyncio.timeout(SECONDS):
         async for finding in survey(connection, plan, declare=declare):
@@ -93,14 +74,3 @@ def _verdict(findings: Sequence[QueueFinding]) -> Exit:
         if state in states:
             say(advice)
     return Exit.OK if states <= GOOD else Exit.TOPOLOGY
-
-
-def daemon_settings() -> Settings:
-    """The daemon's settings, whose queue names these commands need; one line and the end if one is wrong."""
-    from sttd.consumer import settings  # noqa: PLC0415 - commands import the daemon lazily
-    from sttd.consumer.errors import SettingsError  # noqa: PLC0415 - the same
-
-    try:
-        return settings.load()
-    except SettingsError as error:
-        raise leave(Exit.USAGE, error.message) from None

@@ -4,8 +4,6 @@ Python imports this at start where PYTHONPATH names its folder. SIGUSR1 takes 12
 back, SIGHUP keeps the main thread, and so the event loop, from running.
 """
 
-from __future__ import annotations
-
 import signal
 import time
 

@@ -3,19 +3,17 @@
 Pure: returns dicts, tools/contract.py writes them.
 """
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 from pydantic_core import core_schema
 
-from sttd.schemas import examples
 from sttd.schemas.cancel import Cancel
 from sttd.schemas.options import TranscriptionOptions
 from sttd.schemas.reply import REPLY, Failure, Progress, Transcript
 from sttd.schemas.request import JsonRequest
+from tools.messages import examples
 
 DIALECT: Final = GenerateJsonSchema.schema_dialect
 ID_PREFIX: Final = "urn:sttd:contract:v1:"

@@ -3,8 +3,6 @@
 The values are made up, never measured.
 """
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 from sttd.schemas.cancel import Cancel

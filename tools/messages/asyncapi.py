@@ -3,14 +3,13 @@
 Pure: returns a dict, tools/contract.py writes it.
 """
 
-from __future__ import annotations
-
 from typing import Any, Final
 
-from sttd.schemas import examples, json_schema, names
+from sttd.schemas import names
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.names import MessageType
 from sttd.schemas.options import TranscriptionOptions, header_name
+from tools.messages import examples, json_schema
 
 VERSION: Final = "1.0.0"
 """Version of the contract, not of the program: the major number is the `v1` in message types."""

@@ -16,7 +16,7 @@ SECOND_BYTES: Final = 16_000 * 2 * (9 / 8 + 1)
 """A second of sound: as it came from the child, in a buffer that grows, and the parts of it with speech."""
 WORK_MIB: Final = 20
 """What a note's own thread takes for voice detection, a part of the spectrogram, and an encoded window."""
-CALL_MIB: Final = 220
+CALL_MIB: Final = 196
 """What one model call takes beside the weights of `base`: measured, four windows of 13 s that are decoded together and
 loop. 162 for a whole window. Larger models take more."""
 

@@ -123,10 +123,10 @@ def short(inner: Counted, contexts: Contexts) -> tuple[ShortContextModel, Reruns
     return ShortContextModel(inner, contexts, Words("купил", "хлеб"), lambda array: array, reruns), reruns
 
 
-@pytest.mark.parametrize(("prompt", "longest"), [(3, 2 * (16 + 12 * 3)), (100, 100 + 16 + 12 * 3)])
+@pytest.mark.parametrize(("prompt", "longest"), [(3, 2 * (16 + 10 * 3)), (100, 100 + 16 + 10 * 3)])
 def test_a_loop_of_a_short_window_ends_early_and_is_computed_again_with_all_tokens(prompt: int, longest: int) -> None:
     """Four windows that loop up to 224 tokens need 330 MiB, more than the memory bound counts (issue 14)."""
-    inner = Counted(said(*[0] * (16 + 12 * 3)), said(0, 1))
+    inner = Counted(said(*[0] * (16 + 10 * 3)), said(0, 1))
     model, reruns = short(inner, BELOW_8_S)
     results = model.generate(model.encode(window(3)), [[1] * prompt], **OPTIONS)
     assert inner.longest == [longest, 448]

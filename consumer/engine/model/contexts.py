@@ -28,9 +28,9 @@ TIMESTAMP_SECONDS: Final = 0.02
 MARGIN: Final = 250
 """Frames of padding behind the audio that models fine-tuned for short contexts need: 2.5 s."""
 
-TOKENS_A_SECOND: Final = 12
+TOKENS_A_SECOND: Final = 10
 TOKENS_AT_LEAST: Final = 16
-"""Of a short window: more than 30 letters a second in Russian. A loop ends there instead of at 224 tokens."""
+"""Of a short window: 25 letters a second in Russian. A loop ends there instead of at 224 tokens."""
 
 LATE: Final = 1.0
 """Seconds that the last timestamp may lie behind the audio. Behind notes under 1.5 s it often lies 0.5 s, in full

@@ -100,7 +100,7 @@ def test_an_exception_keeps_its_lines_but_cannot_forge_one(style: str, capsys: p
 def test_other_libraries_speak_in_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
     """A collector must be able to parse every line of the process."""
     log.configure("json", "info")
-    logging.getLogger("uvicorn.error").warning("something\nelse %s", "x")
+    logging.getLogger("a.library").warning("something\nelse %s", "x")
 
     assert told(capsys)["event"] == "something\\nelse x"
 

@@ -23,6 +23,7 @@ from sttd.consumer.engine.model.encoder import Setting as Encoder
 from sttd.consumer.engine.model.whisper import WhisperTranscriber
 from sttd.consumer.engine.schedule.gate import Gate
 from sttd.consumer.engine.schedule.scheduler import Scheduler
+from sttd.consumer.engine.transcriber import SpeechEngine
 from sttd.consumer.engine.windows import LongAudio
 from sttd.consumer.errors import JobStopped
 from sttd.consumer.settings import Settings
@@ -80,7 +81,7 @@ class EngineOptions:
         )
 
 
-async def open_engine(options: EngineOptions, *, on_progress: OnProgress = lambda _: None) -> WhisperTranscriber:
+async def open_engine(options: EngineOptions, *, on_progress: OnProgress = lambda _: None) -> SpeechEngine:
     """A transcriber that has passed its self-test. Raises `ModelUnavailable`.
 
     `on_progress` is called with the progress of a download, in other threads. Cancelling ends a download at its next

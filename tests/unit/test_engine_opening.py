@@ -126,5 +126,5 @@ def test_the_measured_request_is_that_of_the_daemon_but_for_second_tries() -> No
     """Whether a window is tried again at a higher temperature is random; all else is the daemon's."""
     plain = Settings(language="de", beam_size=2, condition_on_previous_text=True)
     assert measure.job_options(plain) == JobOptions(
-        "de", "de", beam_size=2, temperatures=(0.0,), condition_on_previous_text=True
+        "de", "de", beam_size=2, temperature=0.0, condition_on_previous_text=True
     )

@@ -64,7 +64,14 @@ LEVELS: Final[dict[str, tuple[frozenset[str], ...]]] = {
     ),
     "sttd.consumer.engine": tuple(
         frozenset(level.split())
-        for level in ("hotwords", "environment transcriber files glue", "windows schedule", "model", "opening")
+        for level in (
+            "hotwords abilities",
+            "environment transcriber files glue",
+            "windows schedule",
+            "threaded",
+            "model",
+            "opening",
+        )
     ),
 }
 """Packages from the ground up. A part imports from lower levels only; parts on one level do not import each other.

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support import second_engine
 from tests.support.broker import Broker, External
 from tools.rabbitmq import Node
 
@@ -20,6 +21,7 @@ def pytest_configure() -> None:
     """A shell starts background jobs with SIGINT ignored: processes under test must not inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    second_engine.install()
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 """What an engine can do, and what becomes of a request that asks for more. Pure; knows no engine by name.
 
-The rule: what would change the meaning of the answer is refused; what only guides the search for
+The rule (docs/engines.md): what would change the meaning of the answer is refused; what only guides the search for
 words is ignored, and the reply names it.
 """
 

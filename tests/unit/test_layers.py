@@ -66,10 +66,11 @@ LEVELS: Final[dict[str, tuple[frozenset[str], ...]]] = {
         frozenset(level.split())
         for level in (
             "hotwords abilities",
-            "environment transcriber files glue",
+            "environment transcriber files glue vowel",
             "windows schedule",
             "threaded",
             "model",
+            "onnx",
             "opening",
         )
     ),
@@ -86,6 +87,8 @@ LIBRARIES: Final[dict[str, str]] = {
     "faster_whisper": "sttd.consumer.engine.model.loaded",
     "ctranslate2": "sttd.consumer.engine.model.loaded",
     "openvino": "sttd.consumer.engine.model.graph",
+    "onnx_asr": "sttd.consumer.engine.onnx.ctc",
+    "onnxruntime": "sttd.consumer.engine.onnx.ctc",
     "av": "sttd.consumer.audio.child",
     "opentelemetry": "sttd.consumer.tracing.otel",
     "num2words": "sttd.consumer.request.numerals",

@@ -151,6 +151,12 @@ def _never_said(whisper: Any) -> tuple[int, ...]:
     return tokens
 
 
+def detector() -> Detector:
+    """Voice detection alone, without a model: what other engines hear speech with."""
+    environment.prepare()
+    return Detector(importlib.import_module("faster_whisper.vad"))
+
+
 def load(
     path: Path,
     *,

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
-import numpy as np
-
 from sttd.consumer.engine.glue import Glued, Spans
 from sttd.consumer.engine.model import language
 from sttd.consumer.engine.model.guards import marked, parted
@@ -19,16 +17,14 @@ from sttd.consumer.engine.model.loaded import LoadedModel
 from sttd.consumer.engine.model.segments import to_segment
 from sttd.consumer.engine.threaded import ThreadedEngine, report, stop_if_told
 from sttd.consumer.engine.transcriber import Job, JobOptions, Transcription
+from sttd.consumer.engine.vowel import vowel
 from sttd.consumer.engine.windows import LongAudio, first_to_hear, packed_windows
-from sttd.consumer.pcm import SAMPLE_RATE, Pcm
+from sttd.consumer.pcm import Pcm
 from sttd.schemas import languages
 from sttd.schemas.reply import Segment
 
 Window: TypeAlias = Spans | None
 """The parts that one window transcribes; None: the whole audio."""
-
-VOWEL: Final = ((450, 80), (800, 100), (2500, 150))
-"""Centre and half width of the resonances of an "o", Hz."""
 
 PROMPT_CHARACTERS: Final = 1000
 """How much of the text before a pause goes on as the prompt behind it. Whisper takes the last 223 tokens."""
@@ -58,7 +54,7 @@ class WhisperTranscriber(ThreadedEngine):
 
         Raises `ModelUnavailable` when that does not work.
         """
-        await super().self_test(*jobs, Job(_vowel(), _SELF_TEST), Job(_vowel(), replace(_SELF_TEST, vad=True)))
+        await super().self_test(*jobs, Job(vowel(), _SELF_TEST), Job(vowel(), replace(_SELF_TEST, vad=True)))
         self._model.reruns.clear()
 
     def _transcribe(self, job: Job) -> Transcription:
@@ -153,16 +149,3 @@ def _prompt(options: JobOptions, before: list[Segment]) -> str | None:
 
 
 _SELF_TEST: Final = JobOptions("en", "en", temperature=0.0, vad=False, word_timestamps=True)
-
-
-def _vowel() -> Pcm:
-    """A second with an "o" in it, as a voice makes it; shape (samples,), 16 kHz.
-
-    Its text is short: `base` writes "Oh" in 0.5 core s for both runs; for a tone a loop of 220 tokens, in 8 core s.
-    """
-    turns = np.cumsum(np.linspace(140, 110, SAMPLE_RATE * 3 // 5)) / SAMPLE_RATE
-    overtones = np.arange(1, 25)[:, None]
-    strength = sum(1 / (1 + ((125 * overtones - centre) / width) ** 2) for centre, width in VOWEL)
-    voice = (strength * np.cos(2 * np.pi * overtones * turns)).sum(axis=0)
-    fade = np.minimum(1, np.minimum(np.arange(turns.size) / 800, np.arange(turns.size)[::-1] / 1600))
-    return np.pad(0.5 * fade * voice / np.abs(voice).max(), SAMPLE_RATE // 5).astype(np.float32)

@@ -224,6 +224,7 @@ class Daemon:
                 health=self._health,
                 model_name=lambda: self._settings.public_model,
                 history=self._history,
+                engine=self._settings.engine,
             ),
         )
         await server.start()

@@ -83,9 +83,10 @@ class Abilities:
         return f"; ask for {', '.join(sorted(self.languages))}" if len(self.languages) <= FEW else ""
 
     def _refusal(self, option: str, what: str) -> RequestFailed:
+        model = self.model.rstrip("/").rpartition("/")[2]  # a caller need not know the operator's directories
         step = ", or send the request to the queue of another engine"
         return RequestFailed(
-            ErrorCode.BAD_REQUEST, f"{option}: the engine {self.engine} with the model {self.model} {what}{step}"
+            ErrorCode.BAD_REQUEST, f"{option}: the engine {self.engine} with the model {model} {what}{step}"
         )
 
     def ignored(self, asked: TranscriptionOptions) -> list[str]:

@@ -6,6 +6,9 @@ Its model reads letters from tones (tests/support/tone_model.py).
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,8 @@ import numpy as np
 import pika
 import pytest
 
+from sttd.commands.size.measure import measure
+from sttd.consumer.settings import Settings
 from tests.support import tone_model
 from tests.support.broker import Broker, wait_until
 from tests.support.daemon import DaemonProcess
@@ -58,6 +63,7 @@ def test_a_note_is_answered_with_words_and_the_engines_name(onnx: StartDaemon, b
     assert [word["word"].strip() for segment in answer["segments"] for word in segment["words"]] == TEXT.split()
     assert answer["model"]["engine"].startswith("onnx-asr ")
     assert answer["ignored"] == ["hotwords"]
+    assert json.loads(daemon.get("/health")[1])["model"] == "onnx-tones"
     assert daemon.metric("sttd_model_info", engine=answer["model"]["engine"], compute_type="float32") == 1
 
 
@@ -134,6 +140,37 @@ def test_a_start_that_cannot_work_ends_with_one_sentence_and_its_code(
     daemon = onnx(**settings)
     assert daemon.wait_exit() == code
     assert all(word in daemon.log for word in words)
+
+
+def _sttd(*arguments: str, model: Path, at: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "STTD_ENGINE": "onnx", "STTD_MODEL": str(model)}
+    return subprocess.run(
+        [sys.executable, "-m", "sttd", *arguments],
+        env=environment, cwd=at, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+def test_the_commands_know_the_engine(tmp_path: Path) -> None:
+    """`sttd bench` compares with onnx-asr as it is; `sttd model` describes and verifies what lies there."""
+    model, file = tone_model.build(tmp_path / "tones"), tmp_path / "note.wav"
+    file.write_bytes(wav(tone_model.spoken(TEXT).sound))
+    done = _sttd("bench", "--rounds", "1", "--json", str(file), model=model, at=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["stock"]["engine"].startswith("onnx-asr ")
+    assert found["stock"]["texts"] == found["ours"]["texts"] == {str(file): TEXT}
+    refused = _sttd("bench", "--context", str(file), model=model, at=tmp_path)
+    assert (refused.returncode, "STTD_ENGINE=whisper" in refused.stderr) == (2, True)
+    described = _sttd("model", "info", model=model, at=tmp_path)
+    assert "languages  ru" in described.stdout
+
+
+async def test_a_machine_is_measured_with_the_second_engine(tmp_path: Path) -> None:
+    """`sttd size --measure` times the engine that the daemon would open."""
+    path = tone_model.build(tmp_path)
+    found = await measure(Settings(engine="onnx", model=str(path), slots=1), lengths=(3.0, 10.0), rounds=1)
+    assert found.engine.startswith("onnx-asr ")
+    assert found.rows[0].engine > 0
 
 
 def _exchange(broker: Broker, channel: Any) -> str:

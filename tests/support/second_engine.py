@@ -66,7 +66,7 @@ def _opus(text: str) -> bytes:
     parts = [
         piece
         for begin in range(0, len(said), 10)
-        for piece in (tone_model.spoken(" ".join(said[begin : begin + 10]), rate=2).sound, tone_model.pause(0.6))
+        for piece in (tone_model.spoken(" ".join(said[begin : begin + 10]) + " ", rate=2).sound, tone_model.pause(0.6))
     ]
     return encode("ogg", "libopus", 48_000, "mono", _resampled(np.concatenate(parts)))
 

@@ -17,7 +17,7 @@ from tests.support.fakes import ABLE
 RUSSIAN = replace(
     ABLE,
     engine="onnx",
-    model="gigaam",
+    model="/srv/models/gigaam",
     languages=frozenset({"ru"}),
     detects=False,
     translates=False,
@@ -37,7 +37,7 @@ BY = "the engine onnx with the model gigaam"
     ],
 )
 def test_what_would_change_the_answer_is_refused_with_the_next_step(asked: dict[str, Any], told: str) -> None:
-    """The sentence names the option, the engine and what to do: its reader has nothing else."""
+    """The sentence names the option, the engine and what to do, and no directory of the operator's."""
     with pytest.raises(RequestFailed) as caught:
         RUSSIAN.refuse(replace(JobOptions("ru", "ru"), **asked))
     assert caught.value.code is ErrorCode.BAD_REQUEST

@@ -44,7 +44,9 @@ class DaemonProcess:
             "join": "never",  # tests send few notes again and again, and count what is computed
             "drain_seconds": "20",
         }
-        wanted |= ({} if {"model", "engine"} & settings.keys() else second_engine.settings()) | settings
+        wanted |= settings
+        if wanted["model"] == "demo" and "engine" not in settings:
+            wanted |= second_engine.settings()
         self._env |= {f"STTD_{name.upper()}": value for name, value in wanted.items() if not name.isupper()}
         self._env |= {name: value for name, value in settings.items() if name.isupper()}
         self.process: subprocess.Popen[bytes] | None = None

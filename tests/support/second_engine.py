@@ -8,6 +8,7 @@ Each daemon of a test that names no model has that engine, and each Russian samp
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -47,7 +48,11 @@ def _folder() -> Path:
 
 
 def _samples() -> Path:
+    """The sounds that it knows the language of; what needs an English one fails for want of it."""
     folder = Path(shutil.copytree(samples.FOLDER, _folder() / "samples"))
+    manifest = folder / "manifest.json"
+    listed = json.loads(manifest.read_text(encoding="utf-8"))
+    manifest.write_text(json.dumps([one for one in listed if one["language"] != "en"]), encoding="utf-8")
     for sample in samples.samples():
         if sample.language == "ru" and sample.expect == "text":
             (folder / sample.file).write_bytes(_opus(letters(sample.text)))

@@ -28,8 +28,8 @@ RATE: Final = 16_000
 async def slot_share(model: str) -> float:
     """Which share of the engine's core seconds the gate sees, one note after the other in this process."""
     settings = PlainSettings(model=model, slots=1)
-    engine = await open_engine(EngineOptions.from_settings(settings))
-    gate: Any = engine._model.gate  # noqa: SLF001 - only this measurement looks at it
+    engine: Any = await open_engine(EngineOptions.from_settings(settings))
+    gate: Any = engine._gate  # noqa: SLF001 - only this measurement looks at it
     run, inside = gate.run, [0.0]
 
     def timed(*args: Any, **kwargs: Any) -> Any:

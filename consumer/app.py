@@ -20,9 +20,8 @@ from sttd.consumer.bus.direct import SplitPublisher
 from sttd.consumer.bus.intake import AmqpIntake
 from sttd.consumer.bus.link import Link
 from sttd.consumer.bus.publisher import AmqpPublisher
-from sttd.consumer.engine.model.whisper import WhisperTranscriber
 from sttd.consumer.engine.opening import EngineOptions, open_engine
-from sttd.consumer.engine.transcriber import JobDefaults
+from sttd.consumer.engine.transcriber import JobDefaults, SpeechEngine
 from sttd.consumer.errors import ExitCode, SettingsError, StartupError
 from sttd.consumer.observe import (
     BreakerReporter,
@@ -225,6 +224,7 @@ class Daemon:
                 health=self._health,
                 model_name=lambda: self._settings.public_model,
                 history=self._history,
+                engine=self._settings.engine,
             ),
         )
         await server.start()
@@ -243,7 +243,7 @@ class Daemon:
         log.info("decoder children confined", action="confined", in_force=", ".join(pool.confinement), people=False)
         return pool
 
-    async def _open_engine(self) -> WhisperTranscriber:
+    async def _open_engine(self) -> SpeechEngine:
         began = time.monotonic()
         settings = self._settings
         log.info("loading the model %s and testing it: %s", settings.model, LOADING, action="loading")
@@ -251,7 +251,7 @@ class Daemon:
             EngineOptions.from_settings(settings), on_progress=DownloadReporter(self._health, settings.model).tell
         )
         self._parts.push_async_callback(engine.close, ENGINE_SECONDS)
-        if not engine.knows(settings.language):
+        if not engine.abilities.knows(settings.language):
             raise SettingsError(
                 f"STTD_LANGUAGE={settings.language}: the model {settings.model} does not support it; choose another "
                 "language or model"
@@ -286,9 +286,7 @@ class Daemon:
             action="ready",
         )
 
-    def _handler(
-        self, references: References, decoder: DecoderPool, engine: WhisperTranscriber, callers: Callers
-    ) -> Handler:
+    def _handler(self, references: References, decoder: DecoderPool, engine: SpeechEngine, callers: Callers) -> Handler:
         return Handler(
             publisher=self._publisher,
             references=references,

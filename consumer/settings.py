@@ -6,7 +6,7 @@ The only place of the daemon that reads the environment.
 import os
 import socket
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -25,6 +25,14 @@ ComputeType = Literal[
 """ctranslate2's types, and `auto`. Which of them a machine has, only loading the model tells."""
 
 Join = Literal["own", "all", "never"]
+EngineName = Literal["whisper", "onnx"]
+
+WHISPER_ONLY: Final = frozenset(
+    """
+    encoder encoder_context beam_size hotwords hotwords_file condition_on_previous_text batch_size
+    """.split()
+)
+"""Settings that change nothing with another engine."""
 
 
 def _entries(listed: str) -> list[str]:
@@ -56,9 +64,13 @@ class Settings(BrokerSettings):
         "one caller or reply queue), `all`, `never`.",
     )
 
+    engine: EngineName = Field(
+        default="whisper", description="`onnx`: GigaAM, for Russian, with the extra `[onnx]` ([engines](engines.md))."
+    )
     model: Annotated[str, Field(min_length=1)] = Field(
         default="base",
-        description="A size (`base`, `small`, `large-v3` ...), a Hub id, a directory, or `demo` (bundled).",
+        description="A size (`base`, `small`, `large-v3` ...), a Hub id, a directory, or `demo` (bundled); for `onnx` "
+        "`gigaam-v3-ctc`, `gigaam-v3-e2e-ctc` or a directory.",
     )
     model_cache: Path | None = Field(
         default=None, description="Directory for downloaded models. Default: the Hub library's own cache."
@@ -68,7 +80,8 @@ class Settings(BrokerSettings):
     )
     compute_type: ComputeType = Field(
         default="auto",
-        description="ctranslate2's compute type; `auto` is float16 on a GPU, int8 on a CPU (7 bits without VNNI).",
+        description="ctranslate2's compute type; `auto` is float16 on a GPU, int8 on a CPU (7 bits without VNNI). For "
+        "`onnx`: `float32` or `int8`, by the files; `auto` prefers `float32`.",
     )
     encoder: Literal["auto", "ctranslate2", "openvino"] = Field(
         default="auto", description="The encoder on a CPU; `auto` is OpenVINO where it is as exact and faster."
@@ -204,6 +217,14 @@ class Settings(BrokerSettings):
             raise ValueError("STTD_S3_ENDPOINT needs STTD_S3_ACCESS_KEY, STTD_S3_SECRET_KEY and STTD_S3_BUCKETS")
         return self
 
+    @model_validator(mode="after")
+    def _possible_on_onnx(self) -> Self:
+        if self.engine == "onnx" and self.device == "cuda":
+            raise ValueError("STTD_ENGINE=onnx works on the CPU: set STTD_DEVICE=cpu")
+        if self.engine == "onnx" and self.compute_type not in {"auto", "float32", "int8"}:
+            raise ValueError("STTD_ENGINE=onnx has STTD_COMPUTE_TYPE auto, float32 and int8")
+        return self
+
     @property
     def public_model(self) -> str:
         """What health pages call the model: of a directory or Hub id only the last part."""
@@ -255,5 +276,7 @@ def load() -> Settings:
 
 
 def doubts(loaded: Settings) -> list[str]:
-    """A sentence for each thing that is set and probably not meant so: misspelt, removed, no address of the broker."""
-    return setting_sources.doubts(loaded)
+    """A sentence for each thing that is set and probably not meant so: misspelt, removed, unused, no broker."""
+    idle = sorted(loaded.model_fields_set & WHISPER_ONLY) if loaded.engine == "onnx" else []
+    unused = [f"STTD_{name.upper()} is not used: STTD_ENGINE=onnx has no such thing" for name in idle]
+    return [*setting_sources.doubts(loaded), *unused]

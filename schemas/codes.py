@@ -24,8 +24,8 @@ class ErrorCode(StrEnum):
     BAD_REQUEST = (
         "bad_request",
         (
-            "The request breaks the contract: an unknown or out-of-range option, or a body that is not what its "
-            "content type says."
+            "The request breaks the contract: an unknown or out-of-range option, one that this daemon's engine cannot "
+            "honour, or a body that is not what its content type says."
         ),
     )
     BODY_TOO_LARGE = (

@@ -129,6 +129,9 @@ class Transcript(_Wire):
     joined: bool = Field(
         default=False, description="Whether the text was computed for an equal request at the same time."
     )
+    ignored: list[str] = Field(
+        default_factory=list, description="Options of the request that this daemon's engine has no use for."
+    )
 
 
 class FailureDetail(_Wire):

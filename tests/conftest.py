@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support import second_engine
 from tests.support.broker import Broker, External
 from tools.rabbitmq import Node
 
@@ -27,6 +28,7 @@ def pytest_configure() -> None:
     settings.load_profile("busy")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    second_engine.install()
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from tools import no_arguments
 ROOT: Final = Path(__file__).resolve().parents[1]
 UV: Final = ROOT / ".local" / "lock"
 WHOLE: Final = "requirements.lock"
-IMAGE: Final = ("consumer", "gateway", "otel", "s3")
+IMAGE: Final = ("consumer", "gateway", "onnx", "otel", "s3")
 """The extras of the container image."""
 
 ALWAYS: Final = "--universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --quiet".split()

@@ -28,7 +28,7 @@ MANY: Final = 1000
 PLAN: Final[tuple[tuple[str, int | None], ...]] = (
     ("stock", MANY),
     ("default", MANY),
-    *((name, FIXED) for name in MODES if name not in {"stock", "default", "sequential"}),
+    *((name, FIXED) for name in MODES if name not in {"stock", "default", "sequential", "onnx"}),
     *((name, None) for name in ("stock", "default", "sequential")),
 )
 """Mode and how many notes, what matters most first; None: long notes, joined of the fixed ones."""
@@ -58,7 +58,7 @@ def _plan(given: argparse.Namespace) -> Iterator[tuple[str, int | None]]:
     if given.modes is None and given.count is None:
         yield from PLAN
         return
-    for name in given.modes.split(",") if given.modes else MODES:
+    for name in given.modes.split(",") if given.modes else dict(PLAN):
         if name not in MODES:
             sys.exit(f"bench: no mode {name}; there are {', '.join(MODES)}")
         yield name, None if given.count == 0 else given.count or FIXED
@@ -67,6 +67,7 @@ def _plan(given: argparse.Namespace) -> Iterator[tuple[str, int | None]]:
 def _measure(given: argparse.Namespace, subject: Subject, everything: list[Note]) -> None:
     for name, count in _plan(given):
         chosen = everything[:count] if count else list(joined(everything[:FIXED]))
+        chosen = [note for note in chosen if MODES[name].takes(note.language)]
         try:
             run.measure(name, MODES[name], chosen, subject.results(name), subject=subject, cores=given.cores)
         except run.ModeUnavailable as error:

@@ -97,6 +97,7 @@ def _options(mode: Mode, model: Path) -> EngineOptions:
     from sttd.consumer.engine.opening import EngineOptions  # noqa: PLC0415 - the same
 
     settings = PlainSettings(
+        engine=mode.engine or "whisper",
         model=str(model),
         device="cpu",
         compute_type=mode.compute_type,

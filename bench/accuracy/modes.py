@@ -17,7 +17,7 @@ SEED: Final = 11
 JOINED: Final = "-joined"
 JOINED_SECONDS: Final = 90.0
 PAUSE_SECONDS: Final = 0.6
-_LATER: Final = frozenset({"hotwords", "stock_vad"})
+_LATER: Final = frozenset({"hotwords", "stock_vad", "engine"})
 SHARES: Final = {"ru-festvox": 3, "ru-prompts": 3, "en-prompts": 2}
 """How the sets take turns, so that a run that is stopped has something of each."""
 
@@ -26,7 +26,8 @@ SHARES: Final = {"ru-festvox": 3, "ru-prompts": 3, "en-prompts": 2}
 class Mode:
     """One way to transcribe.
 
-    `compute_type`, `encoder`, `context`: settings; `arithmetic`: OpenVINO's, whatever the result of a self-test.
+    `compute_type`, `encoder`, `context`, `engine`: settings, empty for the default; `arithmetic`: OpenVINO's, whatever
+    the result of a self-test.
     """
 
     title: str
@@ -41,6 +42,11 @@ class Mode:
     auto: bool = False
     hotwords: str | None = None
     stock_vad: bool = False
+    engine: Literal["", "onnx"] = ""
+
+    def takes(self, language: str) -> bool:
+        """Whether notes in this language are measured: models of the engine onnx know Russian only."""
+        return self.engine != "onnx" or language == "ru"
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -62,6 +68,7 @@ MODES: Final = {
     "greedy": Mode("default, beam 1", beam=1),
     "auto": Mode("default, language `auto`", auto=True),
     "sequential": Mode("default, long audio in one go", long_windows=False),
+    "onnx": Mode("the engine onnx (with --model gigaam-v3-ctc)", engine="onnx"),
 }
 
 

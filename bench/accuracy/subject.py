@@ -12,7 +12,7 @@ from typing import Any
 
 from bench import machine
 from bench.accuracy.results import Results
-from sttd.consumer.engine.files import store
+from sttd.consumer.engine.files import layouts, store
 from sttd.consumer.machine import usable_cores
 from tools import voices
 
@@ -40,8 +40,9 @@ class Subject:
     @classmethod
     def of(cls, name: str, cores: int) -> Subject:
         """Fetch the model where it is not here. Raises `ModelUnavailable`."""
-        model = store.fetch(name, None, lambda _: None)
-        with (model / "model.bin").open("rb") as file:
+        layout = layouts.of_name(name, "whisper", "auto")
+        model = store.fetch(name, None, lambda _: None, layout)
+        with layout.weights(model).open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         return cls(name, model, sha256, machine.describe(cores))
 

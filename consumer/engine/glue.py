@@ -65,9 +65,13 @@ class Glued:
         first, last = self._parts_of(segment.start, segment.end)
         return segment.model_copy(update={"start": first.moment(segment.start), "end": last.moment(segment.end)})
 
+    def part_of(self, start: float, end: float) -> int:
+        """The number of the part that most of [start, end] of the piece lies in."""
+        return max(range(len(self._parts)), key=lambda number: self._parts[number].shared(start, end))
+
     def _word(self, word: Word) -> Word:
         """No word is spoken in two parts."""
-        part = max(self._parts, key=lambda part: part.shared(word.start, word.end))
+        part = self._parts[self.part_of(word.start, word.end)]
         return word.model_copy(update={"start": part.moment(word.start), "end": part.moment(word.end)})
 
     def _parts_of(self, start: float, end: float) -> tuple[_Part, _Part]:

@@ -15,17 +15,21 @@ from typing import Final, Self, TypeVar
 
 from sttd.consumer import machine
 from sttd.consumer.engine import environment
-from sttd.consumer.engine.files import background, store
+from sttd.consumer.engine.files import background, layouts, store
 from sttd.consumer.engine.files.download_progress import DownloadProgress, OnProgress
 from sttd.consumer.engine.model import loaded as models
 from sttd.consumer.engine.model.contexts import CONTEXTS, Contexts
 from sttd.consumer.engine.model.encoder import Setting as Encoder
 from sttd.consumer.engine.model.whisper import WhisperTranscriber
+from sttd.consumer.engine.onnx import ctc
+from sttd.consumer.engine.onnx.onnx_engine import OnnxTranscriber
 from sttd.consumer.engine.schedule.gate import Gate
 from sttd.consumer.engine.schedule.scheduler import Scheduler
+from sttd.consumer.engine.threaded import ThreadedEngine
+from sttd.consumer.engine.transcriber import SpeechEngine
 from sttd.consumer.engine.windows import LongAudio
 from sttd.consumer.errors import JobStopped
-from sttd.consumer.settings import Settings
+from sttd.consumer.settings import EngineName, Settings
 
 T = TypeVar("T")
 
@@ -44,7 +48,7 @@ TOGETHER: Final = 4
 class EngineOptions:
     """How an engine is opened.
 
-    `model`: a size, a Hub id, a directory or `demo`; `cache`: where downloads and findings are kept, None for this
+    `model`: what `layouts.of` of the engine knows; `cache`: where downloads and findings are kept, None for this
     user's; `contexts`: None for what was measured to be enough for the model; `slots`: model calls at a time;
     `threads`: notes at a time, most of them waiting; `long_audio`: None cuts no audio into windows; `batch`: calls
     that may go together on a GPU.
@@ -52,6 +56,7 @@ class EngineOptions:
 
     model: str
     slots: int
+    engine: EngineName = "whisper"
     threads: int
     cache: Path | None = None
     device: str = "auto"
@@ -69,6 +74,7 @@ class EngineOptions:
         return cls(
             model=settings.model,
             slots=slots,
+            engine=settings.engine,
             threads=settings.notes_in_hand,
             cache=settings.model_cache,
             device=settings.device,
@@ -80,24 +86,42 @@ class EngineOptions:
         )
 
 
-async def open_engine(options: EngineOptions, *, on_progress: OnProgress = lambda _: None) -> WhisperTranscriber:
+async def open_engine(options: EngineOptions, *, on_progress: OnProgress = lambda _: None) -> SpeechEngine:
     """A transcriber that has passed its self-test. Raises `ModelUnavailable`.
 
     `on_progress` is called with the progress of a download, in other threads. Cancelling ends a download at its next
     report; what is there stays for the next try.
     """
-    path = await _fetched(options.model, options.cache, on_progress)
+    path = await _fetched(options, on_progress)
     gate = Scheduler(options.slots)
+    engine = await (_onnx(options, path, gate) if options.engine == "onnx" else _whisper(options, path, gate))
+    await engine.self_test()
+    _settle()
+    return engine
+
+
+async def _whisper(options: EngineOptions, path: Path, gate: Scheduler) -> ThreadedEngine:
     loaded = await asyncio.to_thread(load, options, path, gate)
     if loaded.info.device == "cuda":
         workers = min(options.slots, models.GPU_WORKERS)
         gate.coalesce(workers, batch=options.batch, hold=BATCH_SECONDS)
     else:
         gate.coalesce(options.slots, batch=TOGETHER, hold=0.0)
-    transcriber = WhisperTranscriber(loaded, threads=options.threads, long_audio=options.long_audio)
-    await transcriber.self_test()
-    _settle()
-    return transcriber
+    return WhisperTranscriber(loaded, threads=options.threads, long_audio=options.long_audio)
+
+
+async def _onnx(options: EngineOptions, path: Path, gate: Scheduler) -> ThreadedEngine:
+    """Calls are not coalesced: nobody has measured that it pays on a CPU, where a window alone fills its slot."""
+    kind, weights = layouts.OnnxLayout(options.model, options.compute_type).found(path)
+    loaded = await asyncio.to_thread(ctc.load, path, kind, weights, name=options.model, gate=gate)
+    cut = options.long_audio
+    return OnnxTranscriber(
+        loaded,
+        await asyncio.to_thread(models.detector),
+        threads=options.threads,
+        helpers=cut.threads - 1 if cut else 0,
+        window_seconds=cut.window_seconds if cut else kind.longest,
+    )
 
 
 def load(options: EngineOptions, path: Path, gate: Gate) -> models.LoadedModel:
@@ -127,7 +151,8 @@ def _settle() -> None:
     environment.give_back()
 
 
-async def _fetched(model: str, cache: Path | None, on_progress: OnProgress) -> Path:
+async def _fetched(options: EngineOptions, on_progress: OnProgress) -> Path:
+    layout = layouts.of(options.model, options.engine, options.compute_type)
     cancelled = threading.Event()
 
     def report(progress: DownloadProgress) -> None:
@@ -136,7 +161,7 @@ async def _fetched(model: str, cache: Path | None, on_progress: OnProgress) -> P
         on_progress(progress)
 
     try:
-        return await _abandonable(lambda: store.fetch(model, cache, report))
+        return await _abandonable(lambda: store.fetch(options.model, options.cache, report, layout))
     finally:
         cancelled.set()
 

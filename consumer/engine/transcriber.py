@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, Self
 
 from sttd.consumer.engine import hotwords
+from sttd.consumer.engine.abilities import Abilities
 from sttd.consumer.engine.hotwords import Hotwords
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm
 from sttd.consumer.settings import Settings
 from sttd.consumer.timeline import Timeline
 from sttd.schemas.options import Doubtful, NumeralForm, TranscriptionOptions
 from sttd.schemas.reply import ModelInfo, Segment
-
-TEMPERATURE_LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-"""Whisper's fallback: each next temperature is tried while the text repeats itself or is improbable."""
-
 
 Lane = Literal["interactive", "overflow", "bulk"]
 """The urgent one first."""
@@ -28,7 +25,8 @@ Lane = Literal["interactive", "overflow", "bulk"]
 class JobOptions:
     """The options of one transcription.
 
-    `language`: a code or `auto`; `default_language`: the daemon's, a fallback; `hotwords`: None for the `usual` ones.
+    `language`: a code or `auto`; `default_language`: the daemon's, a fallback; `temperature`: None for the engine's
+    own; `hotwords`: None for the `usual` ones.
     """
 
     language: str
@@ -36,7 +34,7 @@ class JobOptions:
     languages: tuple[str, ...] | None = None
     task: Literal["transcribe", "translate"] = "transcribe"
     beam_size: int = 5
-    temperatures: tuple[float, ...] = TEMPERATURE_LADDER
+    temperature: float | None = None
     vad: bool = True
     word_timestamps: bool = False
     condition_on_previous_text: bool = False
@@ -83,7 +81,7 @@ class JobDefaults:
             languages=asked.languages,
             task=asked.task,
             beam_size=asked.beam_size or self.beam_size,
-            temperatures=TEMPERATURE_LADDER if asked.temperature is None else (asked.temperature,),
+            temperature=asked.temperature,
             vad=asked.vad,
             word_timestamps=asked.word_timestamps,
             condition_on_previous_text=self.condition_on_previous_text,
@@ -178,9 +176,49 @@ class Transcriber(Protocol):
         """Which model answers, and on what."""
         ...
 
+    @property
+    def abilities(self) -> Abilities:
+        """What it can do."""
+        ...
+
     async def transcribe(self, job: Job) -> Transcription:
         """Run one job. Raises `ModelFailed`, or `JobStopped` after `job.stop` was set.
 
         Cancelling this call sets `job.stop`: the thread ends before the next call of the model.
         """
+        ...
+
+
+class SpeechEngine(Transcriber, Protocol):
+    """A transcriber as the daemon opens, watches and closes it. Its counts may be read from any thread."""
+
+    @property
+    def busy(self) -> int:
+        """Model calls that run now."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Model calls that wait for their turn."""
+        ...
+
+    def waiting_of(self, lane: Lane) -> int:
+        """Those of them that belong to jobs of one lane."""
+        ...
+
+    @property
+    def context_reruns(self) -> Mapping[str, int]:
+        """How many windows were computed again with more context, by reason."""
+        ...
+
+    def fits_prompt(self, words: str) -> bool:
+        """Whether so many hotwords are all used."""
+        ...
+
+    def transcribe_here(self, job: Job) -> Transcription:
+        """Run one job in the calling thread. Raises what `transcribe` does."""
+        ...
+
+    async def close(self, seconds: float) -> bool:
+        """Stop all jobs and wait for their threads, at most `seconds`. False when some still run."""
         ...

@@ -117,6 +117,19 @@ def evenly_cut(window: Spans, pcm: Pcm, longest: int) -> list[Spans]:
     return [tuple(_between(window, first, last)) for first, last in pairwise([0, *borders, size])]
 
 
+def quietly_cut(pcm: Pcm, longest: int) -> list[Spans]:
+    """All of the audio in windows of at most `longest` samples, cut where it is quietest before that."""
+    windows: list[Spans] = []
+    begin = 0
+    while pcm.size - begin > longest:
+        slack = min(SLACK, longest // 2) // 2
+        near = begin + longest - 2 * slack
+        end = near + _quietest(floats(pcm[near : near + 2 * slack]), slack, slack)
+        windows.append(((begin, end),))
+        begin = end
+    return [*windows, ((begin, pcm.size),)] if begin < pcm.size else windows
+
+
 def _quietest(sound: NDArray[np.float32], middle: int, slack: int) -> int:
     """The middle of the quietest tenth of a second, at most `slack` samples from `middle`."""
     near = np.square(sound[middle - slack : middle + slack])

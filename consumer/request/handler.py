@@ -129,6 +129,7 @@ class Handler:
             self._callers.admit(delivery, request.options.caller, stays=self._breaker.open)
             with self._cancels.stopping(delivery.message_id, limit.cancel):
                 options = request.options
+                self._transcriber.abilities.refuse(self._defaults.job_options(options))
                 audio = await self._fetched(delivery, request.audio)
                 del request  # with the audio that was taken out of JSON
                 key = await self._joins.key(delivery, audio, options)
@@ -139,7 +140,8 @@ class Handler:
         total = time.monotonic() - started
         transcribe = min(heard.seconds, total)
         timings = Timings(queued=delivery.queued_seconds, decode=total - transcribe, transcribe=transcribe, total=total)
-        return self._assemble(delivery, replace(heard, joined=joined), timings)
+        ignored = self._transcriber.abilities.ignored(options)
+        return self._assemble(delivery, replace(heard, joined=joined), timings, ignored)
 
     async def _fetched(self, delivery: Delivery, audio: bytes | Reference) -> bytes:
         """The file's bytes, fetched where the request only names them."""
@@ -207,7 +209,7 @@ class Handler:
         segments = [one.model_copy(update={"text": text}) for one, text in zip(heard.segments, texts, strict=True)]
         return replace(heard, segments=segments, raw_text=heard.text)
 
-    def _assemble(self, delivery: Delivery, heard: Hearing, timings: Timings) -> Transcript:
+    def _assemble(self, delivery: Delivery, heard: Hearing, timings: Timings, ignored: list[str]) -> Transcript:
         info, transcription = heard.info, heard.transcription
         return Transcript(
             correlation_id=delivery.correlation_id,
@@ -226,4 +228,5 @@ class Handler:
             attempt=delivery.attempt,
             worker=delivery.rules.worker,
             joined=heard.joined,
+            ignored=ignored,
         )

@@ -29,6 +29,7 @@ class _Pages:
     health: DaemonHealth
     history: History
     model_name: Callable[[], str]
+    engine: str
 
     async def show_metrics(self, request: Request) -> Response:
         body, content_type = self.metrics.render(request.headers.get("accept", ""))
@@ -41,7 +42,7 @@ class _Pages:
         return JSONResponse(self.health.as_dict(), 200 if self.health.ready else 503, _NO_STORE)
 
     async def old_health(self, _: Request) -> Response:
-        answer = {"status": self.health.status, "model": f"whisper-{self.model_name()}"}
+        answer = {"status": self.health.status, "model": f"{self.engine}-{self.model_name()}"}
         return JSONResponse(answer, 200 if self.health.ready else 503, _NO_STORE)
 
     async def status_page(self, request: Request) -> Response:
@@ -51,14 +52,18 @@ class _Pages:
 
 
 def build(
-    metrics: Metrics, health: DaemonHealth, model_name: Callable[[], str], history: History | None = None
+    metrics: Metrics,
+    health: DaemonHealth,
+    model_name: Callable[[], str],
+    history: History | None = None,
+    engine: str = "whisper",
 ) -> Starlette:
     """The app.
 
     `model_name()` gives the operator's name of the model, such as `base`; without `history` the status page has no
     plots.
     """
-    pages = _Pages(metrics, health, history or History(metrics), model_name)
+    pages = _Pages(metrics, health, history or History(metrics), model_name, engine)
     return Starlette(
         routes=[
             Route("/", pages.status_page, methods=["GET"]),

@@ -17,7 +17,7 @@ GATEWAY: Final = ("python_multipart", "starlette", "structlog", "uvicorn")
 """Modules of the `[gateway]` extra; a test compares with pyproject.toml."""
 
 
-INSTALL: Final = {name: f'`pip install ".[{name}]"` in the folder of sttd' for name in ("consumer", "gateway")}
+INSTALL: Final = {name: f'`pip install ".[{name}]"` in the folder of sttd' for name in ("consumer", "gateway", "onnx")}
 """How an extra is installed while no package index has a release."""
 
 

@@ -17,6 +17,7 @@ from sttd.commands.extras import need_consumer
 from sttd.commands.terminal import bytes_bar, leave, say, tell
 
 if TYPE_CHECKING:
+    from sttd.consumer.engine.files.layouts import Layout
     from sttd.consumer.settings import Settings
 
 Cache = Annotated[
@@ -37,7 +38,9 @@ def build() -> typer.Typer:
 
 
 def fetch(
-    name: Annotated[str, typer.Argument(help="A size (`base`, `small`, `large-v3` ...) or a Hub id.")],
+    name: Annotated[
+        str, typer.Argument(help="A size (`base`, `small`, `large-v3` ...), a Hub id, or `gigaam-v3-ctc`.")
+    ],
     cache: Cache = None,
 ) -> None:
     """Download a model, so that the daemon starts without network.
@@ -49,13 +52,20 @@ def fetch(
     from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the base install has no daemon
 
     try:
-        path = brought(name, cache or settings.model_cache)
+        path = brought(name, cache or settings.model_cache, layout_of(name, settings))
     except ModelUnavailable as error:
         raise leave(Exit.FAILED, error.message) from None
     typer.echo(path)
 
 
-def brought(name: str, cache: Path | None) -> Path:
+def layout_of(name: str, settings: Settings) -> Layout:
+    """Of the engine that knows this name, else of the configured one."""
+    from sttd.consumer.engine.files import layouts  # noqa: PLC0415 - the base install has no daemon
+
+    return layouts.of_name(name, settings.engine, settings.compute_type)
+
+
+def brought(name: str, cache: Path | None, layout: Layout) -> Path:
     """The model's directory, downloaded if it is not here, with its source and progress on stderr.
 
     Raises `ModelUnavailable`.
@@ -73,7 +83,7 @@ def brought(name: str, cache: Path | None) -> Path:
                 bar.console.print(f"fetching {name} from {now.source}", markup=False)
             bar.update(shown, completed=now.done, total=now.total or None, visible=True)
 
-        return store.fetch(name, cache, tell)
+        return store.fetch(name, cache, tell, layout)
 
 
 def verify(
@@ -90,7 +100,7 @@ def verify(
     from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
 
     wanted = name or settings.model
-    path = found(wanted, cache or settings.model_cache)
+    path = found(wanted, cache or settings.model_cache, layout_of(wanted, settings))
     try:
         checked = store.verify(wanted, path)
     except ModelUnavailable as error:
@@ -110,16 +120,17 @@ def info(
     need_consumer()
     settings = daemon_settings()
     wanted = name or settings.model
-    _print(wanted, found(wanted, cache or settings.model_cache), settings)
+    layout = layout_of(wanted, settings)
+    _print(wanted, found(wanted, cache or settings.model_cache, layout), layout, settings)
 
 
-def found(name: str, cache: Path | None, code: Exit = Exit.FAILED) -> Path:
+def found(name: str, cache: Path | None, layout: Layout, code: Exit = Exit.FAILED) -> Path:
     """The model's directory, or one line and the end with this code."""
     from sttd.consumer.engine.files import store  # noqa: PLC0415 - the base install has no daemon
     from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
 
     try:
-        path = store.resolve(name, cache)
+        path = store.resolve(name, cache, layout)
     except ModelUnavailable as error:
         raise leave(code, error.message) from None
     if path is None:
@@ -127,14 +138,14 @@ def found(name: str, cache: Path | None, code: Exit = Exit.FAILED) -> Path:
     return path
 
 
-def _print(name: str, path: Path, settings: Settings) -> None:
+def _print(name: str, path: Path, layout: Layout, settings: Settings) -> None:
     size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
     how = f"device {settings.device}, compute type {settings.compute_type}, {settings.effective_slots} slots"
     rows = {
         "model": name,
         "directory": str(path),
         "size": f"{size / 1e6:,.1f} MB",
-        "languages": _languages(path),
+        "languages": ", ".join(layout.languages(path)) or _languages(path),
         "loads as": how,
     }
     for what, told in rows.items():

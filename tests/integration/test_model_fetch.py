@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 
+from sttd.consumer.engine.files import store
+from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.models import demo_directory
-from tests.support import fake_hub
+from tests.support import fake_hub, tone_model
 from tests.support.fake_hub import FakeHub
 
 REPOSITORY = "owner/tiny-notes"
@@ -27,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 FETCH = """
 import json, sys
 from pathlib import Path
-from sttd.consumer.engine.files import store
+from sttd.consumer.engine.files import layouts, store
 from sttd.consumer.errors import JobStopped, SttdError
 name, cache, stop_at = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
 seen = []
@@ -36,7 +38,7 @@ def on_progress(progress):
     if progress.total and progress.done / progress.total >= stop_at:
         raise JobStopped("enough")
 try:
-    path = store.fetch(name, cache, on_progress)
+    path = store.fetch(name, cache, on_progress, layouts.of_name(name, "whisper", "auto"))
     store.verify(name, path)
     print(json.dumps({"path": str(path), "progress": seen}))
 except SttdError as error:
@@ -90,6 +92,23 @@ async def main():
         print(json.dumps({"cancelled": True}))
 asyncio.run(main())
 """
+
+
+def test_a_model_of_the_second_engine_is_fetched_alone_and_checked(tmp_path: Path) -> None:
+    """Its repository holds several models of 885 MB; the Hub's hashes prove the one that was asked for."""
+    repository = tone_model.build(tmp_path / "repository")
+    for other in ("v3_ctc.int8.onnx", "v3_e2e_ctc.onnx", "v3_rnnt_encoder.onnx"):
+        (repository / other).write_bytes(b"another model")
+    with fake_hub.running(FakeHub("istupakov/gigaam-v3-onnx", repository)) as hub:
+        fetched = run(FETCH, hub.url, tmp_path / "cache", name="gigaam-v3-ctc")
+    path = Path(fetched["path"])
+    assert {file.name for file in path.iterdir()} == {"config.json", "v3_ctc.onnx", "v3_vocab.txt"}
+    graph = path / "v3_ctc.onnx"
+    content = bytearray(graph.read_bytes())
+    content[-1] ^= 1
+    graph.resolve().write_bytes(content)
+    with pytest.raises(ModelUnavailable, match="is damaged on disk"):
+        store.verify("gigaam-v3-ctc", path)
 
 
 def copy_of_demo(directory: Path) -> Path:

@@ -14,8 +14,8 @@ from sttd.consumer.engine import environment
 from sttd.consumer.engine.files import store
 from sttd.consumer.engine.model.contexts import FULL, Contexts
 from sttd.consumer.engine.model.encoder import Setting
-from sttd.consumer.engine.model.whisper import WhisperTranscriber
 from sttd.consumer.engine.opening import EngineOptions, open_engine
+from sttd.consumer.engine.transcriber import SpeechEngine
 from sttd.consumer.engine.windows import LongAudio
 from tests.support.human import CORES, IN_HAND, Note, usual
 from tools import voices
@@ -54,13 +54,13 @@ def stock(weights: Path) -> Any:
 
 
 @pytest.fixture(scope="session")
-def plain(weights: Path) -> Iterator[WhisperTranscriber]:
+def plain(weights: Path) -> Iterator[SpeechEngine]:
     """Our engine as stock computes: eight bits, ctranslate2's encoder, whole windows."""
     yield from _opened(encoder="ctranslate2", compute_type="int8", contexts=FULL)
 
 
 @pytest.fixture(scope="session")
-def accelerated(weights: Path) -> Iterator[WhisperTranscriber]:
+def accelerated(weights: Path) -> Iterator[SpeechEngine]:
     """Our engine with its defaults, and OpenVINO's encoder for whole windows, in the arithmetic that this CPU needs.
 
     Fails where the comparison refuses it.
@@ -68,7 +68,7 @@ def accelerated(weights: Path) -> Iterator[WhisperTranscriber]:
     yield from _opened(encoder="openvino", compute_type="auto", contexts=None)
 
 
-def _opened(encoder: Setting, compute_type: str, contexts: Contexts | None) -> Iterator[WhisperTranscriber]:
+def _opened(encoder: Setting, compute_type: str, contexts: Contexts | None) -> Iterator[SpeechEngine]:
     engine = asyncio.run(
         open_engine(
             EngineOptions(

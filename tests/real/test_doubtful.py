@@ -9,8 +9,7 @@ import pytest
 from faster_whisper.audio import decode_audio
 
 from sttd.consumer.engine.model import guards
-from sttd.consumer.engine.model.whisper import WhisperTranscriber
-from sttd.consumer.engine.transcriber import Job
+from sttd.consumer.engine.transcriber import Job, SpeechEngine
 from tests.support.human import AT_ZERO, transcribed
 from tools import festival_voice
 from tools.audio.sounds import SOUNDS
@@ -30,7 +29,7 @@ LENGTHS: Final = (2.0, 12.0)
 
 @pytest.mark.parametrize("sound", SOUNDS)
 def test_without_voice_detection_what_is_invented_is_dropped_and_reported(
-    sound: str, accelerated: WhisperTranscriber
+    sound: str, accelerated: SpeechEngine
 ) -> None:
     """The text is empty; what `base` wrote stands beside it."""
     without = replace(AT_ZERO, vad=False)
@@ -49,9 +48,7 @@ def test_without_voice_detection_what_is_invented_is_dropped_and_reported(
     reason="needs Festival: apt-get install festival festvox-ru",
 )
 @pytest.mark.parametrize("vad", [True, False])
-def test_a_caption_sentence_that_is_said_clearly_survives(
-    vad: bool, accelerated: WhisperTranscriber, tmp_path: Path
-) -> None:
+def test_a_caption_sentence_that_is_said_clearly_survives(vad: bool, accelerated: SpeechEngine, tmp_path: Path) -> None:
     """In units of a human voice: people do say "thank you for watching"."""
     sounds = {tmp_path / f"{number}.wav": text for number, text in enumerate(CAPTIONS)}
     festival_voice.say(sounds)

@@ -7,8 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from sttd.consumer.engine.model.whisper import WhisperTranscriber
-from sttd.consumer.engine.transcriber import Job, Transcription
+from sttd.consumer.engine.transcriber import Job, SpeechEngine, Transcription
 from sttd.schemas.reply import Segment, Word
 from tests.support.human import AT_ZERO, Note, consecutive, side_by_side
 from tools.voices import Utterance
@@ -34,9 +33,7 @@ def progress() -> list[tuple[float, str]]:
 
 
 @pytest.fixture(scope="module")
-def heard(
-    accelerated: WhisperTranscriber, long_notes: list[Note], progress: list[tuple[float, str]]
-) -> list[Transcription]:
+def heard(accelerated: SpeechEngine, long_notes: list[Note], progress: list[tuple[float, str]]) -> list[Transcription]:
     """Our answers, in windows and with word times."""
     return [
         accelerated.transcribe_here(

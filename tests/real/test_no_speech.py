@@ -5,8 +5,7 @@ from typing import Final
 
 import pytest
 
-from sttd.consumer.engine.model.whisper import WhisperTranscriber
-from sttd.consumer.engine.transcriber import Job
+from sttd.consumer.engine.transcriber import Job, SpeechEngine
 from tests.support.human import AT_ZERO, transcribed
 from tools.audio.sounds import SOUNDS
 
@@ -17,7 +16,7 @@ SHORT_TO_LONG: Final = (2.0, 12.0)
 
 
 @pytest.mark.parametrize("sound", SOUNDS)
-def test_with_voice_detection_a_sound_without_speech_has_no_text(sound: str, accelerated: WhisperTranscriber) -> None:
+def test_with_voice_detection_a_sound_without_speech_has_no_text(sound: str, accelerated: SpeechEngine) -> None:
     """A fan, a cable, a radio or a keyboard in a pocket's recording is not speech."""
     for seconds in SHORT_TO_LONG:
         for level in QUIET_TO_LOUD:
@@ -26,7 +25,7 @@ def test_with_voice_detection_a_sound_without_speech_has_no_text(sound: str, acc
 
 
 @pytest.mark.parametrize("sound", SOUNDS)
-def test_without_voice_detection_invented_text_is_flagged(sound: str, accelerated: WhisperTranscriber) -> None:
+def test_without_voice_detection_invented_text_is_flagged(sound: str, accelerated: SpeechEngine) -> None:
     """Whisper writes captions under sounds; a bot must be able to distinguish them from speech."""
     without = replace(AT_ZERO, vad=False)
     answers = transcribed(accelerated, [(SOUNDS[sound](seconds, -25.0), without) for seconds in SHORT_TO_LONG])

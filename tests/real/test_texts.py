@@ -8,8 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from sttd.consumer.engine.model.whisper import WhisperTranscriber
-from sttd.consumer.engine.transcriber import TEMPERATURE_LADDER, Job, Transcription
+from sttd.consumer.engine.transcriber import Job, SpeechEngine, Transcription
 from tests.support.human import AT_ZERO, IN_HAND, Note, more_errors, side_by_side, transcribed
 
 pytestmark = pytest.mark.timeout(1800)
@@ -18,7 +17,7 @@ MARGIN: Final = 0.02
 """Of the word error rate: two points."""
 
 MODES: Final[dict[str, dict[str, Any]]] = {
-    "defaults": {"temperatures": TEMPERATURE_LADDER},
+    "defaults": {"temperature": None},
     "no voice detection": {"vad": False},
     "greedy": {"beam_size": 1},
     "language detected": {"language": "auto"},
@@ -53,7 +52,7 @@ def stock_texts(stock: Any, notes: list[Note]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def heard(accelerated: WhisperTranscriber, notes: list[Note]) -> Callable[[str], list[Transcription]]:
+def heard(accelerated: SpeechEngine, notes: list[Note]) -> Callable[[str], list[Transcription]]:
     """Our answers in one of `MODES`."""
 
     @cache
@@ -66,7 +65,7 @@ def heard(accelerated: WhisperTranscriber, notes: list[Note]) -> Callable[[str],
 
 
 def test_with_ctranslate2_encoding_every_text_is_stocks(
-    plain: WhisperTranscriber, stock_texts: list[str], notes: list[Note]
+    plain: SpeechEngine, stock_texts: list[str], notes: list[Note]
 ) -> None:
     """Same weights, same arithmetic, temperature 0: gate, threads and voice detection of ours change no letter."""
     ours = transcribed(
@@ -89,7 +88,7 @@ def test_no_mode_makes_more_errors_than_stock(
 
 
 def test_windows_that_are_decoded_together_give_the_same_texts(
-    accelerated: WhisperTranscriber, heard: Callable[[str], list[Transcription]], notes: list[Note]
+    accelerated: SpeechEngine, heard: Callable[[str], list[Transcription]], notes: list[Note]
 ) -> None:
     """Two cores decode up to four waiting notes as one batch; a note's text must not depend on its neighbours."""
     jobs = [Job(note.pcm, replace(AT_ZERO, beam_size=1, language=note.language)) for note in notes]

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.support import second_engine
 from tests.support.waiting import PATIENCE, wait_for
 
 HTTP_SECONDS = 60.0
@@ -42,7 +43,10 @@ class DaemonProcess:
             "log_format": "json",
             "join": "never",  # tests send few notes again and again, and count what is computed
             "drain_seconds": "20",
-        } | settings
+        }
+        wanted |= settings
+        if wanted["model"] == "demo" and "engine" not in settings:
+            wanted |= second_engine.settings()
         self._env |= {f"STTD_{name.upper()}": value for name, value in wanted.items() if not name.isupper()}
         self._env |= {name: value for name, value in settings.items() if name.isupper()}
         self.process: subprocess.Popen[bytes] | None = None

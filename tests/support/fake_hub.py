@@ -43,7 +43,7 @@ class FakeHub:
             "size": len(content),
             "oid": hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest(),  # git's name for it
         }
-        if path.suffix == ".bin":
+        if path.suffix in {".bin", ".onnx"}:
             entry["lfs"] = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134}
         return entry
 

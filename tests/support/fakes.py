@@ -12,6 +12,7 @@ import numpy as np
 
 from sttd.consumer.audio.decoder import DecodedAudio
 from sttd.consumer.bus.seam import Outgoing, Publisher
+from sttd.consumer.engine.abilities import HINTS, Abilities
 from sttd.consumer.engine.transcriber import Job, JobDefaults, Transcription
 from sttd.consumer.refs.references import References
 from sttd.consumer.request.breaker import Breaker
@@ -26,6 +27,7 @@ from sttd.consumer.request.worker import Worker
 from sttd.consumer.settings import Join
 from sttd.consumer.side_port.metrics import Metrics
 from sttd.consumer.tracing.seam import Tracing
+from sttd.schemas.languages import CODES
 from sttd.schemas.reply import AudioInfo, ModelInfo, Segment
 from tests.support.memory_bus import MemoryBroker, Stored
 from tests.support.waiting import PATIENCE
@@ -44,6 +46,20 @@ HEARD = Transcription(
     language_probability=1.0,
 )
 SILENCE = Transcription(segments=[], language="ru", language_probability=1.0)
+ABLE = Abilities(
+    engine="fake",
+    model="fake",
+    languages=CODES,
+    detects=True,
+    translates=True,
+    hints=frozenset(HINTS),
+    word_times=True,
+    punctuation=True,
+    digits=True,
+    longest_window=30.0,
+    sample_rate=16_000,
+)
+"""All that there is."""
 DIRECT_ADDRESS = "amq.rabbitmq.reply-to.g1h2AA9yZXBseUAxMzM4MzgzNDAAAAPnAAAAAGsHUJc=.HuNSVSWQzfzkt7pQJ44FTQ=="
 """A direct reply-to address as RabbitMQ 4.3.6 gave it."""
 
@@ -109,10 +125,16 @@ class FakeTranscriber(_Fake[Transcription]):
         super().__init__(*(outcomes or (HEARD,)))
         self.jobs: list[Job] = []
         self.progress = progress
+        self.able = ABLE
 
     @property
     def info(self) -> ModelInfo:
         return ModelInfo(name="fake", engine="none", device="cpu", compute_type="int8")
+
+    @property
+    def abilities(self) -> Abilities:
+        """See `Transcriber.abilities`."""
+        return self.able
 
     async def transcribe(self, job: Job) -> Transcription:
         """See `Transcriber.transcribe`; progress comes from another thread, as the engine's does."""

@@ -12,8 +12,7 @@ from typing import Final, TypeVar
 import numpy as np
 
 from sttd.commands.bench.paired import Figure, difference
-from sttd.consumer.engine.model.whisper import WhisperTranscriber
-from sttd.consumer.engine.transcriber import Job, JobOptions, Transcription
+from sttd.consumer.engine.transcriber import Job, JobOptions, SpeechEngine, Transcription
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm
 from tools.voices import Utterance
 from tools.word_errors import errors
@@ -30,7 +29,7 @@ BREATH_SECONDS: Final = 0.4
 EDGE: Final = 0.03
 """Seconds of the pauses on both sides that a word cut out of a sentence keeps."""
 
-AT_ZERO: Final = JobOptions("ru", "ru", temperatures=(0.0,))
+AT_ZERO: Final = JobOptions("ru", "ru", temperature=0.0)
 """The daemon's defaults without the higher temperatures, at which tokens are drawn from a generator without a seed."""
 
 
@@ -100,7 +99,7 @@ def side_by_side(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
         return list(threads.map(work, items))
 
 
-def transcribed(engine: WhisperTranscriber, jobs: Iterable[tuple[Pcm, JobOptions]]) -> list[Transcription]:
+def transcribed(engine: SpeechEngine, jobs: Iterable[tuple[Pcm, JobOptions]]) -> list[Transcription]:
     """What the engine makes of each sound."""
     return side_by_side(lambda job: engine.transcribe_here(Job(*job)), jobs)
 

@@ -79,11 +79,12 @@ def test_relative_paths_hold_for_a_daemon_in_another_directory(tmp_path: Path, m
     (tmp_path / "base").mkdir()
     (tmp_path / "mine").symlink_to(demo_directory())
     assert Chosen("base", Path("cache")).environment() == {
+        "STTD_ENGINE": "whisper",
         "STTD_MODEL": "base",
         "STTD_MODEL_CACHE": str(tmp_path / "cache"),
     }
     for name in ("./mine", "mine"):
-        assert Chosen(name, None).environment() == {"STTD_MODEL": str(tmp_path / "mine")}
+        assert Chosen(name, None).environment()["STTD_MODEL"] == str(tmp_path / "mine")
 
 
 @pytest.mark.parametrize(("word", "command"), [("demo", "demo"), ("run", "serve")])

@@ -282,7 +282,7 @@ def test_a_window_that_openvino_fails_on_is_encoded_by_ctranslate2() -> None:
     assert [(line["action"], line["log_level"]) for line in lines] == [("encoder_failed", "warning")]
 
 
-RU = JobOptions("ru", "ru", temperatures=(0.0,), vad=False)
+RU = JobOptions("ru", "ru", temperature=0.0, vad=False)
 
 
 class CountingGate(Scheduler):

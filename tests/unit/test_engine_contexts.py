@@ -191,7 +191,7 @@ async def test_the_samples_say_the_same_with_short_contexts(contexts: Contexts) 
     await engine.self_test()
     assert engine.context_reruns == {}
     for sample in NOTES:
-        options = replace(RU, language="auto", temperatures=(0.0,))
+        options = replace(RU, language="auto", temperature=0.0)
         heard = await engine.transcribe(Job(decode_audio(str(sample.path)), options))
         assert heard.text.lower().strip(" .") == sample.text.lower().strip(" .")
     assert await engine.close(20)

@@ -12,7 +12,7 @@ from sttd.consumer.engine.transcriber import Job, JobOptions
 from sttd.consumer.errors import JobStopped
 from tests.support.waiting import PATIENCE, wait_for
 
-OPTIONS = JobOptions("ru", "ru", temperatures=(0.0,))
+OPTIONS = JobOptions("ru", "ru", temperature=0.0)
 
 
 def job() -> Job:

@@ -7,7 +7,7 @@ import pytest
 from sttd.consumer.engine.model import language
 from sttd.consumer.engine.transcriber import JobOptions
 
-AUTO = JobOptions("auto", "ru", temperatures=(0.0,))
+AUTO = JobOptions("auto", "ru", temperature=0.0)
 HEARD = {"uk": 0.6, "ru": 0.3, "en": 0.1}
 
 

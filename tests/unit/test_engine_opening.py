@@ -68,6 +68,29 @@ def test_every_setting_of_the_engine_reaches_it(given: Settings) -> None:
     )
 
 
+def test_the_engine_is_a_setting() -> None:
+    """It decides on everything else."""
+    assert EngineOptions.from_settings(Settings(engine="onnx", model="gigaam-v3-ctc")).engine == "onnx"
+
+
+@pytest.mark.parametrize(
+    ("set_to", "told"),
+    [({"device": "cuda"}, "set STTD_DEVICE=cpu"), ({"compute_type": "float16"}, "auto, float32 and int8")],
+)
+def test_the_second_engine_refuses_what_it_cannot_run_on(set_to: dict[str, Any], told: str) -> None:
+    """Before a model is loaded."""
+    with pytest.raises(ValueError, match=told):
+        Settings(engine="onnx", **set_to)
+
+
+def test_settings_without_effect_are_named_at_the_start() -> None:
+    """An operator who moves a daemon to the other engine learns which settings stayed behind."""
+    loaded = Settings(engine="onnx", model="gigaam-v3-ctc", hotwords="Acme", beam_size=3, slots=1)
+    found = [doubt for doubt in settings.doubts(loaded) if "is not used" in doubt]
+    assert [doubt.split()[0] for doubt in found] == ["STTD_BEAM_SIZE", "STTD_HOTWORDS"]
+    assert not [doubt for doubt in settings.doubts(Settings(hotwords="Acme")) if "is not used" in doubt]
+
+
 def test_sequential_audio_is_not_cut() -> None:
     """`sequential` is stock behaviour."""
     assert EngineOptions.from_settings(Settings(long_audio="sequential")).long_audio is None
@@ -126,5 +149,5 @@ def test_the_measured_request_is_that_of_the_daemon_but_for_second_tries() -> No
     """Whether a window is tried again at a higher temperature is random; all else is the daemon's."""
     plain = Settings(language="de", beam_size=2, condition_on_previous_text=True)
     assert measure.job_options(plain) == JobOptions(
-        "de", "de", beam_size=2, temperatures=(0.0,), condition_on_previous_text=True
+        "de", "de", beam_size=2, temperature=0.0, condition_on_previous_text=True
     )

@@ -18,7 +18,7 @@ from sttd.consumer.errors import JobStopped
 from sttd.consumer.pcm import SAMPLE_RATE
 from tests.support.waiting import PATIENCE, wait_for
 
-OPTIONS = JobOptions("ru", "ru", temperatures=(0.0,))
+OPTIONS = JobOptions("ru", "ru", temperature=0.0)
 
 
 def job(seconds: float = 0.0, lane: Lane = "interactive") -> Job:

@@ -143,7 +143,7 @@ async def test_it_hears_what_stock_faster_whisper_hears(loaded: LoadedModel, eng
         stock, _ = loaded._whisper.transcribe(
             pcm(sample), language="ru", vad_filter=vad, condition_on_previous_text=False, temperature=0.0
         )
-        ours = await engine.transcribe(Job(pcm(sample), replace(RU, vad=vad, temperatures=(0.0,))))
+        ours = await engine.transcribe(Job(pcm(sample), replace(RU, vad=vad, temperature=0.0)))
         assert ours.text == "".join(segment.text for segment in stock).strip()
 
 
@@ -156,7 +156,7 @@ async def test_long_audio_in_one_go_is_stocks_to_the_letter(
     loaded: LoadedModel, engine: WhisperTranscriber, mode: dict[str, Any]
 ) -> None:
     """Its features and its speech are computed window by window here, of the whole file there (issue 14)."""
-    stock, options = copy.copy(loaded._whisper), replace(RU, temperatures=(0.0,), **mode)
+    stock, options = copy.copy(loaded._whisper), replace(RU, temperature=0.0, **mode)
     stock.feature_extractor = FeatureExtractor(**stock.feat_kwargs)
     segments, _ = stock.transcribe(
         pcm(LONG),
@@ -183,7 +183,7 @@ async def test_detecting_the_language_costs_no_second_encoding_and_changes_no_wo
     loaded: LoadedModel, engine: WhisperTranscriber, gate: WatchedGate, vad: bool
 ) -> None:
     """Stock faster-whisper 1.2.1 encodes the first window twice; one encoding serves both, and the text is the same."""
-    options = replace(AUTO, vad=vad, temperatures=(0.0,))
+    options = replace(AUTO, vad=vad, temperature=0.0)
     for sample in NOTES[:3]:
         stock, info = loaded._whisper.transcribe(
             pcm(sample), vad_filter=vad, condition_on_previous_text=False, temperature=0.0
@@ -209,7 +209,7 @@ async def test_long_audio_is_heard_in_windows_by_two_threads_and_joined_in_order
     engine: WhisperTranscriber, cutting: WhisperTranscriber, gate: WatchedGate
 ) -> None:
     """Cut differently, this little model writes other words, but nothing is missing; times are of the whole file."""
-    options = replace(RU, temperatures=(0.0,), word_timestamps=True)
+    options = replace(RU, temperature=0.0, word_timestamps=True)
     whole = await engine.transcribe(Job(pcm(LONG), options))
     gate.threads.clear()
     cut = await cutting.transcribe(Job(pcm(LONG), options))
@@ -234,9 +234,9 @@ async def test_the_language_of_long_audio_is_detected_in_its_first_window(
     cutting: WhisperTranscriber, gate: WatchedGate
 ) -> None:
     """Once, and without another encoding."""
-    fixed = await cutting.transcribe(Job(pcm(LONG), replace(RU, temperatures=(0.0,))))
+    fixed = await cutting.transcribe(Job(pcm(LONG), replace(RU, temperature=0.0)))
     encoded, gate.windows = gate.windows, 0
-    heard = await cutting.transcribe(Job(pcm(LONG), replace(AUTO, temperatures=(0.0,))))
+    heard = await cutting.transcribe(Job(pcm(LONG), replace(AUTO, temperature=0.0)))
     assert (heard.language, heard.text, gate.windows) == ("ru", fixed.text, encoded)
 
 
@@ -295,7 +295,7 @@ async def test_what_cannot_be_cut_is_heard_in_one_go(
 
     Conditioned on the text before, windows cannot run side by side.
     """
-    heard = await cutting.transcribe(Job(pcm(LONG), replace(options, temperatures=(0.0,))))
+    heard = await cutting.transcribe(Job(pcm(LONG), replace(options, temperature=0.0)))
     assert heard.segments
     assert len(gate.threads) == 1
 
@@ -312,7 +312,7 @@ async def test_coalesced_calls_say_what_single_ones_say() -> None:
     loaded = models.load(demo_directory(), name="demo", device="cpu", compute_type="float32", slots=1, gate=scheduler)
     engine = WhisperTranscriber(loaded, threads=8)
     jobs = [
-        Job(pcm(sample), replace(options, temperatures=(0.0,), word_timestamps=stamped))
+        Job(pcm(sample), replace(options, temperature=0.0, word_timestamps=stamped))
         for sample in NOTES[:3]
         for options, stamped in ((replace(RU, language=sample.language), False), (AUTO, True))
     ]

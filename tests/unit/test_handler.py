@@ -115,18 +115,33 @@ async def test_options_and_defaults_reach_the_engine(desk: Desk) -> None:
     await desk.handle()
 
     asked, default = (job.options for job in desk.transcriber.jobs)
-    assert (asked.language, asked.default_language, asked.temperatures, asked.word_timestamps) == (
-        "en",
-        "ru",
-        (0.4,),
-        True,
-    )
-    assert (default.language, default.beam_size, default.temperatures[0], len(default.temperatures)) == (
-        "ru",
-        5,
-        0.0,
-        6,
-    )
+    assert (asked.language, asked.default_language, asked.temperature, asked.word_timestamps) == ("en", "ru", 0.4, True)
+    assert (default.language, default.beam_size, default.temperature) == ("ru", 5, None)
+
+
+async def test_what_the_engine_cannot_do_is_refused_before_any_work(desk: Desk) -> None:
+    """A caller who asks for a translation must not get Russian text, and a large file need not be decoded for it."""
+    desk.transcriber.able = replace(desk.transcriber.able, engine="onnx", translates=False)
+    ask(desk, headers={"stt-task": "translate"})
+
+    await desk.handle()
+
+    told = failure(desk.only("bot")).error
+    assert (told.code, told.retryable) == ("bad_request", False)
+    assert told.message.startswith("task: the engine onnx with the model fake does not translate; ask for transcribe")
+    assert desk.decoder.seen == []
+
+
+async def test_the_answer_names_the_options_that_changed_nothing(desk: Desk) -> None:
+    """Whoever sends names to prefer learns that this engine has no use for them."""
+    desk.transcriber.able = replace(desk.transcriber.able, hints=frozenset({"beam_size"}))
+    ask(desk, headers={"stt-hotwords": "Acme.", "stt-beam-size": "3", "stt-temperature": "0"})
+
+    await desk.handle()
+
+    told = answer(desk.only("bot"))
+    assert isinstance(told, Transcript)
+    assert told.ignored == ["hotwords", "temperature"]
 
 
 SPOKEN = ((" С меня двадцать", 0.0, 1.0), (" пять рублей.", 1.0, 2.0), (" Спасибо!", 2.0, 2.5))

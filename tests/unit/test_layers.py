@@ -64,7 +64,15 @@ LEVELS: Final[dict[str, tuple[frozenset[str], ...]]] = {
     ),
     "sttd.consumer.engine": tuple(
         frozenset(level.split())
-        for level in ("hotwords", "environment transcriber files glue", "windows schedule", "model", "opening")
+        for level in (
+            "hotwords abilities",
+            "environment transcriber files glue vowel",
+            "windows schedule",
+            "threaded",
+            "model",
+            "onnx",
+            "opening",
+        )
     ),
 }
 """Packages from the ground up. A part imports from lower levels only; parts on one level do not import each other.
@@ -79,6 +87,8 @@ LIBRARIES: Final[dict[str, str]] = {
     "faster_whisper": "sttd.consumer.engine.model.loaded",
     "ctranslate2": "sttd.consumer.engine.model.loaded",
     "openvino": "sttd.consumer.engine.model.graph",
+    "onnx_asr": "sttd.consumer.engine.onnx.ctc",
+    "onnxruntime": "sttd.consumer.engine.onnx.ctc",
     "av": "sttd.consumer.audio.child",
     "opentelemetry": "sttd.consumer.tracing.otel",
     "num2words": "sttd.consumer.request.numerals",

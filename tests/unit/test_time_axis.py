@@ -25,7 +25,7 @@ from tests.support.notes import short_notes, spoken
 from tests.support.waiting import PATIENCE
 
 RUSSIAN = tuple(sample for sample in short_notes() if sample.language == "ru")
-OPTIONS = JobOptions("ru", "ru", temperatures=(0.0,))
+OPTIONS = JobOptions("ru", "ru", temperature=0.0)
 TOLERANCE = 0.75
 """Seconds that a segment may begin before the speech or end after it: the padding of voice detection, and how late it
 sees an end."""

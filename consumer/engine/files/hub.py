@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from fnmatch import fnmatch
 from pathlib import Path
@@ -23,7 +23,7 @@ T = TypeVar("T")
 SOURCE: Final = "the Hugging Face Hub"
 
 FILES: Final = ("config.json", "preprocessor_config.json", "model.bin", "tokenizer.json", "vocabulary.*")
-"""What faster-whisper needs of a repository."""
+"""What faster-whisper needs of a repository: the `files` of the functions below."""
 
 FIRST_ANSWER_SECONDS: Final = 6.0
 """Without any answer by then there is no network: refused, no name service, or packets swallowed."""
@@ -49,44 +49,44 @@ def folder(repository: str, cache: Path | None) -> Path:
     return (cache or Path(constants.HF_HUB_CACHE)) / name
 
 
-def cached(repository: str, cache: Path | None) -> Path | None:
+def cached(repository: str, cache: Path | None, files: Sequence[str] = FILES) -> Path | None:
     """The repository's snapshot in the local cache (default: the library's own), or None; no network call."""
     from huggingface_hub import snapshot_download  # noqa: PLC0415 - slow to import, and a local model never needs it
     from huggingface_hub.errors import LocalEntryNotFoundError  # noqa: PLC0415 - the same
 
     try:
-        return Path(snapshot_download(repository, cache_dir=cache, allow_patterns=list(FILES), local_files_only=True))
+        return Path(snapshot_download(repository, cache_dir=cache, allow_patterns=list(files), local_files_only=True))
     except LocalEntryNotFoundError:
         return None
 
 
-def download(repository: str, cache: Path | None, on_progress: OnProgress) -> Path:
+def download(repository: str, cache: Path | None, on_progress: OnProgress, files: Sequence[str] = FILES) -> Path:
     """Download what is missing of the repository; resumes where an earlier try stopped.
 
     `on_progress` is called in the library's threads; it may raise an `SttdError` to end the download.
     Raises `HubUnavailable` within `FIRST_ANSWER_SECONDS` when there is no network.
     """
     try:
-        total = _within(FIRST_ANSWER_SECONDS, lambda: _size(repository))
-        return _download(repository, cache, _Meter(total, on_progress))
+        total = _within(FIRST_ANSWER_SECONDS, lambda: _size(repository, files))
+        return _download(repository, cache, files, _Meter(total, on_progress))
     except SttdError:  # from on_progress
         raise
     except Exception as error:  # httpx's, the Hub library's, hf_xet's, the disk's
         raise _translated(error) from error
 
 
-def ask(repository: str) -> None:
+def ask(repository: str, files: Sequence[str] = FILES) -> None:
     """Ask whether the Hub has the model, and download nothing.
 
     Raises `HubUnavailable`, within `FIRST_ANSWER_SECONDS` when there is no network.
     """
     try:
-        _within(FIRST_ANSWER_SECONDS, lambda: _size(repository))
+        _within(FIRST_ANSWER_SECONDS, lambda: _size(repository, files))
     except Exception as error:  # httpx's, the Hub library's
         raise _translated(error) from error
 
 
-def _size(repository: str) -> int:
+def _size(repository: str, wanted: Sequence[str]) -> int:
     """Bytes to fetch; also the proof that the Hub answers."""
     from huggingface_hub import HfApi  # noqa: PLC0415 - slow to import
 
@@ -94,15 +94,15 @@ def _size(repository: str) -> int:
         logging.ERROR
     )  # it warns of each retry; one line at the end is enough
     files = HfApi().model_info(repository, files_metadata=True, timeout=FIRST_ANSWER_SECONDS).siblings or []
-    return sum(file.size or 0 for file in files if any(fnmatch(file.rfilename, pattern) for pattern in FILES))
+    return sum(file.size or 0 for file in files if any(fnmatch(file.rfilename, pattern) for pattern in wanted))
 
 
-def _download(repository: str, cache: Path | None, meter: _Meter) -> Path:
+def _download(repository: str, cache: Path | None, files: Sequence[str], meter: _Meter) -> Path:
     from huggingface_hub import snapshot_download  # noqa: PLC0415 - slow to import
 
     def fetch() -> Path:
         bar = _bar_class(meter)
-        return Path(snapshot_download(repository, cache_dir=cache, allow_patterns=list(FILES), tqdm_class=bar))
+        return Path(snapshot_download(repository, cache_dir=cache, allow_patterns=list(files), tqdm_class=bar))
 
     outcome = background.start(fetch, name="model-download")
     outcome.add_done_callback(lambda _: meter.alive.set())

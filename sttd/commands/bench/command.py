@@ -55,6 +55,8 @@ def bench(
 ) -> None:
     """Compare sttd with stock faster-whisper on your own files and model: speed, memory, and the texts.
 
+    With STTD_ENGINE=onnx: with onnx-asr as it is.
+
     Stock takes file by file with its own number of threads; sttd takes all at once with the settings of your daemon.
     Each side is a process of its own, the rounds alternate, and both decode before the clock starts.
 
@@ -64,6 +66,8 @@ def bench(
     if reference and not context:
         raise leave(Exit.USAGE, "--reference needs --context")
     asked = _asked(files, model, language, beam)
+    if context and asked["engine"] != "whisper":
+        raise leave(Exit.USAGE, "--context is about Whisper's encoder: set STTD_ENGINE=whisper")
     try:
         if context:
             unreadable = short.compare(asked, reference, as_json=as_json)
@@ -84,10 +88,16 @@ def bench(
 def _asked(files: list[Path], model: str | None, language: str | None, beam: int | None) -> dict[str, Any]:
     """What both sides are given; ends the command where a setting or the model is not right."""
     settings = daemon_settings()
-    path = found(model or settings.model, settings.model_cache, Exit.USAGE)
+    from sttd.consumer.engine.files import layouts  # noqa: PLC0415 - the base install has no daemon
+
+    name = model or settings.model
+    layout = layouts.of(name, settings.engine, settings.compute_type)
+    path = found(name, settings.model_cache, layout, Exit.USAGE)
     return {
         "files": list(dict.fromkeys(str(file) for file in files)),
         "path": str(path.resolve()),
+        "engine": settings.engine,
+        "name": name,
         "language": _known(language or settings.language),
         "beam": beam or settings.beam_size,
         "condition": settings.condition_on_previous_text,

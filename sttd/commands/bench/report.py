@@ -85,7 +85,7 @@ def table(stock: SideResult, ours: SideResult) -> Table:
     shown = Table(
         title=f"{len(stock.seconds)} files, {stock.audio_seconds:,.0f} s of audio, median of {len(stock.wall)} rounds"
     )
-    for heading in ("", "stock faster-whisper", "sttd", "times"):
+    for heading in ("", f"stock {stock.engine.partition(' ')[0]}", "sttd", "times"):
         shown.add_column(heading, justify="left" if not heading else "right")
     one, other = stock.figures(), ours.figures()
     for name, label, digits, more_is_better in (

@@ -4,6 +4,7 @@ Lines in, lines of JSON out. Never a queue, never the network.
 """
 
 import asyncio
+import importlib.metadata
 import json
 import os
 import sys
@@ -52,6 +53,36 @@ class Stock:
         return 0
 
 
+class StockOnnx:
+    """onnx-asr as it is, file by file, with its own number of threads; long files in pieces of the model's limit."""
+
+    def __init__(self, asked: dict[str, Any]) -> None:
+        import onnx_asr  # noqa: PLC0415 - the extra [onnx] alone has it
+
+        from sttd.consumer.engine.files.layouts import OnnxLayout  # noqa: PLC0415 - the base install has no daemon
+
+        path = Path(asked["path"])
+        self._kind, self._weights = OnnxLayout(asked["name"], asked["compute_type"]).found(path)
+        quantization = "int8" if self._weights == "int8" else None
+        self._model: Any = onnx_asr.load_model(self._kind.name, path, quantization=quantization)
+
+    def describe(self) -> dict[str, Any]:
+        """As the other side's."""
+        engine = f"onnx-asr {importlib.metadata.version('onnx-asr')}"
+        return {"engine": engine, "device": "cpu", "compute_type": self._weights}
+
+    def hear(self, sounds: dict[str, Any], done: Callable[[str, str], None]) -> None:
+        """One after the other."""
+        longest = int(self._kind.longest * 16_000)
+        for name, samples in sounds.items():
+            pieces = (samples[begin : begin + longest] for begin in range(0, samples.size, longest))
+            done(name, " ".join(filter(None, (self._model.recognize(piece) for piece in pieces))))
+
+    def again(self) -> int:
+        """It has whole windows only."""
+        return 0
+
+
 class Ours:
     """The daemon's engine with the daemon's settings: as many files in hand as the daemon would have."""
 
@@ -70,7 +101,8 @@ class Ours:
         from sttd.consumer.engine.model.contexts import CONTEXTS  # noqa: PLC0415 - after prepare()
         from sttd.consumer.engine.opening import EngineOptions, open_engine  # noqa: PLC0415 - the same
 
-        options = replace(EngineOptions.from_settings(self._settings), model=self._asked["path"])
+        options = EngineOptions.from_settings(self._settings)
+        options = replace(options, model=self._asked["name" if options.engine == "onnx" else "path"])
         if context := self._asked.get("context"):
             options = replace(options, contexts=CONTEXTS[context])
         return await open_engine(options)
@@ -103,6 +135,9 @@ class Ours:
                 group.create_task(one(name, samples))
 
 
+Side = Stock | StockOnnx | Ours
+
+
 def _sounds(files: Iterable[str], tell: Callable[..., None]) -> dict[str, Any]:
     """Samples of each file that can be decoded; both sides decode alike, so decoding is not part of the comparison."""
     from faster_whisper.audio import decode_audio  # noqa: PLC0415 - after the environment is prepared
@@ -126,7 +161,7 @@ def _peak_mib() -> float:
         return 0.0
 
 
-def _round(side: Stock | Ours, sounds: dict[str, Any], tell: Callable[..., None]) -> None:
+def _round(side: Side, sounds: dict[str, Any], tell: Callable[..., None]) -> None:
     wall, core = time.perf_counter(), time.process_time()
     side.hear(sounds, lambda name, text: tell(file=name, text=text))
     core = time.process_time() - core
@@ -143,7 +178,8 @@ def main() -> None:
 
     asked = json.loads(sys.stdin.readline())
     began = time.perf_counter()
-    side: Stock | Ours = Stock(asked) if asked["side"] == "stock" else Ours(asked)
+    stock = StockOnnx if asked["engine"] == "onnx" else Stock
+    side: Side = stock(asked) if asked["side"] == "stock" else Ours(asked)
     tell(loaded=time.perf_counter() - began, **side.describe())
     sounds = _sounds(asked["files"], tell)
     for _ in sys.stdin:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import importlib
+import importlib.metadata
 import json
 import re
 import socket
@@ -40,6 +41,8 @@ WEIGHTS_MB: Final = {
     "distil-small": 332,
     "distil-medium": 789,
     "distil-large": 1513,
+    "gigaam": 885,
+    "gigaam, int8": 225,
 }
 """Of models that are not here yet, by size; `.en`, `-v2` and the like change nothing."""
 
@@ -76,14 +79,15 @@ def model_line(settings: Settings, offered: Callable[[str], str] | None = None) 
 
     `offered`: names the source of a model that is not here, or raises `ModelUnavailable`.
     """
-    from sttd.consumer.engine.files import store  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.engine.files import layouts, store  # noqa: PLC0415 - commands import the daemon lazily
     from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
 
     name = settings.model
+    layout = layouts.of(name, settings.engine, settings.compute_type)
     try:
-        path = store.resolve(name, settings.model_cache)
+        path = store.resolve(name, settings.model_cache, layout)
         if path is None:
-            return _absent(name, offered or store.offered)
+            return _absent(name, offered or (lambda name: store.offered(name, layout)))
         store.verify(name, path)
     except ModelUnavailable as error:
         return failed("model", error.message, "correct STTD_MODEL, or fetch the model again: sttd model fetch NAME")
@@ -132,6 +136,8 @@ async def decoder_line(settings: Settings) -> Line:
 
 def compute_line(settings: Settings) -> Line:
     """Whether device and compute type are available, and what the processor supports."""
+    if settings.engine == "onnx":
+        return onnx_line()
     ctranslate2 = importlib.import_module("ctranslate2")
     gpus = int(ctranslate2.get_cuda_device_count())
     device = "cuda" if settings.device == "cuda" or (settings.device == "auto" and gpus) else "cpu"
@@ -153,6 +159,15 @@ def compute_line(settings: Settings) -> Line:
     from sttd.consumer.engine.model import cpu  # noqa: PLC0415 - commands import the daemon lazily
 
     return cpu_line(cpu.here().flags, types)
+
+
+def onnx_line() -> Line:
+    """The library of the engine onnx; it works on any CPU."""
+    try:
+        version = importlib.metadata.version("onnx-asr")
+    except importlib.metadata.PackageNotFoundError:
+        return failed("compute", "STTD_ENGINE=onnx, but onnx-asr is not installed", f"install it: {INSTALL['onnx']}")
+    return ok("compute", f"onnx-asr {version} on the CPU, one core a slot")
 
 
 def cpu_line(features: frozenset[str], types: list[str]) -> Line:
@@ -200,14 +215,17 @@ def memory_line(settings: Settings, available: int | None) -> Line:
 
 def _weights(settings: Settings) -> int:
     """Bytes of the model's weights; 0 where they are not known."""
-    from sttd.consumer.engine.files import store  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.engine.files import layouts, store  # noqa: PLC0415 - commands import the daemon lazily
     from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - the same
 
+    layout = layouts.of(settings.model, settings.engine, settings.compute_type)
     try:
-        if path := store.resolve(settings.model, settings.model_cache):
-            return (path / "model.bin").stat().st_size
+        if path := store.resolve(settings.model, settings.model_cache, layout):
+            return layout.weights(path).stat().st_size
     except (ModelUnavailable, OSError):  # the line about the model names it
         return 0
+    if settings.engine == "onnx":
+        return WEIGHTS_MB["gigaam, int8" if settings.compute_type == "int8" else "gigaam"] * 1_000_000
     size = settings.model if settings.model in WEIGHTS_MB else re.sub(r"(\.en|-v[\d.]+)$", "", settings.model)
     return WEIGHTS_MB.get(size, 0) * 1_000_000
 

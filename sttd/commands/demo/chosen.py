@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sttd.commands.demo.report import BUNDLED
-from sttd.commands.model import brought
+from sttd.commands.model import brought, layout_of
 from sttd.commands.terminal import say
 
 if TYPE_CHECKING:
@@ -22,14 +22,15 @@ class Chosen:
 
     name: str
     cache: Path | None
+    engine: str = "whisper"
 
     def environment(self) -> dict[str, str]:
-        """The two settings, fit for a process in another directory."""
+        """The settings, fit for a process in another directory."""
         from sttd.consumer.engine.files import store  # noqa: PLC0415 - the base install has no daemon
 
         directory = Path(self.name).expanduser()
         own = self.name not in {store.DEMO, *store.SIZES} and directory.is_dir()
-        model = {"STTD_MODEL": str(directory.absolute()) if own else self.name}
+        model = {"STTD_ENGINE": self.engine, "STTD_MODEL": str(directory.absolute()) if own else self.name}
         return model | ({"STTD_MODEL_CACHE": str(self.cache.absolute())} if self.cache else {})
 
 
@@ -42,10 +43,10 @@ def choose(settings: Settings) -> Chosen:
 
     cache = settings.model_cache
     if "model" in settings.model_fields_set:
-        brought(settings.model, cache)
-        return Chosen(settings.model, cache)
+        brought(settings.model, cache, layout_of(settings.model, settings))
+        return Chosen(settings.model, cache, settings.engine)
     try:
-        brought(REAL, cache)
+        brought(REAL, cache, layout_of(REAL, settings))
     except ModelUnavailable as error:
         say(f"taking the bundled model, which knows a few phrases only: {error.message}")
         return Chosen(BUNDLED, cache)

@@ -21,8 +21,7 @@ from sttd.sizing.profile import Profile, Row
 
 if TYPE_CHECKING:
     from sttd.consumer.audio.pool import DecoderPool
-    from sttd.consumer.engine.model.whisper import WhisperTranscriber
-    from sttd.consumer.engine.transcriber import JobOptions
+    from sttd.consumer.engine.transcriber import JobOptions, SpeechEngine
     from sttd.consumer.pcm import Pcm
     from sttd.consumer.settings import Settings
 
@@ -84,7 +83,7 @@ class _Line:
 
 
 class _Timer:
-    def __init__(self, engine: WhisperTranscriber, settings: Settings, sound: Pcm) -> None:
+    def __init__(self, engine: SpeechEngine, settings: Settings, sound: Pcm) -> None:
         self._engine, self._settings, self._sound = engine, settings, sound
 
     async def round(self, seconds: float) -> _Taken:
@@ -108,7 +107,7 @@ def job_options(settings: Settings) -> JobOptions:
     from sttd.consumer.engine.transcriber import JobDefaults  # noqa: PLC0415 - the base install has no daemon
     from sttd.schemas.options import TranscriptionOptions  # noqa: PLC0415 - beside the other
 
-    return replace(JobDefaults.from_settings(settings).job_options(TranscriptionOptions()), temperatures=(0.0,))
+    return replace(JobDefaults.from_settings(settings).job_options(TranscriptionOptions()), temperature=0.0)
 
 
 async def _decoding(pool: DecoderPool) -> tuple[_Line, Pcm]:
@@ -151,7 +150,7 @@ def _row(seconds: float, line: _Line, found: Sequence[_Taken]) -> Row:
     return Row(seconds=seconds, decode=round(decode, 4), engine=round(core, 4), wall=round(wall, 4))
 
 
-def _profile(settings: Settings, engine: WhisperTranscriber, rows: tuple[Row, ...]) -> Profile:
+def _profile(settings: Settings, engine: SpeechEngine, rows: tuple[Row, ...]) -> Profile:
     return Profile(
         name=f"{settings.public_model} on this machine",
         machine=cpu_name(),

@@ -14,7 +14,9 @@ export class Stt {
 
   static async connect(url) {
     const stt = new Stt();
-    stt.connection = await amqp.connect(url);
+    stt.connection = await amqp.connect(url).catch(({ message, code }) => {
+      throw new Error(`no connection to RabbitMQ (${message || code}): is it running, and is STTD_AMQP_URL right?`);
+    });
     stt.channel = await stt.connection.createConfirmChannel();
     // Direct reply-to: consume without ack before publishing, and publish on the same channel.
     await stt.channel.consume(DIRECT_REPLY_TO, (message) => stt.#take(message), { noAck: true });
@@ -85,7 +87,7 @@ try {
     console.log(`${path}: ${reply.status === "completed" ? reply.text : reply.error.code}`);
   }));
 } catch (error) {
-  console.error(error.message || `no connection to RabbitMQ (${error.code})`);
+  console.error(error.message);
   process.exitCode = 1;
 } finally {
   await stt?.close();

@@ -99,8 +99,7 @@ class Watch:
     async def _look(self, connection: AbstractConnection) -> Consumers:
         """Report how long each queue is; return each lane's consumers.
 
-        After a failover the broker may have lost a consumer without a notice (aio-pika #231). One look proves nothing:
-        it says 0 of everything while a queue's leader is elected, or does not answer it in 250 ms.
+        After a failover the broker may have lost a consumer without a notice (aio-pika #231).
         """
         channel = await connection.channel(publisher_confirms=False)
         try:

@@ -53,7 +53,7 @@ test-real: setup ## the real base over human voices: texts beside stock faster-w
 test-cpus: setup ## the engine's tests at each level of CPU that this machine has
 	@$(PY) -m tools.cpus
 
-CHAOS := SEED KILLS TERMS FAULTS SLOW POINTS MATRIX PROPERTIES BODIES RATE HOLD RESULTS
+CHAOS := SEED KILLS TERMS FAULTS SLOW POINTS MATRIX PROPERTIES BODIES RATE HOLD POLL RESULTS
 chaos: setup ## faults under load, with books that must balance (longer: make chaos KILLS=100 FAULTS=10, see tests/chaos/README.md)
 	@$(PY) -m tools.rabbitmq install
 	@$(foreach knob,$(CHAOS),$(if $($(knob)),CHAOS_$(knob)="$($(knob))")) $(PY) -m pytest -n $(JOBS) --dist worksteal --show-capture=no --durations=10 tests/chaos

@@ -73,11 +73,11 @@ def chaos_node() -> Iterator[Node]:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def cluster(profile: Profile) -> Iterator[Cluster]:
     """Three nodes that the tests may hurt, and leave well."""
     if os.environ.get(install.VARIABLE) != "4.3":
         pytest.skip("three nodes are tried on RabbitMQ 4.3 only: make chaos BROKER=4.3")
-    with Cluster() as three:
+    with Cluster(poll=profile.poll) as three:
         yield three
 
 

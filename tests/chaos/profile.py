@@ -25,6 +25,7 @@ class Profile:
     bodies: int  # fuzzed JSON bodies
     rate: float  # requests per second
     hold: float  # s that a node of a cluster stays stopped or cut off
+    poll: int  # ms between two looks of a node of a cluster at the others
     results: Path | None  # JSON file to which this run's figures are added
     command: str
 
@@ -49,6 +50,7 @@ class Profile:
             bodies=number("BODIES", 5_000),
             rate=float(given.get("CHAOS_RATE", "2.5")),
             hold=float(given.get("CHAOS_HOLD", "20")),
+            poll=number("POLL", 5_000),
             results=Path(results).resolve() if results else None,
             command=" ".join(f"{name}={value}" for name, value in sorted(given.items()) if name != "CHAOS_RESULTS"),
         )

@@ -32,9 +32,14 @@ AGAIN: Final = 0.05  # s until a registration is tried again: its node's epmd is
 class Cluster:
     """Three private nodes of one version. What a test does to them is undone by `mend`; `close()` removes all."""
 
-    def __init__(self, base: Path = DEFAULT_BASE) -> None:
+    def __init__(self, base: Path = DEFAULT_BASE, poll: int = 5000) -> None:
+        """Claim everything; nothing is started yet.
+
+        `poll`: milliseconds between two looks of a node at the others; 5,000 is RabbitMQ's default.
+        """
         members, cookie = Identity.draw(SIZE), secrets.token_hex(10)
         settings = {"cluster_formation.peer_discovery_backend": "classic_config"}
+        settings |= {"raft.adaptive_failure_detector.poll_interval": str(poll)}
         settings |= {
             f"cluster_formation.classic_config.nodes.{number}": member.name for number, member in enumerate(members)
         }

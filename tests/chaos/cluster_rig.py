@@ -125,6 +125,7 @@ class ClusterRig(Rig):
             assert not deadline.passed, f"nobody serves{self._tail()}"
             if time.time() > due:
                 pause, due = pause * 2, time.time() + pause
+                self.reader.again()  # RabbitMQ may have lost its consumer with the leader, and says nothing
                 threading.Thread(target=self._ask, args=(self._asked.plain(),), daemon=True).start()
             time.sleep(POLL)
 

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.broker import Broker, External
 from tools.rabbitmq import Node
@@ -17,7 +18,13 @@ EXTERNAL_MANAGEMENT = os.environ.get("STTD_TEST_MANAGEMENT_URL")
 
 
 def pytest_configure() -> None:
-    """A shell starts background jobs with SIGINT ignored: processes under test must not inherit that."""
+    """Set what holds for every test.
+
+    A shell starts background jobs with SIGINT ignored: processes under test must not inherit that. Hypothesis measures
+    times of its own, which on a busy machine say nothing about the code.
+    """
+    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("busy")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -32,8 +39,8 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("STTD_")]:
         monkeypatch.delenv(name)
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
-    for settings in (Settings, GatewaySettings, ClientSettings):
-        monkeypatch.setitem(settings.model_config, "env_file", None)
+    for model in (Settings, GatewaySettings, ClientSettings):
+        monkeypatch.setitem(model.model_config, "env_file", None)
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,6 @@ class LaneConsumer:
     """One queue on a channel of its own."""
 
     def __init__(self, name: str, channel: AbstractChannel, queue: AbstractQueue) -> None:
-        """No consumer."""
         self.name = name
         self._channel = channel
         self._queue = queue

@@ -191,7 +191,7 @@ def test_a_file_that_is_gone_is_a_reason(tmp_path: Path) -> None:
         EncoderFile(tmp_path / "model.bin")
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_no_damage_makes_it_crash(tmp_path: Path, data: st.DataObject) -> None:
     """A flipped byte or a cut is a file that still reads, or a reason; anything else would end the daemon's start."""

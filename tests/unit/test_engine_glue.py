@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sttd.consumer.engine.glue import PADDING, Glued, Span
@@ -65,7 +65,6 @@ def test_a_word_is_spoken_in_one_part_and_a_segment_is_as_long_as_its_words() ->
     assert (placed.start, placed.end) == (7.0, 102.0)
 
 
-@settings(deadline=None)
 @given(SPANS, TIMES, st.booleans())
 def test_times_lie_in_a_part_and_stay_in_order(pairs: list[tuple[int, int]], times: list[float], timed: bool) -> None:
     """Whatever the model says: no time in a pause, none before the time before it."""

@@ -69,7 +69,7 @@ def noise(samples: int) -> np.ndarray:
 
 
 @given(LENGTHS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_windows_that_are_cut_evenly_hold_everything_once_and_none_is_a_sliver(lengths: list[int]) -> None:
     """Of 31 s Whisper would read the last second alone, with 29 s of padding."""
     spans = spans_of(lengths)

@@ -71,7 +71,7 @@ async def test_a_form_is_its_fields_and_its_file() -> None:
     assert form.one("nothing") is None
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, len(WHOLE)), max_size=12))
 def test_no_cut_between_chunks_changes_a_form(cuts: list[int]) -> None:
     """TCP cuts where it likes."""

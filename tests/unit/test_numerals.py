@@ -115,7 +115,7 @@ VOCABULARY: Final = [
 ]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(st.sampled_from(VOCABULARY) | st.sampled_from(OTHER), max_size=25), st.sampled_from(LANGUAGES))
 def test_no_other_word_is_lost_and_nothing_raises(said: list[str], language: str) -> None:
     """Any heap of number words, signs and figures: all other words are still there, in their order."""
@@ -123,7 +123,7 @@ def test_no_other_word_is_lost_and_nothing_raises(said: list[str], language: str
     assert kept == [word for word in said if word in OTHER]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.text(max_size=80), st.sampled_from(["ru", "en", "de", "xx"]), st.sampled_from(["digits", "words", "as_heard"])
 )
@@ -134,7 +134,6 @@ def test_no_text_raises(text: str, language: str, form: str) -> None:
     assert isinstance(rewritten([text], language, form)[0], str)
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from([" двадцать", " пять", " рублей", " две тысячи", " три", ".", " кот"]), max_size=12))
 def test_the_parts_make_up_the_whole(parts: list[str]) -> None:
     """A number over the end of a segment stands in the segment where it begins; no segment is lost."""

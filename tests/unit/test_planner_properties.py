@@ -145,7 +145,7 @@ class Simulation:
             yield starts
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(cpu | gpu | gathering)
 def test_every_call_of_every_note_starts_exactly_once_and_never_on_more_slots_than_there_are(load: Load) -> None:
     """Nothing is lost, nothing is done twice, and the cores are not shared."""
@@ -161,7 +161,7 @@ def test_every_call_of_every_note_starts_exactly_once_and_never_on_more_slots_th
     assert simulation.planner.waiting == ()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(cpu | gathering)
 def test_no_slot_idles_while_a_call_waits(load: Load) -> None:
     """On a CPU nothing is held back."""
@@ -170,7 +170,7 @@ def test_no_slot_idles_while_a_call_waits(load: Load) -> None:
         assert not simulation.planner.waiting or simulation.planner.running == load.slots
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(gpu)
 def test_a_gpu_never_idles_and_holds_no_call_longer_than_it_says(load: Load) -> None:
     """A call waits for others only while something runs, and only so long.
@@ -185,7 +185,7 @@ def test_a_gpu_never_idles_and_holds_no_call_longer_than_it_says(load: Load) -> 
         assert not overdue or planner.running == load.slots
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(cpu | gathering)
 def test_no_call_is_passed_by_one_of_its_lane_and_caller_that_came_too_late(load: Load) -> None:
     """The bound that makes starving impossible: a call that comes `PATIENCE` later goes later.
@@ -207,7 +207,7 @@ def test_no_call_is_passed_by_one_of_its_lane_and_caller_that_came_too_late(load
         assert all(other.since <= call.since + PATIENCE + 1e-9 for other in passed_by)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(cpu)
 def test_a_lane_waits_for_more_urgent_ones_but_gets_every_tenth_start(load: Load) -> None:
     """Both halves of the rule, at every single start. Where both lanes' tenth start is due, bulk's comes first."""
@@ -224,7 +224,7 @@ def test_a_lane_waits_for_more_urgent_ones_but_gets_every_tenth_start(load: Load
             assert passed["overflow"] <= BULK_EVERY
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(cpu | gathering)
 def test_no_caller_has_two_turns_while_another_of_the_lane_waits_for_one(load: Load) -> None:
     """However many notes one caller sends, and whatever is gathered for a batch (issue 18)."""
@@ -253,7 +253,7 @@ def windows(calls: list[Traced]) -> list[list[Traced]]:
     return list(found.values())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(cpu | gathering, st.lists(services, min_size=2, max_size=2))
 def test_a_rare_callers_call_waits_for_one_of_the_flood_at_most(load: Load, rare: list[float]) -> None:
     """What issue 18 promises: beside a thousand notes of another, two of the longest calls more than on an idle queue.
@@ -279,7 +279,7 @@ def test_a_rare_callers_call_waits_for_one_of_the_flood_at_most(load: Load, rare
             assert len(passed_by) <= (load.batch > 1)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.floats(0, 36_000, allow_nan=False), min_size=1, max_size=40))
 def test_calls_of_equal_age_start_in_the_order_of_what_is_left(lengths: list[float]) -> None:
     """Least remaining audio first."""

@@ -150,7 +150,7 @@ class Steps(RuleBasedStateMachine):
         assert self.settlement.state is not State.ABANDONED or not self.settler.calls
 
 
-Steps.TestCase.settings = settings(max_examples=150, stateful_step_count=12, deadline=None)
+Steps.TestCase.settings = settings(max_examples=150, stateful_step_count=12)
 TestAnyOrderOfSteps = Steps.TestCase
 
 

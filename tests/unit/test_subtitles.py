@@ -5,7 +5,7 @@ from typing import Any
 
 import pysubs2
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sttd.cues import LINES, LONGEST, PAUSE, WIDTH, cues
@@ -113,7 +113,6 @@ def made(drawn: list[tuple[float, list[tuple[str, str, float, float]]]], *, time
     return Transcript.model_validate({**examples.TRANSCRIPT.model_dump(), **known}), now
 
 
-@settings(deadline=None)
 @given(SEGMENTS, st.booleans())
 def test_every_cue_can_be_read_and_together_they_hold_all_words_in_order(
     drawn: list[tuple[float, list[tuple[str, str, float, float]]]], timed: bool
@@ -131,7 +130,6 @@ def test_every_cue_can_be_read_and_together_they_hold_all_words_in_order(
     assert "".join("".join(cue.lines) for cue in shown).replace(" ", "") == "".join(said.split())
 
 
-@settings(deadline=None)
 @given(SEGMENTS, st.booleans())
 def test_a_player_reads_the_cues_that_were_written(
     drawn: list[tuple[float, list[tuple[str, str, float, float]]]], timed: bool

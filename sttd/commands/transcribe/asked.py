@@ -1,7 +1,5 @@
 """What `sttd transcribe` can be asked for: one type for each argument and option, with its help and its check."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias

@@ -3,8 +3,6 @@
 Decides nothing; on anything but a terminal it draws nothing and `wanted` is false.
 """
 
-from __future__ import annotations
-
 import sys
 import time
 from types import TracebackType
@@ -79,7 +77,6 @@ class Bars:
         return f"  {self._finished / elapsed:.2g} files/s  {self._audio / elapsed:.2g}x real time"
 
     def __enter__(self) -> Self:
-        """Draw."""
         self._bars.start()
         return self
 

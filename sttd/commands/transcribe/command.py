@@ -3,8 +3,6 @@
 Uses sttd.Client as any bot would; never imports the daemon.
 """
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

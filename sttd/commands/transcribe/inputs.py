@@ -1,7 +1,5 @@
 """The files of the command line: which can be read, how often, and what they are called in results."""
 
-from __future__ import annotations
-
 import os
 import stat
 import sys

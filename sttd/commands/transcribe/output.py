@@ -3,8 +3,6 @@
 Never overwrites an input, and never leaves half a file under a result's name.
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

@@ -3,8 +3,6 @@
 Knows nothing of audio, client or formats.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import select
@@ -57,7 +55,6 @@ class Stdout:
     """Prints results, one by one. Where that fails, the rest of the work ends, and what is finished goes to stderr."""
 
     def __init__(self) -> None:
-        """Nothing printed yet."""
         self._failed: OSError | None = None
 
     def print(self, text: str) -> None:

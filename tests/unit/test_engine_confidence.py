@@ -66,6 +66,6 @@ def test_the_curves_of_base_rise_and_are_shares(language: str) -> None:
     """A more probable word is never less sure."""
     found = MEASURED[BASE][language]
     for curve in (found.words, found.segments):
-        assert 3 < len(curve.points) <= 15
+        assert 3 <= len(curve.points) <= 15
         assert all(left < right and low <= high for (left, low), (right, high) in pairwise(curve.points))
         assert 0 < curve.points[0][1] < curve.points[-1][1] < 1

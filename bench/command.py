@@ -31,7 +31,7 @@ PLANS: Final = {
 RESULTS: Final = ROOT / "docs" / "benchmarks"
 RAW: Final = ROOT / ".local" / "bench-results"
 
-OF_THEIR_OWN: Final = frozenset({"accuracy", "hotwords", "invented", "languages", "numerals"})
+OF_THEIR_OWN: Final = frozenset({"accuracy", "confidence", "hotwords", "invented", "languages", "numerals"})
 
 HELP: Final = """The benchmarks, for a quiet machine. docs/benchmarks/README.md explains their results.
 
@@ -39,6 +39,7 @@ HELP: Final = """The benchmarks, for a quiet machine. docs/benchmarks/README.md 
   run         every peer under every load, hours, or what --peers, --loads, --rounds and --seconds leave of it
   scenario    single promises and their verdicts, by name
   accuracy    word errors of every mode on recorded human voices, hours, resumable; has options of its own
+  confidence  how sure a text is, against how right it is, resumable; has options of its own
   numerals    numbers as digits: sentences with numbers through the real model, resumable; has options of its own
   hotwords    the operator's words: listed names with the list and without, resumable; has options of its own
   invented    words that are written where nobody speaks, ours and stock's, resumable; has options of its own

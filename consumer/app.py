@@ -256,7 +256,8 @@ class Daemon:
                 f"STTD_LANGUAGE={settings.language}: the model {settings.model} does not support it; choose another "
                 "language or model"
             )
-        self._defaults.hotwords.warn_of_cut(engine.fits_prompt)
+        # In a thread: the file may be long, and the side port answers already.
+        await asyncio.to_thread(self._defaults.hotwords.warn_of_cut, engine.fits_prompt)
         self._metrics.model_loaded(engine.info, time.monotonic() - began)
         self._metrics.engine(engine, settings.effective_slots)
         self._health.set("model", True)

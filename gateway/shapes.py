@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sttd.schemas.reply import Segment, Transcript
 
+_CONFIDENCE = "Expected share of right words, 0 to 1; absent where it was not measured for the model."
 _DROPPED = "Texts that `doubtful=drop` left out; absent where there are none."
 _SEGMENT = (
     "One stretch of speech; times in seconds. The daemon does not tell `tokens`; `seek` is the start in hundredths of "
@@ -32,12 +33,19 @@ class OldTranscript(Body):
     text: str
     language: str = Field(description="Whisper language code.", examples=["ru"])
     duration: float
+    confidence: float | None = Field(default=None, description=_CONFIDENCE)
     dropped: list[str] | None = Field(default=None, description=_DROPPED)
 
     @classmethod
     def of(cls, found: Transcript) -> OldTranscript:
-        """The three fields of a transcript that the old service had, and what was dropped."""
-        return cls(text=found.text, language=found.language, duration=found.duration, dropped=dropped(found))
+        """The three fields of a transcript that the old service had, its confidence, and what was dropped."""
+        return cls(
+            text=found.text,
+            language=found.language,
+            duration=found.duration,
+            confidence=found.confidence,
+            dropped=dropped(found),
+        )
 
 
 class OldError(Body):
@@ -84,12 +92,13 @@ class VerboseSegment(Body):
     avg_logprob: float
     compression_ratio: float
     no_speech_prob: float
+    confidence: float | None = Field(default=None, description=_CONFIDENCE)
 
     @classmethod
     def of(cls, found: Segment) -> VerboseSegment:
         """A segment as OpenAI has it."""
         given = found.model_dump(
-            include={"id", "start", "end", "text", "avg_logprob", "compression_ratio", "no_speech_prob"}
+            include={"id", "start", "end", "text", "avg_logprob", "compression_ratio", "no_speech_prob", "confidence"}
         )
         return cls(seek=round(found.start * 100), **given)
 
@@ -100,6 +109,7 @@ class VerboseWord(Body):
     word: str
     start: float
     end: float
+    confidence: float | None = Field(default=None, description=_CONFIDENCE)
 
 
 class Verbose(Body):
@@ -200,7 +210,7 @@ def dropped(found: Transcript) -> list[str] | None:
 def words(found: Transcript) -> list[VerboseWord]:
     """All words in order."""
     return [
-        VerboseWord(word=word.word.strip(), start=word.start, end=word.end)
+        VerboseWord(word=word.word.strip(), start=word.start, end=word.end, confidence=word.confidence)
         for segment in found.segments
         for word in segment.words or ()
     ]

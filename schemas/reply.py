@@ -19,6 +19,11 @@ REPLY_NAMESPACE: Final = UUID("5f0f9f5c-6f5e-5b0e-9c4b-2f6a1d7c3e11")
 
 Seconds = Annotated[float, Field(ge=0)]
 
+Confidence = Annotated[
+    Annotated[float, Field(ge=0, le=1)] | None,
+    Field(description="Expected share of right words, 0 to 1; null where it was not measured for the model."),
+]
+
 
 # As the published contract has them: a description is not wrapped at the width of this file.
 _SEGMENT = (
@@ -45,6 +50,7 @@ class Word(_Wire):
     end: Seconds
     word: str
     probability: float
+    confidence: Confidence = None
 
 
 SegmentFlag = Literal["silence_phrase", "repetition", "no_speech", "too_dense", "improbable"]
@@ -63,6 +69,7 @@ class Segment(_Wire):
     no_speech_prob: float
     compression_ratio: float
     words: list[Word] | None = None
+    confidence: Confidence = None
     flags: list[str] = Field(default_factory=list, json_schema_extra={"examples": [list(get_args(SegmentFlag))]})
 
 
@@ -114,6 +121,7 @@ class Transcript(_Wire):
     )
     language: str
     language_probability: float
+    confidence: Confidence = None
     duration: Seconds
     no_speech: bool
     segments: list[Segment]

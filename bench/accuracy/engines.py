@@ -65,19 +65,24 @@ def _ours(mode: Mode, model: Path) -> tuple[str, Callable[[Note, Any], Answer]]:
     from sttd.consumer.engine.transcriber import Job, JobOptions  # noqa: PLC0415 - the same
 
     engine = _exactly(mode, model) if mode.arithmetic else asyncio.run(open_engine(_options(mode, model)))
+    asked = {"beam_size": mode.beam, "vad": mode.vad, "hotwords": mode.hotwords, "word_timestamps": mode.words}
 
     def transcribe(note: Note, audio: Any) -> Answer:
         before = Counter(engine.context_reruns)
         language = "auto" if mode.auto else note.language
-        job = Job(audio, JobOptions(language, "ru", beam_size=mode.beam, vad=mode.vad, hotwords=mode.hotwords))
+        job = Job(audio, JobOptions(language, "ru", **asked))
         with capture_logs() as logged:
             found = engine.transcribe_here(job)
         calls = Counter(step.name for step in job.timeline.steps if step.name != "wait")
-        return _told(found.segments, found.language) | {
-            "calls": dict(calls),
-            "reruns": dict(Counter(engine.context_reruns) - before),
-            "without_hotwords": [line["reason"] for line in logged if line.get("action") == "hotwords"],
-        }
+        return (
+            _told(found.segments, found.language)
+            | _words(found.segments)
+            | {
+                "calls": dict(calls),
+                "reruns": dict(Counter(engine.context_reruns) - before),
+                "without_hotwords": [line["reason"] for line in logged if line.get("action") == "hotwords"],
+            }
+        )
 
     arithmetic = f" in {mode.arithmetic}" if mode.arithmetic else ""
     return f"sttd {version('sttd')}, {engine.info.engine}{arithmetic}", transcribe
@@ -89,6 +94,13 @@ def _told(segments: Any, language: str) -> Answer:
         "language": language,
         "segments": [[*(round(getattr(one, name), 3) for name in SEGMENT_FIGURES), one.text] for one in segments],
     }
+
+
+def _words(segments: Any) -> Answer:
+    """Of each segment its words with their probabilities, where they were asked for."""
+    if not segments or segments[0].words is None:
+        return {}
+    return {"words": [[[word.word, round(word.probability, 4)] for word in one.words or ()] for one in segments]}
 
 
 def _options(mode: Mode, model: Path) -> EngineOptions:

@@ -17,7 +17,7 @@ SEED: Final = 11
 JOINED: Final = "-joined"
 JOINED_SECONDS: Final = 90.0
 PAUSE_SECONDS: Final = 0.6
-_LATER: Final = frozenset({"hotwords", "stock_vad", "engine"})
+_LATER: Final = frozenset({"hotwords", "stock_vad", "engine", "words"})
 SHARES: Final = {"ru-festvox": 3, "ru-prompts": 3, "en-prompts": 2}
 """How the sets take turns, so that a run that is stopped has something of each."""
 
@@ -42,6 +42,7 @@ class Mode:
     auto: bool = False
     hotwords: str | None = None
     stock_vad: bool = False
+    words: bool = False
     engine: Literal["", "onnx"] = ""
 
     def takes(self, language: str) -> bool:

@@ -48,8 +48,9 @@ class Subject:
 
     @property
     def cpu(self) -> dict[str, Any]:
-        """What of the machine decides a text."""
-        return {name: self.machine[name] for name in ("cpu", "flags")}
+        """What of the machine decides a text. Without caps there is no word of them, as in results of before them."""
+        told = {name: self.machine[name] for name in ("cpu", "flags")}
+        return told | ({"caps": self.machine["caps"]} if self.machine["caps"] else {})
 
     def results(self, name: str) -> Results:
         """Those of one mode, in the user's cache: the next run goes on there."""

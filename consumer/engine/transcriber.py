@@ -167,6 +167,15 @@ class Transcription:
         """All segments as one line of text."""
         return "".join(segment.text for segment in self.segments).strip()
 
+    @property
+    def confidence(self) -> float | None:
+        """The expected share of right words in the text; None without a text, or where a segment has none."""
+        words = [len(one.text.split()) for one in self.segments]
+        shares = [one.confidence for one in self.segments if one.confidence is not None]
+        if len(shares) < len(words) or not sum(words):
+            return None
+        return round(sum(share * count for share, count in zip(shares, words, strict=True)) / sum(words), 3)
+
 
 class Transcriber(Protocol):
     """Turns PCM into segments off the event loop."""

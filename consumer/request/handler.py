@@ -218,6 +218,7 @@ class Handler:
             raw_text=transcription.raw_text,
             language=transcription.language,
             language_probability=transcription.language_probability,
+            confidence=transcription.confidence,
             duration=info.duration,
             no_speech=not transcription.text,
             segments=transcription.segments,

@@ -8,6 +8,7 @@ from typing import Any
 from bench.accuracy import data, page, results, run, scores
 from bench.accuracy.modes import MODES, Note, joined, notes
 from bench.accuracy.results import Results
+from bench.accuracy.subject import Subject
 from tools.voices import Utterance
 
 CPU = {"cpu": "some", "flags": ["avx2"]}
@@ -88,6 +89,14 @@ def test_answers_of_another_engine_mode_or_cpu_do_not_count(tmp_path: Path) -> N
     kept.add(answer(note(1), "два", "of another machine"))
     assert [line["text"] for line in kept.latest(settings, CPU).values()] == ["раз"]
     assert kept.latest(settings, CPU | {"cpu": "other"}) == {}
+
+
+def test_a_run_with_capped_arithmetic_keeps_its_results_apart() -> None:
+    """A cap makes another CPU of this one; without any, results of before caps were told still count."""
+    machine = CPU | {"caps": [], "cores_used": 1}
+    assert Subject("base", Path("none"), "", machine).cpu == CPU
+    capped = Subject("base", Path("none"), "", machine | {"caps": ["CT2_FORCE_CPU_ISA=AVX2"]})
+    assert capped.cpu == CPU | {"caps": ["CT2_FORCE_CPU_ISA=AVX2"]}
 
 
 def test_a_line_cut_off_by_a_kill_costs_only_its_own_note(tmp_path: Path) -> None:

@@ -154,6 +154,8 @@ CAPTION = " Продолжение следует..."
         (segment(CAPTION, avg_logprob=CLEAR - 0.01), False),
         (segment("да да да да да да да"), True),  # a loop may have begun with speech
         (segment("Купил хлеба", avg_logprob=-1.2), True),  # unclear speech is speech
+        (segment("мальчика, мальчика", seconds=2.0, avg_logprob=-0.85, no_speech_prob=0.2), False),  # of a murmur
+        (segment("Совета.", seconds=1.9, avg_logprob=-0.92, no_speech_prob=0.2), True),  # one word may be as unclear
     ],
 )
 def test_only_what_was_most_probably_not_said_is_dropped(given: Segment, kept: bool) -> None:

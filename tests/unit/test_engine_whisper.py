@@ -26,6 +26,9 @@ from sttd.consumer.audio.decoder import SAMPLE_RATE, Pcm
 from sttd.consumer.engine.hotwords import Hotwords
 from sttd.consumer.engine.model import loaded as models
 from sttd.consumer.engine.model.batches import CoalescedModel
+from sttd.consumer.engine.model.confidence import MEASURED
+from sttd.consumer.engine.model.contexts import BASE
+from sttd.consumer.engine.model.guards import NEVER_SPEECH, UNHEARD
 from sttd.consumer.engine.model.loaded import LoadedModel
 from sttd.consumer.engine.model.whisper import WhisperTranscriber
 from sttd.consumer.engine.schedule.gate import Batchable
@@ -176,6 +179,18 @@ def test_what_is_never_said_is_what_stock_faster_whisper_suppresses(loaded: Load
         _, stock = loaded._whisper.transcribe(silence, language=code, task=task)
         _, ours = loaded._whisper.transcribe(silence, language=code, task=task, suppress_tokens=[*loaded._never_said])
         assert ours.transcription_options.suppress_tokens == stock.transcription_options.suppress_tokens
+
+
+def test_a_murmur_is_no_speech_only_where_that_was_measured(loaded: LoadedModel) -> None:
+    """Not in notes of one word, which are as unclear; and another model's probabilities may mean something else."""
+    measured = copy.copy(loaded)
+    measured._calibrations = MEASURED[BASE]
+    thresholds = [
+        model._silence_from(np.zeros(seconds * SAMPLE_RATE, np.float32))
+        for model in (measured, loaded)
+        for seconds in (2, 1)
+    ]
+    assert thresholds == [UNHEARD, NEVER_SPEECH, NEVER_SPEECH, NEVER_SPEECH]
 
 
 @pytest.mark.parametrize("vad", [True, False])

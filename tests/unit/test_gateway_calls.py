@@ -152,6 +152,20 @@ def test_what_was_dropped_is_told_in_every_answer_in_json(path: str, form: dict[
 
 
 @pytest.mark.parametrize(
+    ("path", "form"),
+    [("/transcribe", {}), *((CALLS[1], {"response_format": "verbose_json", "stream": on}) for on in "01")],
+)
+def test_confidence_is_told_where_it_is_known(path: str, form: dict[str, str]) -> None:
+    """A model that was not measured has none, and the answer no such field."""
+    answers = Answers()
+    assert '"confidence":0.91' in call("POST", path, files=FILE, data=form, answers=answers).text
+    (one,) = examples.TRANSCRIPT.segments
+    unmeasured = {"confidence": None, "segments": [one.model_copy(update={"confidence": None})]}
+    answers.found = examples.TRANSCRIPT.model_copy(update=unmeasured)
+    assert "confidence" not in call("POST", path, files=FILE, data=form, answers=answers).text
+
+
+@pytest.mark.parametrize(
     ("path", "fields"), [(CALLS[0], {}), *((CALLS[1], {"response_format": form}) for form in ("text", "json", "srt"))]
 )
 def test_sound_that_is_missing_is_told_in_a_header(path: str, fields: dict[str, str]) -> None:

@@ -178,6 +178,19 @@ async def test_numbers_are_written_as_asked_and_what_was_heard_stands_beside(
     assert [(segment.start, segment.end) for segment in told.segments] == [(start, end) for _, start, end in SPOKEN]
 
 
+async def test_a_transcript_is_as_sure_as_its_text(desk: Desk) -> None:
+    """One number for the whole: a bot asks its user again without reading segments."""
+    (one,) = HEARD.segments[:1]
+    desk.transcriber = FakeTranscriber(replace(HEARD, segments=[one.model_copy(update={"confidence": 0.7})]))
+    ask(desk)
+
+    await desk.handle()
+
+    told = answer(desk.only("bot"))
+    assert isinstance(told, Transcript)
+    assert told.confidence == 0.7
+
+
 @pytest.mark.parametrize(("headers", "default", "dropping"), [
     ({}, "keep", False),
     ({}, "drop", True),

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from sttd.consumer.engine import hotwords
 from sttd.consumer.engine.model.hotworded import Echo, HotwordedModel
+from sttd.consumer.engine.model.one_sound import OneSound
 from sttd.consumer.engine.transcriber import JobDefaults
 from sttd.consumer.errors import SettingsError
 from sttd.schemas.options import TranscriptionOptions
@@ -192,3 +194,15 @@ def test_a_window_that_goes_well_costs_one_decoding() -> None:
     encoded = model.encode(ten_seconds())
     assert model.generate(encoded, [PROMPT], **OPTIONS)[0].sequences_ids[0][1:-1] == [0, 2]
     assert inner.prompts == [PROMPT]
+
+
+def test_a_rest_that_is_not_decoded_is_not_blamed_on_the_words() -> None:
+    """Its text is empty on purpose: a second try and a line in the log would be wrong."""
+    inner = Scripted([0, 2])
+    model = HotwordedModel(OneSound(inner, rests=False), Vocabulary(["хлеб", "да", "гусев"]), LIST, 448)
+    rest = np.zeros((1, 80, 3000), np.float32)
+    rest[:, :, :20] = 1
+    with capture_logs() as logged:
+        for window in (ten_seconds(), rest):
+            said = model.generate(model.encode(window), [PROMPT], **OPTIONS)[0].sequences_ids[0]
+    assert (said, inner.prompts, logged) == ([], [PROMPT], [])

@@ -33,6 +33,7 @@ TRANSCRIPT: Final = Transcript(
     text=TEXT,
     language="ru",
     language_probability=1.0,
+    confidence=0.91,
     duration=3.1,
     no_speech=False,
     segments=[
@@ -44,9 +45,10 @@ TRANSCRIPT: Final = Transcript(
             avg_logprob=-0.21,
             no_speech_prob=0.02,
             compression_ratio=0.94,
+            confidence=0.91,
             words=[
-                Word(start=0.1, end=0.5, word=" Купил", probability=0.98),
-                Word(start=0.5, end=1.1, word=" продукты", probability=0.97),
+                Word(start=0.1, end=0.5, word=" Купил", probability=0.98, confidence=0.97),
+                Word(start=0.5, end=1.1, word=" продукты", probability=0.97, confidence=0.96),
             ],
         )
     ],

@@ -81,8 +81,11 @@ SHORT: Final = Contexts(longest=2000, margin=500, least=1000, step=300)
 CONTEXTS: Final = {"auto": None, "full": FULL, "short": SHORT, "dynamic": DYNAMIC}
 """By the setting's value; None: `MEASURED` decides."""
 
-MEASURED: Final = {"d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9": SHORT}
-"""What was enough for a model, by the SHA-256 of its `model.bin`: Systran's `base`."""
+BASE: Final = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
+"""Systran's `base`, by the SHA-256 of its `model.bin`."""
+
+MEASURED: Final = {BASE: SHORT}
+"""What was enough for a model."""
 
 
 class Tokens(Protocol):

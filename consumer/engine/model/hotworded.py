@@ -14,6 +14,7 @@ import structlog
 
 from sttd.consumer.engine.model import guards
 from sttd.consumer.engine.model.contexts import FRAMES, Doubts, Reason, Tokens, audio_frames
+from sttd.consumer.engine.model.one_sound import NOTHING
 
 THRICE: Final = 3
 """One word so often in a row: a list makes lists ("часов" became "Чисоф, Чисоф, Чисоф")."""
@@ -60,6 +61,8 @@ class HotwordedModel:
 
     def generate(self, features: Any, prompts: list[list[int]], **options: Any) -> Any:
         """One window -> its tokens. What went wrong once stays without hotwords, at higher temperatures too."""
+        if features is NOTHING:  # empty on purpose, not by the hotwords' fault
+            return self._model.generate(features, prompts, **options)
         prompts = [self._fitting(prompt) for prompt in prompts]
         if not self._without:
             results = self._model.generate(features, prompts, **options)

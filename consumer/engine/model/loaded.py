@@ -9,14 +9,15 @@ from __future__ import annotations
 import copy
 import importlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, cast
 
 from sttd.consumer.engine import environment
 from sttd.consumer.engine.abilities import HINTS, Abilities
-from sttd.consumer.engine.model import batches, cpu, encoder, seven_bits, stock_encoder
+from sttd.consumer.engine.model import batches, confidence, cpu, encoder, guards, seven_bits, stock_encoder
+from sttd.consumer.engine.model.confidence import Calibration
 from sttd.consumer.engine.model.contexts import FULL, MEASURED, Contexts, Reruns, ShortContextModel
 from sttd.consumer.engine.model.findings import Findings, own_cache, sha256
 from sttd.consumer.engine.model.gated import GatedModel
@@ -31,7 +32,7 @@ from sttd.consumer.engine.transcriber import JobOptions
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm
 from sttd.schemas import languages
-from sttd.schemas.reply import ModelInfo
+from sttd.schemas.reply import ModelInfo, Segment
 
 TEMPERATURE_LADDER: Final = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Whisper's fallback: each next temperature is tried while the text repeats itself or is improbable."""
@@ -55,14 +56,23 @@ _PREFERRED: Final = {"cpu": ("int8", "float32"), "cuda": ("float16", "float32")}
 class LoadedModel:
     """A model in memory. Its methods block and may be called from many threads; each ctranslate2 call passes `gate`."""
 
-    def __init__(self, whisper: Any, *, info: ModelInfo, gate: Gate, contexts: Contexts = FULL) -> None:
-        """`whisper`: a `faster_whisper.WhisperModel`, whose `model` is wrapped here."""
+    def __init__(
+        self,
+        whisper: Any,
+        *,
+        info: ModelInfo,
+        gate: Gate,
+        contexts: Contexts = FULL,
+        calibrations: Mapping[str, Calibration] = confidence.NONE,
+    ) -> None:
+        """`whisper`: a `faster_whisper.WhisperModel`, whose `model` is wrapped here. `calibrations`: by language."""
         raw, whisper.model = whisper.model, GatedModel(whisper.model, gate)
         if batches.can_coalesce(raw):
             kind = batches.CoalescedModel if info.device == "cuda" else batches.CoalescedDecoder
             whisper.model = kind(raw, gate, whisper.model)
         self.reruns = Reruns()
         self._contexts = contexts
+        self._calibrations = calibrations
         if contexts.short:
             view = importlib.import_module("ctranslate2").StorageView.from_array
             whisper.model = ShortContextModel(whisper.model, contexts, whisper.hf_tokenizer, view, self.reruns)
@@ -140,8 +150,19 @@ class LoadedModel:
             suppress_tokens=[*self._never_said],  # a list of its own: faster-whisper adds to it
             word_timestamps=options.word_timestamps,
             vad_filter=False,
+            no_speech_threshold=self._silence_from(sound),
         )
         return cast("Iterable[RawSegment]", segments)
+
+    def _silence_from(self, sound: Pcm) -> float:
+        """Whisper's own threshold, and a lower one where that was measured."""
+        lower = self._calibrations and sound.size >= guards.SHORT * SAMPLE_RATE
+        return guards.UNHEARD if lower else guards.NEVER_SPEECH
+
+    def rated(self, segments: list[Segment], language: str, options: JobOptions) -> list[Segment]:
+        """The same with their confidence, where that was measured for this model, language and task."""
+        calibration = self._calibrations.get(language) if options.task == "transcribe" else None
+        return calibration.rated(segments) if calibration else segments
 
 
 def _never_said(whisper: Any) -> tuple[int, ...]:
@@ -190,7 +211,8 @@ def load(
         [stock, *_encode_elsewhere(whisper, stock, path, digest, encoding, slots, findings, spare_bytes)]
     )
     info = ModelInfo(name=name, engine=engine, device=device, compute_type=whisper.model.compute_type)
-    return LoadedModel(whisper, info=info, gate=gate, contexts=contexts)
+    calibrations = confidence.known((path / MODEL_FILE).stat().st_size, digest)
+    return LoadedModel(whisper, info=info, gate=gate, contexts=contexts, calibrations=calibrations)
 
 
 def _seven_bits(path: Path, device: str) -> dict[str, bytes] | None:

@@ -17,7 +17,8 @@ from sttd.consumer.engine.model.contexts import FRAMES, audio_frames
 REST: Final = 100
 """Mel frames, 1 s: a rest shorter than this is not decoded again."""
 
-_NOTHING: Final = SimpleNamespace(sequences_ids=[[]], scores=[0.0], no_speech_prob=1.0)
+NOTHING: Final = SimpleNamespace(sequences_ids=[[]], scores=[0.0], no_speech_prob=1.0)
+"""In place of a rest that is not decoded, and its result."""
 _NO_WORDS: Final = SimpleNamespace(alignments=[], text_token_probs=[])
 
 
@@ -38,7 +39,7 @@ class OneSound:
     def encode(self, features: Any, *args: Any, **kwargs: Any) -> Any:
         """Mel frames of one window -> what the methods below take."""
         if not self._rests and self._is_heard_rest(features):
-            return _NOTHING
+            return NOTHING
         known, self._first = self._first, None
         return self._model.encode(features, *args, **kwargs) if known is None else known
 
@@ -49,8 +50,8 @@ class OneSound:
 
     def generate(self, features: Any, *args: Any, **kwargs: Any) -> Any:
         """One window -> its tokens."""
-        return [_NOTHING] if features is _NOTHING else self._model.generate(features, *args, **kwargs)
+        return [NOTHING] if features is NOTHING else self._model.generate(features, *args, **kwargs)
 
     def align(self, features: Any, *args: Any, **kwargs: Any) -> Any:
         """One window and its tokens -> when each was spoken."""
-        return [_NO_WORDS] if features is _NOTHING else self._model.align(features, *args, **kwargs)
+        return [_NO_WORDS] if features is NOTHING else self._model.align(features, *args, **kwargs)

@@ -76,7 +76,8 @@ class WhisperTranscriber(ThreadedEngine):
             if cut and len(packed) > 1
             else self._in_turn(job, pcm, spoken, windows, first)
         )
-        return self._judged(pcm, options, Transcription(marked(segments), spoken, probability))
+        rated = self._model.rated(marked(segments), spoken, options)
+        return self._judged(pcm, options, Transcription(rated, spoken, probability))
 
     def _judged(self, pcm: Pcm, options: JobOptions, found: Transcription) -> Transcription:
         """Without what was most probably not said, where that is asked for."""

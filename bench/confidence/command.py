@@ -1,0 +1,66 @@
+"""`python -m bench confidence`: transcribes what is not transcribed yet, fits the curves, writes the page.
+
+Reads arguments, finds model and voices, calls the parts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from bench.accuracy import run
+from bench.accuracy.modes import Mode, notes
+from bench.accuracy.subject import Subject
+from bench.confidence import fit
+from bench.confidence.judge import Judged
+from bench.confidence.page import page
+from bench.models import ROOT
+from bench.run import tell
+from sttd.consumer.engine.model.confidence import MEASURED, NONE
+from sttd.consumer.errors import ModelUnavailable
+from sttd.consumer.machine import usable_cores
+from tools import voices
+
+PAGE: Final = ROOT / "docs" / "benchmarks" / "confidence.md"
+MODE: Final = Mode("sttd, words asked for", words=True)
+MANY: Final = 1300
+"""Notes, of all sets by turns."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run; the exit code."""
+    given = _parser().parse_args(arguments)
+    try:
+        subject = Subject.of(given.model, given.cores)
+        everything = notes(voices.utterances(voices.fetch()))[: given.count]
+    except (ModelUnavailable, voices.VoicesUnavailable) as error:
+        sys.stderr.write(f"bench: {error}\n")
+        return 1
+    kept = subject.results("confidence")
+    if not given.page_only:
+        run.measure("words", MODE, everything, kept, model=subject.model, cpu=subject.cpu, cores=given.cores)
+    found = kept.latest(MODE.settings, subject.cpu)
+    judged = [Judged.of(one, found[one.set, one.name]) for one in everything if (one.set, one.name) in found]
+    fitted = {
+        code: fit.calibration([one for one in judged if one.language == code])
+        for code in dict.fromkeys(one.language for one in judged)
+    }
+    head = subject.head() | {"remark": given.remark}
+    PAGE.write_text(page(judged, MEASURED.get(subject.sha256, NONE), fitted, head), encoding="utf-8")
+    tell(f"written: {os.path.relpath(PAGE)}")
+    for code, calibration in fitted.items():
+        sys.stdout.write(f"{code}: {calibration}\n")  # for consumer/engine/model/confidence.py
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench confidence", description=__doc__)
+    parser.add_argument("--model", default="base", help="a size, a Hub id or a directory")
+    parser.add_argument("--count", type=int, default=MANY, help=f"notes (default: {MANY})")
+    parser.add_argument("--cores", type=int, default=min(2, usable_cores()))
+    parser.add_argument("--remark", default="", help="a sentence for the head of the page: what else the machine did")
+    parser.add_argument("--page-only", action="store_true", help="measure nothing")
+    return parser

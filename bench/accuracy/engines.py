@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -65,12 +66,12 @@ def _ours(mode: Mode, model: Path) -> tuple[str, Callable[[Note, Any], Answer]]:
     from sttd.consumer.engine.transcriber import Job, JobOptions  # noqa: PLC0415 - the same
 
     engine = _exactly(mode, model) if mode.arithmetic else asyncio.run(open_engine(_options(mode, model)))
-    asked = {"beam_size": mode.beam, "vad": mode.vad, "hotwords": mode.hotwords, "word_timestamps": mode.words}
+    asked = partial(JobOptions, beam_size=mode.beam, vad=mode.vad, hotwords=mode.hotwords, word_timestamps=mode.words)
 
     def transcribe(note: Note, audio: Any) -> Answer:
         before = Counter(engine.context_reruns)
         language = "auto" if mode.auto else note.language
-        job = Job(audio, JobOptions(language, "ru", **asked))
+        job = Job(audio, asked(language, "ru"))
         with capture_logs() as logged:
             found = engine.transcribe_here(job)
         calls = Counter(step.name for step in job.timeline.steps if step.name != "wait")

@@ -3,8 +3,6 @@
 Reads arguments, finds model and voices, calls the parts.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys
@@ -12,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bench.accuracy import run
+from bench.accuracy import subject as subjects
 from bench.accuracy.modes import Mode, notes
 from bench.accuracy.subject import Subject
 from bench.confidence import fit
@@ -20,8 +19,6 @@ from bench.confidence.page import page
 from bench.models import ROOT
 from bench.run import tell
 from sttd.consumer.engine.model.confidence import MEASURED, NONE
-from sttd.consumer.errors import ModelUnavailable
-from sttd.consumer.machine import usable_cores
 from tools import voices
 
 PAGE: Final = ROOT / "docs" / "benchmarks" / "confidence.md"
@@ -31,17 +28,13 @@ MANY: Final = 1300
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run; the exit code."""
+    """Run; the exit code. Raises `ModelUnavailable`, `VoicesUnavailable`."""
     given = _parser().parse_args(arguments)
-    try:
-        subject = Subject.of(given.model, given.cores)
-        everything = notes(voices.utterances(voices.fetch()))[: given.count]
-    except (ModelUnavailable, voices.VoicesUnavailable) as error:
-        sys.stderr.write(f"bench: {error}\n")
-        return 1
+    subject = Subject.of(given.model, given.cores)
+    everything = notes(voices.utterances(voices.fetch()))[: given.count]
     kept = subject.results("confidence")
     if not given.page_only:
-        run.measure("words", MODE, everything, kept, model=subject.model, cpu=subject.cpu, cores=given.cores)
+        run.measure("words", MODE, everything, kept, subject=subject, cores=given.cores)
     found = kept.latest(MODE.settings, subject.cpu)
     judged = [Judged.of(one, found[one.set, one.name]) for one in everything if (one.set, one.name) in found]
     fitted = {
@@ -57,10 +50,6 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench confidence", description=__doc__)
-    parser.add_argument("--model", default="base", help="a size, a Hub id or a directory")
+    parser = subjects.parser("confidence", __doc__, cores=2)
     parser.add_argument("--count", type=int, default=MANY, help=f"notes (default: {MANY})")
-    parser.add_argument("--cores", type=int, default=min(2, usable_cores()))
-    parser.add_argument("--remark", default="", help="a sentence for the head of the page: what else the machine did")
-    parser.add_argument("--page-only", action="store_true", help="measure nothing")
     return parser

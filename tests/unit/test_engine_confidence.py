@@ -18,8 +18,16 @@ RATED = Calibration(words=WORDS, segments=Curve(((-1.0, 0.3), (-0.2, 0.9))))
 
 def segment(logprob: float = -0.6, text: str = " раз", words: list[Word] | None = None) -> Segment:
     """As the engine gives it."""
-    figures = {"start": 0, "end": 1, "no_speech_prob": 0.0, "compression_ratio": 1.0}
-    return Segment(id=0, text=text, avg_logprob=logprob, words=words, **figures)
+    return Segment(
+        id=0,
+        start=0,
+        end=1,
+        text=text,
+        avg_logprob=logprob,
+        no_speech_prob=0.0,
+        compression_ratio=1.0,
+        words=words,
+    )
 
 
 @pytest.mark.parametrize(("figure", "share"), [(0.0, 0.4), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 0.85), (1.1, 0.9)])

@@ -141,26 +141,8 @@ class Daemon:
         engine = await self._or_stop(self._open_engine())
         if engine is None:
             return
-        intake = self._intake = AmqpIntake(
-            link=self._link("consume"),
-            plan=self._plan,
-            mode=self._settings.topology,
-            lanes=self._lanes(),
-            cancel=self._cancels.add,
-            counted=self._metrics.queue_counted,
-            ignored=self._metrics.order_ignored,
-        )
-        overflow = names.overflow_of(self._settings.request_queue)
-        callers = Callers(self._settings.caller_share, lambda: intake.hand, lambda: intake.serves(overflow))
-        worker = self._worker = Worker(
-            handler=self._handler(references, decoder, engine, callers),
-            publisher=self._publisher,
-            intake=intake,
-            rules=self._rules(),
-            callers=callers,
-            metrics=self._metrics,
-            tracing=self._tracing,
-        )
+        intake = self._intake = self._consumed()
+        worker = self._worker = self._served(intake, references, decoder, engine)
         operator = Operator(
             intake=intake,
             publisher=self._publisher,
@@ -179,6 +161,30 @@ class Daemon:
             seconds=round(time.monotonic() - began, 2),
             slots=self._settings.effective_slots,
             people=False,  # "ready" follows, when the broker sends notes
+        )
+
+    def _consumed(self) -> AmqpIntake:
+        return AmqpIntake(
+            link=self._link("consume"),
+            plan=self._plan,
+            mode=self._settings.topology,
+            lanes=self._lanes(),
+            cancel=self._cancels.add,
+            counted=self._metrics.queue_counted,
+            ignored=self._metrics.order_ignored,
+        )
+
+    def _served(self, intake: AmqpIntake, references: References, decoder: DecoderPool, engine: SpeechEngine) -> Worker:
+        overflow = names.overflow_of(self._settings.request_queue)
+        callers = Callers(self._settings.caller_share, lambda: intake.hand, lambda: intake.serves(overflow))
+        return Worker(
+            handler=self._handler(references, decoder, engine, callers),
+            publisher=self._publisher,
+            intake=intake,
+            rules=self._rules(),
+            callers=callers,
+            metrics=self._metrics,
+            tracing=self._tracing,
         )
 
     async def _follow_blocks(self, intake: AmqpIntake) -> None:

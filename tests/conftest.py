@@ -3,6 +3,7 @@
 Owns no test data. Starts nothing until a test asks for it.
 """
 
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -43,6 +44,24 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
     for model in (Settings, GatewaySettings, ClientSettings):
         monkeypatch.setitem(model.model_config, "env_file", None)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """A command that a test runs in this process sets up logging; later ones would write to its closed stderr."""
+    import structlog  # noqa: PLC0415 - as above
+
+    from sttd.service import log  # noqa: PLC0415 - as above
+
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    floors = {name: logging.getLogger(name).level for name in log.NOISY}
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, floor in floors.items():
+        logging.getLogger(name).setLevel(floor)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,20 +11,6 @@ from sttd.service import log
 
 FORGED = 'c-1\n2026-01-01T00:00:00Z [info] request completed\x1b[2J\r\u202e"'
 ESCAPED = 'c-1\\n2026-01-01T00:00:00Z [info] request completed\\x1b[2J\\r\\u202e"'
-
-
-@pytest.fixture(autouse=True)
-def _restored() -> Iterator[None]:
-    """Logging is the one thing that a process has only one of: put it back."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    floors = {name: logging.getLogger(name).level for name in log.NOISY}
-    yield
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name, floor in floors.items():
-        logging.getLogger(name).setLevel(floor)
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:

@@ -31,7 +31,8 @@ def chosen() -> bool:
 
 
 def install() -> None:
-    """Put the made sounds in place of the samples, for this process."""
+    """Put the made sounds in place of the samples, for this process. Each test has an environment without `STTD_`."""
+    settings()
     if chosen():
         samples.FOLDER = _samples()  # type: ignore[misc] # a constant, but for this
 

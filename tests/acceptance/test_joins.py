@@ -25,9 +25,10 @@ FOLLOWERS = 3
 class Shared:
     """One daemon that gets requests with the same long audio all at once, and the books of what it answers."""
 
-    def __init__(self, broker: Broker, daemon: DaemonProcess, ledger: Ledger) -> None:
-        """The ledger's reader is at work."""
+    def __init__(self, broker: Broker, daemon: DaemonProcess, ledger: Ledger, held: Path) -> None:
+        """The ledger's reader is at work. `held`: the daemon's engine waits as long as this file exists."""
         self.broker = broker
+        self._held = held
         self.daemon = daemon
         self.ledger = ledger
         self._like = Requests("long", seed=1).long()
@@ -48,39 +49,48 @@ class Shared:
 
     @contextmanager
     def at_once(self, count: int) -> Iterator[None]:
-        """What is asked in the block comes into hand in one moment, in this order: the first begins the work."""
+        """What is asked in the block comes into hand in one moment, in this order: the first begins the work.
+
+        It does not end before `balance`.
+        """
+        self._held.touch()
         self.daemon.running.send_signal(signal.SIGSTOP)
         yield
         wait_for(lambda: self.broker.depth("stt.requests") == 0, "delivery")
         self.daemon.running.send_signal(signal.SIGCONT)
         wait_for(lambda: self.daemon.metric("sttd_requests_in_flight") == count, "all in hand")
 
-    def balance(self) -> Balance:
-        """The books when all is answered."""
+    def balance(self, *, early: int = 0) -> Balance:
+        """The books when all is answered. `early`: how many are answered before the work goes on."""
+        wait_for(lambda: self.ledger.answers() >= early, "the early answers")
+        self._held.unlink()
         wait_for(lambda: not self.ledger.outstanding(), "answers")
         return self.ledger.check(queued=())
 
 
 @pytest.fixture(scope="module")
-def joining(shared_broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
-    """One daemon for the tests of one moment: a start costs seconds."""
-    log = tmp_path_factory.mktemp("joins") / "daemon.log"
-    daemon = DaemonProcess(shared_broker.amqp_url, log, join="own", prefetch=str(EQUAL), slots="1").start()
+def joining(shared_broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DaemonProcess, Path]]:
+    """One daemon for the tests of one moment, and the file that holds its engine up: a start costs seconds."""
+    folder = tmp_path_factory.mktemp("joins")
+    held = folder / "held"
+    settings = {"join": "own", "prefetch": str(EQUAL), "slots": "1", "held": str(held)}
+    daemon = DaemonProcess(shared_broker.amqp_url, folder / "daemon.log", **settings).start()
     try:
-        yield daemon.wait_ready()
+        yield daemon.wait_ready(), held
     finally:
         daemon.close()
 
 
 @pytest.fixture
-def shared(shared_broker: Broker, joining: DaemonProcess, tmp_path: Path) -> Iterator[Shared]:
+def shared(shared_broker: Broker, joining: tuple[DaemonProcess, Path], tmp_path: Path) -> Iterator[Shared]:
     """That daemon, and books of the test's own."""
     shared_broker.declare(REPLIES, x_queue_type="quorum")
     ledger = Ledger(tmp_path / "ledger.sqlite")
     reader = Reader(lambda: shared_broker.amqp_url, ledger)
     reader.start()
     try:
-        yield Shared(shared_broker, joining, ledger)
+        daemon, held = joining
+        yield Shared(shared_broker, daemon, ledger, held)
     finally:
         reader.stop()
 
@@ -93,7 +103,7 @@ def test_a_cancelled_leader_costs_the_others_nothing(shared: Shared) -> None:
             shared.ask(f"follower-{number}")
     with shared.broker.connect() as connection:
         connection.channel().basic_publish("stt.control", "", json.dumps({"cancel": shared.named("leader")}).encode())
-    balance = shared.balance()
+    balance = shared.balance(early=1)
     assert (balance.replied, balance.joined, balance.duplicates, balance.dead) == (1 + FOLLOWERS, FOLLOWERS, 0, 0)
 
 
@@ -113,7 +123,7 @@ def test_a_follower_that_expires_is_told_so_and_the_work_goes_on(shared: Shared)
         shared.ask("leader")
         shared.ask("late", Expected("expired"), expiration="1000")
         shared.ask("follower")
-    balance = shared.balance()
+    balance = shared.balance(early=1)
     assert (balance.replied, balance.joined, balance.duplicates, balance.dead) == (3, 1, 0, 0)
 
 

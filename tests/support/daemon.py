@@ -25,16 +25,24 @@ class DaemonProcess:
     """One `python -m sttd.consumer` with the demo model and a JSON log in a file."""
 
     def __init__(
-        self, amqp_url: str, log: Path, failpoint: str | None = None, sick: str | None = None, **settings: str
+        self,
+        amqp_url: str,
+        log: Path,
+        failpoint: str | None = None,
+        sick: str | None = None,
+        held: str | None = None,
+        **settings: str,
     ) -> None:
         """`settings`: without prefix, lower case: `slots="2"` is STTD_SLOTS=2.
 
-        `failpoint`: see failpoints.py. `sick`: the engine fails as long as a file of this path exists.
+        `failpoint`: see failpoints.py. The engine fails as long as the file `sick` exists, and waits as long as `held`
+        does.
         """
         self._log_path = log
         self._program = ["-m", "sttd.consumer"] if failpoint is None else ["-P", str(FAILPOINTS), failpoint]
-        if sick is not None:
-            self._program = ["-P", str(SICK), sick]
+        if sick or held:
+            nowhere = log.with_name("no such file")
+            self._program = ["-P", str(SICK), str(sick or nowhere), str(held or nowhere)]
         self._env = {key: value for key, value in os.environ.items() if not key.startswith("STTD_")}
         wanted = {
             "amqp_url": amqp_url,

@@ -1,7 +1,5 @@
 """Figures of the model -> the curve of a calibration: rising, of few points; and how far a curve is off. Pure."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """docs/benchmarks/confidence.md from judged transcripts. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """bench.confidence without a model: which words are right, and whether curves and their errors are."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from random import Random
 from typing import Any

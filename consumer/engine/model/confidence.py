@@ -3,8 +3,6 @@
 Only for models, languages and tasks that were measured on people's voices (docs/benchmarks/confidence.md).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise

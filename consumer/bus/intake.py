@@ -112,7 +112,7 @@ class AmqpIntake:
                 # Lost during the drain: a new connection must not bring new work. Paused: `resume` registers them.
                 if loss is not None and not (self._stopped or self._paused):
                     try:
-                        await lane.fill(self._most_of(lane), partial(self._deliver, lane, loss))
+                        await self._fill(lane, loss)
                     except ChannelClosed as error:
                         if not (lane.name in self._plan.optional and denied(error)):
                             raise
@@ -147,11 +147,14 @@ class AmqpIntake:
         while True:
             await self._settled.wait()
             self._settled.clear()
-            if any(lane.left(self._most_of(lane)) > 0 for lane in self._lanes):
+            if any(lane.left(self._most_of(lane.name)) > 0 for lane in self._lanes):
                 await self._consume()
 
-    def _most_of(self, lane: LaneConsumer) -> int:
-        return min([self._wanted[lane.name], *self._most.values()])
+    async def _fill(self, lane: LaneConsumer, loss: Loss) -> None:
+        await lane.fill(self._most_of(lane.name), partial(self._deliver, lane, loss))
+
+    def _most_of(self, lane: str) -> int:
+        return min([self._wanted[lane], *self._most.values()])
 
     async def _deliver(self, lane: LaneConsumer, loss: Loss, message: AbstractIncomingMessage) -> None:
         settler = lane.took(message, self._settled.set)
@@ -181,7 +184,7 @@ class AmqpIntake:
             lane, loss = self._lanes[-1], self._loss
             if loss is not None and lane.name in self.consuming:
                 await lane.leave()  # first: two consumers could bring two suspects, of which one may be in hand
-                await lane.fill(self._most_of(lane), partial(self._deliver, lane, loss))
+                await self._fill(lane, loss)
 
     async def agree(self) -> None:
         """See `Watched.agree`: bind our queue as it is bound. Without a queue of our own `renew` must do."""
@@ -198,7 +201,7 @@ class AmqpIntake:
     @property
     def hand(self) -> int:
         """How many notes of the first lane may be in hand now."""
-        return min([next(iter(self._wanted.values())), *self._most.values()])
+        return self._most_of(next(iter(self._wanted)))
 
     async def stop_consuming(self) -> None:
         """Ask the broker for no more deliveries, now and after a reconnect.

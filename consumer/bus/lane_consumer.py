@@ -65,7 +65,7 @@ class LaneConsumer:
         self._in_hand[tag] += 1
 
         def out_of_hand() -> None:
-            self._in_hand[tag] -= 1
+            self._in_hand -= Counter((tag,))  # a tag without messages goes: each pause makes a new one
             settled()
 
         return AmqpSettler(message, out_of_hand)

@@ -25,7 +25,6 @@ from tools.rabbitmq import Node
 
 HTTP_SECONDS = 60.0
 LOOKS_NEED_PERMISSION = (4, 2, 6)
-PROBE = "probe"
 
 
 class Endpoint(Protocol):
@@ -95,7 +94,7 @@ class Management:
 
 
 class Broker:
-    """A vhost of its own with a user of its own, removed on exit. `amqp_url` is what a daemon gets."""
+    """A vhost of its own with a user of its own. `amqp_url` is what a daemon gets."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
@@ -134,29 +133,17 @@ class Broker:
     def __enter__(self) -> Self:
         self.management.call("PUT", f"vhosts/{self.vhost}")
         self.add_user(self.user, self.password)
-        if isinstance(self.endpoint, Node) and not self._takes_queues():
-            self.endpoint.restart()
         return self
 
-    def _takes_queues(self) -> bool:
-        """Whether the node still takes queues like the daemon's.
-
-        RabbitMQ 3.10 ends its dead-lettering for good when workers of it crash together, as at the end of a vhost can
-        happen; then each new vhost refuses them with INTERNAL_ERROR until a restart (docs/reliability.md).
-        """
-        letters = {"x-dead-letter-exchange": "", "x-dead-letter-strategy": "at-least-once"}
-        with self.connect() as connection:
-            channel = connection.channel()
-            try:
-                channel.queue_declare(
-                    PROBE, durable=True, arguments={"x-queue-type": "quorum", "x-overflow": "reject-publish"} | letters
-                )
-            except pika.exceptions.ConnectionClosedByBroker:
-                return False
-            channel.queue_delete(PROBE)
-        return True
-
     def __exit__(self, *_exception: object) -> None:
+        """Remove vhost and users; a private node keeps them until it ends itself.
+
+        A queue that RabbitMQ 3.10 deletes just after it was declared can end that broker's dead-lettering: the worker
+        of the queue looks for it, crashes, is started again and crashes again. Each new queue with at-least-once
+        dead-lettering is then refused with INTERNAL_ERROR until a restart (docs/reliability.md).
+        """
+        if isinstance(self.endpoint, Node):
+            return
         self.management.call("DELETE", f"vhosts/{self.vhost}")
         for user in self._users:
             self.management.call("DELETE", f"users/{user}")

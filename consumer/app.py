@@ -321,10 +321,9 @@ class Daemon:
         )
 
     def _lanes(self) -> dict[str, int]:
-        """Each queue and its prefetch; of suspects one at a time: only then is a death of the worker its fault."""
-        settings, slots = self._settings, self._settings.effective_slots
-        queues = names.request_queues(settings.request_queue)
-        return dict(zip(queues, (settings.effective_prefetch, slots, slots, 1), strict=True))
+        """Each queue and its prefetch."""
+        queues = names.request_queues(self._settings.request_queue)
+        return dict(zip(queues, self._settings.lane_prefetches, strict=True))
 
     def _link(self, role: str) -> Link:
         return Link(role=role, url=self._settings.amqp_url, name=self._settings.worker, observer=self._reporter)

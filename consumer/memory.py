@@ -14,8 +14,9 @@ REFERENCE_COPIES: Final = 2
 """An object as it is read, which may grow into twice its room, and as bytes for the decoder."""
 SECOND_BYTES: Final = 16_000 * 2 * (9 / 8 + 1)
 """A second of sound: as it came from the child, in a buffer that grows, and the parts of it with speech."""
-WORK_MIB: Final = 20
-"""What a note's own thread takes for voice detection, a part of the spectrogram, and an encoded window."""
+WORK_MIB: Final = 12
+"""What a note's own thread takes for voice detection, a part of the spectrogram, and an encoded window: 10 measured,
+with 2, 13 and 24 notes of 57 s in hand."""
 CALL_MIB: Final = 196
 """What one model call takes beside the weights of `base`: measured, four windows of 13 s that are decoded together and
 loop. 162 for a whole window. Larger models take more."""

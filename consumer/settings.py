@@ -246,8 +246,18 @@ class Settings(BrokerSettings):
 
     @property
     def notes_in_hand(self) -> int:
-        """Deliveries at a time: interactive ones, as many as slots of overflow and of bulk, one suspect."""
-        return self.effective_prefetch + 2 * self.effective_slots + 1
+        """Deliveries at a time, of all queues."""
+        return sum(self.lane_prefetches)
+
+    @property
+    def lane_prefetches(self) -> tuple[int, int, int, int]:
+        """Of interactive, overflow, bulk and suspect.
+
+        Overflow: so many that its notes are decoded together too. One suspect: only then is a death of the worker its
+        fault.
+        """
+        slots = self.effective_slots
+        return self.effective_prefetch, 2 * slots, slots, 1
 
     @property
     def effective_slots(self) -> int:

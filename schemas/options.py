@@ -4,11 +4,11 @@ Never reads settings: an absent option means "the daemon's default".
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from sttd.schemas import languages
 from sttd.schemas.names import OPTION_PREFIX
@@ -17,6 +17,7 @@ DEADLINE_AHEAD: Final = timedelta(hours=24)
 """A deadline further away than this is a mistake in units more often than a wish."""
 
 LONGEST_CALLER: Final = 200
+LONGEST_PROMPT: Final = 1000
 
 _SECONDS: Final = 10**9, 10**11
 """Epoch seconds of our time; as milliseconds they would be in 1970, long passed."""
@@ -62,7 +63,7 @@ def _short(caller: str) -> str:
 
 Language = Annotated[str, AfterValidator(languages.code_or_auto)]
 LanguageCode = Annotated[str, AfterValidator(languages.code)]
-Prompt = Annotated[str, Field(max_length=1000)]
+Prompt = Annotated[str, Field(max_length=LONGEST_PROMPT)]
 Caller = Annotated[str, Field(max_length=LONGEST_CALLER), AfterValidator(_short)]
 NumeralForm = Literal["as_heard", "digits", "words"]
 Doubtful = Literal["keep", "drop"]
@@ -127,6 +128,19 @@ class TranscriptionOptions(BaseModel):
     ) = Field(
         default=None, description="Answer by then or not at all: RFC 3339 or epoch milliseconds, at most 24 h ahead."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, given: Any) -> Any:
+        """Typed languages write a null for each field that was not set."""
+        return without_nulls(given, cls.model_fields)
+
+
+def without_nulls(given: Any, known: Container[str]) -> Any:
+    """An object without those of its known fields that are null; anything else as it is."""
+    if not isinstance(given, dict):
+        return given
+    return {name: value for name, value in given.items() if value is not None or name not in known}
 
 
 def header_name(option: str) -> str:

@@ -68,6 +68,15 @@ class JsonRequest(BaseModel):
     )
     options: TranscriptionOptions = TranscriptionOptions()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, given: Any) -> Any:
+        """As in the options; `audio` too, where a reference is given in its place. PHP writes `[]` for no options."""
+        found = options.without_nulls(given, ("audio_ref", "options"))
+        if isinstance(found, dict) and found.get("options") == []:
+            del found["options"]
+        return options.without_nulls(found, ("audio",)) if isinstance(found, dict) and "audio_ref" in found else found
+
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if ("audio" in self.model_fields_set) == (self.audio_ref is not None):

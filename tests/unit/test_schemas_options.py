@@ -178,6 +178,15 @@ def test_values_outside_the_bounds_are_refused_by_their_name(option: str, bad: l
         assert {str(error["loc"][0]) for error in caught.value.errors()} == {option}, value
 
 
+def test_null_is_an_option_that_was_not_set() -> None:
+    """Typed languages write all fields; an unknown one is misspelt, whatever its value."""
+    nothing = dict.fromkeys(TranscriptionOptions.model_fields)
+    assert (read(**nothing), read_headers(**nothing)) == (read(), read())
+    assert read(**nothing | {"vad": False}).model_fields_set == {"vad"}
+    with pytest.raises(ValidationError, match="langauge"):
+        read(langauge=None)
+
+
 def test_an_unknown_option_is_refused() -> None:
     """A misspelt option must not be ignored: it would seem to work."""
     with pytest.raises(ValidationError, match="langauge"):
@@ -319,10 +328,17 @@ def test_two_spellings_of_a_header_must_agree() -> None:
         ("UKRAINIAN", "uk"),
         ("ua", "uk"),
         ("jv", "jw"),
+        ("zh_TW_#Hant", "zh"),
+        ("sr__#Latn", "sr"),
+        ("Haitian Creole", "ht"),
+        ("Letzeburgesch", "lb"),
+        ("moldavian", "ro"),
+        ("Pushto", "ps"),
+        ("sinhalese", "si"),
     ],
 )
 def test_a_language_tag_is_its_primary_subtag(tag: str, code: str) -> None:
-    """Phones and browsers name regions, scripts, old and long codes, Whisper's own library names."""
+    """Phones and browsers name regions, scripts, old and long codes, Java its locales, Whisper's own library names."""
     assert (read(language=tag).language, read(languages=[tag]).languages) == (code, (code,))
     assert read_headers(language=tag).language == code
 

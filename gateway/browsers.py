@@ -15,6 +15,7 @@ def opened(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
     """The application for pages of these origins too; without any, the application as it is.
 
     Any header may be sent (OpenAI's SDK has a dozen of its own); tokens travel in one, so no cookie is ever needed.
+    Browsers also ask whether a public page may call an address of this network, as the gateway's mostly is.
     """
     if not origins:
         return app
@@ -23,5 +24,6 @@ def opened(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
         allow_origins=origins,
         allow_methods=("GET", "POST"),
         allow_headers=("*",),
+        allow_private_network=True,
         expose_headers=(IGNORED, TRUNCATED, DROPPED, REQUEST_ID, "retry-after"),
     )

@@ -10,17 +10,14 @@ from dataclasses import dataclass, field
 from email.message import Message
 from email.utils import collapse_rfc2231_value
 from io import BytesIO
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
+from sttd.gateway.multipart import Head, Multipart, MultipartBroken
 from sttd.gateway.problems import CallerGone, Problem, no_file
 from sttd.gateway.room import Hold
-
-if TYPE_CHECKING:
-    from python_multipart.multipart import MultipartCallbacks
 
 IDLE_SECONDS: Final = 15.0
 """Longest pause within an upload."""
@@ -113,120 +110,76 @@ def too_large(limits: Limits) -> Problem:
 
 
 class _Reader:
-    """python_multipart's callbacks; collects what is wanted and counts the rest."""
+    """Collects what is wanted of a form's parts, and counts the rest."""
 
     def __init__(self, boundary: bytes, limits: Limits) -> None:
-        callbacks: MultipartCallbacks = {
-            "on_part_begin": self._begin,
-            "on_header_field": self._head_name,
-            "on_header_value": self._head_value,
-            "on_header_end": self._head_end,
-            "on_headers_finished": self._heads_end,
-            "on_part_data": self._data,
-            "on_part_end": self._end,
-            "on_end": self._finish,
-        }
         try:
-            self._parser = MultipartParser(boundary, callbacks)
-        except FormParserError:
+            self._parts = Multipart(boundary)
+        except MultipartBroken:
             raise _broken() from None
         self._limits = limits
-        self._opening = b"--" + boundary
-        self._preamble: bytearray | None = bytearray()
         self._form = Form()
         self._file: BytesIO | None = None
-        self._parts = self._small = self._total = 0
-        self._complete = False
-        self._begin()
-        self._parts = 0
+        self._name: str | None = None
+        self._text = bytearray()
+        self._is_audio = self._ignored = False
+        self._count = self._small = self._total = 0
 
     def write(self, chunk: bytes) -> None:
         self._total += len(chunk)
         if self._total > self._limits.file_bytes + FIELD_BYTES:
             raise too_large(self._limits)
-        if self._preamble is not None:
-            chunk = self._behind_preamble(self._preamble, chunk)
         try:
-            self._parser.write(chunk)
-        except FormParserError:
+            for piece in self._parts.feed(chunk):
+                if isinstance(piece, Head):
+                    self._begin(piece)
+                else:
+                    self._data(piece)
+        except MultipartBroken:
             raise _broken() from None
 
-    def _behind_preamble(self, read: bytearray, chunk: bytes) -> bytes:
-        """Mail libraries write text before the first boundary; Werkzeug skips it, python_multipart does not."""
-        read += chunk
-        at = read.find(self._opening)
-        if at < 0:
-            self._spend(len(chunk))
-            return b""
-        self._preamble = None
-        return bytes(read[at:])
-
     def form(self) -> Form:
-        if not self._complete:
+        if not self._parts.complete:
             raise _broken()
+        self._end()
         if self._file is not None:
             self._form.audio = self._file.getvalue()  # shares the buffer: no second copy of the audio
         return self._form
 
     def close(self) -> None:
-        """Release the audio.
-
-        The parser's callbacks point back here: without this it would stay until the next garbage collection.
-        """
+        """Release the audio: a refusal's traceback would hold it until the next garbage collection."""
         self._file = None
-        del self._parser
 
-    def _begin(self) -> None:
-        self._parts += 1
-        if self._parts > MOST_PARTS:
+    def _begin(self, head: Head) -> None:
+        self._end()
+        self._count += 1
+        if self._count > MOST_PARTS:
             raise Problem(400, f"the form has more than {MOST_PARTS} parts", "bad_form")
-        self._name: str | None = None
-        self._head = (bytearray(), bytearray())
-        self._text = bytearray()
-        self._is_audio = self._ignored = False
-
-    def _head_name(self, data: bytes, start: int, end: int) -> None:
-        self._spend(end - start)
-        self._head[0].extend(data[start:end])
-
-    def _head_value(self, data: bytes, start: int, end: int) -> None:
-        self._spend(end - start)
-        self._head[1].extend(data[start:end])
-
-    def _head_end(self) -> None:
-        name, value = self._head
-        self._head = (bytearray(), bytearray())
-        if bytes(name).lower() != b"content-disposition":
-            return
-        self._name, is_file = _disposition(bytes(value))
-        if is_file:
-            first = self._name == "file" and self._file is None
-            self._is_audio, self._ignored = first, not first
-            self._form.other_files += [] if first else [self._name]
-
-    def _heads_end(self) -> None:
-        if self._name is None:
+        self._spend(head.size)
+        if head.disposition is None:
             raise _broken()
+        self._name, is_file = _disposition(head.disposition)
+        first = is_file and self._name == "file" and self._file is None
+        self._is_audio, self._ignored = first, is_file and not first
+        self._form.other_files += [self._name] if self._ignored else []
         if self._is_audio:
             self._file = BytesIO()
 
-    def _data(self, data: bytes, start: int, end: int) -> None:
+    def _data(self, data: bytes) -> None:
         if self._ignored:  # another file: counts towards the length of the whole body only
             return
         if not self._is_audio or self._file is None:
-            self._spend(end - start)
-            self._text.extend(data[start:end])
+            self._spend(len(data))
+            self._text.extend(data if self._name is not None else b"")
             return
-        if self._file.tell() + end - start > self._limits.file_bytes:
+        if self._file.tell() + len(data) > self._limits.file_bytes:
             raise too_large(self._limits)
-        self._file.write(memoryview(data)[start:end])
+        self._file.write(data)
 
     def _end(self) -> None:
-        if not (self._is_audio or self._ignored):
-            self._form.fields.setdefault(self._name or "", []).append(self._text.decode(errors="replace").strip())
-
-    def _finish(self) -> None:
-        self._complete = True
+        if self._name is not None and not (self._is_audio or self._ignored):
+            self._form.fields.setdefault(self._name, []).append(self._text.decode(errors="replace").strip())
+        self._text.clear()
 
     def _spend(self, count: int) -> None:
         self._small += count

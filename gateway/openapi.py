@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 from sttd.gateway import shapes
 from sttd.gateway.door import DROPPED, IGNORED, TRUNCATED
 from sttd.gateway.wishes import Granularity, ResponseFormat, Task
-from sttd.schemas.options import LONGEST_CALLER, Doubtful, NumeralForm
+from sttd.schemas.options import LONGEST_CALLER, LONGEST_PROMPT, Doubtful, NumeralForm
 
 JSON: Final = "application/json"
 FORM: Final = "multipart/form-data"
@@ -52,7 +52,11 @@ _IGNORED: Final = {
     }
 }
 _LANGUAGE: Final = "Whisper language code of what is spoken, a tag that begins with one (`ru-RU`), or `auto`."
-_PROMPT: Final = {"type": "string", "maxLength": 1000, "description": "Text that sets style and spelling."}
+_PROMPT: Final = {"type": "string", "maxLength": LONGEST_PROMPT, "description": "Text that sets style and spelling."}
+_LONG_PROMPT: Final = {
+    "type": "string",
+    "description": f"Text that sets style and spelling; of a longer one the last {LONGEST_PROMPT:,} characters.",
+}
 _CALLER: Final = {
     "type": "string",
     "maxLength": LONGEST_CALLER,
@@ -145,7 +149,7 @@ def _openai(task: Task) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "file": _FILE,
         "model": {"type": "string", "description": "Any name: the daemon has one model, and it answers."},
-        "prompt": _PROMPT,
+        "prompt": _LONG_PROMPT,
         "response_format": {"type": "string", "enum": list(get_args(ResponseFormat)), "default": "json"},
         "temperature": {
             "type": "number",

@@ -11,7 +11,7 @@ from sttd.call_options import Options
 from sttd.gateway.forms import Form
 from sttd.gateway.problems import Problem, no_file
 from sttd.schemas.languages import AUTO
-from sttd.schemas.options import Doubtful, NumeralForm, option_of
+from sttd.schemas.options import LONGEST_PROMPT, Doubtful, NumeralForm, option_of
 
 Task = Literal["transcribe", "translate"]
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
@@ -67,6 +67,7 @@ def openai(form: Form, task: Task, caller: str | None = None) -> Wish:
         raise _wrong("timestamp_granularities needs response_format=verbose_json", "timestamp_granularities")
     stream = _flag(form, "stream")
     options = _options(form, task, caller, default_language=AUTO)
+    options["initial_prompt"] = (form.one("prompt") or "")[-LONGEST_PROMPT:] or None  # Whisper reads the end only
     options["word_timestamps"] = "word" in granularities or None
     options["progress"] = stream or None
     return Wish(
@@ -80,8 +81,12 @@ def openai(form: Form, task: Task, caller: str | None = None) -> Wish:
 
 
 def ignored(form: Form, known: frozenset[str], query: Iterable[str], headers: Iterable[str]) -> list[str]:
-    """What the caller named in vain: unknown fields, further files, and options in the query or in HTTP headers."""
+    """What the caller named in vain: unknown fields, further files, and options in the query or in HTTP headers.
+
+    Of a prompt that is too long the beginning is.
+    """
     fields = [name for name in form.fields if name not in known]
+    fields += ["prompt"] * (len(form.one("prompt") or "") > LONGEST_PROMPT)
     return list(dict.fromkeys([*fields, *form.other_files, *query, *filter(option_of, headers)]))
 
 

@@ -185,6 +185,14 @@ def test_sound_that_is_missing_is_a_field_of_the_long_answer(stream: str) -> Non
     assert '"truncated":true' in call("POST", CALLS[1], files=FILE, data=fields, answers=answers).text
 
 
+def test_of_a_long_prompt_the_end_counts_in_openais_calls() -> None:
+    """Programs send the text so far, as they may at OpenAI, where the model reads the end only."""
+    answers, prompt = Answers(), "начало " + "я" * 990 + " конец"
+    found = call("POST", CALLS[1], files=FILE, data={"prompt": prompt}, answers=answers)
+    assert (found.status_code, found.headers["stt-ignored"]) == (200, "prompt")
+    assert answers.asked["initial_prompt"] == prompt[-1000:]
+
+
 def test_names_of_strangers_do_no_harm_in_a_header() -> None:
     """Line breaks, letters of any script, and thousands of them: percent-encoded, cut, counted."""
     query = "a%0D%0Aset-cookie:%20x=1&" + "&".join(f"q{index}=1" for index in range(40))
@@ -228,6 +236,20 @@ def test_a_page_of_a_listed_origin_may_call(path: str, origins: str) -> None:
         assert found.status_code == status
         assert found.headers["access-control-allow-origin"] in {PAGE, "*"}
         assert "stt-ignored" in found.headers["access-control-expose-headers"]
+
+
+def test_a_public_page_may_call_a_gateway_in_its_own_network() -> None:
+    """Chrome asks for that beforehand, too, and takes an answer that is no success for a refusal of everything."""
+    wanted = {
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization",
+        "access-control-request-private-network": "true",
+    }
+    for origin, status in ((PAGE, 200), ("https://evil.example", 400)):
+        found = call("OPTIONS", CALLS[1], origins=PAGE, headers={"origin": origin} | wanted)
+        assert found.status_code == status
+        assert (found.headers.get("access-control-allow-origin") == origin) is (origin == PAGE)
+        assert origin != PAGE or found.headers["access-control-allow-private-network"] == "true"
 
 
 def test_a_page_may_read_a_stream() -> None:

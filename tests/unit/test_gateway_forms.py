@@ -88,6 +88,43 @@ async def test_text_before_the_first_boundary_is_skipped(preamble: bytes, cut: i
     assert await read(body[:cut], body[cut:]) == await read(WHOLE)
 
 
+FOLDED = b'Content-Disposition: form-data;\r\n name="file";\r\n\tfilename*0="a long ";\r\n filename*1="name.ogg"'
+AS_WRITTEN = {
+    "line feeds alone": WHOLE.replace(b"\r\n", b"\n"),
+    "a folded head": WHOLE.replace(b'Content-Disposition: form-data; name="file"; filename="v.ogg"', FOLDED),
+    "both": WHOLE.replace(b'Content-Disposition: form-data; name="file"; filename="v.ogg"', FOLDED).replace(
+        b"\r\n", b"\n"
+    ),
+    "spaces behind the boundary": WHOLE.replace(b"--b\r\n", b"--b \t\r\n"),
+    "nothing behind the last boundary": WHOLE.removesuffix(b"\r\n"),
+    "text behind the last boundary": WHOLE + b"the end\r\n--b\r\n",
+    "no space behind the colon": WHOLE.replace(b"Disposition: ", b"Disposition:"),
+    "spaces around the colon": WHOLE.replace(b"Disposition: ", b"Disposition \t:\t "),
+    "many heads": WHOLE.replace(b"Content-D", b"X-A: 1\r\nX-B: 2\r\n" * 10 + b"Content-D"),
+    "an attachment": WHOLE.replace(b"form-data; ", b"attachment; "),
+}
+"""As mail libraries and programs for small machines write forms; the old service read each of them."""
+
+
+@pytest.mark.parametrize("how", AS_WRITTEN)
+@given(st.lists(st.integers(0, 900), max_size=6))
+def test_a_form_is_read_however_it_was_written(how: str, cuts: list[int]) -> None:
+    """Wherever it was cut. The audio keeps its bytes: only in it every line feed of the form alone stays what it is."""
+    body = AS_WRITTEN[how]
+    places = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
+    form = asyncio.run(read(*(body[start:end] for start, end in pairwise(places))))
+    assert form.audio == (b"OggS\r\n--bogus\r\nrest" if b"\r\n" in body else b"OggS\n--bogus\nrest")
+    assert (form.one("language"), form.many("x")) == ("ру", ["1", "2"])
+
+
+@pytest.mark.parametrize("inside", [b"\r\n--bb\r\n", b"--b\r\n", b"\r\n--b-\r\n", b"\r\n--b" + b" " * 65 + b"\r\n"])
+async def test_audio_that_nearly_holds_a_boundary_is_kept(inside: bytes) -> None:
+    """A boundary has a line of its own."""
+    whole = part('name="file"; filename="a"', b"Ogg" + inside + b"S") + b"--b--\r\n"
+    for chunks in ([whole], [whole[at : at + 1] for at in range(len(whole))]):
+        assert (await read(*chunks)).audio == b"Ogg" + inside + b"S"
+
+
 async def test_text_before_a_boundary_that_never_comes_is_bounded() -> None:
     """It counts as a field."""
     problem = await refused(*[b"x" * 1000] * 70, limits=Limits(file_bytes=1_000_000, seconds=5))

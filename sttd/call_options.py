@@ -24,7 +24,7 @@ class Options(TypedDict, total=False):
     temperature: float | None
     numerals: Literal["as_heard", "digits", "words"] | None
     doubtful: Literal["keep", "drop"] | None
-    caller: str | None
+    caller: str | int | UUID | None
     deadline: datetime | str | int | None
 
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from sttd import arguments, errands, errors, late, refusals, tracing
 from sttd.amqp import ClientLink
-from sttd.arguments import Id, identifier
+from sttd.arguments import Id, as_text, identifier
 from sttd.call_options import CallOptions, Options
 from sttd.cancelling import Control
 from sttd.content import Audio, Content, content_of, read
@@ -260,6 +260,8 @@ class Client:
 def _asked(options: Options, patience: float, *, progress: bool) -> TranscriptionOptions:
     """Validate the options here, with the daemon's own messages."""
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    if "caller" in given:
+        given["caller"] = as_text("caller", given["caller"])
     if progress:
         given.setdefault("progress", True)
     if not math.isinf(patience):

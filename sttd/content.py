@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
 
 from sttd import errors
-from sttd.arguments import shown
+from sttd.arguments import close, shown
 from sttd.schemas import reference
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.options import TranscriptionOptions, to_headers
@@ -114,20 +114,26 @@ async def _from_file(audio: object) -> bytes:
         raise _wrong_async(audio)
     if not _needs_nothing(read):
         raise _wrong(f"{shown(audio)}, whose read() wants arguments,")
-    try:
-        content = await asyncio.to_thread(read)
-    except UnicodeDecodeError:
-        raise _wrong("a file opened in text mode") from None
-    except io.UnsupportedOperation:
-        raise _wrong("a file that is not open for reading") from None
+    content = await asyncio.to_thread(_content, audio, read)
     if inspect.isawaitable(content):
-        _close(content)
+        close(content)
         raise _wrong_async(audio)
     if not isinstance(content, bytes | bytearray | memoryview):
         raise _wrong(
             "a file opened in text mode" if isinstance(content, str) else f"a file whose read() gives {shown(content)}"
         )
     return bytes(content)
+
+
+def _content(audio: object, read: Callable[[], object]) -> object:
+    try:
+        return read()
+    except UnicodeDecodeError:
+        raise _wrong("a file opened in text mode") from None
+    except io.UnsupportedOperation:
+        raise _wrong("a file that is not open for reading") from None
+    except (RuntimeError, ValueError) as error:  # closed, or an answer of httpx that wants `await`
+        raise _wrong(f"{shown(audio)}, whose read() raises {type(error).__name__} ({error}),") from error
 
 
 def _needs_nothing(read: Callable[..., object]) -> bool:
@@ -142,14 +148,8 @@ def _needs_nothing(read: Callable[..., object]) -> bool:
 
 
 def _shown(audio: object) -> str:
-    """A coroutine is closed, or Python would complain a second time that nobody awaited it."""
-    _close(audio)
+    close(audio)
     return shown(audio)
-
-
-def _close(value: object) -> None:
-    if inspect.iscoroutine(value):
-        value.close()
 
 
 def _wrong(given: str) -> errors.WrongArgument:

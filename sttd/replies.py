@@ -10,7 +10,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from sttd import errors
+from sttd import arguments, errors
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.reply import REPLY, Failure, Progress, Transcript
 from sttd.schemas.validation import problems
@@ -123,7 +123,7 @@ class Replies:
         if pending is None or pending.on_progress is None:
             return
         try:
-            pending.on_progress(progress)
+            arguments.check_returned(pending.on_progress(progress))
         except Exception as error:  # noqa: BLE001 - the callback is the caller's, and so is its error
             self._settle(pending, error)
 

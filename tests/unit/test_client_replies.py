@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -155,6 +156,22 @@ def test_an_error_in_the_callers_callback_is_told_to_the_caller(loop: asyncio.Ab
     replies.add(request)
     replies.take(advanced("a", 0.5), correlation_id="1", reply_id=None)
     assert isinstance(request.answer.exception(), ZeroDivisionError)
+
+
+@pytest.mark.filterwarnings("error")
+def test_progress_that_nobody_would_await_is_told_to_the_caller(loop: asyncio.AbstractEventLoop) -> None:
+    """`lambda update: message.edit_text(update.text)` looks like a plain function; a task that it starts is fine."""
+
+    async def edit_text() -> None:
+        """Send it."""
+
+    callback: Any
+    for callback, told in ((lambda _: edit_text(), True), (lambda _: loop.create_future(), False)):
+        replies, waiting = Replies(), Pending("a", "1", loop.create_future(), callback)
+        replies.add(waiting)
+        replies.take(advanced("a", 0.5), correlation_id="1", reply_id=None)
+        assert waiting.answer.done() is told
+        assert not told or isinstance(waiting.answer.exception(), errors.WrongArgument)
 
 
 def test_closing_fails_everyone_who_waits(loop: asyncio.AbstractEventLoop) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 from uuid import UUID
 
+import numpy as np
 import pytest
 
 from sttd import Client, errors
@@ -134,6 +135,17 @@ def test_ids_of_bot_frameworks_are_taken() -> None:
     assert identifier("correlation_id", None) != identifier("correlation_id", None)
 
 
+def test_whom_a_request_is_for_may_be_an_id_of_the_framework() -> None:
+    """A chat's id is an integer wherever bots come from, numpy's in a table of them."""
+    for given, text in ((-1001234567890, "-1001234567890"), (Chat.OWN, "77"), (np.int64(42), "42"), ("a", "a")):
+        assert _asked({"caller": given}, math.inf, progress=False).caller == text  # type: ignore[typeddict-item] # numpy's
+        assert identifier("correlation_id", given) == text  # type: ignore[arg-type] # the same
+    wrong: Any
+    for wrong in (True, 1.5, np.zeros(3), object()):
+        with pytest.raises(errors.WrongArgument, match=r"caller: .*expected: text, an integer or a UUID"):
+            _asked({"caller": wrong}, math.inf, progress=False)
+
+
 @pytest.mark.parametrize(
     ("name", "given", "told"),
     [
@@ -154,6 +166,20 @@ async def _async_callback(_: object) -> None:
     """Would never be awaited."""
 
 
+class AsyncCallable:
+    """Would not be either."""
+
+    async def __call__(self, _: object) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize("queue", ["q" * 256, "я" * 128])
+def test_a_queue_that_amqp_cannot_name_is_refused_before_it_is_sent(queue: str) -> None:
+    """Its error would come from within the connection."""
+    with pytest.raises(errors.BadRequest, match="queue: text of 256 bytes"):
+        check(timeout=None, queue=queue, on_progress=None)
+
+
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
@@ -163,6 +189,7 @@ async def _async_callback(_: object) -> None:
         ({"queue": b"stt.requests"}, "queue: a value of type bytes"),
         ({"on_progress": "print"}, "on_progress: a value of type str"),
         ({"on_progress": _async_callback}, "on_progress: an async function"),
+        ({"on_progress": AsyncCallable()}, "on_progress: an async function"),
     ],
 )
 def test_other_arguments_of_a_wrong_kind_are_named(wrong: dict[str, Any], told: str) -> None:
@@ -216,6 +243,13 @@ class FrameworksFile:
         yield bytes(str(bot), "ascii")
 
 
+class HttpxAnswer:
+    """As httpx has it when the answer was streamed to an async client."""
+
+    def read(self) -> bytes:
+        raise RuntimeError("Attempted to call a sync iterator on an async stream")
+
+
 WRONG_AUDIO: dict[str, tuple[Callable[[Path], Any], str]] = {
     "nothing": (lambda _: None, "None was given"),
     "coroutine": (lambda _: _download(), "a coroutine that was not awaited"),
@@ -224,6 +258,7 @@ WRONG_AUDIO: dict[str, tuple[Callable[[Path], Any], str]] = {
     "async file in disguise": (lambda _: HiddenAsyncFile(), "an async file"),
     "stream": (lambda _: asyncio.StreamReader(), "an async file"),
     "framework's file": (lambda _: FrameworksFile(), "FrameworksFile, whose read.. wants arguments"),
+    "streamed answer": (lambda _: HttpxAnswer(), r"HttpxAnswer, whose read\(\) raises RuntimeError \(Attempted"),
     "framework's object": (lambda _: UUID(int=0), "a value of type UUID"),
     "number": (lambda _: 12345, "a value of type int"),
     "list": (lambda _: [79, 103], "a value of type list"),

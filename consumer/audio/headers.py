@@ -13,6 +13,17 @@ _BOXES: Final = (b"ftyp", b"moov", b"mdat")
 _MPEG_SYNC: Final = 0xFFE0
 
 
+_CLUSTER: Final = b"\x1f\x43\xb6\x75"
+_FRAGMENTS: Final = (b"moof", b"styp", b"sidx")
+_FIRST_PAGE: Final = 2
+
+
+def is_later_piece(audio: bytes) -> bool:
+    """Whether the bytes begin as a recorder's pieces do behind the first one, which alone tells codec and tracks."""
+    is_page = audio.startswith(b"OggS") and len(audio) > len(b"OggS?") and not audio[len(b"OggS?")] & _FIRST_PAGE
+    return is_page or audio.startswith(_CLUSTER) or (audio.startswith(_FRAGMENTS, 4) and b"moov" not in audio)
+
+
 def looks_like_audio(audio: bytes) -> bool:
     """Whether the bytes begin as one of the formats that we take does."""
     return audio.startswith(_BEGINNINGS) or audio.startswith(_BOXES, 4) or _is_mpeg_sync(audio)

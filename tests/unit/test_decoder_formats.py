@@ -1,5 +1,6 @@
 """Every accepted kind of file is decoded as by stock faster-whisper; damage is reported, refusals have their code."""
 
+import base64
 import contextlib
 import io
 import random
@@ -20,6 +21,7 @@ from sttd.consumer.errors import AudioRejected
 from sttd.consumer.pcm import floats
 from sttd.samples import Sample, samples
 from sttd.schemas.codes import ErrorCode
+from tests.support.tracks import Piece, Track, muxed
 from tools.audio import damage, files
 
 LIMITS = DecodeLimits(max_audio_seconds=100, decode_seconds=20)
@@ -173,6 +175,48 @@ async def test_each_refusal_has_the_code_that_tells_the_caller_what_is_wrong(poo
     """Text that would make FFmpeg open files, bombs, wrong and broken files: each gets its code and costs no child."""
     audio, code = REFUSED[name]
     assert await refusal(pool, audio) == code
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"<html><body>404 Not Found</body></html>",
+        '{"ok": false, "description": "файл недоступен"}'.encode(),
+        base64.b64encode(files.encoded("ogg-opus")),
+        b"/tmp/note.ogg",
+        b"#EXTM3U\nhttp://127.0.0.1/x.mp3\n",
+    ],
+)
+async def test_text_in_place_of_a_file_is_told_as_what_it_is(pool: DecoderPool, text: bytes) -> None:
+    """The speaker cannot help it: a bot has sent the page of an error, base64 or a path."""
+    with pytest.raises(AudioRejected, match=r"the bytes are text .* send the file's own bytes"):
+        await pool.decode(text)
+
+
+FRAGMENTS = muxed(
+    "mp4",
+    "aac",
+    44_100,
+    [Track("mono", [Piece(0.0, files.tone(2, 44_100)[None])])],
+    options={"movflags": "frag_keyframe+empty_moov+default_base_moof"},
+)
+
+
+@pytest.mark.parametrize(
+    ("whole", "begins", "before"),
+    [
+        (files.encoded("webm-opus"), b"\x1f\x43\xb6\x75", 0),
+        (FRAGMENTS, b"moof", 4),
+        (files.encoded("ogg-opus"), b"OggS", 0),
+    ],
+    ids=["WebM", "MP4", "Ogg"],
+)
+async def test_a_later_piece_of_a_recording_is_told_as_one(
+    pool: DecoderPool, whole: bytes, begins: bytes, before: int
+) -> None:
+    """A page that sends each piece of its recorder as a file of its own has all but the first one refused."""
+    with pytest.raises(AudioRejected, match=r"a later piece of a recording, .* join the pieces"):
+        await pool.decode(whole[whole.index(begins, 1) - before :])
 
 
 async def test_a_file_that_names_another_file_does_not_open_it(pool: DecoderPool, tmp_path: Path) -> None:

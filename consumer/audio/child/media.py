@@ -12,6 +12,7 @@ import av
 
 from sttd.consumer.audio import headers
 from sttd.consumer.audio.child.refusal import Rejected, too_long
+from sttd.consumer.audio.structure import tail
 from sttd.schemas.codes import ErrorCode
 
 FORMATS: Final = "wav,flac,ogg,mp3,matroska,webm,mov,mp4,m4a,3gp,aac,amr,aiff,caf,w64"
@@ -33,6 +34,10 @@ MIN_RATE, MAX_RATE, MAX_CHANNELS = 4_000, 192_000, 8
 MAX_DENSITY: Final = 192_000
 """Samples of all channels for each second of the longest file that is taken: an hour may be stereo at 96 kHz, not 7.1
 at 192 kHz."""
+
+_TEXT: Final = "the bytes are text (an error's page, JSON, base64, a path?), no audio file: send the file's own bytes"
+_LATER_PIECE: Final = "a later piece of a recording, without the beginning that only the first has: join the pieces"
+_DAMAGED: Final = "the file begins like audio but is damaged beyond reading"
 
 CLOCKED: Final = frozenset({"mov", "matroska", "ogg", "amr"})
 """Containers whose packets have times of their own; in AMR each of them is 20 ms."""
@@ -57,13 +62,25 @@ def open_container(audio: bytes) -> Any:
     try:
         return av.open(io.BytesIO(audio), mode="r", options=dict(OPTIONS), metadata_errors="ignore")
     except av.error.ArgumentError:  # "format not on whitelist"
-        raise Rejected(ErrorCode.UNSUPPORTED_MEDIA, "the bytes are in a format that is not taken") from None
+        raise no_audio(audio, "the bytes are in a format that is not taken") from None
     except (av.error.InvalidDataError, av.error.EOFError):
         if headers.looks_like_audio(audio):
-            raise Rejected(
-                ErrorCode.AUDIO_UNREADABLE, "the file begins like audio but is damaged beyond reading"
-            ) from None
-        raise Rejected(ErrorCode.UNSUPPORTED_MEDIA, "the bytes are in no audio format that is known") from None
+            told = _LATER_PIECE if headers.is_later_piece(audio) else _DAMAGED
+            raise Rejected(ErrorCode.AUDIO_UNREADABLE, told) from None
+        raise no_audio(audio) from None
+
+
+def no_audio(audio: bytes, told: str = "the bytes are in no audio format that is known") -> Rejected:
+    """The refusal of bytes in no format that is taken.
+
+    Some mistakes are the sender's and never the speaker's: the page of an error in place of a download, base64, a path,
+    a recorder's pieces sent one by one.
+    """
+    if tail.is_text(audio):
+        told = _TEXT
+    elif headers.is_later_piece(audio):
+        told = _LATER_PIECE
+    return Rejected(ErrorCode.UNSUPPORTED_MEDIA, told)
 
 
 def tracks(container: Any) -> list[Any]:

@@ -148,7 +148,7 @@ def _nothing(audio: bytes, tally: Tally, declared: float | None) -> Rejected:
     if tally.out_of_memory:
         raise MemoryError  # perhaps this process is at fault and not the file: a fresh one will show it
     if not headers.looks_like_audio(audio):  # FFmpeg takes any long random bytes for MP3
-        return Rejected(ErrorCode.UNSUPPORTED_MEDIA, "the bytes are in no audio format that is known")
+        return media.no_audio(audio)
     if tally.bad_packets or declared or len(audio) > HEADERS_ONLY:
         return Rejected(
             ErrorCode.AUDIO_UNREADABLE, "no sound could be decoded from the file", bad_packets=tally.bad_packets

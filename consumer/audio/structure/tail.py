@@ -17,7 +17,7 @@ def is_no_sound(rest: bytes) -> bool:
 
 def is_label(rest: bytes) -> bool:
     """A tag, a little padding, or text: a broken form's boundary, a log, XMP."""
-    return rest.startswith(_TAGS) or _is_text(rest) or (len(rest) < _FILLING and not rest.strip(b"\0"))
+    return rest.startswith(_TAGS) or is_text(rest) or (len(rest) < _FILLING and not rest.strip(b"\0"))
 
 
 def has_id3v1(audio: bytes) -> bool:
@@ -25,7 +25,8 @@ def has_id3v1(audio: bytes) -> bool:
     return audio[-ID3V1_BYTES:].startswith(b"TAG")
 
 
-def _is_text(rest: bytes) -> bool:
+def is_text(rest: bytes) -> bool:
+    """Whether all of it is UTF-8 without a zero byte."""
     if b"\0" in rest:
         return False
     try:

@@ -114,9 +114,11 @@ _SOUNDS: Final = frozenset(
 )
 """Words of captions that are too short for `CAPTION_LETTERS`: "СМЕХ", "ЛАЙ"."""
 
-_NOTES: Final = "♪♫♬🎵🎶"
-_BRACKETED: Final = re.compile(rf"[\[(*{_NOTES}][^\])*]*[\])*{_NOTES}]|[{_NOTES}]")
-"""The whole of a segment in brackets or asterisks, or between notes: "[Музыка]", "*laughs*", "♪"."""
+_NOTES: Final = "♩♪♫♬🎵🎶"
+_BRACKETED: Final = re.compile(
+    rf"[\[(][^\])]*[\])]|[【（][^】）]*[】）]|\*[^*]+\*|[{_NOTES}][^{_NOTES}]*[{_NOTES}]|[{_NOTES}]"
+)
+"""In brackets or asterisks, or between notes: "[Музыка]", "*laughs*", "♪"."""
 
 _STRIPPED: Final = frozenset(phrase.strip() for phrase in _PHRASES)
 
@@ -176,8 +178,8 @@ def is_silence_phrase(words: str) -> bool:
 
 
 def is_caption(text: str) -> bool:
-    """Whether the whole segment is written as captions of sounds are: in brackets, or in capitals."""
-    if any(letter in _NOTES or letter.isalpha() for letter in text) and _BRACKETED.fullmatch(text.strip()):
+    """Whether the whole segment, but for its signs, is written as captions of sounds are: in brackets or capitals."""
+    if any(letter in _NOTES or letter.isalpha() for letter in text) and not normalized(_BRACKETED.sub("", text)):
         return True
     if not text.isupper():
         return False

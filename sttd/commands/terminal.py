@@ -5,6 +5,7 @@ Never decides an exit code.
 
 import os
 import sys
+from typing import TextIO
 
 import typer
 from rich.console import Console
@@ -27,8 +28,14 @@ def stderr() -> Console:
 
 
 def say(text: str) -> None:
-    """One line to stderr, as it is: no markup, so that a file name with brackets survives."""
-    stderr().print(text, markup=False)
+    """One line to stderr, as it is: no markup, so that a file name with brackets survives.
+
+    A stderr that cannot be written (its disk is full) costs neither the work nor the exit code.
+    """
+    try:
+        stderr().print(text, markup=False)
+    except OSError:
+        _silence(sys.stderr)
 
 
 def tell(text: str) -> None:
@@ -51,7 +58,11 @@ def tell(text: str) -> None:
 
 def silence_stdout() -> None:
     """What stdout still holds is dropped: written at the end of the process, it would fail a second time."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _silence(sys.stdout)
+
+
+def _silence(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def leave(code: Exit, text: str) -> typer.Exit:

@@ -427,6 +427,36 @@ def test_a_pipe_whose_reader_has_left_is_told_before_the_work() -> None:
     process.stderr.close()
 
 
+def test_a_slow_reader_of_a_pipe_that_does_not_wait_gets_all_of_a_result() -> None:
+    """Node gives its children such pipes; what did not fit at once was lost, and the rest of the work with it."""
+    text = "x" * 5_000_000
+    program = "import sys; from sttd.commands.transcribe.stdout import Stdout; Stdout().print(sys.argv[1] * 5_000_000)"
+    read, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    with os.fdopen(read, encoding="ascii") as pipe:
+        process = subprocess.Popen([sys.executable, "-c", program, "x"], stdout=write_end, stderr=subprocess.PIPE)
+        os.close(write_end)
+        assert pipe.read() == f"{text}\n"
+    assert process.stderr is not None
+    assert (process.stderr.read(), process.wait(120)) == (b"", 0)
+    process.stderr.close()
+
+
+def test_a_stderr_that_cannot_be_written_changes_no_exit_code(unused_tcp_port: int) -> None:
+    """What is done stays done, and a script sees how it ended."""
+    done = shell(f"{sys.executable} -m sttd transcribe {ROOT}/README.md 2>/dev/full", unused_tcp_port, {})
+    assert (done.returncode, done.stdout) == (Exit.BROKER, b"")
+
+
+def test_a_result_that_has_neither_a_file_nor_stdout_goes_to_stderr(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--output` needs no stdout; when the disk is full, the work is not lost either."""
+    monkeypatch.setattr(sys, "stdout", None)
+    Stdout().print("найдено")
+    assert capsys.readouterr().err == "найдено\n"
+
+
 def test_what_can_be_read_only_once_is_given_once(tmp_path: Path) -> None:
     """Stdin by any of its names, and pipes; a file may come twice. A device or a folder is no note."""
     pipe, note = tmp_path / "pipe", tmp_path / "note.ogg"

@@ -7,6 +7,7 @@ import errno
 import os
 import select
 import sys
+from contextlib import suppress
 from typing import Final
 
 from sttd.commands.exit_codes import Exit
@@ -55,13 +56,19 @@ class Stdout:
     """Prints results, one by one. Where that fails, the rest of the work ends, and what is finished goes to stderr."""
 
     def __init__(self) -> None:
+        """Make it wait for a slow reader: of a pipe from Node, which does not wait, a long text would be lost."""
         self._failed: OSError | None = None
+        with suppress(AttributeError, OSError, ValueError):  # closed, or no file behind it
+            os.set_blocking(sys.stdout.fileno(), True)
 
     def print(self, text: str) -> None:
         """Print one result.
 
         Raises `typer.Exit` the first time that it fails; afterwards results go to stderr, if anybody reads.
         """
+        if sys.stdout is None or sys.stdout.closed:  # --output needs none, until a file cannot be written
+            say(text)
+            return
         if self._failed is not None:
             if self._failed.errno != errno.EPIPE:
                 say(text)

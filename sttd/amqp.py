@@ -24,7 +24,7 @@ from sttd.refusals import blame, not_served, why
 from sttd.schemas import names
 from sttd.sending import Sending, unblocked
 from sttd.service import broker_address
-from sttd.service.broker_errors import words
+from sttd.service.broker_errors import as_connection_error, words
 from sttd.settings import ClientSettings
 
 HEARTBEAT: Final = 10
@@ -144,9 +144,10 @@ class ClientLink:
         while wanted():
             session = await self._usable()
             try:
-                async with self._confirmed_in_time(session):
-                    await unblocked(session.connection, session.lost)
-                    await self._sending.publish(session.exchange, message, queue)
+                with as_connection_error():
+                    async with self._confirmed_in_time(session):
+                        await unblocked(session.connection, session.lost)
+                        await self._sending.publish(session.exchange, message, queue)
             except PublishError:
                 raise errors.NotServed(not_served(queue, self._settings.broker)) from None
             except DeliveryError:
@@ -157,10 +158,6 @@ class ClientLink:
                 self._lose(session, error)
                 blame(message, error)
             except CONNECTION_EXCEPTIONS as error:
-                self._lose(session, error)
-            except asyncio.CancelledError as error:
-                if is_cancelled():
-                    raise
                 self._lose(session, error)
             else:
                 return
@@ -248,26 +245,25 @@ class ClientLink:
     async def _dial_next(self) -> _Session:
         try:
             self._failures += 1
-            async with asyncio.timeout(self._nodes.patience(DIAL_SECONDS, self._failures - 1)):
-                url = make_url(self._nodes.next(), heartbeat=HEARTBEAT)
-                connection = aio_pika.Connection(url, client_properties={"connection_name": self._name})
-                try:
-                    # Not aio_pika.connect(): a connection that fails in there is left unclosed, and its finalizer
-                    # complains.
-                    with quiet():
-                        await connection.connect()
-                        session = await self._set_up(connection)
-                except BaseException:
-                    await _hang_up(connection)
-                    raise
-                self._failures = 0
-                return session
+            with as_connection_error():
+                async with asyncio.timeout(self._nodes.patience(DIAL_SECONDS, self._failures - 1)):
+                    session = await self._session_at(self._nodes.next())
         except CONNECTION_EXCEPTIONS as error:
             raise errors.BrokerUnavailable(why(error, self._settings.broker)) from error
-        except asyncio.CancelledError as error:
-            if is_cancelled():
-                raise
-            raise errors.BrokerUnavailable(why(error, self._settings.broker)) from error
+        self._failures = 0
+        return session
+
+    async def _session_at(self, node: str) -> _Session:
+        """Not aio_pika.connect(): a connection that fails in there is left unclosed, and its finalizer complains."""
+        url = make_url(node, heartbeat=HEARTBEAT)
+        connection = aio_pika.Connection(url, client_properties={"connection_name": self._name})
+        try:
+            with quiet():
+                await connection.connect()
+                return await self._set_up(connection)
+        except BaseException:
+            await _hang_up(connection)
+            raise
 
     async def _set_up(self, connection: AbstractConnection) -> _Session:
         """Channels of their own for requests and replies: a refused publish closes its channel."""
@@ -305,7 +301,7 @@ class ClientLink:
 
     async def _leave(self, session: _Session, *, delete: bool) -> None:
         try:
-            with quiet():
+            with quiet(), as_connection_error():
                 async with asyncio.timeout(GOODBYE_SECONDS):
                     try:
                         if delete and not session.lost.is_set():
@@ -315,13 +311,10 @@ class ClientLink:
                         await session.connection.close()
         except CONNECTION_EXCEPTIONS as error:  # the queue expires by itself
             _log.debug("left the broker without a goodbye: %s", words(error))
-        except asyncio.CancelledError:
-            if is_cancelled():
-                raise
 
 
 async def _hang_up(connection: AbstractConnection) -> None:
-    with suppress(*CONNECTION_EXCEPTIONS):  # a node that stands still never answers
+    with suppress(*CONNECTION_EXCEPTIONS), as_connection_error():  # a node that stands still never answers
         async with asyncio.timeout(GOODBYE_SECONDS):
             await connection.close()
 
@@ -335,9 +328,3 @@ def _pauses() -> Iterator[float]:
     while True:
         yield random.uniform(longest / 2, longest)  # noqa: S311 - spreads load, guards nothing
         longest = min(longest * 2, LONGEST_PAUSE_SECONDS)
-
-
-def is_cancelled() -> bool:
-    """Whether it is the caller who cancels: the library ends waits on a dying connection with the same exception."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

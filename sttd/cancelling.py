@@ -12,10 +12,10 @@ import aio_pika
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelClosed
 
 from sttd import errors
-from sttd.amqp import GOODBYE_SECONDS, ClientLink, is_cancelled
+from sttd.amqp import GOODBYE_SECONDS, ClientLink
 from sttd.schemas import names
 from sttd.schemas.cancel import Cancel
-from sttd.service.broker_errors import words
+from sttd.service.broker_errors import as_connection_error, words
 
 CANCEL_SECONDS: Final = 30
 """How long a cancel may take, a reconnect to the broker included. Later the request is done, or has expired."""
@@ -87,18 +87,15 @@ class Control:
         """
         try:
             connection = await self._link.connection()
-            async with connection.channel(publisher_confirms=True) as channel:
-                exchange = await channel.get_exchange(names.CONTROL_EXCHANGE, ensure=False)
-                for message_id in message_ids:
-                    await exchange.publish(_message(message_id), "", mandatory=False)
+            with as_connection_error():
+                async with connection.channel(publisher_confirms=True) as channel:
+                    exchange = await channel.get_exchange(names.CONTROL_EXCHANGE, ensure=False)
+                    for message_id in message_ids:
+                        await exchange.publish(_message(message_id), "", mandatory=False)
         except ChannelClosed as error:
             raise _refusal(words(error)) from None
         except CONNECTION_EXCEPTIONS as error:
             _log.debug("a cancel was not confirmed: %s", words(error))
-            return False
-        except asyncio.CancelledError:
-            if is_cancelled():
-                raise
             return False
         return True
 

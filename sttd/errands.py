@@ -12,6 +12,7 @@ from aio_pika.exceptions import ChannelClosed, ChannelNotFoundEntity
 
 from sttd import errors
 from sttd.quiet import quiet
+from sttd.service.broker_errors import as_connection_error
 
 ERRAND_SECONDS: Final = 3.0
 """How long one check may take; the broker answers in milliseconds or is in trouble."""
@@ -45,9 +46,10 @@ async def blocked(connection: AbstractConnection) -> bool:
 async def look(connection: AbstractConnection, queue: str) -> QueueState | None:
     """Ask passively; None if there is no such queue. Raises `NotVisible` and aio_pika's connection errors."""
     try:
-        with quiet():
+        with quiet(), as_connection_error():
             channel = await connection.channel(publisher_confirms=False)
             declared = (await channel.declare_queue(queue, passive=True)).declaration_result
+            await channel.close()
     except ChannelNotFoundEntity:
         return None
     except ChannelClosed as error:
@@ -57,5 +59,4 @@ async def look(connection: AbstractConnection, queue: str) -> QueueState | None:
             f"the broker's user may not look at queue {queue}: since 4.2.6 RabbitMQ requires a permission on it for "
             "that, such as write (docs/operations.md)"
         ) from error
-    await channel.close()
     return QueueState(declared.message_count or 0, declared.consumer_count or 0)

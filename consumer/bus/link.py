@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from sttd.consumer.bus.seam import BusObserver
 from sttd.consumer.errors import BusError
 from sttd.service import broker_address
-from sttd.service.broker_errors import no_connection, words
+from sttd.service.broker_errors import abandoned, as_connection_error, no_connection, words
 
 HEARTBEAT = 10  # s; a frozen broker is noticed after three missed ones instead of after three minutes
 CONNECT_SECONDS = 10.0  # of several nodes each has less, for a session's set-up too
@@ -135,7 +135,8 @@ class Link:
         connection.close_callbacks.add(loss.on_close("connection"))
         try:
             async with asyncio.timeout_at(until):
-                await _begun(session(connection, loss))
+                with as_connection_error():
+                    await session(connection, loss)
             self._observer.connected(self.role)
             return await loss.wait()
         finally:
@@ -149,15 +150,6 @@ class Link:
         closing.add_done_callback(self._closing.discard)
         if not self.several:
             await asyncio.shield(closing)
-
-
-async def _begun(session: Awaitable[None]) -> None:
-    try:
-        await session
-    except (asyncio.CancelledError, Exception) as error:
-        if not _is_rejection(error):
-            raise
-        raise ConnectionError("the connection went away while its session began") from error
 
 
 def denied(error: object) -> bool:
@@ -189,22 +181,11 @@ def lost_as(told: Callable[[BaseException], BusError]) -> Iterator[None]:
     except BusError:
         raise
     except asyncio.CancelledError as error:
-        if not _is_rejection(error):
+        if not abandoned(error):
             raise
         raise told(error) from error
     except Exception as error:
         raise told(error) from error
-
-
-def _is_rejection(error: BaseException) -> bool:
-    """Catch what aiormq raises on closing.
-
-    It fails what is in flight with a bare `Exception`, or with a `CancelledError` that was not requested.
-    """
-    if not isinstance(error, asyncio.CancelledError):
-        return type(error) is Exception
-    task = asyncio.current_task()
-    return task is not None and not task.cancelling()
 
 
 async def _close(connection: AbstractConnection) -> None:

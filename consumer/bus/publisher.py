@@ -20,6 +20,7 @@ from sttd.consumer.bus.link import Link, Loss, lost_as, open_channel
 from sttd.consumer.bus.seam import BusObserver, Outgoing
 from sttd.consumer.errors import PublishForbidden, Unconfirmed, Unroutable
 from sttd.schemas import names
+from sttd.service.broker_errors import as_connection_error
 
 DEFAULT_EXCHANGE = "amq.default"  # its name in the broker's words
 UNWRITABLE = (ValueError, TypeError, OverflowError, struct.error)  # what pamqp raises on values that AMQP cannot hold
@@ -106,9 +107,10 @@ class AmqpPublisher:
         True also when the broker cannot be asked: work is not refused on a guess.
         """
         try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                await self._open.wait()
-                await self._look(queue)
+            with as_connection_error():
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._open.wait()
+                    await self._look(queue)
         except (ChannelNotFoundEntity, ConnectionInternalError):  # 541: a direct reply-to address of an unknown node
             return False
         except (TimeoutError, *CONNECTION_EXCEPTIONS):

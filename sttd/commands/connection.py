@@ -19,7 +19,7 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import leave
 from sttd.errors import BrokerUnavailable, SettingsInvalid
-from sttd.service.broker_errors import no_connection, refusal, words
+from sttd.service.broker_errors import as_connection_error, failed_inside, no_connection, refusal, words
 from sttd.settings import ClientSettings, load
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ async def connected(settings: ClientSettings, name: str) -> AsyncIterator[Abstra
     else:
         connection = await _dialled(last, settings.broker, name)
     try:
-        yield connection
+        with as_connection_error():
+            yield connection
     finally:
         await _close(connection)
 
@@ -88,8 +89,9 @@ async def connected(settings: ClientSettings, name: str) -> AsyncIterator[Abstra
 async def _dialled(url: str, broker: str, name: str) -> AbstractConnection:
     connection = aio_pika.Connection(make_url(url), client_properties={"connection_name": name})
     try:
-        async with asyncio.timeout(DIAL_SECONDS):
-            await connection.connect()
+        with as_connection_error():
+            async with asyncio.timeout(DIAL_SECONDS):
+                await connection.connect()
     except BaseException as error:
         await _close(connection)  # its finalizer would need an event loop that is gone
         if isinstance(error, (TimeoutError, *CONNECTION_EXCEPTIONS)):
@@ -111,7 +113,12 @@ def trouble(error: BaseException) -> str:
     """What ended the talk with a broker that had let us in, and what to look at."""
     if isinstance(error, TimeoutError):
         return "RabbitMQ confirms nothing: look at its alarms (`rabbitmqctl status`)"
-    return f"the connection to the broker failed: {words(error)}"
+    if failed := failed_inside(error):
+        return f"RabbitMQ {failed}"
+    said = words(error)
+    if "ACCESS_REFUSED" in said:
+        return f"RabbitMQ refuses a permission: {said}; see the permissions in docs/operations.md"
+    return f"the connection to the broker failed: {said}"
 
 
 def server_version(connection: AbstractConnection) -> tuple[int, ...]:

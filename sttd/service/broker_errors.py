@@ -3,6 +3,10 @@
 Opens nothing.
 """
 
+import asyncio
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from aio_pika.exceptions import AuthenticationError
@@ -25,7 +29,30 @@ def refusal(error: BaseException) -> str | None:
     if isinstance(error, AuthenticationError | RefusedLogin):
         return "refuses the user or the password of STTD_AMQP_URL"
     if "Connection.OpenOk" in words(error):  # the library's text when the broker closes instead of opening the vhost
-        return "refuses the vhost: does it exist, and may this user enter it?"
+        return "refuses the vhost: does it exist, and may this user enter it? RabbitMQ's log has the reason"
+    return None
+
+
+def failed_inside(error: BaseException) -> str | None:
+    """What to do where RabbitMQ itself fails, as the rest of a sentence; None for any other error."""
+    if "INTERNAL_ERROR" not in words(error):
+        return None
+    return (
+        f"failed inside ({words(error)}): its log has the reason; a RabbitMQ 3.10 that lets no queue be declared needs "
+        "a restart (docs/reliability.md)"
+    )
+
+
+def _of_tls(error: BaseException, broker: str) -> str | None:
+    """The library wraps what comes from the network; what comes bare was raised while files were read."""
+    said = words(error)
+    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | ssl.SSLError):
+        return f"a file that STTD_AMQP_URL names (cafile, certfile, keyfile) cannot be used ({said})"
+    if "CERTIFICATE_VERIFY_FAILED" in said:
+        return (
+            f"the certificate of RabbitMQ at {broker} is not accepted ({said}): STTD_AMQP_URL needs the host's name as "
+            "in the certificate, and cafile= where its authority is your own (docs/operations.md)"
+        )
     return None
 
 
@@ -35,4 +62,30 @@ def no_connection(error: BaseException, broker: str) -> str:
         return f"RabbitMQ at {broker} {refused}"
     if "ACCESS_REFUSED" in words(error):
         return f"RabbitMQ at {broker} refuses a permission: {words(error)}; see the permissions in docs/operations.md"
+    if failed := failed_inside(error):
+        return f"RabbitMQ at {broker} {failed}"
+    if told := _of_tls(error, broker):
+        return told
     return f"no connection to RabbitMQ at {broker} ({words(error)}): is it running, and is STTD_AMQP_URL right?"
+
+
+def abandoned(error: BaseException) -> bool:
+    """Whether it is how aiormq fails what is in flight on a connection that ends.
+
+    With a bare `Exception`, or with a `CancelledError` that nobody asked for.
+    """
+    if not isinstance(error, asyncio.CancelledError):
+        return type(error) is Exception
+    task = asyncio.current_task()
+    return task is not None and not task.cancelling()
+
+
+@contextmanager
+def as_connection_error() -> Iterator[None]:
+    """Turn that into a `ConnectionError`: nothing above would expect it, and a task would end as if cancelled."""
+    try:
+        yield
+    except (asyncio.CancelledError, Exception) as error:
+        if not abandoned(error):
+            raise
+        raise ConnectionError("the connection went away") from error

@@ -44,6 +44,7 @@ class BlockingClient:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._stop = asyncio.Event()
+        self._ended = False
         self._calls: set[asyncio.Task[Any]] = set()
 
     def open(self) -> None:
@@ -60,19 +61,27 @@ class BlockingClient:
         self._thread.start()
         try:
             opened.result()
-        except errors.SttdClientError:
+        except Exception:
             self._thread.join()
             self._thread = None
+            raise
+        except BaseException:  # Ctrl-C: nobody will close what opens now
+            self._end()
             raise
 
     def close(self) -> None:
         """End all calls with `ClientClosed`, cancel their requests, disconnect, end the thread. May be called twice."""
+        thread = self._thread
+        if thread is not None:
+            self._end()
+            thread.join()
+
+    def _end(self) -> None:
+        """Stop the thread, or keep it from serving where it still connects."""
         with self._guard:
-            loop, self._loop = self._loop, None
+            loop, self._loop, self._ended = self._loop, None, True
         if loop is not None:
             loop.call_soon_threadsafe(self._stop.set)
-        if self._thread is not None:
-            self._thread.join()
 
     def transcribe(
         self, audio: Audio, *, on_progress: Callable[[Progress], None] | None = None, **call: Unpack[CallOptions]
@@ -88,17 +97,22 @@ class BlockingClient:
 
         Takes the arguments of `transcribe` but for `on_progress`. Leaving the loop early cancels the request.
         """
-        updates = self._client.stream(audio, **call)
+        updates, turn = self._client.stream(audio, **call), asyncio.Lock()
 
         async def following() -> Progress | Transcript | None:
-            return await anext(updates, None)
+            async with turn:
+                return await anext(updates, None)
+
+        async def leaving() -> None:
+            async with turn:  # a step that Ctrl-C cancelled is still ending
+                await updates.aclose()
 
         try:
             while (update := self._wait(following())) is not None:
                 yield update
         finally:
             with suppress(errors.ClientClosed):  # then the client's end has closed it
-                self._wait(updates.aclose())
+                self._wait(leaving())
 
     def cancel(self, message_id: Id) -> None:
         """Cancel a request; see `Client.cancel`."""
@@ -148,10 +162,15 @@ class BlockingClient:
         except BaseException as error:  # noqa: BLE001 - it belongs to the thread that waits in open()
             opened.set_exception(error)
             return
-        self._loop = asyncio.get_running_loop()
-        opened.set_result(None)
-        await self._stop.wait()
+        with self._guard:
+            served = not self._ended
+            self._loop = asyncio.get_running_loop() if served else None
+        if served:
+            opened.set_result(None)
+            await self._stop.wait()
         await self._client.close()
+        if not served:
+            opened.set_exception(errors.ClientClosed("the client was closed while it connected: make a new one"))
         if self._calls:
             await asyncio.wait(self._calls, timeout=LAST_WORDS_SECONDS)
 

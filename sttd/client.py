@@ -64,11 +64,17 @@ class Client:
         )
         self._control = Control(self._link)
         self._open = False
+        self._opening = asyncio.Lock()
 
     async def open(self) -> None:
-        """Connect and start to listen for replies; `async with` does it. Raises `BrokerUnavailable`."""
-        await self._link.open()
-        self._open = True
+        """Connect and start to listen for replies; `async with` does it. May be called twice.
+
+        Raises `BrokerUnavailable`.
+        """
+        async with self._opening:  # a second connection would never be closed
+            if not self._open:
+                await self._link.open()
+                self._open = True
 
     async def close(self) -> None:
         """Close: pending calls fail with `ClientClosed` and are cancelled, the reply queue is deleted.
@@ -110,10 +116,10 @@ class Client:
         `Expired`, `Cancelled`, `DaemonFailed`), `NotServed`, `QueueFull`, `ReplyTimeout`, `BrokerUnavailable`,
         `BadReply`, `ClientClosed`; `OSError` when the file cannot be read.
         """
-        if not self._open:
-            raise errors.ClientClosed("the client is not open: use `async with Client() as client:`")
+        self._must_be_open()
         arguments.check(timeout=timeout, queue=queue, on_progress=on_progress)
         given = await read(audio)
+        self._must_be_open()  # still: what is added to the replies after `close` would wait in vain
         chosen = self._settings.timeout if timeout is None else timeout
         patience = late.patience(len(given) if isinstance(given, bytes) else None) if chosen is None else chosen
         asked = _asked(options, patience, progress=on_progress is not None)
@@ -146,8 +152,7 @@ class Client:
         A call of this client that waits for it raises `Cancelled`. A request that is answered already stays answered.
         Raises `BrokerUnavailable`, `NotServed`, `ClientClosed`, `BadRequest`.
         """
-        if not self._open:
-            raise errors.ClientClosed("the client is not open: use `async with Client() as client:`")
+        self._must_be_open()
         named = identifier("message_id", message_id)
         said = "the request was cancelled through this client"
         self._replies.fail(named, errors.Cancelled(ErrorCode.CANCELLED, said, message_id=named))
@@ -156,25 +161,29 @@ class Client:
     async def _ask(self, message: aio_pika.Message, queue: str, pending: Pending, patience: float) -> Transcript:
         loop = asyncio.get_running_loop()
         begun, confirmed = loop.time(), False
+        limit = asyncio.timeout(None if patience == math.inf else patience)
         self._replies.add(pending)
         try:
-            async with asyncio.timeout(None if math.isinf(patience) else patience):
+            async with limit:
                 with tracing.publishing(message.headers, queue):
                     await self._link.publish(message, queue, wanted=lambda: not pending.answer.done())
                 confirmed = True
                 return await pending.answer
         except errors.Expired as error:
             raise _doubt_clocks(error, patience - (loop.time() - begun)) from None
-        except errors.ReplyTimeout:  # is a TimeoutError too; never to be translated
+        except errors.SttdClientError:
             raise
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, Exception) as error:  # nobody waits: left, too late, or `on_progress` failed
             self._control.withdraw(pending.message_id)
-            raise
-        except TimeoutError:
-            self._control.withdraw(pending.message_id)
+            if not (isinstance(error, TimeoutError) and limit.expired()):
+                raise
             raise await self._too_late(pending, queue, patience, confirmed=confirmed) from None
         finally:
             self._replies.discard(pending)
+
+    def _must_be_open(self) -> None:
+        if not self._open:
+            raise errors.ClientClosed("the client is not open: use `async with Client() as client:`")
 
     def _message(self, content: Content, pending: Pending) -> aio_pika.Message:
         return aio_pika.Message(
@@ -264,7 +273,7 @@ def _asked(options: Options, patience: float, *, progress: bool) -> Transcriptio
         given["caller"] = as_text("caller", given["caller"])
     if progress:
         given.setdefault("progress", True)
-    if not math.isinf(patience):
+    if patience != math.inf:
         given.setdefault("deadline", _deadline(patience))
     try:
         return TranscriptionOptions.model_validate(given)

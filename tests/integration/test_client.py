@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
 from sttd import Client, errors
+from sttd.amqp import ClientLink
 from sttd.schemas import names
 from tests.support.broker import Broker, wait_until
 from tests.support.fake_daemon import FakeDaemon, failure, progress, transcript
-from tests.support.waiting import BRIEFLY
+from tests.support.waiting import BRIEFLY, PATIENCE
 
 
 async def silent(_daemon: FakeDaemon, _message: AbstractIncomingMessage) -> None:
@@ -271,6 +273,52 @@ async def test_closing_fails_the_calls_that_wait(broker: Broker) -> None:
             await client.transcribe(b"another")
         await client.close()
         assert "closed" in repr(client)
+
+
+async def test_a_call_whose_file_is_read_while_the_client_closes_ends(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not among the calls that the close has failed: its request would be sent, and waited for in vain."""
+    reading, go = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    class Slow(io.BytesIO):
+        def read(self, *_: object) -> bytes:
+            loop.call_soon_threadsafe(reading.set)
+            assert go.wait(PATIENCE)
+            return b"note"
+
+    async with FakeDaemon(broker.amqp_url, silent) as daemon, Client(broker.amqp_url) as client:
+        call = asyncio.create_task(client.transcribe(Slow()))
+        await reading.wait()
+
+        async def sending_cancels() -> None:
+            go.set()
+            arrived = asyncio.create_task(daemon.arrived.acquire())
+            await asyncio.wait({call, arrived}, return_when=asyncio.FIRST_COMPLETED)
+            arrived.cancel()
+
+        monkeypatch.setattr(client._control, "close", sending_cancels)
+        await client.close()
+        with pytest.raises(errors.ClientClosed):
+            await asyncio.wait_for(call, BRIEFLY)
+
+
+async def test_opening_twice_makes_one_connection(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two handlers of a bot may find it closed at one time; a connection that nobody knows is never closed."""
+    dialled, dial = [], ClientLink._dial
+
+    async def counted(link: ClientLink) -> object:
+        dialled.append(link)
+        return await dial(link)
+
+    monkeypatch.setattr(ClientLink, "_dial", counted)
+    async with Client(broker.amqp_url) as client:
+        await asyncio.gather(client.open(), client.open())
+        assert len(dialled) == 1
+    await client.open()  # after a close it is opened anew
+    await client.close()
+    assert len(dialled) == 2
 
 
 async def test_a_connection_task_that_dies_fails_the_calls_instead_of_hanging_them(broker: Broker) -> None:

@@ -72,6 +72,24 @@ async def test_calls_that_are_cancelled_while_the_broker_returns_their_requests_
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError(), TimeoutError("of the chat")], ids=repr)
+async def test_a_call_whose_progress_fails_cancels_its_request(error: Exception, broker: Broker) -> None:
+    """The call ends with the callback's own error, and nobody waits for the text any more."""
+
+    def failing(_update: Progress) -> None:
+        raise error
+
+    async with (
+        control(broker.amqp_url) as heard,
+        FakeDaemon(broker.amqp_url, halfway),
+        Client(broker.amqp_url) as client,
+    ):
+        with pytest.raises(type(error)) as raised:
+            await client.transcribe(b"endless", message_id="failing", on_progress=failing)
+        assert raised.value is error
+        await wait_until(lambda: heard == ["failing"])
+
+
 async def test_a_call_that_times_out_cancels_its_request(broker: Broker) -> None:
     """The deadline stops a daemon whose clock agrees; the cancel stops any."""
     async with (
@@ -208,11 +226,12 @@ async def test_closing_the_blocking_client_ends_the_threads_that_wait(broker: Br
         client.open()
 
 
-async def test_ctrl_c_in_a_blocking_call_cancels_its_request(broker: Broker) -> None:
+@pytest.mark.parametrize("call", ["transcribe", "stream"])
+async def test_ctrl_c_in_a_blocking_call_cancels_its_request(call: str, broker: Broker) -> None:
     """A script that is stopped leaves no daemon working for it, and ends."""
     program = (
-        "import sys, sttd\nwith sttd.BlockingClient(sys.argv[1]) as client:\n    client.transcribe(b'note', "
-        "message_id='stopped')"
+        "import sys, sttd\nwith sttd.BlockingClient(sys.argv[1]) as client:\n"
+        f"    list(client.{call}(b'note', message_id='stopped'))"
     )
     async with control(broker.amqp_url) as heard, FakeDaemon(broker.amqp_url, silent) as daemon:
         command = (sys.executable, "-c", program, broker.amqp_url)
@@ -221,7 +240,8 @@ async def test_ctrl_c_in_a_blocking_call_cancels_its_request(broker: Broker) -> 
         process.send_signal(signal.SIGINT)
         _, err = await process.communicate()
         await wait_until(lambda: heard == ["stopped"])
-    assert b"KeyboardInterrupt" in err
+    assert err.splitlines()[-1] == b"KeyboardInterrupt"
+    assert b"RuntimeError" not in err
 
 
 async def test_the_blocking_client_says_what_is_wrong_instead_of_hanging(broker: Broker, unused_tcp_port: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from sttd.consumer import machine
 from sttd.consumer.errors import SettingsError
@@ -45,10 +45,12 @@ class Settings(BrokerSettings):
     topology: Literal["declare", "check"] = Field(
         default="declare", description="`declare` creates queues and exchanges; `check` only checks them."
     )
-    request_queue: str = Field(
+    request_queue: Annotated[str, AfterValidator(names.queue_name)] = Field(
         default=names.REQUESTS, description="The queue of interactive notes; the queues beside it are named after it."
     )
-    reply_queue: str = Field(default=names.REPLIES, description="Where replies without reply_to go.")
+    reply_queue: Annotated[str, AfterValidator(names.queue_name)] = Field(
+        default=names.REPLIES, description="Where replies without reply_to go."
+    )
     prefetch: Annotated[int, Field(ge=1, le=2000)] | None = Field(
         default=None, description="Notes in hand at once. Default: 4 x slots."
     )
@@ -215,6 +217,15 @@ class Settings(BrokerSettings):
         """Without this a half-configured store would refuse every reference, one by one, at run time."""
         if self.s3_endpoint and not (self.s3_access_key and self.s3_secret_key and _entries(self.s3_buckets)):
             raise ValueError("STTD_S3_ENDPOINT needs STTD_S3_ACCESS_KEY, STTD_S3_SECRET_KEY and STTD_S3_BUCKETS")
+        return self
+
+    @model_validator(mode="after")
+    def _queues_apart(self) -> Self:
+        ours = {names.DEAD, names.REPLIES_DEAD, *names.RETRY_QUEUES}
+        if {self.request_queue, self.reply_queue} & ours or self.reply_queue in names.request_queues(
+            self.request_queue
+        ):
+            raise ValueError("STTD_REQUEST_QUEUE and STTD_REPLY_QUEUE must name queues apart from all others of sttd")
         return self
 
     @model_validator(mode="after")

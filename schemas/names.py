@@ -3,6 +3,7 @@
 Every other module takes them from here.
 """
 
+import re
 from enum import StrEnum
 from typing import Final
 
@@ -65,6 +66,18 @@ TRACE_HEADERS: Final = ("traceparent", "tracestate")
 
 UNNAMED_HEADER: Final = "sttd-unnamed"
 """On copies: the request had no `message_id`; the copy's own is not the caller's."""
+
+
+_QUEUE: Final = re.compile(r"[a-zA-Z0-9_.:@#,/+ -]{1,240}")
+
+
+def queue_name(value: str) -> str:
+    """The same name. Raises `ValueError` for one that no daemon can declare: AMQP libraries refuse other letters."""
+    if not _QUEUE.fullmatch(value) or value.startswith("amq."):
+        raise ValueError(
+            "must have 1 to 240 Latin letters, digits, spaces or signs of `-_.:@#,/+`, and not begin with `amq.`"
+        )
+    return value
 
 
 class MessageType(StrEnum):

@@ -11,13 +11,14 @@ from typing import Final, SupportsIndex, TypeAlias
 from uuid import UUID, uuid4
 
 from sttd import errors
+from sttd.schemas import names
 from sttd.schemas.codes import ErrorCode
 
 Id: TypeAlias = str | int | UUID
 """A correlation id or a message id; integers, as bot frameworks have them, travel as their decimal text."""
 
 LONGEST_ID: Final = 255
-"""AMQP's limit for an id or a queue's name, in bytes of UTF-8."""
+"""AMQP's limit for an id, in bytes of UTF-8."""
 
 
 def shown(value: object) -> str:
@@ -47,29 +48,28 @@ def identifier(name: str, given: Id | None) -> str:
     if given is None:
         return str(uuid4())
     text = as_text(name, given)
-    _check_length(name, text, 1)
-    return text
-
-
-def _check_length(name: str, text: str, least: int) -> None:
     try:
         length = len(text.encode())
     except UnicodeEncodeError:
         raise errors.WrongArgument.of(name, "text with half a surrogate pair", "text that UTF-8 can carry") from None
-    if not least <= length <= LONGEST_ID:
+    if not 0 < length <= LONGEST_ID:
         raise errors.BadRequest.by_code(
-            ErrorCode.BAD_REQUEST, f"{name}: text of {length} bytes was given; expected: {least} to {LONGEST_ID} bytes"
+            ErrorCode.BAD_REQUEST, f"{name}: text of {length} bytes was given; expected: 1 to {LONGEST_ID} bytes"
         )
+    return text
 
 
 def check(*, timeout: object, queue: object, on_progress: object) -> None:
-    """What no type checker has seen: frameworks pass on what they got. Raises `WrongArgument`."""
+    """What no type checker has seen: frameworks pass on what they got. Raises `BadRequest`, mostly `WrongArgument`."""
     if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float)):
         raise errors.WrongArgument.of("timeout", shown(timeout), "seconds, as a number")
-    if queue is not None:
-        if not isinstance(queue, str):
-            raise errors.WrongArgument.of("queue", shown(queue), "a queue's name, as text")
-        _check_length("queue", queue, 0)
+    if queue is not None and not isinstance(queue, str):
+        raise errors.WrongArgument.of("queue", shown(queue), "a queue's name, as text")
+    if queue:
+        try:
+            names.queue_name(queue)
+        except ValueError as error:
+            raise errors.BadRequest.by_code(ErrorCode.BAD_REQUEST, f"queue: the name {error}") from None
     if on_progress is not None and not callable(on_progress):
         raise errors.WrongArgument.of("on_progress", shown(on_progress), "a function of one argument")
     if inspect.iscoroutinefunction(on_progress) or inspect.iscoroutinefunction(type(on_progress).__call__):

@@ -72,7 +72,9 @@ def checked(url: SecretStr) -> SecretStr:
 def _usable(url: str) -> bool:
     parts = urlsplit(url)
     host = parts.hostname or ","
-    return parts.scheme in SCHEMES and "," not in host and parts.port != 0
+    # An @ behind the address alone: a password like 12/34 was cut in two, of which the second would be shown.
+    cut = "@" not in parts.netloc and "@" in url
+    return parts.scheme in SCHEMES and "," not in host and parts.port != 0 and not cut
 
 
 def shown(url: SecretStr) -> str:

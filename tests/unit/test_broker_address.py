@@ -36,6 +36,13 @@ def test_each_node_must_be_one(given: str) -> None:
         broker_address.checked(SecretStr(given))
 
 
+@pytest.mark.parametrize("sign", "/#?")
+def test_a_password_that_cuts_the_address_in_two_is_refused(sign: str) -> None:
+    """With digits before the sign it reads as a port, and the rest would be shown as a vhost."""
+    with pytest.raises(ValueError, match="must be amqp"):
+        broker_address.checked(SecretStr(f"amqp://user:12{sign}34@rabbit:5672/stt"))
+
+
 def test_each_further_round_gives_a_node_twice_as_long_up_to_a_limit() -> None:
     """A busy cluster is slow, and must be let time; a node that stands still must not hold up the way to the others."""
     several, one = (broker_address.Nodes(SecretStr(url)) for url in ("amqp://one,amqp://two", "amqp://one"))

@@ -185,3 +185,23 @@ def test_a_prefix_ends_with_its_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert loaded.allowed_references == [("voice", "in/"), ("music", ""), ("notes", "a/b/")]
     assert SECRET not in repr(loaded)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("STTD_REQUEST_QUEUE", "речь"),
+        ("STTD_REQUEST_QUEUE", "x" * 250),
+        ("STTD_REQUEST_QUEUE", "amq.mine"),
+        ("STTD_REQUEST_QUEUE", "stt.replies"),
+        ("STTD_REPLY_QUEUE", "stt.dead"),
+        ("STTD_REPLY_QUEUE", "stt.requests.bulk"),
+    ],
+)
+def test_a_queue_that_cannot_be_declared_is_a_wrong_setting(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """Found at the declaring it would be a traceback and a restart, again and again."""
+    told = refused(monkeypatch, **{name: value})
+    assert name in told
+    assert "must" in told

@@ -99,7 +99,9 @@ class Daemon:
         self._cancels = Cancels()
         self._manager = ServiceManager.from_environment(os.environ)
         self._health = DaemonHealth(
-            ("accepting", "model", "breaker", "publisher", "consumer"), on_change=self._on_check
+            ("accepting", "model", "breaker", "publisher", "consumer"),
+            on_change=self._on_check,
+            on_news=lambda: self._manager.health(self._health.ready, self._health.summary),
         )
         self._breaker = Breaker(settings.breaker_failures, BreakerReporter(self._metrics, self._health).tell)
         self._plan = topology.build(settings.request_queue, settings.reply_queue)
@@ -280,7 +282,6 @@ class Daemon:
         log_check(check, ok, reason)
         if self._health.ready:
             self._announce()
-        self._manager.health(self._health.ready, self._health.summary)
 
     def _announce(self) -> None:
         settings = self._settings

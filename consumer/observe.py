@@ -14,6 +14,8 @@ from sttd.consumer.side_port.metrics import Metrics
 
 LAG_EVERY = 0.25  # s between two measurements of the event loop's delay
 
+BLOCKED = "the broker has blocked us (memory or disk alarm)"
+
 log = structlog.get_logger(__name__)
 
 
@@ -58,7 +60,7 @@ class BusReporter:
             self._metrics.consumer_registered(up)
             self._health.set("consumer", up, reason)
         elif role == "publish":
-            self._health.set("publisher", up and not self.is_blocked, reason or "the broker has blocked us")
+            self._health.set("publisher", up and not self.is_blocked, reason or BLOCKED)
 
     def blocked(self, role: str, blocked: bool) -> None:
         """See `BusObserver.blocked`. Called every second; only a change has an effect."""
@@ -68,9 +70,8 @@ class BusReporter:
             return
         self.blocked_changed.set()
         self._metrics.publish_blocked(self.is_blocked)
-        self._health.set(
-            "publisher", self._up["publish"] and not blocked, "the broker has blocked us (memory or disk alarm)"
-        )
+        if self._up["publish"]:  # else there is a reason that comes first
+            self._health.set("publisher", not blocked, BLOCKED)
         log.warning(
             "the broker %s",
             "blocks our publishing" if blocked else "reads again",

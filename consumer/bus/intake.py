@@ -110,15 +110,20 @@ class AmqpIntake:
             # The first lane last: a refusal of another one, which ends the session, must not use up its deliveries.
             for lane in (*self._lanes[1:], *self._lanes[:1]):
                 # Lost during the drain: a new connection must not bring new work. Paused: `resume` registers them.
-                if loss is not None and not (self._stopped or self._paused):
+                if loss is not None and not self._halted():
                     try:
                         await self._fill(lane, loss)
+                        if self._halted():  # meanwhile, and too short to wait for a slow broker
+                            await lane.leave()
                     except ChannelClosed as error:
                         if not (lane.name in self._plan.optional and denied(error)):
                             raise
                         self._without[lane.name] = str(error)
                         self._lanes.remove(lane)
         self._tell_without()
+
+    def _halted(self) -> bool:
+        return self._stopped or bool(self._paused)
 
     def _tell_without(self) -> None:
         """Once, not at each connection: users of earlier versions have no right to what is new."""
@@ -166,8 +171,7 @@ class AmqpIntake:
     @property
     def consuming(self) -> frozenset[str]:
         """See `Watched.consuming`."""
-        paused = self._stopped or self._paused
-        return frozenset(lane.name for lane in self._lanes if lane.consuming and not paused)
+        return frozenset(lane.name for lane in self._lanes if lane.consuming and not self._halted())
 
     @property
     def lanes(self) -> tuple[str, ...]:

@@ -152,7 +152,7 @@ async def _met(what: str, step: Step, channel: AbstractChannel, *, optional: boo
         await step(channel)
     except ChannelPreconditionFailed as error:
         raise TopologyMismatch(
-            f"{what} exists with other arguments: {words(error)}; delete it, or set a policy that agrees"
+            f"{what} exists with other arguments: {words(error)}; let it run empty, delete it, start again"
         ) from error
     except ChannelNotFoundEntity as error:
         if optional:

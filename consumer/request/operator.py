@@ -62,18 +62,21 @@ class Operator:
             self._stop.set()
 
     async def _do(self, order: Order) -> str:
+        # The loss of the connection that brought the order cancels this: nothing may be half done then.
         if order.command == "pause":
-            await self._intake.pause(PAUSED)
             self._set_paused(True)
+            await self._intake.pause(PAUSED)
         elif order.command == "resume":
-            await self._intake.resume(PAUSED)
             self._set_paused(False)
+            await self._intake.resume(PAUSED)
         elif order.prefetch is not None:
             if order.prefetch > self._most:  # the memory bound was computed for this many
                 return f"at most STTD_PREFETCH, here {self._most}"
             self._prefetch = order.prefetch
-            await self._intake.pause(PREFETCH)
-            await self._intake.resume(PREFETCH, most=order.prefetch)
+            try:
+                await self._intake.pause(PREFETCH)
+            finally:
+                await self._intake.resume(PREFETCH, most=order.prefetch)
         elif order.log_level is not None:
             logging.getLogger().setLevel(order.log_level.upper())
         return ""

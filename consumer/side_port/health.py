@@ -28,18 +28,19 @@ class DaemonHealth:
     """Readiness is the sum of the checks; all begin as not ok, "starting".
 
     `on_change(check, ok, reason)` is called when a check turns, not when only its reason does (a download changes its
-    reason a hundred times). Writers may be on any thread: a check is replaced whole.
+    reason a hundred times); `on_news()` when either does. Writers may be on any thread: a check is replaced whole.
     """
 
     def __init__(
         self,
         checks: Sequence[str],
         on_change: Callable[[str, bool, str], None] = lambda _check, _ok, _reason: None,
+        on_news: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`checks`: their names in the order in which people should read them."""
         self._checks = dict.fromkeys(checks, Check(ok=False, reason=STARTING))
-        self._on_change = on_change
+        self._on_change, self._on_news = on_change, on_news
         self._clock = clock
         self._started = clock()
         self._was_ready = False
@@ -55,6 +56,8 @@ class DaemonHealth:
         self._was_ready = self._was_ready or self.ready
         if ok != before.ok:
             self._on_change(check, ok, self._checks[check].reason)
+        if self._checks[check] != before:
+            self._on_news()
 
     @property
     def ready(self) -> bool:

@@ -63,7 +63,7 @@ RUSSIAN: Final[Mapping[str, str]] = {
     "publisher": "ответы",
     "consumer": "запросы",
     "draining": "завершает работу",
-    "the broker has blocked us": "брокер остановил отправку",
+    "the broker has blocked us (memory or disk alarm)": "брокер остановил отправку (мало памяти или места на диске)",
     "not ok": "сбой",
     "Reloads itself every {} seconds.": "Обновляется каждые {} секунд.",
     "metrics": "метрики",

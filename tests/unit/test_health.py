@@ -52,6 +52,19 @@ def test_a_change_is_told_once_when_it_turns_and_not_with_each_reason() -> None:
     assert told == [("model", True, ""), ("model", False, "the engine died")]
 
 
+def test_who_shows_the_state_hears_of_each_new_reason() -> None:
+    """`systemctl status` must not show a lost connection where by now the password is refused."""
+    shown: list[str] = []
+    health = DaemonHealth(["consumer"], on_news=lambda: shown.append(health.summary))
+
+    health.set("consumer", ok=False, reason="lost the connection")
+    health.set("consumer", ok=False, reason="lost the connection")
+    health.set("consumer", ok=False, reason="refuses the password")
+    health.set("consumer", ok=True)
+
+    assert shown == ["starting, consumer: lost the connection", "starting, consumer: refuses the password", "ok"]
+
+
 def test_a_reason_is_clamped_and_goes_away_when_the_check_is_ok() -> None:
     """A broker's stack trace does not fill the page, and an old reason does not stand beside an ok."""
     health = DaemonHealth(["model"])

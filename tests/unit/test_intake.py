@@ -145,6 +145,27 @@ async def test_a_smaller_hand_takes_nothing_until_enough_is_settled() -> None:
     assert list(queue.consumers.values()) == [1]
 
 
+async def test_a_consumer_that_a_slow_broker_confirms_during_a_pause_is_cancelled() -> None:
+    """The pause has stopped waiting for it: notes would come, also while a suspect must be alone."""
+
+    class Slow(Queue):
+        async def consume(self, deliver: object, consumer_tag: str) -> None:
+            await confirmed.wait()
+            await super().consume(deliver, consumer_tag)
+
+    confirmed, queue = asyncio.Event(), Slow(names.REQUESTS)
+    consuming = intake(queue)
+    registering = asyncio.create_task(consuming._consume())
+    await asyncio.sleep(0)
+    await consuming.pause("operator")
+    confirmed.set()
+    await registering
+    assert queue.consumers == {}
+
+    await consuming.resume("operator")
+    assert len(queue.consumers) == 1
+
+
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), Exception("EOF")], ids=repr)
 async def test_a_resume_on_a_lost_connection_ends_the_session_and_nothing_else(error: BaseException) -> None:
     """With these aiormq fails a call in flight; the watched task that resumes would end, and the daemon with it."""

@@ -31,3 +31,13 @@ def test_the_sentence_about_a_lost_broker_has_the_reason() -> None:
     [sentence] = [line["event"] % line.get("positional_args", ()) for line in lines if line["action"] == "bus_lost"]
     assert "rabbit:5672/stt refuses the vhost" in sentence
     assert "is it running" not in sentence
+
+
+def test_a_blocked_neighbour_does_not_hide_why_the_publisher_is_away() -> None:
+    """The reason on /readyz is the one to act on: a broker that refuses us has no alarm to look for."""
+    health = DaemonHealth(("publisher", "consumer"))
+    reporter = BusReporter(Metrics(), health)
+    reporter.lost("publish", "refuses the vhost")
+    for blocked in (True, False):
+        reporter.blocked("direct", blocked)
+        assert health.as_dict()["checks"]["publisher"]["reason"] == "refuses the vhost"

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +20,7 @@ from sttd.commands.exit_codes import Exit
 from sttd.consumer.bus import topology
 from tests.support.amqp_raw import POISON_PROPERTIES, publish_raw
 from tests.support.broker import Broker, External, Message, wait_until
+from tests.support.waiting import PATIENCE
 from tools.rabbitmq import Node
 
 AUDIO = b"OggS audio"
@@ -443,6 +447,37 @@ def test_ids_cannot_write_to_the_terminal(broker: Broker) -> None:
     for text in outputs:
         assert "\x1b" not in text
         assert "\nforged" not in text
+
+
+def test_a_user_who_may_not_look_is_sent_to_the_permissions(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection is as it should be; a bot's user may not read dead letters."""
+    bury(broker, "one")
+    monkeypatch.setenv("STTD_AMQP_URL", broker.add_user(f"{broker.user}-bot", "x", configure="^$", read="^$"))
+    code, _, err = run("list")
+    assert code == Exit.BROKER
+    assert "permissions in docs/operations.md" in err
+    assert "the connection" not in err
+
+
+@pytest.mark.parametrize("command", [["list"], ["list", "--json"], ["show", "@1"], ["drop", "--all", "--yes"]])
+def test_an_output_that_cannot_be_written_is_no_fault_of_the_broker(broker: Broker, command: list[str]) -> None:
+    """`| head` reads a line and goes; a full disk is on this host. Both were called a broken connection."""
+    bury(broker, "one")
+    reader, pipe = os.pipe()
+    os.close(reader)
+    left = told_on(pipe, command)
+    full = told_on(os.open("/dev/full", os.O_WRONLY), command)
+    assert (left.returncode, full.returncode) == (Exit.OK, Exit.OK if command[0] == "drop" else Exit.FAILED)
+    assert "connection" not in left.stderr + full.stderr
+    assert command[0] == "drop" or "stdout cannot be written" in full.stderr
+
+
+def told_on(stdout: int, command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run `sttd dead` with this stdout, and close it."""
+    program = [sys.executable, "-m", "sttd", "dead", *command]
+    done = subprocess.run(program, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False)
+    os.close(stdout)
+    return done
 
 
 def test_a_broker_without_the_queue_says_so(broker: Broker) -> None:

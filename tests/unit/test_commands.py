@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import typer
 from aio_pika.exceptions import ChannelClosed
+from aiormq.exceptions import ConnectionInternalError
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -90,6 +91,7 @@ def test_help_teaches_the_commonest_commands_and_where_settings_come_from() -> N
     [
         (TimeoutError(), "look at its alarms", "permissions"),
         (ConnectionResetError("reset by peer"), "the connection to the broker failed: reset by peer", "permissions"),
+        (ConnectionInternalError("INTERNAL_ERROR"), "RabbitMQ failed inside", "the connection"),
     ],
 )
 def test_a_broker_that_goes_silent_or_away_is_not_told_as_one_that_refuses(
@@ -119,6 +121,19 @@ def test_an_order_that_the_broker_refuses_points_to_the_permissions(monkeypatch:
     assert code == Exit.BROKER
     assert "ACCESS_REFUSED" in err
     assert "permissions in docs/operations.md" in err
+
+
+def test_an_order_for_a_daemon_that_nobody_is_points_to_the_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A misspelt name is not a broker without daemons."""
+
+    async def unanswered(_order: object) -> list[object]:
+        return []
+
+    monkeypatch.setattr(control_command, "_ask", unanswered)
+    code, _, err = run("control", "pause", "--worker", "stt-l")
+    assert code == Exit.BROKER
+    assert "stt-l" in err
+    assert "sttd control status" in err
 
 
 def test_the_version_is_the_packages() -> None:

@@ -223,3 +223,11 @@ def test_amqp_integers_and_decimals_are_plain_numbers_and_text() -> None:
         "c": "1.5",
         "d": "ff",
     }
+
+
+@pytest.mark.parametrize("sign", ["\x9b2J", "\x7f", "\u202e", "\U000e0001"])
+def test_json_cannot_write_to_the_terminal_either(sign: str) -> None:
+    """JSON escapes what is below a space only; a terminal obeys others too. What a program reads stays the same."""
+    shown = dead_report.as_json({"id": f"a{sign}b"})
+    assert all(char.isprintable() or char == "\n" for char in shown)
+    assert json.loads(shown) == {"id": f"a{sign}b"}

@@ -91,7 +91,8 @@ def _run(order: Order) -> None:
     except (TimeoutError, *CONNECTION_EXCEPTIONS) as error:
         raise leave(Exit.BROKER, trouble(error)) from None
     if not reports:
-        raise leave(Exit.BROKER, NOBODY)
+        named = f"is {order.worker} the name of one (`sttd control status` shows all)?"
+        raise leave(Exit.BROKER, NOBODY if order.worker is None else f"no such daemon answered within 2 s: {named}")
     for line in _table(sorted(reports, key=lambda report: report.worker)):
         tell(line)
     refusals = [report for report in reports if report.refused]

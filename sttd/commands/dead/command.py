@@ -16,7 +16,7 @@ from sttd.commands.dead import report
 from sttd.commands.dead.deeds import Deed, Drop, lanes_of, requeueing, work
 from sttd.commands.dead.letters import Choice, DeadQueue, Kind, Letter, opened
 from sttd.commands.exit_codes import Exit
-from sttd.commands.terminal import leave, say
+from sttd.commands.terminal import leave, say, tell
 from sttd.settings import ClientSettings
 
 LOOKS: Final = 50
@@ -142,10 +142,10 @@ async def _list(kind: Kind, limit: int, *, json: bool) -> Exit:
         letters = report.in_order([held.letter async for held in queue.walk(limit)])
         total = queue.total
     if json:
-        typer.echo(report.as_json([report.summary(letter, lanes_of(settings)) for letter in letters]))
+        tell(report.as_json([report.summary(letter, lanes_of(settings)) for letter in letters]))
         return Exit.OK
     for line in report.table(kind, letters, lanes_of(settings)) if letters else ():
-        typer.echo(line)
+        tell(line)
     say(f"{len(letters)} of {total} in {kind}" + ("; --limit shows more" if total > len(letters) else ""))
     return Exit.OK
 
@@ -163,9 +163,9 @@ async def _show(kind: Kind, name: str, save: Path | None, *, json: bool) -> Exit
     if save is not None:
         await _save(settings, kind, found, save)
     if json:
-        typer.echo(report.as_json([report.everything(letter) for letter in found]))
+        tell(report.as_json([report.everything(letter) for letter in found]))
         return Exit.OK
-    typer.echo("\n\n".join("\n".join(report.description(letter)) for letter in found))
+    tell("\n\n".join("\n".join(report.description(letter)) for letter in found))
     return Exit.OK
 
 

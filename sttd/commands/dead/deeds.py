@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-import typer
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import ChannelClosed, ChannelNotFoundEntity, DeliveryError, PublishError
 
@@ -17,7 +16,7 @@ from sttd.commands.dead.letters import Choice, DeadQueue, Held, Kind, Letter
 from sttd.commands.dead.report import harmless, name_of
 from sttd.commands.dead.requeued import Fresh, NotPossible
 from sttd.commands.exit_codes import Exit
-from sttd.commands.terminal import say
+from sttd.commands.terminal import say, tell
 from sttd.errors import BrokerUnavailable
 from sttd.schemas import names
 from sttd.service.broker_errors import words
@@ -168,7 +167,7 @@ async def _one(held: Held, deed: Deed, *, yes: bool) -> bool:
     except NotPossible as error:
         say(f"{name_of(held.letter)} stays: {harmless(str(error))}")
         return False
-    typer.echo(f"{deed.participle if yes else 'would ' + deed.verb} {told}")
+    tell(f"{deed.participle if yes else 'would ' + deed.verb} {told}")
     return True
 
 

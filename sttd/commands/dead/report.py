@@ -87,8 +87,9 @@ def everything(letter: Letter) -> dict[str, Any]:
 
 
 def as_json(value: Any) -> str:
-    """Indented, readable, and safe for a terminal: control characters are escaped."""
-    return json.dumps(value, ensure_ascii=False, indent=2)
+    """Indented, readable, and safe for a terminal: control characters are escaped, of which JSON itself has few."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
 
 
 def description(letter: Letter) -> list[str]:

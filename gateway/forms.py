@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from sttd.gateway.multipart import Head, Multipart, MultipartBroken
 from sttd.gateway.problems import CallerGone, Problem, no_file
-from sttd.gateway.room import Hold
+from sttd.gateway.room import STALLED_SECONDS, Hold
 
 IDLE_SECONDS: Final = 15.0
 """Longest pause within an upload."""
@@ -74,9 +74,10 @@ async def read(request: Request, hold: Hold, limits: Limits) -> Form:
                 if not hold.evicted:
                     scope.reschedule(min(end, loop.time() + IDLE_SECONDS))
     except TimeoutError:
-        raise Problem(
-            408, f"the upload was too slow: {limits.seconds:g} s in all, no pause above {IDLE_SECONDS:g} s", "too_slow"
-        ) from None
+        bound = f"{limits.seconds:g} s in all, no pause above {IDLE_SECONDS:g} s"
+        if hold.evicted:
+            bound = f"no pause above {STALLED_SECONDS:g} s while others need its room"
+        raise Problem(408, f"the upload was too slow: {bound}", "too_slow") from None
     except ClientDisconnect:
         raise CallerGone from None
     else:

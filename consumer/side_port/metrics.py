@@ -128,7 +128,7 @@ class Metrics:
             "breaker_open", "1 while the intake is stopped because request after request fails."
         )
         self._batch = declare.histogram(
-            "engine_batch_size", "Notes whose model calls ran together; always 1 on a CPU.", BATCH_BUCKETS
+            "engine_batch_size", "Model calls that ran together; on a CPU only short windows do.", BATCH_BUCKETS
         )
         self._reruns = declare.counted_elsewhere(
             "context_reruns", "Windows computed again in full after a short context.", "reason", RERUNS
@@ -164,8 +164,9 @@ class Metrics:
         self._backlogs = {lane: Backlog(time.time()) for lane in LANES}
         for lane in LANES:
             self._oldest.labels(lane).set_function(partial(self._age, lane))
-        self._registered = declare.gauge("consumer_registered", "1 while RabbitMQ has this process as a consumer.")
-
+        self._registered = declare.gauge(
+            "consumer_registered", "1 while the connection for requests serves; a pause of the intake changes nothing."
+        )
         self._paused = declare.gauge("paused", "1 while `sttd control pause` is in force.")
         self._ignored = declare.counter("orders_ignored", "Messages on the operator's exchange that were no orders.")
 
@@ -235,7 +236,7 @@ class Metrics:
         self._retried.labels(known(code, RETRYABLE)).inc()
 
     def connection(self, role: str, up: bool) -> None:
-        """Set whether a connection is open. `role`: consume or publish."""
+        """Set whether a connection is open. `role`: one of `ROLES`."""
         self._up.labels(known(role, ROLES)).set(up)
 
     def connection_lost(self, role: str) -> None:
@@ -271,7 +272,7 @@ class Metrics:
             self._backlogs[lane_of(lane)].delivered(published)
 
     def consumer_registered(self, yes: bool) -> None:
-        """Set whether the broker has us as a consumer."""
+        """Set whether the connection for requests serves."""
         self._registered.set(yes)
 
     def paused(self, yes: bool) -> None:

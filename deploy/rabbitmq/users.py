@@ -16,6 +16,7 @@ import json
 import os
 import secrets
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -70,12 +71,13 @@ def url(table: dict[str, Any], user: str, password: str, broker: str) -> str:
 
 
 def put(path: Path, text: str, mode: int) -> None:
-    """Replace a file whole, with its mode from the first byte on."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+    """Replace a file whole; until it is, only its owner can read it."""
+    # Not a name of our own: each container has the same process id, and what a crash has left would be in the way.
+    number, fresh = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(number, "w", encoding="utf-8") as file:
         file.write(text)
-    fresh.chmod(mode)  # whatever the umask took away
-    fresh.replace(path)
+    Path(fresh).chmod(mode)
+    Path(fresh).replace(path)
 
 
 def write(arguments: argparse.Namespace, table: dict[str, Any]) -> int:

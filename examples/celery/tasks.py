@@ -9,7 +9,7 @@ from functools import cache
 
 from celery import Celery, Task
 
-from sttd import BlockingClient, TranscriptionFailed, errors
+from sttd import BlockingClient, errors
 
 app = Celery(
     "notes", broker=os.environ.get("CELERY_BROKER_URL", "amqp://guest:guest@127.0.0.1:5672/"), backend="rpc://"
@@ -32,9 +32,7 @@ def transcribe(self: Task[[str], str], path: str) -> str:
     """
     try:
         return client().transcribe(path, queue="stt.requests.bulk").text
-    except TranscriptionFailed as error:
+    except errors.SttdClientError as error:
         if not error.retryable:
             raise
-        raise self.retry(exc=error, countdown=60) from error
-    except (errors.BrokerUnavailable, errors.QueueFull, errors.ReplyTimeout) as error:
         raise self.retry(exc=error, countdown=60) from error

@@ -51,6 +51,9 @@ async def main(paths: list[str], notes: list[bytes]) -> int:
     except PublishError:
         print("queue stt.requests does not exist: no daemon has ever served this RabbitMQ", file=sys.stderr)
         return 1
+    except TimeoutError:
+        print(f"no answer within {TIMEOUT:g} s", file=sys.stderr)
+        return 1
     except AMQPConnectionError:
         print("no connection to RabbitMQ: is it running, and is STTD_AMQP_URL right?", file=sys.stderr)
         return 1

@@ -50,7 +50,7 @@ export class Stt {
   }
 
   close() {
-    return this.connection.close();
+    return this.connection.close().catch(() => {}); // it may have gone already
   }
 
   #take(message) {

@@ -57,7 +57,7 @@ def connect(url: str) -> pika.BlockingConnection:
     """The connection."""
     try:
         return pika.BlockingConnection(pika.URLParameters(url))
-    except pika.exceptions.AMQPConnectionError:
+    except (pika.exceptions.AMQPConnectionError, OSError):  # OSError: a host that no name server knows
         raise SystemExit("no connection to RabbitMQ: is it running, and is STTD_AMQP_URL right?") from None
 
 
@@ -76,6 +76,8 @@ def send(channel: pika.adapters.blocking_connection.BlockingChannel, inbox: str,
         channel.basic_publish("", "stt.requests", note, properties, mandatory=True)
     except pika.exceptions.UnroutableError:
         raise SystemExit("queue stt.requests does not exist: no daemon has ever served this RabbitMQ") from None
+    except pika.exceptions.NackError:
+        raise SystemExit("RabbitMQ did not take a note: the queue is full, try later") from None
     return name
 
 

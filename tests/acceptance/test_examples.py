@@ -198,6 +198,23 @@ def test_a_celery_task_asks_sttd_with_the_blocking_client(url: str, monkeypatch:
         tasks.client().close()
 
 
+def test_a_celery_task_tries_again_whatever_later_may_succeed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client's errors say it themselves; a list of classes forgets one, as it forgot a queue that is not there."""
+    tasks = load(EXAMPLES / "celery" / "tasks.py")
+    asked: list[str] = []
+
+    class Away:
+        def transcribe(self, path: str, **_: object) -> None:
+            asked.append(path)
+            raise errors.NotServed("queue stt.requests does not exist") if path == "later" else errors.BadReply(path)
+
+    monkeypatch.setattr(tasks, "client", Away)
+    for path, error in (("later", errors.NotServed), ("never", errors.BadReply)):
+        with pytest.raises(error):
+            tasks.transcribe.apply([path]).get()
+    assert asked == ["later"] * 6 + ["never"]
+
+
 @pytest.fixture
 def celery_app(url: str) -> Iterator[Celery]:
     """Celery as its users set it up, with results over AMQP; one attempt to publish instead of its default of many."""

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -124,3 +125,18 @@ def test_the_permission_lines_of_the_docs_are_those_that_were_tested() -> None:
         name: " ".join(f"'{user[right]}'" for right in ("configure", "write", "read"))
         for name, user in TABLE["users"].items()
     }
+
+
+def test_what_a_crash_has_left_does_not_stop_the_next_start(tmp_path: Path) -> None:
+    """In a container each start has the same process id."""
+    spec = importlib.util.spec_from_file_location("users", ROOT / "deploy" / "rabbitmq" / "users.py")
+    assert spec is not None
+    assert spec.loader is not None
+    users = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(users)
+    (tmp_path / f".{users.URL_FILE}.{os.getpid()}").touch()
+
+    users.put(tmp_path / users.URL_FILE, "amqp://", users.PRIVATE)
+
+    assert (tmp_path / users.URL_FILE).read_text() == "amqp://"
+    assert (tmp_path / users.URL_FILE).stat().st_mode & 0o777 == users.PRIVATE

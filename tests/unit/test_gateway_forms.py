@@ -260,6 +260,24 @@ async def test_an_upload_that_dawdles_ends() -> None:
     assert error.value.status == 408
 
 
+async def test_an_upload_that_lost_its_room_is_told_that() -> None:
+    """It was not as slow as the settings forbid: its sender would look for the wrong limit."""
+    room, stalled = UploadRoom(10, asyncio.get_running_loop().time), request([], FORM)
+
+    async def newcomer_in_between() -> dict[str, Any]:
+        hold.grow(8)
+        await asyncio.sleep(STALLED_SECONDS)
+        with room.hold() as newcomer:
+            newcomer.grow(5)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    stalled._receive = newcomer_in_between
+    with room.hold() as hold, pytest.raises(Problem, match="others need its room") as error:
+        await forms.read(stalled, hold, Limits(1000, 60))
+    assert error.value.status == 408
+
+
 async def test_room_is_given_back_and_a_full_one_refuses() -> None:
     """The audio in memory is what the counter shows, and one request too many is refused at once."""
     now = 0.0

@@ -171,7 +171,9 @@ class Client:
                 return await pending.answer
         except errors.Expired as error:
             raise _doubt_clocks(error, patience - (loop.time() - begun)) from None
-        except errors.SttdClientError:
+        except errors.SttdClientError as error:
+            if isinstance(error, errors.WrongArgument):  # of `on_progress`, which wants to be awaited
+                self._control.withdraw(pending.message_id)
             raise
         except (asyncio.CancelledError, Exception) as error:  # nobody waits: left, too late, or `on_progress` failed
             self._control.withdraw(pending.message_id)

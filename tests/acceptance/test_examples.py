@@ -117,9 +117,10 @@ def test_an_empty_file_is_one_that_cannot_be_heard(name: str, url: str, tmp_path
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_each_example_says_that_there_is_no_rabbitmq(name: str, unused_tcp_port: int) -> None:
-    """One sentence: a wrong address is the second mistake."""
-    code, lines, err = run(name, f"amqp://guest:guest@127.0.0.1:{unused_tcp_port}/", note(text=GROCERIES).path)
+@pytest.mark.parametrize("host", ["127.0.0.1", "rabbit.invalid"])
+def test_each_example_says_that_there_is_no_rabbitmq(name: str, host: str, unused_tcp_port: int) -> None:
+    """One sentence: a wrong address is the second mistake, and a misspelt name as likely as a wrong port."""
+    code, lines, err = run(name, f"amqp://guest:guest@{host}:{unused_tcp_port}/", note(text=GROCERIES).path)
     assert (code, lines) == (1, [])
     assert "RabbitMQ" in err
     assert len(err.splitlines()) <= 2  # FastStream's library has a line of its own

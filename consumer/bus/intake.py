@@ -113,8 +113,6 @@ class AmqpIntake:
                 if loss is not None and not self._halted():
                     try:
                         await self._fill(lane, loss)
-                        if self._halted():  # meanwhile, and too short to wait for a slow broker
-                            await lane.leave()
                     except ChannelClosed as error:
                         if not (lane.name in self._plan.optional and denied(error)):
                             raise
@@ -157,6 +155,8 @@ class AmqpIntake:
 
     async def _fill(self, lane: LaneConsumer, loss: Loss) -> None:
         await lane.fill(self._most_of(lane.name), partial(self._deliver, lane, loss))
+        if self._halted():  # meanwhile: a pause does not wait long for a slow broker
+            await lane.leave()
 
     def _most_of(self, lane: str) -> int:
         return min([self._wanted[lane], *self._most.values()])

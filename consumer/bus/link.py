@@ -119,8 +119,9 @@ class Link:
         url = make_url(self._nodes.next(), heartbeat=HEARTBEAT)  # after a loss another node, if there is one
         connection = aio_pika.Connection(url, client_properties={"connection_name": f"sttd {self.role} {self._name}"})
         try:
-            async with asyncio.timeout(seconds):
-                await connection.connect()
+            with as_connection_error():
+                async with asyncio.timeout(seconds):
+                    await connection.connect()
         except BaseException:
             # Left open, its finalizer would try to close it on an event loop that the collector's thread does not have.
             await _close(connection)

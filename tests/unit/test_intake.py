@@ -145,7 +145,8 @@ async def test_a_smaller_hand_takes_nothing_until_enough_is_settled() -> None:
     assert list(queue.consumers.values()) == [1]
 
 
-async def test_a_consumer_that_a_slow_broker_confirms_during_a_pause_is_cancelled() -> None:
+@pytest.mark.parametrize("anew", [False, True])
+async def test_a_consumer_that_a_slow_broker_confirms_during_a_pause_is_cancelled(anew: bool) -> None:
     """The pause has stopped waiting for it: notes would come, also while a suspect must be alone."""
 
     class Slow(Queue):
@@ -155,7 +156,11 @@ async def test_a_consumer_that_a_slow_broker_confirms_during_a_pause_is_cancelle
 
     confirmed, queue = asyncio.Event(), Slow(names.REQUESTS)
     consuming = intake(queue)
-    registering = asyncio.create_task(consuming._consume())
+    if anew:
+        confirmed.set()
+        await consuming._consume()
+        confirmed.clear()
+    registering = asyncio.create_task(consuming.renew() if anew else consuming._consume())
     await asyncio.sleep(0)
     await consuming.pause("operator")
     confirmed.set()

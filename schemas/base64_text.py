@@ -10,9 +10,10 @@ from typing import Final
 
 _EXPECTED: Final = "the audio file's bytes in base64 are expected"
 _OTHER: Final = f"text with characters that are not base64 was given; {_EXPECTED}"
-_DATA_URL: Final = re.compile(r"data:(?:.{0,200}?;\s*base64\s*|[^,]{0,200}),", re.IGNORECASE)
-"""A browser's label may have commas of its own: `data:video/webm;codecs=vp8,opus;base64,`."""
-_IS_BASE64: Final = re.compile(r";\s*base64\s*,$", re.IGNORECASE)
+_LABEL: Final = re.compile(r".{0,200}?\bbase64\s*[,:]", re.IGNORECASE)
+"""`data:audio/ogg;base64,`, or what a program has left of it. A browser's may have commas of its own:
+`data:video/webm;codecs=vp8,opus;base64,`."""
+_DATA_URL: Final = re.compile(r"data:[^,]{0,200},", re.IGNORECASE)
 _ALPHABET: Final = re.compile(r"[A-Za-z0-9+/]*")
 _HEX: Final = re.compile(r"[0-9a-f]{128,}|[0-9A-F]{128,}")
 _LINE: Final = re.compile(r"\S+")
@@ -64,12 +65,10 @@ def _in_lines(text: str) -> bool:
 
 
 def _without_label(text: str) -> str:
-    label = _DATA_URL.match(text)
-    if label is None:
-        return _unquoted(text)
-    if not _IS_BASE64.search(label[0]):
+    label = _LABEL.match(text)
+    if label is None and _DATA_URL.match(text):
         raise ValueError(f"a data: URL without `;base64` was given; {_EXPECTED}")
-    return _unquoted(text[label.end() :])
+    return _unquoted(text[label.end() :] if label else text)
 
 
 def _unquoted(text: str) -> str:

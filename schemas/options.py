@@ -149,7 +149,8 @@ def header_name(option: str) -> str:
 
 
 _BY_HEADER: Final = {header_name(option): option for option in TranscriptionOptions.model_fields}
-_BETWEEN_WORDS: Final = re.compile(r"[_. ]|(?<=[a-z])(?=[A-Z])")
+_BY_LETTERS: Final = {name.replace("-", ""): option for name, option in _BY_HEADER.items()}
+_BETWEEN_WORDS: Final = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _BOOLEANS: Final = frozenset({"word_timestamps", "progress", "vad"})
 _TRUTH: Final = {"true": True, "false": False}
 
@@ -161,6 +162,8 @@ def _from_header(option: str, value: Any) -> Any:
     """
     if isinstance(value, list):
         return tuple(value)
+    if isinstance(value, bytes | bytearray):  # C and Go may send text so
+        value = value.decode(errors="surrogateescape")
     if not isinstance(value, str):
         return str(value) if option == "caller" and type(value) is int else value
     text = value.strip()
@@ -189,12 +192,13 @@ class OptionGivenTwice(ValueError):
 
 
 def option_of(header: str) -> str | None:
-    """The option that a header carries: `stt-*` in any case, also with `_`, `.` or a capital letter for `-`.
+    """The option that a header carries: `stt-*` in any case, with other signs, a capital letter or nothing for `-`.
 
     An unknown one is its own name; None: no option.
     """
-    plain = _BETWEEN_WORDS.sub("-", header).lower()
-    return _BY_HEADER.get(plain, header) if plain.startswith(OPTION_PREFIX) else None
+    words = [word.lower() for word in _BETWEEN_WORDS.split(header) if word]
+    is_ours = f"{words[0]}-" == OPTION_PREFIX and len(header) > len(words[0]) if words else False
+    return _BY_LETTERS.get("".join(words), header if is_ours else None)
 
 
 def from_headers(headers: Mapping[str, Any]) -> dict[str, Any]:

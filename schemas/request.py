@@ -4,6 +4,7 @@ Pure: the clock and the limits are passed in.
 """
 
 import codecs
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,9 +26,11 @@ MARKS: Final = (b",", b":", b'"', b"[", b"{")
 LONGEST_WORDS: Final = 200  # characters of one problem: an option's name, or a language, may be megabytes long
 PLAIN_ENCODINGS: Final = frozenset(
     {"", "none", "identity", "utf-8", "utf8", "utf_8", "ascii", "us-ascii", "latin-1", "latin1", "iso-8859-1"}
-    | {"binary", "raw", "8bit", "7bit"}
+    | {"binary", "raw", "8bit", "7bit", "bytes", "buffer", "octet-stream", "application/octet-stream", "null"}
 )
 """Names of clients for bytes or text without an encoding: `binary` in kombu, `8bit` in mail."""
+_CHARSET: Final = re.compile(r"(?:windows-?|cp-?|iso-?8859-|latin-?)\d+|koi8-[ru]|utf-8-sig")
+"""Tables of letters with ASCII in them, as .NET names that of its machine; they compress nothing either."""
 
 
 class ContractError(Exception):
@@ -112,7 +115,7 @@ def parse(properties: Properties, body: bytes, *, now: datetime) -> Request:
     `properties`: of the message; `body`: as received; `now`: aware, for deadlines.
     """
     encoding = (properties.content_encoding or "").strip().lower()
-    if encoding not in PLAIN_ENCODINGS:
+    if encoding not in PLAIN_ENCODINGS and not _CHARSET.fullmatch(encoding):
         raise ContractError(
             ErrorCode.BAD_REQUEST,
             "content_encoding must be absent, or one of identity, binary, 8bit, 7bit, utf-8, ascii: nothing is ever "

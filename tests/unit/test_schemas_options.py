@@ -207,6 +207,8 @@ def test_an_unknown_option_is_refused() -> None:
         ("languages", "ru, en", ("ru", "en")),
         ("languages", ["ru", "en"], ("ru", "en")),
         ("language", "ru", "ru"),
+        ("language", b"ru", "ru"),
+        ("initial_prompt", bytearray("да".encode()), "да"),
         ("deadline", "2026-11-22T12:00:00Z", NOW),
         ("deadline", "1795348800000", NOW),
         ("deadline", 1_795_348_800_000, NOW),
@@ -234,7 +236,7 @@ def test_headers_hold_text_or_their_own_type(option: str, sent: Any, meant: Any)
         ("languages", "ru,"),
         ("languages", {"ru": 1}),
         ("language", None),
-        ("language", b"ru"),
+        ("language", b"\xff"),
         ("deadline", "soon"),
         ("deadline", {"at": 1}),
     ],
@@ -264,6 +266,8 @@ def test_unknown_option_headers_keep_their_name_and_other_headers_are_left_alone
             "x-death": [],
             "traceparent": "00-1",
             "x-stt-language": "en",
+            "stt": "x",
+            "sttdAttempt": 2,
         }
     )
 
@@ -282,16 +286,28 @@ def test_a_header_is_its_option_in_any_case_and_with_underscores(option: str, sp
 
 
 @pytest.mark.parametrize(
-    "name", ["stt.word.timestamps", "sttWordTimestamps", "stt-wordTimestamps", "Stt Word Timestamps"]
+    "name",
+    [
+        "stt.word.timestamps",
+        "sttWordTimestamps",
+        "stt-wordTimestamps",
+        "Stt Word Timestamps",
+        "STTWordTimestamps",
+        "sttwordtimestamps",
+        "stt--word-timestamps",
+        " stt-word-timestamps ",
+        "stt:word/timestamps",
+        "stt\u2013word\u2013timestamps",
+    ],
 )
 def test_other_languages_part_the_words_of_a_header_in_other_ways(name: str) -> None:
-    """Java and Spring write points, JavaScript capital letters."""
+    """Java and Spring write points, JavaScript capital letters, editors dashes; none of these is ignored."""
     assert from_headers({name: "true"}) == {"word_timestamps": True}
 
 
 def test_a_misspelt_header_is_refused_in_every_spelling() -> None:
     """`STT_Langauge` is meant as an option: ignored, it would seem to work."""
-    for name in ("stt-langauge", "STT-Langauge", "stt_langauge"):
+    for name in ("stt-langauge", "STT-Langauge", "stt_langauge", "STTLangauge", " stt:langauge"):
         with pytest.raises(ValidationError, match=name):
             TranscriptionOptions.model_validate(from_headers({name: "ru"}))
 

@@ -120,6 +120,9 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "with percents": lambda text: quote(text, safe=""),
     "behind a byte order mark": lambda text: f"\ufeff{text}",
     "in lines parted by spaces": lambda text: " ".join(wrap(text, 76)),
+    "what a split at the semicolon leaves": lambda text: f"base64,{text}",
+    "data URL without its beginning": lambda text: f"audio/ogg;base64,{text}",
+    "with a prefix": lambda text: f"base64:{text}",
     "data URL without a type": lambda text: f"data:;base64,{text}",
     "data URL with percents": lambda text: f"data:audio/ogg;base64,{quote(text, safe='')}",
     "all at once": lambda text: "data:audio/ogg;base64," + "\n".join(wrap(text.rstrip("=").replace("+", "-"), 60)),
@@ -220,7 +223,7 @@ def test_raw_options_come_from_headers() -> None:
 
 @pytest.mark.parametrize(
     "encoding",
-    ["", "identity", "utf-8", "UTF-8", " Identity ", "utf8", "binary", "8bit", "7BIT", "us-ascii", "latin-1"],
+    ["", "identity", "utf-8", "UTF-8", " Identity ", "utf8", "binary", "8bit", "7BIT", "us-ascii", "latin-1", "bytes"],
 )
 def test_encodings_that_mean_none_are_taken(encoding: str) -> None:
     """Some clients always name one: kombu `binary`, mail `8bit`. The JSON form may have one too."""
@@ -228,6 +231,12 @@ def test_encodings_that_mean_none_are_taken(encoding: str) -> None:
 
     assert read(Properties(content_encoding=encoding), AUDIO).audio == AUDIO
     assert read(Properties(content_type="application/json", content_encoding=encoding), body).audio == AUDIO
+
+
+@pytest.mark.parametrize("encoding", ["windows-1251", "koi8-r", "ISO-8859-15", "cp866", "utf-8-sig"])
+def test_a_charset_compresses_nothing(encoding: str) -> None:
+    """.NET names that of its machine, for bytes too."""
+    assert read(Properties(content_encoding=encoding), AUDIO).audio == AUDIO
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "base64", "utf-16"])

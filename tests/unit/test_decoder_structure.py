@@ -2,6 +2,7 @@
 
 import struct
 
+import numpy as np
 import pytest
 
 from sttd.consumer.audio import structure
@@ -37,12 +38,95 @@ def test_a_file_as_its_writer_left_it_is_one_file_and_whole(name: str) -> None:
     assert not found.unread
 
 
-@pytest.mark.parametrize("name", [name for name in files.TAKEN if name not in {"flac", "adts-aac"}])
+@pytest.mark.parametrize("name", [name for name in files.TAKEN if name != "adts-aac"])
 def test_two_files_joined_are_two(name: str) -> None:
     """Bots join what they get; a demuxer stops behind the first, or stumbles over the head of the second."""
     audio = files.encoded(name, 0.2)
     found = structure.of(audio + audio)
     assert [(part.start, part.end) for part in found.parts] == [(0, len(audio)), (len(audio), 2 * len(audio))]
+    assert not found.unread
+
+
+@pytest.mark.parametrize("first", files.TAKEN)
+@pytest.mark.parametrize("second", ["ogg-opus", "wav-s16", "flac", "m4a-aac", "webm-opus", "amr", "caf", "aiff", "w64"])
+def test_files_of_two_formats_joined_are_two(first: str, second: str) -> None:
+    """A stream without an outer length ends where the next file begins; a decoder would hear noise, or nothing."""
+    one, other = files.encoded(first, 0.2), files.encoded(second, 0.2)
+    found = structure.of(one + other)
+    assert [part.start for part in found.parts] == [0, len(one)]
+    assert found.parts[0].end == len(one)
+    assert not found.unread
+
+
+@pytest.mark.parametrize("between", [b"\r\n--a-form's-boundary\r\nContent-Type: audio/ogg\r\n\r\n", bytes(2000)])
+@pytest.mark.parametrize("name", ["ogg-opus", "webm-opus", "m4a-aac"])
+def test_what_is_no_sound_between_two_files_hides_neither(name: str, between: bytes) -> None:
+    """Other bytes between them are told, and both files are read all the same."""
+    audio = files.encoded(name, 0.2)
+    for gap, unread in ((between, False), (LOUD, True)):
+        found = structure.of(audio + gap + audio)
+        assert [part.start for part in found.parts] == [0, len(audio + gap)]
+        assert found.unread is unread
+
+
+def ape(size: int, *, header: bool) -> bytes:
+    """An APE tag with a picture of so many bytes."""
+    item = struct.pack("<II", size, 2) + b"Cover Art (Front)\0" + LOUD[:size]
+    ends = (struct.pack("<IIII8x", 2000, len(item) + 32, 1, flags | header << 31) for flags in (1 << 29, 0))
+    first, last = (b"APETAGEX" + end for end in ends)
+    return (first if header else b"") + item + last
+
+
+def id3(size: int, flags: int) -> bytes:
+    """An ID3v2 tag with so many bytes in it; flag 16: with a footer."""
+    sizes = bytes([0, size >> 14, size >> 7 & 127, size & 127])
+    footer = b"3DI\x04\0" + bytes([flags]) + sizes if flags else b""
+    return b"ID3\x04\0" + bytes([flags]) + sizes + LOUD[:size] + footer
+
+
+LYRICS = b"LYRICSBEGINLYR00003la\n000022LYRICS200"
+
+
+@pytest.mark.parametrize("name", ["mp3", "adts-aac"])
+@pytest.mark.parametrize(
+    "behind",
+    [
+        ape(20_000, header=True),
+        ape(20_000, header=False),
+        id3(30_000, 16),
+        id3(30_000, 0),
+        LYRICS + TAG,
+        ape(500, header=True) + LYRICS + TAG,
+        bytes(3000) + TAG,
+    ],
+    ids=["APE", "APE without a header", "ID3 with a footer", "ID3", "lyrics", "three", "zeros"],
+)
+def test_no_tag_behind_frames_is_sound(name: str, behind: bytes) -> None:
+    """Players add them, pictures and all; what is left are the frames, to the last byte of the last one."""
+    audio = files.encoded(name, 0.2)
+    (part,) = structure.of(audio + behind).parts
+    assert (part.end, part.length) == (len(audio), length(audio))
+    assert not structure.of(audio + behind).unread
+
+
+@pytest.mark.parametrize("rate", [44_100, 22_050, 11_025])
+@pytest.mark.parametrize("count", [64, 5000])
+def test_zeros_behind_mp3_are_cut_off_at_its_last_frame(rate: int, count: int) -> None:
+    """Whose own zeros stay: encoders fill a frame of silence up with them."""
+    audio = files.encode("mp3", "libmp3lame", rate, "mono", np.zeros(rate, np.float32))[:-20] + bytes(20)
+    (part,) = structure.of(audio + bytes(count)).parts
+    assert part.end == len(audio)
+
+
+@pytest.mark.parametrize("kind", [b"XMP_", b"\xa9xyz", b"A B ", b"uuid"])
+@pytest.mark.parametrize("whole", [True, False], ids=["with a size", "to the end"])
+def test_a_box_of_any_name_behind_an_mp4_is_no_sound(kind: bytes, whole: bool) -> None:
+    """Cameras put places and pictures there; the last box may have no size."""
+    box = c.box(kind, LOUD)
+    cut = structure.of(files.encoded("m4a-aac", 0.2) + c.box(b"free", bytes(2000))[:1500])
+    assert (len(cut.parts), cut.unread) == (1, False)
+    found = structure.of(files.encoded("m4a-aac", 0.2) + (box if whole else bytes(4) + box[4:]))
+    assert len(found.parts) == 1
     assert not found.unread
 
 
@@ -104,6 +188,10 @@ def test_a_large_wav_keeps_its_size_in_a_chunk_of_its_own() -> None:
     assert length(audio) is Length.WHOLE
     assert length(audio[:-40_000]) is Length.CUT
     assert length(audio + LOUD) is Length.UNTOLD
+    for size in (2**32 - 1, 0, len(LOUD)):  # never filled in, or only where FFmpeg does not look
+        empty = b"RF64" + plain[4:12] + sizes[:16] + bytes(20) + plain[12:36] + b"data" + struct.pack("<I", size)
+        (part,) = structure.of(empty + LOUD).parts
+        assert (part.length, len(part.patches)) == (Length.UNTOLD, 1)
 
 
 @pytest.mark.parametrize("between", [b"", b"LIST" + struct.pack("<I", 4) + b"INFO"])

@@ -1,5 +1,6 @@
 """All the sound of a file is decoded, at its place, and only what is missing is reported. Each file is made here."""
 
+import struct
 from collections.abc import AsyncIterator
 
 import numpy as np
@@ -13,6 +14,7 @@ from sttd.consumer.errors import AudioRejected
 from sttd.consumer.pcm import floats
 from sttd.schemas.codes import ErrorCode
 from tests.support.tracks import Piece, Span, Track, bursts, muxed, signal, sounding, unfinished, without_codec
+from tools.audio import containers as c
 from tools.audio import damage, files
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -82,6 +84,14 @@ async def test_channels_that_cancel_each_other_are_heard(pool: DecoderPool, enco
     left = signal(3, 16_000)
     audio = files.encode("wav", encoder, 16_000, "stereo", np.stack([left, -left]))
     assert sounds_at(await pool.decode(audio), bursts(3))
+
+
+async def test_two_of_many_channels_that_cancel_each_other_are_heard(pool: DecoderPool) -> None:
+    """The third one sounds in their pauses: all channels together do not cancel, and the first two would be lost."""
+    left = signal(3, 16_000)
+    third = np.concatenate([np.zeros(6_400, np.float32), left[:-6_400]])
+    audio = files.encode("wav", "pcm_s16le", 16_000, "quad", np.stack([left, -left, third, 0 * left]))
+    assert sounds_at(await pool.decode(audio), ((0.15, 3.0),))
 
 
 async def test_a_voice_that_is_upside_down_for_a_while_only_is_heard(pool: DecoderPool) -> None:
@@ -211,6 +221,48 @@ async def test_a_clock_that_jumps_by_hours_makes_no_note_too_long(pool: DecoderP
         decoded = await pool.decode(muxed("webm", "libopus", 48_000, [Track("mono", pieces)], options=options))
         assert sounds_at(decoded, bursts(2) + shifted(2, 2.0))
         assert (decoded.info.gaps, decoded.info.truncated) == (0.0, False)
+
+
+@pytest.mark.parametrize("more", [0, 3], ids=["as written", "paused"])
+async def test_a_pause_at_the_end_of_an_mp4_is_no_loss(pool: DecoderPool, more: int) -> None:
+    """A recorder that was paused gives the pause to its last packet."""
+    audio = bytearray(files.encode("mp4", "aac", 44_100, "mono", signal(4, 44_100)))
+    times = audio.index(b"stts") + 8
+    last = times + 4 + 8 * int.from_bytes(audio[times : times + 4]) - 4
+    for at, by in ((last, 44_100), (audio.index(b"mdhd") + 20, 44_100), (audio.index(b"elst") + 12, 1000)):
+        audio[at : at + 4] = (int.from_bytes(audio[at : at + 4]) + more * by).to_bytes(4)
+    decoded = await pool.decode(bytes(audio))
+    assert sounds_at(decoded, bursts(4))
+    assert not decoded.info.truncated
+    assert decoded.info.declared_duration == pytest.approx(4 + more, abs=0.05)
+
+
+async def test_an_ogg_file_that_ends_with_an_empty_page_is_whole(pool: DecoderPool) -> None:
+    """VLC ends its files so; FFmpeg takes the page's one empty packet for a damaged one."""
+    *pages, last = files.ogg_pages(files.encode("ogg", "libopus", 48_000, "mono", signal(3, 48_000)))
+    serial, number = struct.unpack_from("<II", last, 14)
+    (granule,) = struct.unpack_from("<q", last, 6)
+    packets, at = [b""], 27 + last[26]
+    for size in last[27:at]:
+        packets[-1] += last[at : at + size]
+        at += size
+        packets += [b""] if size < 255 else []
+    again = c.ogg_page(packets[:-1], number, granule, serial=serial)
+    decoded = await pool.decode(
+        b"".join([*pages, again, c.ogg_page([b""], number + 1, granule, flags=4, serial=serial)])
+    )
+    assert sounds_at(decoded, bursts(3))
+    assert (decoded.info.truncated, decoded.info.bad_packets) == (False, 0)
+
+
+@pytest.mark.parametrize("name", ["mp3", "adts-aac", "amr", "flac", "ogg-opus", "wav-s16"])
+@pytest.mark.parametrize("second", ["ogg-opus", "flac", "wav-s16", "m4a-aac"])
+async def test_joined_files_of_different_formats_are_all_heard(pool: DecoderPool, name: str, second: str) -> None:
+    """FLAC followed by Ogg was a plain success of half the sound, AMR a minute of noise."""
+    one, other = files.encoded(name, 2), files.encoded(second, 2)
+    both = await pool.decode(one + other)
+    assert both.info.duration == pytest.approx(4, abs=0.2)
+    assert (both.info.truncated, both.info.bad_packets) == (False, 0)
 
 
 @pytest.mark.parametrize("seconds", [0.7, 1.0, 3.1, 7.77])

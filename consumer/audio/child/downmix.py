@@ -7,6 +7,8 @@ inverted cancel each other (a cable, a phone's second microphone).
 
 import math
 from collections.abc import Iterator
+from functools import reduce
+from itertools import combinations
 from operator import add
 from typing import Any, Final
 
@@ -98,11 +100,15 @@ def _left_out(layout: Any) -> list[int]:
 
 
 def _cancel(blocks: Looks, least: float) -> bool:
-    alone = sum(math.hypot(*block) ** 2 for block in blocks)
-    mixed = blocks[0]
-    for block in blocks[1:]:
-        mixed = list(map(add, mixed, block))
-    return alone > least**2 * _BLOCK and math.hypot(*mixed) ** 2 < _CANCELLED * alone
+    """Whether all of them cancel, or two of them, whose sound would be lost behind that of the others."""
+    powers = [math.hypot(*block) ** 2 for block in blocks]
+    for group in {tuple(range(len(blocks))), *combinations(range(len(blocks)), 2)}:
+        alone = sum(powers[at] for at in group)
+        if alone > least**2 * _BLOCK:
+            mixed = reduce(lambda one, other: list(map(add, one, other)), (blocks[at] for at in group))
+            if math.hypot(*mixed) ** 2 < _CANCELLED * alone:
+                return True
+    return False
 
 
 class Mixer:

@@ -72,6 +72,8 @@ def decode(audio: bytes, part: Part, tally: Tally, send: Send) -> Heard:
             raise _nothing(audio, tally, axis.declared)
         name, tracks = media.short_name(container), container.streams.audio
         came = (tally.samples - before) / OUT_RATE + axis.closed
+        # A recorder that was paused at the end gives the pause to its last packet.
+        came += max(0.0, float((tally.last - tally.before) * (stream.time_base or 0))) if name == "mov" else 0.0
         unread = len(container.streams) == 1 and tally.packets - packets < part.blocks
         return Heard(
             container=name,

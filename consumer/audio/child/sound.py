@@ -29,7 +29,9 @@ def packets(container: Any, stream: Any, tally: Tally) -> Iterator[Any]:
         try:
             for packet in container.demux(stream):
                 errors = 0
-                tally.packets += packet.size > 0  # the last one has none: it empties the decoder
+                if packet.size:  # the last one has none: it empties the decoder
+                    tally.packets += 1
+                    tally.before, tally.last = tally.last, packet.duration or 0
                 yield packet
         except av.error.FFmpegError as error:
             errors += 1

@@ -24,7 +24,8 @@ class Tally:
     """Counts of one file.
 
     `seconds`: on the time axis, before resampling; `silence`: of these, inserted where the file has holes. `values`:
-    samples of all channels; `samples`: after resampling.
+    samples of all channels; `samples`: after resampling. `last`, `before`: how long the container says that the last
+    packet and the one before it are, in its own time base.
     """
 
     max_seconds: float
@@ -40,6 +41,8 @@ class Tally:
     sample_rate: int = 0
     channels: int = 0
     out_of_memory: bool = False
+    last: int = 0
+    before: int = 0
 
     def bad(self, error: Exception, packet: bytes = b"") -> None:
         """Count a packet that did not decode, but for tags and text.

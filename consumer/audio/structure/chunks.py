@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from sttd.consumer.audio.structure import tail
+from sttd.consumer.audio.structure import starts, tail
 from sttd.consumer.audio.structure.part import Length, Part
 
 _LOST_SECONDS: Final = 0.25
@@ -133,11 +133,16 @@ def walk(form: ChunkForm, audio: bytes, start: int) -> Part:
         elif chunk.name == b"ds64" and chunk.body + 16 <= len(audio):  # the sizes for which 32 bits are too few
             large = struct.unpack_from("<Q", audio, chunk.body + 8)[0], chunk.body + 8, struct.Struct("<Q")
         elif chunk.name == form.sound:
-            sound = Chunk(form.sound, chunk.body, *large) if large and chunk.size == 2**32 - 1 else chunk
+            sound = Chunk(form.sound, chunk.body, *large) if large and _is_large(form, chunk) else chunk
             part = _sound(form, audio, start, sound, rate)
             return _aiff(audio, part, shape_at) if form.shape == b"COMM" and shape_at else part
         at = form.behind(chunk, start)
     return Part(start, len(audio), Length.ELSEWHERE)
+
+
+def _is_large(form: ChunkForm, chunk: Chunk) -> bool:
+    """Whether the size of the sound is that of 64 bits, however empty: in files for it FFmpeg reads no other."""
+    return chunk.size == 2**32 - 1 or form.magic in {b"RF64", b"BW64"}
 
 
 def _rate(form: ChunkForm, shape: bytes) -> float:
@@ -159,7 +164,7 @@ def _sound(form: ChunkForm, audio: bytes, start: int, chunk: Chunk, rate: float)
         return Part(start, len(audio), Length.UNTOLD if untold else Length.CUT if cut else Length.WHOLE, patches)
     for next_at in (form.behind(chunk, start), end):  # some writers forget to align
         labels_end = _behind_labels(form, audio, start, next_at)
-        nothing_said = not chunk.size and there and labels_end == next_at and not form.begins(audio, next_at)
+        nothing_said = not chunk.size and there and labels_end == next_at and not starts.begins(audio, next_at)
         if labels_end is not None and not nothing_said:
             return Part(start, labels_end, Length.WHOLE)
     if 0 < there - chunk.size < rate * _EXTRA_SECONDS:
@@ -183,7 +188,7 @@ def _behind_labels(form: ChunkForm, audio: bytes, start: int, first: int) -> int
     at = first
     for _ in range(_MOST_CHUNKS):
         chunk = form.chunk(audio, at)
-        if at >= len(audio) or form.begins(audio, at) or (chunk and chunk.name == form.sound):
+        if at >= len(audio) or starts.begins(audio, at) or (chunk and chunk.name == form.sound):
             break  # FFmpeg reads one chunk with sound only: a second one ends the file, and is reported as unread
         after = form.behind(chunk, start) if chunk else len(audio) + 1
         if chunk is None or (after >= len(audio) + form.align and chunk.name not in _LABELS):

@@ -24,7 +24,7 @@ def walk(audio: bytes, start: int) -> Part:
 
     Whole if none is missing or damaged and the last one is marked as the end.
     """
-    at, numbers, flags, whole = start, dict[bytes, int](), _FIRST, True
+    at, numbers, flags, whole, last = start, dict[bytes, int](), _FIRST, True, 0
     while audio.startswith(MAGIC, at) and at + _HEADER <= len(audio):
         if audio[at + 5] & _FIRST and not flags & _FIRST:  # behind a page with sound: another link
             break
@@ -35,10 +35,12 @@ def walk(audio: bytes, start: int) -> Part:
         if end > len(audio):
             return Part(start, len(audio), Length.CUT)
         whole = whole and number == numbers.get(serial, 0) and _is_whole(audio[at:end])
+        last = end - at if end == at + _HEADER + audio[at + 26] else 0
         at, numbers[serial] = end, number + 1
     if not flags & _LAST and not audio.startswith(MAGIC, at):  # what follows may be more of it
         return Part(start, len(audio), Length.CUT)
-    return Part(start, at, Length.WHOLE if whole and flags & _LAST else Length.CUT)
+    # VLC ends a file with a page of one empty packet, which FFmpeg takes for damage
+    return Part(start, at - last, Length.WHOLE if whole and flags & _LAST else Length.CUT, behind=last)
 
 
 def is_restarting(audio: bytes) -> bool:

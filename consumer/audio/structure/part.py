@@ -29,7 +29,7 @@ class Part:
     """The bytes from `start` to `end`.
 
     `patches`: length fields that are wrong, by their places, and what a demuxer needs there. `blocks`: how many blocks
-    of sound or picture it lists, 0 for unknown.
+    of sound or picture it lists, 0 for unknown. `behind`: so many bytes behind `end` are its own and hold no sound.
     """
 
     start: int
@@ -37,6 +37,7 @@ class Part:
     length: Length
     patches: tuple[tuple[int, bytes], ...] = ()
     blocks: int = 0
+    behind: int = 0
 
     def of(self, audio: bytes) -> bytes:
         """Its own bytes, mended; the very same object where it is all of them."""

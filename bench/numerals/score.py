@@ -14,6 +14,8 @@ _PARTS: Final = frozenset(
     "половина половине половиной целая целых утра дня вечера ночи полтора полторы процент".split()
 )
 
+_ONE: Final = frozenset("один одна одно одну одного одной".split())
+
 Fault = Literal["none", "model", "conversion"]
 
 
@@ -39,20 +41,29 @@ def judge(script: str, heard: str, expected: Sequence[str]) -> Verdict:
     """Compare the figures of a transcript with those that are right.
 
     A telephone number may have any separators. The conversion is at fault where the script itself comes out wrong, or
-    where the model heard the same number words as the script has and the figures are wrong all the same.
+    where the model heard the same number words as the script has, or wrote the same figures with other marks between
+    (`16-20`), and the text is wrong all the same.
     """
-    right = [_same(figures(text), expected) for text in (heard, digits(heard), digits(script))]
+    ones = not _ONE.isdisjoint(words(script, "ru"))
+    right = [_same(figures(text), expected, ones=ones) for text in (heard, digits(heard), digits(script))]
     if right[1]:
         return Verdict(right[0], "none")
-    heard_right = _number_words(heard) == _number_words(script)
+    heard_right = _number_words(heard) == _number_words(script) or _bare(figures(digits(heard))) == _bare(expected)
     return Verdict(right[0], "conversion" if heard_right or not right[2] else "model")
 
 
-def _same(found: Sequence[str], expected: Sequence[str]) -> bool:
+def _same(found: Sequence[str], expected: Sequence[str], *, ones: bool) -> bool:
+    """`ones`: the script says `один`, which stays a word, and the model may well have written `1`."""
     telephone = len(expected) == 1 and len(expected[0]) > 10 and expected[0].isdecimal()  # noqa: PLR2004
     if telephone:
         return re.sub(r"\D", "", "".join(found)) == expected[0]
+    if ones:
+        found, expected = ([one for one in figures if one != "1"] for figures in (found, expected))
     return list(found) == list(expected)
+
+
+def _bare(found: Sequence[str]) -> str:
+    return re.sub(r"[.,:/](?=\d)", "", "".join(found))
 
 
 def _number_words(text: str) -> list[str]:

@@ -42,3 +42,15 @@ def test_figures_are_read_in_any_writing() -> None:
     """Groups of three lose their spaces; signs, ends and marks stay."""
     assert figures("в 19:30, 25 000 рублей, 5%, -5, 21-го и 2,5") == ["19:30", "25000", "5%", "-5", "21-го", "2,5"]
     assert digits("пять") == "5"
+
+
+def test_right_figures_with_other_marks_are_the_conversions_fault() -> None:
+    """`16-20` is heard right, and may be a range; a lost ending or another figure is the model's."""
+    assert judge("в шестнадцать двадцать", "в 16-20", ["16:20"]).fault == "conversion"
+    assert judge("двенадцатый", "12", ["12-й"]).fault == "model"
+
+
+def test_a_one_in_figures_is_right_where_the_script_has_it_as_a_word() -> None:
+    """`один` alone stays a word, so that the list of a sentence's figures has no 1."""
+    assert judge("Нажмите один или два", "Нажмите 1 или 2", ["2"]).fault == "none"
+    assert judge("Нажмите раз или два", "Нажмите 1 или 2", ["2"]).fault == "model"

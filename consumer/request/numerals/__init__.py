@@ -9,10 +9,17 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from sttd.consumer.request.numerals.digits import changes
+from sttd.consumer.request.numerals.figures import as_digits, one_way, sums
 from sttd.consumer.request.numerals.lexicon import LANGUAGES, Language
 from sttd.consumer.request.numerals.spelling import Change, spelt
 
-_FORMS: Final[dict[str, Callable[[str, Language], Iterable[Change]]]] = {"digits": changes, "words": spelt}
+Reader = Callable[[str, Language], Iterable[Change]]
+
+_FORMS: Final[dict[str, tuple[Reader, ...]]] = {
+    "digits": (one_way, as_digits, sums, changes, sums),
+    "words": (one_way, sums, spelt),
+}
+"""The steps to each form; each reads what the one before has written."""
 
 
 def rewritten(parts: Sequence[str], language: str, form: str) -> list[str]:
@@ -24,7 +31,13 @@ def rewritten(parts: Sequence[str], language: str, form: str) -> list[str]:
     known = next((one for one in LANGUAGES if one == language), None)
     if known is None or form not in _FORMS:
         return list(parts)
-    found = sorted(_FORMS[form]("".join(parts), known), key=lambda change: change.start)
+    written = list(parts)
+    for read in _FORMS[form]:
+        written = _changed(written, sorted(read("".join(written), known), key=lambda change: change.start))
+    return written
+
+
+def _changed(parts: Sequence[str], found: Sequence[Change]) -> list[str]:
     written, at = [], 0
     for part in parts:
         written.append(_part(part, at, found))

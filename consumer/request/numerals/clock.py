@@ -15,7 +15,7 @@ _QUARTERS: Final = frozenset({"четверть", "четверти"})
 _HOURS: Final = frozenset(range(1, 13))
 _MINUTES: Final = frozenset(range(1, 60))
 
-_PARTS: Final[dict[str, dict[int, int]]] = {
+PARTS: Final[dict[str, dict[int, int]]] = {
     "утра": {hour: hour for hour in range(1, 12)},
     "дня": {12: 12} | {hour: hour + 12 for hour in range(1, 6)},
     "вечера": {hour: hour + 12 for hour in range(4, 12)},
@@ -40,7 +40,7 @@ def told(hour: int, minute: int) -> str:
 
 def hours_of(words: Grammar, at: int) -> dict[int, int] | None:
     """The hours of the part of the day that this token names."""
-    return _PARTS.get(words.word(at)) if words.near(at) else None
+    return PARTS.get(words.word(at)) if words.near(at) else None
 
 
 def time_in_words(words: Grammar, at: int) -> Time | None:
@@ -104,7 +104,16 @@ def _past(words: Grammar, at: int) -> tuple[int, int, int] | None:
 def _of_hour(words: Grammar, at: int, before: int) -> tuple[int, int, int] | None:
     numeral = words.meaning(words.word(at))
     fits = numeral is not None and numeral.ordinal and numeral.ending == "го" and numeral.value in _HOURS
-    return (int(numeral.value), before, at + 1) if numeral and fits else None
+    written = _written_hour(words, at)
+    return (int(numeral.value), before, at + 1) if numeral and fits else written and (written[0], before, written[1])
+
+
+def _written_hour(words: Grammar, at: int) -> tuple[int, int] | None:
+    """An hour that the model wrote as `10` or `10-го`, before the part of the day only: (10, the token behind)."""
+    hour = words.word(at)
+    after = at + 1 + (words.word(at + 1) == "го" and not words.near(at + 1))
+    fits = hour.isdecimal() and len(hour) < 3 and int(hour) in _HOURS and hours_of(words, after)  # noqa: PLR2004
+    return (int(hour), after) if fits else None
 
 
 def _to(words: Grammar, at: int) -> tuple[int, int, int] | None:
@@ -119,5 +128,6 @@ def _to(words: Grammar, at: int) -> tuple[int, int, int] | None:
     after = minutes.after if minutes else at + 2
     after += words.word(after) == "минут"
     hour = words.meaning(words.word(after)) if words.near(after) else None
-    value = 1 if words.word(after) == "час" else hour.value if hour and not hour.ordinal else 0
+    written = _written_hour(words, after) or (0, 0)
+    value = 1 if words.word(after) == "час" else hour.value if hour and not hour.ordinal else written[0]
     return (int(value), int(minutes.value) if minutes else 15, after + 1) if value in _HOURS else None

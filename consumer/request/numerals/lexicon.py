@@ -64,7 +64,7 @@ def _russian() -> Iterator[tuple[str, Numeral]]:
             for many in (True, False):
                 word = plain(num2words(value, to="ordinal", plural=many, **forms))
                 if " " not in word and value:
-                    yield word, Numeral(value, ordinal=True, ending=_ending(word))
+                    yield word, Numeral(value, ordinal=True, ending=short_ending(word))
     found = {word: Numeral(value, cases=frozenset(known)) for (word, value), known in cases.items()}
     yield from found.items()
     yield from ((rare, found[usual]) for rare, usual in _RARE.items())
@@ -72,9 +72,9 @@ def _russian() -> Iterator[tuple[str, Numeral]]:
     yield from ((form, Numeral(Decimal("1.5"))) for form in ("полтора", "полторы", "полутора"))
 
 
-def _ending(word: str) -> str:
+def short_ending(word: str) -> str:
     """`двадцатый` -> `й`, `двадцатого` -> `го`: two letters if the last but one is a consonant."""
-    return word[-1] if word[-2] in _VOWELS | {"ь"} else word[-2:]
+    return word[-1] if word[-2:-1] in {"", "ь", *_VOWELS} else word[-2:]
 
 
 def _english() -> Iterator[tuple[str, Numeral]]:

@@ -1,5 +1,6 @@
 """docs/benchmarks/numerals.md from the answers. Pure."""
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -10,6 +11,7 @@ from bench.numerals.score import Verdict, judge
 from bench.numerals.sentences import festival, human
 from sttd.commands.bench.paired import share
 
+WIDEST: Final = 118
 FEWEST: Final = 5
 """Of fewer notes an interval says nothing."""
 
@@ -18,7 +20,9 @@ def page(notes: Sequence[Note], found: Mapping[Place, Result], head: Mapping[str
     """The whole page."""
     groups = _judged(notes, found)
     rows = [_row(name, verdicts) for name, verdicts in groups.items()]
-    examples = [f"- {line}" for line in _examples(notes, found)]
+    examples = [
+        part for line in _examples(notes, found) for part in textwrap.wrap(f"- {line}", WIDEST, subsequent_indent="  ")
+    ]
     return "\n".join([*_head(head, len(found), len(notes)), *_TABLE, *rows, "", *_EXAMPLES, *examples, ""])
 
 
@@ -56,7 +60,7 @@ def _head(head: Mapping[str, Any], done: int, of: int) -> Iterator[str]:
         "",
         "How many sentences have all their numbers exactly right in digits, without `numerals` and with `digits`.",
         "",
-        f"- {head['date']}; {told['cpu']}; model {head['model']}, sha256 `{head['sha256']}`; {done} of {of} notes",
+        f"- {head['date']}; {told['cpu']}; model {head['model']}, `{head['sha256'][:12]}`; {done} of {of} notes",
         "- Festival: 300 sentences of everyday notes, in units of a recorded voice (`festvox-ru`). People: what the",
         "  two Russian sets have with a number ([accuracy.md](accuracy.md)).",
         "- *model*: other numbers were heard than were said. *conversion*: the right number words or figures were",

@@ -88,6 +88,9 @@ try {
     }
 } catch (AMQPTimeoutException) {
     // said below, by name
+} catch (AMQPExceptionInterface $error) {
+    fwrite($stderr, "the connection to RabbitMQ is gone: {$error->getMessage()}\n");
+    exit(1);
 }
 foreach ($waiting as $path) {
     fwrite($stderr, "$path: no answer within " . TIMEOUT . " s\n");

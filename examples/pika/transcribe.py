@@ -82,4 +82,7 @@ def send(channel: pika.adapters.blocking_connection.BlockingChannel, inbox: str,
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except pika.exceptions.AMQPConnectionError as error:
+        sys.exit(f"the connection to RabbitMQ is gone: {error}")

@@ -1,5 +1,6 @@
 """Every program in examples/ against the real daemon: what a bot developer copies works as it stands."""
 
+import asyncio
 import importlib.util
 import json
 import os
@@ -124,6 +125,35 @@ def test_each_example_says_that_there_is_no_rabbitmq(name: str, host: str, unuse
     assert (code, lines) == (1, [])
     assert "RabbitMQ" in err
     assert len(err.splitlines()) <= 2  # FastStream's library has a line of its own
+
+
+@pytest.mark.parametrize("name", ["pika", "node", "php"])  # the others connect again
+async def test_each_example_says_that_its_connection_is_gone(name: str, broker: Broker) -> None:
+    """RabbitMQ is restarted while a note is at work: a sentence, not where in a library it was found out."""
+
+    async def silent(_daemon: FakeDaemon, _message: AbstractIncomingMessage) -> None:
+        await asyncio.Event().wait()
+
+    async with FakeDaemon(broker.amqp_url, silent) as daemon:
+        running = await asyncio.create_subprocess_exec(
+            *PROGRAMS[name],
+            str(note(text=GROCERIES).path),
+            cwd=EXAMPLES / name,
+            env={**os.environ, "STTD_AMQP_URL": broker.amqp_url},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        await daemon.arrived.acquire()
+        ended = asyncio.create_task(running.communicate())
+        async with asyncio.timeout(PATIENCE):
+            while not ended.done():  # the broker lists a connection some seconds after it was made
+                await asyncio.to_thread(broker.close_connections)
+                await asyncio.wait({ended}, timeout=0.2)
+    out, err = await ended
+    assert (running.returncode, out) == (1, b"")
+    lines = err.decode().splitlines()
+    assert any("the connection to RabbitMQ is gone" in line for line in lines)
+    assert len(lines) <= 2  # Node's library has a line of its own
 
 
 def load(path: Path) -> ModuleType:

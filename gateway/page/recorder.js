@@ -12,14 +12,19 @@ export class Recorder {
   // Rejects with a DOMException where the microphone cannot be had.
   async start() {
     this.stream = await navigator.mediaDevices.getUserMedia({ audio: true });
-    const mimeType = TYPES.find((type) => MediaRecorder.isTypeSupported(type));
-    this.machine = new MediaRecorder(this.stream, { mimeType });
-    this.parts = [];
-    this.machine.ondataavailable = (event) => event.data.size && this.parts.push(event.data);
-    this.machine.start(1000);
-    this.running = true;
-    this.began = performance.now();
-    this.measure();
+    try {
+      const mimeType = TYPES.find((type) => MediaRecorder.isTypeSupported(type));
+      this.machine = new MediaRecorder(this.stream, { mimeType });
+      this.parts = [];
+      this.machine.ondataavailable = (event) => event.data.size && this.parts.push(event.data);
+      this.machine.start(1000);
+      this.running = true;
+      this.began = performance.now();
+      this.measure();
+    } catch (error) {
+      this.release(); // else the microphone stays on, and the page says that it cannot be had
+      throw error;
+    }
   }
 
   // Resolves to the recording. What was recorded before the microphone was pulled out counts.
@@ -38,7 +43,8 @@ export class Recorder {
   release() {
     this.running = false;
     for (const track of this.stream.getTracks()) track.stop();
-    this.context.close();
+    this.context?.close();
+    this.context = null;
   }
 
   measure() {

@@ -1,7 +1,10 @@
 """The page's files as they are served: their caching, their policy, and that nothing points elsewhere."""
 
 import asyncio
+import json
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Final
@@ -12,6 +15,7 @@ from starlette.applications import Starlette
 
 from sttd.gateway import static
 from sttd.gateway.static import Facts
+from tests.support.waiting import PATIENCE
 
 FOLDER: Final = Path(static.__file__).parent / "page"
 FACTS: Final = Facts(model='whisper-"x"', max_bytes=1000, wants_token=True)
@@ -114,3 +118,38 @@ def test_the_page_is_found_where_only_the_package_is(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "gateway", None)
 
     assert static.INDEX in static.assets(FACTS)
+
+
+RECORDER: Final = """
+const [source, broken] = process.argv.slice(1);
+let [open, closed] = [1, 0];
+const stream = { getTracks: () => [{ stop: () => (open = 0) }] };
+const mediaDevices = { getUserMedia: async () => stream };
+Object.defineProperty(globalThis, "navigator", { value: { mediaDevices }, configurable: true });
+const fails = (name) => { if (name === broken) throw new DOMException("none", "NotSupportedError"); };
+globalThis.MediaRecorder = class {
+  static isTypeSupported() { return true; }
+  constructor() { fails("MediaRecorder"); }
+  start() {}
+};
+globalThis.AudioContext = class {
+  constructor() { fails("AudioContext"); }
+  createAnalyser() { fails("AnalyserNode"); }
+  close() { closed += 1; }
+};
+const { Recorder } = await import("data:text/javascript," + encodeURIComponent(source));
+const recorder = new Recorder({ tick() {} });
+const told = await recorder.start().catch((error) => error.name);
+console.log(JSON.stringify([told, open, recorder.running, closed]));
+"""
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="node is missing here; it comes with Debian's package nodejs")
+@pytest.mark.parametrize(("broken", "closed"), [("MediaRecorder", 0), ("AudioContext", 0), ("AnalyserNode", 1)])
+def test_a_recording_that_cannot_begin_leaves_the_microphone_off(broken: str, closed: int) -> None:
+    """The visitor has allowed it, is told that it failed, and must not be heard any further."""
+    source = (FOLDER / "recorder.js").read_text(encoding="utf-8")
+    program = ["node", "--input-type=module", "--eval", RECORDER, source, broken]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == ["NotSupportedError", 0, False, closed]

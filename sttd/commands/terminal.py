@@ -56,6 +56,11 @@ def tell(text: str) -> None:
         ) from None
 
 
+def stdout_is_terminal() -> bool:
+    """Whether results appear on a terminal; where stdout is closed there is none."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
 def silence_stdout() -> None:
     """What stdout still holds is dropped: written at the end of the process, it would fail a second time."""
     _silence(sys.stdout)
@@ -77,7 +82,7 @@ def notes_bar() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     # rich would send a redirected stdout to the console as well, and results would miss their file
     return Progress(
-        *columns, console=console, disable=not console.is_terminal, transient=True, redirect_stdout=sys.stdout.isatty()
+        *columns, console=console, disable=not console.is_terminal, transient=True, redirect_stdout=stdout_is_terminal()
     )
 
 

@@ -233,6 +233,24 @@ async def test_results_go_into_a_directory_whole_and_failures_do_not(
     assert err == [f"{notes[2]}: audio_unreadable: it is audio_unreadable", "4 of 5 written to deep/out"]
 
 
+async def test_results_go_into_a_directory_where_stdout_is_closed(
+    broker: Broker, tmp_path: Path, notes: list[str]
+) -> None:
+    """As services start their programs; it needs no stdout."""
+    async with FakeDaemon(broker.amqp_url, scripted):
+        process = await asyncio.create_subprocess_exec(
+            "bash",
+            "-c",
+            f"exec {sys.executable} -m sttd transcribe --output out {notes[0]} >&-",
+            env={**os.environ, "STTD_AMQP_URL": broker.amqp_url},
+            cwd=tmp_path,
+            stderr=PIPE,
+        )
+        _, err = await process.communicate()
+    assert (process.returncode, err.decode().splitlines()) == (0, ["1 of 1 written to out"])
+    assert len(list((tmp_path / "out").iterdir())) == 1
+
+
 async def test_a_terminal_shows_progress_and_the_results_stay_clean(
     broker: Broker, tmp_path: Path, notes: list[str]
 ) -> None:

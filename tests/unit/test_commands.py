@@ -472,6 +472,14 @@ def test_a_result_that_has_neither_a_file_nor_stdout_goes_to_stderr(
     assert capsys.readouterr().err == "найдено\n"
 
 
+def test_a_file_called_as_stdin_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with every other program: `./-` is one, `-` is none."""
+    monkeypatch.chdir(tmp_path)
+    assert inputs.named("-") == inputs.STDIN
+    assert inputs.named("./-") == tmp_path / "-"
+    assert inputs.named("./note.ogg") == Path("note.ogg")
+
+
 def test_what_can_be_read_only_once_is_given_once(tmp_path: Path) -> None:
     """Stdin by any of its names, and pipes; a file may come twice. A device or a folder is no note."""
     pipe, note = tmp_path / "pipe", tmp_path / "note.ogg"

@@ -47,7 +47,9 @@ def _directory(value: Path | None) -> Path | None:
 
 Files: TypeAlias = Annotated[
     list[Path],
-    typer.Argument(metavar="FILE", callback=inputs.readable, help="Audio files; `-` reads one from stdin."),
+    typer.Argument(
+        metavar="FILE", parser=inputs.named, callback=inputs.readable, help="Audio files; `-` reads one from stdin."
+    ),
 ]
 Language: TypeAlias = Annotated[
     str | None,

@@ -3,7 +3,6 @@
 Decides nothing; on anything but a terminal it draws nothing and `wanted` is false.
 """
 
-import sys
 import time
 from types import TracebackType
 from typing import Final, Self
@@ -12,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from sttd.commands.terminal import stderr
+from sttd.commands.terminal import stderr, stdout_is_terminal
 
 WIDEST_NAME: Final = 40
 
@@ -37,7 +36,7 @@ class Bars:
         )
         # rich would send a redirected stdout to the console as well, and results would miss their file
         self._bars = Progress(
-            *columns, console=console, disable=not self.wanted, transient=True, redirect_stdout=sys.stdout.isatty()
+            *columns, console=console, disable=not self.wanted, transient=True, redirect_stdout=stdout_is_terminal()
         )
         self._files = files
         self._begun = time.monotonic()

@@ -13,6 +13,12 @@ STDIN: Final = Path("-")
 _ALSO_STDIN: Final = frozenset({"/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"})
 
 
+def named(text: str) -> Path:
+    """A file's path; `./-` is a file of that name and not stdin, though the two are one path."""
+    file = Path(text)
+    return file.absolute() if file == STDIN and text != str(STDIN) else file
+
+
 def shown(file: Path) -> str:
     """A file's name as text for JSON, terminals and logs: bytes that are no UTF-8 become hexadecimal escapes."""
     return "stdin" if file == STDIN else os.fsencode(file).decode(errors="backslashreplace")

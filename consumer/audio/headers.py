@@ -24,6 +24,16 @@ def is_later_piece(audio: bytes) -> bool:
     return is_page or audio.startswith(_CLUSTER) or (audio.startswith(_FRAGMENTS, 4) and b"moov" not in audio)
 
 
+_PACKED: Final = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"PK\3\4", b"7z\xbc\xaf", b"Rar!")
+_ZLIB: Final = range(0x7801, 0x7900)
+
+
+def is_packed(audio: bytes) -> bool:
+    """Whether the bytes begin as those of gzip, bzip2, xz, zstd, zlib or an archive do."""
+    first = int.from_bytes(audio[:2])
+    return audio.startswith(_PACKED) or (first in _ZLIB and first % 31 == 0)
+
+
 def looks_like_audio(audio: bytes) -> bool:
     """Whether the bytes begin as one of the formats that we take does."""
     return audio.startswith(_BEGINNINGS) or audio.startswith(_BOXES, 4) or _is_mpeg_sync(audio)

@@ -1,11 +1,15 @@
 """Every accepted kind of file is decoded as by stock faster-whisper; damage is reported, refusals have their code."""
 
 import base64
+import bz2
 import contextlib
+import gzip
 import io
+import lzma
 import random
 import struct
-from collections.abc import AsyncIterator
+import zlib
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +195,13 @@ async def test_text_in_place_of_a_file_is_told_as_what_it_is(pool: DecoderPool, 
     """The speaker cannot help it: a bot has sent the page of an error, base64 or a path."""
     with pytest.raises(AudioRejected, match=r"the bytes are text .* send the file's own bytes"):
         await pool.decode(text)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zlib.compress])
+async def test_a_packed_file_is_told_as_one(pool: DecoderPool, pack: Callable[[bytes], bytes]) -> None:
+    """The `compression` of kombu, and proxies, do it on the way; nobody has to record anything again."""
+    with pytest.raises(AudioRejected, match="the bytes are compressed or an archive"):
+        await pool.decode(pack(files.encoded("ogg-opus")))
 
 
 FRAGMENTS = muxed(

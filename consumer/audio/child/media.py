@@ -37,6 +37,7 @@ at 192 kHz."""
 
 _TEXT: Final = "the bytes are text (an error's page, JSON, base64, a path?), no audio file: send the file's own bytes"
 _LATER_PIECE: Final = "a later piece of a recording, without the beginning that only the first has: join the pieces"
+_PACKED: Final = "the bytes are compressed or an archive, and nothing is ever unpacked: send the file's own bytes"
 _DAMAGED: Final = "the file begins like audio but is damaged beyond reading"
 
 CLOCKED: Final = frozenset({"mov", "matroska", "ogg", "amr"})
@@ -74,12 +75,14 @@ def no_audio(audio: bytes, told: str = "the bytes are in no audio format that is
     """The refusal of bytes in no format that is taken.
 
     Some mistakes are the sender's and never the speaker's: the page of an error in place of a download, base64, a path,
-    a recorder's pieces sent one by one.
+    a recorder's pieces sent one by one, kombu's `compression`.
     """
     if tail.is_text(audio):
         told = _TEXT
     elif headers.is_later_piece(audio):
         told = _LATER_PIECE
+    elif headers.is_packed(audio):
+        told = _PACKED
     return Rejected(ErrorCode.UNSUPPORTED_MEDIA, told)
 
 

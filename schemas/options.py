@@ -55,6 +55,11 @@ def _not_far_ahead(value: datetime, info: ValidationInfo) -> datetime:
     return value
 
 
+def _id_text(value: object) -> object:
+    """A chat's id is a number in most frameworks."""
+    return str(value) if type(value) is int else value
+
+
 def _short(caller: str) -> str:
     if len(caller.encode(errors="replace")) > LONGEST_CALLER:
         raise ValueError(f"a caller's key has at most {LONGEST_CALLER} bytes in UTF-8")
@@ -64,7 +69,11 @@ def _short(caller: str) -> str:
 Language = Annotated[str, AfterValidator(languages.code_or_auto)]
 LanguageCode = Annotated[str, AfterValidator(languages.code)]
 Prompt = Annotated[str, Field(max_length=LONGEST_PROMPT)]
-Caller = Annotated[str, Field(max_length=LONGEST_CALLER), AfterValidator(_short)]
+_CallerText = Annotated[str, Field(max_length=LONGEST_CALLER)]
+Caller = Annotated[
+    Annotated[_CallerText, AfterValidator(_short)],
+    BeforeValidator(_id_text, json_schema_input_type=_CallerText | int),
+]
 NumeralForm = Literal["as_heard", "digits", "words"]
 Doubtful = Literal["keep", "drop"]
 
@@ -165,7 +174,7 @@ def _from_header(option: str, value: Any) -> Any:
     if isinstance(value, bytes | bytearray):  # C and Go may send text so
         value = value.decode(errors="surrogateescape")
     if not isinstance(value, str):
-        return str(value) if option == "caller" and type(value) is int else value
+        return _id_text(value) if option == "caller" else value
     text = value.strip()
     if option in _BOOLEANS:
         return _TRUTH.get(text.lower(), value)

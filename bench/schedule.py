@@ -3,8 +3,6 @@
 Linux only.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Sequence
@@ -27,12 +25,12 @@ class Used:
     threads: dict[str, tuple[int, int]]
 
     @classmethod
-    def by(cls, daemons: Sequence[Process]) -> Used:
+    def by(cls, daemons: Sequence[Process]) -> "Used":
         """All threads of the daemons and their decoder children."""
         pids = [pid for daemon in daemons for pid in tree(daemon.pid)]
         return cls({str(task): _schedstat(task) for pid in pids for task in Path(f"/proc/{pid}/task").iterdir()})
 
-    def engines(self, daemons: Sequence[Process]) -> Used:
+    def engines(self, daemons: Sequence[Process]) -> "Used":
         """Without decoder children, and without the event loop in each daemon's first thread."""
         folders = {f"/proc/{daemon.pid}/task" for daemon in daemons}
         loops = {f"/proc/{daemon.pid}/task/{daemon.pid}" for daemon in daemons}
@@ -44,7 +42,7 @@ class Used:
             }
         )
 
-    def since(self, before: Used) -> tuple[float, float]:
+    def since(self, before: "Used") -> tuple[float, float]:
         """Core seconds and seconds in line."""
         pairs = [(now, before.threads.get(name, (0, 0))) for name, now in self.threads.items()]
         return sum(now[0] - then[0] for now, then in pairs) / NANO, sum(now[1] - then[1] for now, then in pairs) / NANO

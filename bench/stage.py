@@ -3,8 +3,6 @@
 Each peer runs with the interpreter whose environment has its libraries.
 """
 
-from __future__ import annotations
-
 import asyncio
 import subprocess
 import time
@@ -54,8 +52,8 @@ class Peer:
 
     name: str
     title: str
-    command: Callable[[Bench, Place], list[str]]
-    reach: Callable[[Bench, Place], Client]
+    command: Callable[[Bench, "Place"], list[str]]
+    reach: Callable[[Bench, "Place"], Client]
     environment: str = "own"
     settings: Mapping[str, str] = field(default_factory=dict)
     on_queue: bool = False

@@ -1,7 +1,5 @@
 """What peers/traced.py has written: model calls and the event loop's delays. Pure but for reading the file."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -33,7 +31,7 @@ class Trace:
     lags: tuple[tuple[float, float], ...]
 
     @classmethod
-    def read(cls, path: Path) -> Trace:
+    def read(cls, path: Path) -> "Trace":
         """A line that is being written is left out."""
         lines = [json.loads(line) for line in path.read_text(encoding="ascii").split("\n")[:-1]]
         calls = (Call(line["call"], line["at"], line["seconds"], line["thread"]) for line in lines if "call" in line)

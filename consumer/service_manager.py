@@ -4,8 +4,6 @@ The protocol is one datagram per message to the socket in NOTIFY_SOCKET, which i
 of ours; never waits for an answer and never fails the daemon.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import socket
@@ -35,7 +33,7 @@ class ServiceManager:
         self._said_stopping = False
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> ServiceManager:
+    def from_environment(cls, environment: Mapping[str, str]) -> "ServiceManager":
         """From systemd's environment. A watchdog that is meant for another process is not fed."""
         period, pid = environment.get("WATCHDOG_USEC", ""), environment.get("WATCHDOG_PID", "")
         ours = period.isdecimal() and int(period) > 0 and pid in {"", str(os.getpid())}

@@ -3,8 +3,6 @@
 Enforces every limit while reading; never trusts a name, a label or a length.
 """
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass, field
 from email.message import Message

@@ -4,8 +4,6 @@ An upload takes room as its bytes arrive, and gives it back when its request end
 which is passed in.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +21,7 @@ class Hold:
     `uploading` is its time limit while it still reads; moving that to now ends the upload.
     """
 
-    def __init__(self, room: UploadRoom, now: float) -> None:
+    def __init__(self, room: "UploadRoom", now: float) -> None:
         self._room = room
         self.size = 0
         self.fed = now

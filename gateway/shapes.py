@@ -4,8 +4,6 @@ The OpenAPI document is made from these models. Pure; never invents a figure: wh
 out or empty.
 """
 
-from __future__ import annotations
-
 from math import ceil
 from typing import Literal
 
@@ -37,7 +35,7 @@ class OldTranscript(Body):
     dropped: list[str] | None = Field(default=None, description=_DROPPED)
 
     @classmethod
-    def of(cls, found: Transcript) -> OldTranscript:
+    def of(cls, found: Transcript) -> "OldTranscript":
         """The three fields of a transcript that the old service had, its confidence, and what was dropped."""
         return cls(
             text=found.text,
@@ -95,7 +93,7 @@ class VerboseSegment(Body):
     confidence: float | None = Field(default=None, description=_CONFIDENCE)
 
     @classmethod
-    def of(cls, found: Segment) -> VerboseSegment:
+    def of(cls, found: Segment) -> "VerboseSegment":
         """A segment as OpenAI has it."""
         given = found.model_dump(
             include={"id", "start", "end", "text", "avg_logprob", "compression_ratio", "no_speech_prob", "confidence"}

@@ -4,8 +4,6 @@ With an ETag each and a strict policy. Never reads a file while serving, and nev
 start.
 """
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -66,7 +64,7 @@ class Asset:
     etag: str
 
     @classmethod
-    def of(cls, name: str, body: bytes) -> Asset:
+    def of(cls, name: str, body: bytes) -> "Asset":
         """The file of this name; raises KeyError for an ending that is not the page's."""
         return cls(body, _TYPES[name.rpartition(".")[2]], f'"{sha256(body).hexdigest()[:32]}"')
 

@@ -3,8 +3,6 @@
 Readers ignore unknown fields; fields are added, never renamed.
 """
 
-from __future__ import annotations
-
 import hashlib
 from typing import Annotated, Any, Final, Literal, get_args
 from uuid import UUID, uuid5

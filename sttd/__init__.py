@@ -4,8 +4,6 @@ Everything is imported at its first use: the daemon and its decoder processes li
 client.
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import TYPE_CHECKING, Any, Final
 

@@ -3,8 +3,6 @@
 The sentence of an error names the next step; none of them holds audio, text or a password.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Final, Self
 
@@ -128,7 +126,7 @@ class WrongArgument(BadRequest, TypeError):
     """An argument is of no use to any call: the calling program is at fault, not the speaker."""
 
     @classmethod
-    def of(cls, name: str, given: str, expected: str) -> WrongArgument:
+    def of(cls, name: str, given: str, expected: str) -> "WrongArgument":
         """Say what was given for which argument, and what is expected."""
         return cls.by_code(ErrorCode.BAD_REQUEST, f"{name}: {given} was given; expected: {expected}")
 

@@ -4,8 +4,6 @@ As root it installs the Debian packages that it needs. The same versions of the 
 model reads what: sttd/samples/README.md.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess
@@ -52,7 +50,7 @@ class Voice:
     gain: int = 0
 
     @classmethod
-    def of_festival(cls, name: str, gain: int = 0) -> Voice:
+    def of_festival(cls, name: str, gain: int = 0) -> "Voice":
         """One of Festival's."""
         return cls(f"Festival {name}", ("text2wave", "-eval", f"(voice_{name})"), gain)
 

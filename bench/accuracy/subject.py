@@ -1,7 +1,5 @@
 """What a benchmark of texts measures: one model on this machine, and where its results are kept."""
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 from collections.abc import Mapping
@@ -38,7 +36,7 @@ class Subject:
     machine: Mapping[str, Any]
 
     @classmethod
-    def of(cls, name: str, cores: int) -> Subject:
+    def of(cls, name: str, cores: int) -> "Subject":
         """Fetch the model where it is not here. Raises `ModelUnavailable`."""
         layout = layouts.of_name(name, "whisper", "auto")
         model = store.fetch(name, None, lambda _: None, layout)

@@ -1,7 +1,5 @@
 """Which words of a transcript are right: aligned with the script as bench.accuracy aligns them. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -31,7 +29,7 @@ class Judged:
     right: tuple[tuple[tuple[bool, ...], ...], ...]
 
     @classmethod
-    def of(cls, note: Note, result: Result) -> Judged:
+    def of(cls, note: Note, result: Result) -> "Judged":
         """An answer of the engine with words, beside its script."""
         segments = tuple(_segments(result))
         verdicts = right(note.text, [word.word for one in segments for word in one.words or ()], note.language)

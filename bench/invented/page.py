@@ -1,7 +1,5 @@
 """docs/benchmarks/invented.md from the answers. Pure but for the detector, which is given."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +34,7 @@ class Told:
     kept: Sequence[Segment]
 
     @classmethod
-    def of(cls, note: Note, result: Result, voices: Voices | None) -> Told:
+    def of(cls, note: Note, result: Result, voices: Voices | None) -> "Told":
         """`voices`: None where the engine has heard only what the detector took for speech."""
         marked = guards.marked([_segment(number, raw) for number, raw in enumerate(result["segments"])])
         kept, _ = guards.parted(marked, None if voices is None or not marked else voices(note))

@@ -1,7 +1,5 @@
 """The bounds of one file, enforced by the pool from outside and by the child from inside."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
@@ -40,7 +38,7 @@ class DecodeLimits:
     files_per_child: int = 500
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
+    def from_settings(cls, settings: "Settings") -> Self:
         """The bounds that the daemon's settings give."""
         return cls(settings.max_audio_seconds, settings.decode_seconds, settings.most_audio_bytes)
 

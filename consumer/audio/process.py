@@ -3,8 +3,6 @@
 Second tries are the pool's.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json
@@ -105,7 +103,7 @@ class ChildProcess:
         self.confinement: tuple[str, ...] = ()
 
     @classmethod
-    async def start(cls, command: Sequence[str], limits: DecodeLimits) -> ChildProcess:
+    async def start(cls, command: Sequence[str], limits: DecodeLimits) -> "ChildProcess":
         """Start a child and wait until it is ready. Raises `StartupError` with the last line that it printed."""
         settings = json.dumps({"parent": os.getpid(), "limits": asdict(limits)})
         # The directory is removed once the child stands in it: no relative name leads anywhere, nothing is left behind.

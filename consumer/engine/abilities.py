@@ -4,8 +4,6 @@ The rule (docs/engines.md): what would change the meaning of the answer is refus
 words is ignored, and the reply names it.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 

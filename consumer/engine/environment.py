@@ -4,8 +4,6 @@
 imports anything else of ours. Never overwrites what the operator has set.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 from typing import Final

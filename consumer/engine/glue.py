@@ -1,7 +1,5 @@
 """Parts of the audio that are transcribed as one piece: their sound, and where times of the piece lie in the audio."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate

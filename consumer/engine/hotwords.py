@@ -3,8 +3,6 @@
 The file has one name or term a line. Those below `[ru]` are for Russian, those before any such line for all languages.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

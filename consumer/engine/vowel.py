@@ -1,7 +1,5 @@
 """A sound for self-tests that is speech to voice detection, and of which models make a short text."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np

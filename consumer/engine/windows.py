@@ -4,8 +4,6 @@ A window is transcribed by the thread that claims it; the order of the results i
 come in.
 """
 
-from __future__ import annotations
-
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence

@@ -3,8 +3,6 @@
 What must be seen while a request is in hand is not here: worker.py counts deliveries, and those in hand, at once.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 from sttd.consumer.request.delivery import Delivery

@@ -4,8 +4,6 @@ Without it a sick worker takes a whole queue through its tries. Counts requests 
 note sent again and again, say nothing about the worker. Runs on the event loop, so it reads no whole body.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress

@@ -3,8 +3,6 @@
 What waits at the broker cannot be seen. So others are taken to wait whenever the prefetch is full.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from sttd.consumer.request.delivery import Delivery

@@ -3,8 +3,6 @@
 Never publishes, and never decides what a failure means: verdict.py does.
 """
 
-from __future__ import annotations
-
 import asyncio
 import re
 import threading

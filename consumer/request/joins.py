@@ -4,8 +4,6 @@ Between strangers only by a setting: a faster answer shows that somebody else ha
 goes on for as long as one request waits for it, whichever began it.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Hashable

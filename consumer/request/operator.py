@@ -3,8 +3,6 @@
 Never settles a request: a pause stops the intake, a drain is what SIGTERM does.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from contextlib import suppress

@@ -3,8 +3,6 @@
 Never publishes. A new failure gets a function here and a line in the docs.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Literal
 

@@ -3,8 +3,6 @@
 Never reconnects and never declares anything.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -41,7 +39,7 @@ def client_settings() -> ClientSettings:
         raise leave(Exit.USAGE, str(error)) from None
 
 
-def daemon_settings() -> Settings:
+def daemon_settings() -> "Settings":
     """The daemon's settings; one line and the end if one is wrong."""
     from sttd.consumer import settings  # noqa: PLC0415 - commands import the daemon lazily
     from sttd.consumer.errors import SettingsError  # noqa: PLC0415 - the same

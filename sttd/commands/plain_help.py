@@ -1,7 +1,5 @@
 """`--help` without a type behind an option that takes no value: typer shows `--json <bool>`, and people type it."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any
 
 import typer

@@ -3,8 +3,6 @@
 Every shape is an assumption that docs/scaling.md names.
 """
 
-from __future__ import annotations
-
 import math
 import random
 from collections.abc import Callable, Iterator
@@ -52,7 +50,7 @@ class Lengths:
     middle: float
 
     @classmethod
-    def with_mean(cls, mean: float) -> Lengths:
+    def with_mean(cls, mean: float) -> "Lengths":
         """Raises `ValueError` when no such lengths have that mean."""
         if not SHORTEST < mean < LONGEST:
             raise ValueError(f"the mean note length lies between {SHORTEST:g} and {LONGEST:g} s")

@@ -3,8 +3,6 @@
 Its model reads letters from tones (tests/support/tone_model.py).
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """The instruments themselves: a ledger that cannot find a fault, or a proxy that does not cut, would prove anything."""
 
-from __future__ import annotations
-
 import socket
 import socketserver
 import threading
@@ -128,7 +126,7 @@ class _HeldChannel:
     def __init__(self) -> None:
         self.entered, self.release = threading.Event(), threading.Event()
 
-    def channel(self) -> _HeldChannel:
+    def channel(self) -> "_HeldChannel":
         return self
 
     def confirm_delivery(self) -> None: ...

@@ -3,8 +3,6 @@
 Pure: the same seed gives the same file for ever.
 """
 
-from __future__ import annotations
-
 import random
 import struct
 from collections.abc import Iterator, Sequence
@@ -120,7 +118,7 @@ class Plan:
     behind: str
 
     @classmethod
-    def drawn(cls, rng: random.Random, kind: Kind) -> Plan:
+    def drawn(cls, rng: random.Random, kind: Kind) -> "Plan":
         """Everything about a file but its kind."""
         pieces = rng.choice((1, 2, 3)) if "hole" in kind.holds else 1
         late = rng.uniform(0.3, 20.0) if "late" in kind.holds and rng.random() < 0.3 else 0.0

@@ -1,7 +1,5 @@
 """The daemon as a subprocess, as an operator runs it: started, asked over HTTP, signalled, its log read."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -59,7 +57,7 @@ class DaemonProcess:
         self._env |= {name: value for name, value in settings.items() if name.isupper()}
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> DaemonProcess:
+    def start(self) -> "DaemonProcess":
         """Start without waiting for anything. The working directory is empty, so that no `.env` is read."""
         with self._log_path.open("ab") as sink:
             self.process = subprocess.Popen(
@@ -100,7 +98,7 @@ class DaemonProcess:
         """Whether `/readyz` is 200."""
         return self.get("/readyz")[0] == 200
 
-    def wait_ready(self) -> DaemonProcess:
+    def wait_ready(self) -> "DaemonProcess":
         self._wait(self.ready, "readiness")
         return self
 

@@ -4,8 +4,6 @@ The contract tests in tests/integration/test_bus_contract.py compare it with Rab
 events: ("publish" | "confirm", target) and ("ack" | "reject", lane).
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
@@ -63,7 +61,7 @@ class MemoryQueue:
 class MemorySettler:
     """The way back of one delivery. Settling twice is what RabbitMQ answers with 406: an assertion error here."""
 
-    def __init__(self, connection: MemoryConnection, lane: str, stored: Stored) -> None:
+    def __init__(self, connection: "MemoryConnection", lane: str, stored: Stored) -> None:
         self._connection = connection
         self._lane = lane
         self._stored = stored
@@ -87,7 +85,7 @@ class MemorySettler:
 class MemoryConnection:
     """Deliveries that are not settled when it closes go back to the head of their queue, with a higher count."""
 
-    def __init__(self, broker: MemoryBroker) -> None:
+    def __init__(self, broker: "MemoryBroker") -> None:
         self._broker = broker
         self._unsettled: list[tuple[str, Stored]] = []
         self.closed = False
@@ -131,7 +129,7 @@ class MemoryConnection:
 class MemoryPublisher:
     """See `Publisher`. Waits for a broker that is down, but not longer than `confirm_seconds`."""
 
-    def __init__(self, broker: MemoryBroker, confirm_seconds: float) -> None:
+    def __init__(self, broker: "MemoryBroker", confirm_seconds: float) -> None:
         self._broker = broker
         self._confirm_seconds = confirm_seconds
 
@@ -165,7 +163,7 @@ class MemoryIntake:
 
     def __init__(
         self,
-        broker: MemoryBroker,
+        broker: "MemoryBroker",
         lanes: Mapping[str, int],
         sink: Callable[[Incoming], None],
         orphaned: Callable[[], None],

@@ -6,8 +6,6 @@ Each daemon of a test that names no model has that engine, and each Russian samp
     STTD_TEST_ENGINE=onnx python -m pytest tests/acceptance tests/integration tests/hostile
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -6,8 +6,6 @@ It has exactly the files, tensor names, shapes and vocabulary of GigaAM v3 CTC a
 made sound has one right text, to the letter, and each letter a known time.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import struct

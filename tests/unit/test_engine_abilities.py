@@ -1,7 +1,5 @@
 """What becomes of a request that asks more of an engine than it can: refused by name, or ignored by name."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

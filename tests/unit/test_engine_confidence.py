@@ -1,7 +1,5 @@
 """Confidence: the model's own figures become the expected share of right words, where that was measured."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import pytest

@@ -3,8 +3,6 @@
 Not one of these tests says how well a speech model hears: they show that nothing is lost, moved or cut around one.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import importlib

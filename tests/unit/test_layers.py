@@ -3,8 +3,6 @@
 Pure functions over `{module name: source}`, so that made-up trees can show that each rule is able to fail.
 """
 
-from __future__ import annotations
-
 import ast
 import itertools
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """Which files make a model of each engine, and what is said where some are missing. No network."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

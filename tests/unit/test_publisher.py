@@ -3,8 +3,6 @@
 The rest is in the bus contract.
 """
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 
@@ -37,7 +35,7 @@ class Wire:
         self.release = asyncio.Event()
         self.release.set()
 
-    async def get_exchange(self, _name: str, *, ensure: bool) -> Wire:
+    async def get_exchange(self, _name: str, *, ensure: bool) -> "Wire":
         """See `AbstractChannel.get_exchange`; asking the broker each time would cost a round trip."""
         assert not ensure
         return self

@@ -3,8 +3,6 @@
 Starts nothing.
 """
 
-from __future__ import annotations
-
 import json
 import random
 import secrets
@@ -45,7 +43,7 @@ class Identity:
     ports: tuple[int, int, int, int]
 
     @classmethod
-    def draw(cls, count: int) -> list[Identity]:
+    def draw(cls, count: int) -> "list[Identity]":
         """Those of a cluster's members, with ports that are free now.
 
         Drawn together: a drawn port is not taken yet, and could be drawn again.
@@ -55,7 +53,7 @@ class Identity:
         return [cls(f"sttd-{secrets.token_hex(4)}@localhost", password, four) for four in fours]
 
     @classmethod
-    def kept(cls, file: Path) -> Identity:
+    def kept(cls, file: Path) -> "Identity":
         """That of the file; drawn and written where there is none. Raises `NodeError` if a port of it is taken."""
         if not file.exists():
             file.write_text(json.dumps(asdict(cls.draw(1)[0])))
@@ -68,7 +66,7 @@ class Identity:
         return known
 
     @classmethod
-    def read(cls, file: Path) -> Identity:
+    def read(cls, file: Path) -> "Identity":
         """That of the file."""
         known = json.loads(file.read_text())
         return cls(known["name"], known["password"], tuple(known["ports"]))
@@ -90,7 +88,7 @@ class Plan:
     variables: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, who: Identity, directory: Path, settings: Mapping[str, str], variables: Mapping[str, str]) -> Plan:
+    def of(cls, who: Identity, directory: Path, settings: Mapping[str, str], variables: Mapping[str, str]) -> "Plan":
         """The plan of this node."""
         amqp, management, dist, epmd = who.ports
         return cls(

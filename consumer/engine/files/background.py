@@ -4,8 +4,6 @@ For calls that may never return (a name lookup, a download): the process can end
 model: a daemon thread that comes back from C++ while the interpreter shuts down aborts the process.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future

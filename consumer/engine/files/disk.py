@@ -1,7 +1,5 @@
 """What went wrong with the disk that a download was to be kept on, in one clause with the next step."""
 
-from __future__ import annotations
-
 import errno
 import os
 import re

@@ -1,7 +1,5 @@
 """The progress of a model's download."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ The only file that imports huggingface_hub (lazily: half a second). Never loads 
 `cached`.
 """
 
-from __future__ import annotations
-
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -97,7 +95,7 @@ def _size(repository: str, wanted: Sequence[str]) -> int:
     return sum(file.size or 0 for file in files if any(fnmatch(file.rfilename, pattern) for pattern in wanted))
 
 
-def _download(repository: str, cache: Path | None, files: Sequence[str], meter: _Meter) -> Path:
+def _download(repository: str, cache: Path | None, files: Sequence[str], meter: "_Meter") -> Path:
     from huggingface_hub import snapshot_download  # noqa: PLC0415 - slow to import
 
     def fetch() -> Path:

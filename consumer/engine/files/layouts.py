@@ -1,7 +1,5 @@
 """Which files make a model, by engine: names, directories, and what is fetched of a repository. Loads nothing."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from pathlib import Path

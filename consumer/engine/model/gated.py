@@ -1,7 +1,5 @@
 """ctranslate2's model behind the gate: every call of faster-whisper waits for its turn."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from sttd.consumer.engine.schedule.gate import Gate, timed

@@ -4,8 +4,6 @@ Builds the graph from the weights of a ctranslate2 model, compiles it and runs i
 whether it should be used (encoder.py does).
 """
 
-from __future__ import annotations
-
 import importlib
 import queue
 import sys

@@ -1,7 +1,5 @@
 """The language of a note, from the model's probabilities. Pure: numbers in, a code out; never calls the model."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final
 

@@ -3,8 +3,6 @@
 Never knows what a tensor is for. Whatever is wrong with a file is a `ModelFileUnreadable` with its reason.
 """
 
-from __future__ import annotations
-
 import math
 import struct
 from collections.abc import Mapping

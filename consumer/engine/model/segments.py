@@ -3,8 +3,6 @@
 Every result is fit for the wire: times lie inside the audio and in order, every number is finite.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from typing import Protocol

@@ -5,8 +5,6 @@ fit, and the sum is cut off: the int8 encoder of the real `base` is at a cosine 
 most 63 at 0.994, and makes fewer word errors (docs/benchmarks/accuracy.md).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final

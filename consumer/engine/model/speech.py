@@ -3,8 +3,6 @@
 Its own function makes floats of a whole file, and copies: half a gigabyte for an hour. The spans are the same.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from types import FunctionType, SimpleNamespace

@@ -1,7 +1,5 @@
 """ctranslate2's side of the comparison of encoders, as functions. The library itself comes in as an argument."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from pathlib import Path

@@ -4,8 +4,6 @@ Reads each encoder tensor when it is asked for: the decoder is skipped, never he
 `EncoderUnavailable` with its reason.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator, Mapping

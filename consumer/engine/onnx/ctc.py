@@ -4,8 +4,6 @@ The imports are lazy. Loads a model from a directory, never from the network: on
 that is not there, so the files are looked at before. Never decides what to transcribe or when.
 """
 
-from __future__ import annotations
-
 import importlib
 import importlib.metadata
 import json

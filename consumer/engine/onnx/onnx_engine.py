@@ -3,8 +3,6 @@
 A window has no text before it and no prompt: nothing but its sound decides on its text.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final

@@ -4,8 +4,6 @@ A CTC model says when a token begins, never when it ends. The rule: a word ends 
 last frame of the sound, but at most `LETTER` seconds after its last token began.
 """
 
-from __future__ import annotations
-
 import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence

@@ -3,8 +3,6 @@
 The public function of this package. Pure: no I/O, no model; it never raises for any text.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 

@@ -3,8 +3,6 @@
 Pure. Guesses nothing: in Russian a half or a quarter without its part of the day stays as it was heard.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 

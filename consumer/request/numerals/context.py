@@ -3,8 +3,6 @@
 Tables only.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Final

@@ -4,8 +4,6 @@ Pure. Whatever is not surely a number stays as it was heard; other words are nev
 of a day and a sign, which the digits then say.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import pairwise

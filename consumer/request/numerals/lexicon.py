@@ -3,8 +3,6 @@
 Pure; each lexicon is built once, when it is first asked for.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal

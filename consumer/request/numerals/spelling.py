@@ -3,8 +3,6 @@
 Pure. Telephone numbers, codes, dates in figures and whatever is glued to letters stay as they are.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Never publishes. At most one body is in memory.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -117,7 +115,7 @@ class Letter:
         claims = (self.headers.get(names.LANE_HEADER), self.routing_key, self.death.get("queue"))
         return next((claim for claim in claims if claim in lanes), None)
 
-    def same(self, other: Letter) -> bool:
+    def same(self, other: "Letter") -> bool:
         """Whether it is the same message, looked at once more: only the count of looks may differ."""
         return (self.routing_key, self.size, self.properties, _lasting(self.headers)) == (
             other.routing_key,

@@ -88,10 +88,7 @@ class GatewayServer(HttpServer):
     """The gateway's port; port 0 takes a free one, which `url` holds."""
 
     def __init__(self, host: str, port: int, app: ASGIApp, drain_seconds: float) -> None:
-        """Keep the arguments; nothing is bound before `start`.
-
-        `port`: 0 takes a free one; `drain_seconds`: for answers under way when it closes.
-        """
+        """`port`: 0 takes a free one; `drain_seconds`: for answers under way when it closes."""
         config = configured(
             app, _Connection, log_level="error", backlog=BACKLOG, timeout_graceful_shutdown=max(1, round(drain_seconds))
         )

@@ -175,7 +175,6 @@ class BlockingClient:
             await asyncio.wait(self._calls, timeout=LAST_WORDS_SECONDS)
 
     def __repr__(self) -> str:
-        """The client's own, as a blocking one."""
         return repr(self._client).replace("<Client", "<BlockingClient", 1)
 
     def __enter__(self) -> Self:

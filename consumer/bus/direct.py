@@ -18,10 +18,7 @@ class SplitPublisher:
     """Implements `Publisher` with two connections: `main` for everything but direct replies, `direct` for those."""
 
     def __init__(self, main: AmqpPublisher, direct: AmqpPublisher, *, looks: bool) -> None:
-        """Keep both; the caller runs them.
-
-        `looks`: whether to check for the requester before a direct reply is published.
-        """
+        """`looks`: whether to check for the requester before a direct reply is published."""
         self._main = main
         self._direct = direct
         self._looks = looks

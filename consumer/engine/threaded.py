@@ -3,8 +3,6 @@
 The event loop only awaits. Third-party exceptions leave as `ModelFailed`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import concurrent.futures
 import threading
@@ -43,7 +41,6 @@ class ThreadedEngine(ABC):
         self._running: dict[Future[Transcription], Job] = {}
 
     def __repr__(self) -> str:
-        """Live counts."""
         return f"{type(self).__name__}(jobs={len(self._running)}, gate={self._gate!r})"
 
     @abstractmethod

@@ -3,8 +3,6 @@
 The clock is passed in. Bounded: anybody who may publish to the exchange can send any number.
 """
 
-from __future__ import annotations
-
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -18,7 +16,6 @@ class Cancels:
     """Message ids that their callers cancelled."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Nothing cancelled yet."""
         self._clock = clock
         self._asked: OrderedDict[str, float] = OrderedDict()
         self._listeners: dict[str, set[Callable[[], None]]] = {}

@@ -3,8 +3,6 @@
 Uses the seams only (bus, references, decoder, transcriber); never settles.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable
@@ -66,10 +64,7 @@ class Handler:
         joins: Joins[Hearing],
         requester_there: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
-        """Receive the collaborators.
-
-        `publisher` takes progress. `requester_there`: whether a direct reply-to has its requester, if given.
-        """
+        """`publisher` takes progress. `requester_there`: whether a direct reply-to has its requester, if given."""
         self._requester_there = requester_there
         self._publisher = publisher
         self._references = references

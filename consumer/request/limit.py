@@ -3,8 +3,6 @@
 Ends the work by cancelling it, so never used around the settlement.
 """
 
-from __future__ import annotations
-
 import asyncio
 from datetime import UTC, datetime
 from types import TracebackType
@@ -47,7 +45,6 @@ class Limit:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Raise the error of the limit that ended it."""
         try:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError as late:

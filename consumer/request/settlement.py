@@ -3,8 +3,6 @@
 One cancellation does not end it: an ack that is missing after a confirmed answer would give a second answer.
 """
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Iterator
@@ -46,7 +44,6 @@ class Settlement:
     """Settles one delivery exactly once: OPEN, REPLACING, REPLACED, SETTLED; or ABANDONED to a redelivery."""
 
     def __init__(self, delivery: Delivery, publisher: Publisher) -> None:
-        """Open; nothing replaces the message yet."""
         self.delivery = delivery
         self.state = State.OPEN
         self._publisher = publisher
@@ -183,7 +180,6 @@ class Settlement:
             pause = min(BACKOFF_CAP, pause * 2)
 
     def __repr__(self) -> str:
-        """Show the state; tests and logs read it."""
         return f"<Settlement {self.state}>"
 
 

@@ -4,8 +4,6 @@ Pure. The broker counts a lost connection and a dead worker alike; without this,
 harmless notes. Bounded: a forgotten entry only makes the daemon more careful.
 """
 
-from __future__ import annotations
-
 from collections import OrderedDict
 
 REMEMBERED = 10_000
@@ -15,7 +13,6 @@ class Survived:
     """Losses survived, by reply id: the same request has the same one on every redelivery."""
 
     def __init__(self) -> None:
-        """Nothing survived yet."""
         self._losses: OrderedDict[str, int] = OrderedDict()
 
     def add(self, reply_id: str) -> None:

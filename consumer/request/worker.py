@@ -1,7 +1,5 @@
 """The notes in hand: one task each, which goes to its end, is stopped at the next step, or is left to the broker."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import AsyncIterator
@@ -51,7 +49,6 @@ class Worker:
         metrics: Metrics,
         tracing: Tracing | None = None,
     ) -> None:
-        """Nothing in hand."""
         self._survived = Survived()
         self._handler = handler
         self._publisher = publisher
@@ -198,7 +195,6 @@ class Worker:
         return DrainReport(finished=finished, handed_back=len(in_hand) - finished)
 
     def __repr__(self) -> str:
-        """Show how many notes are in hand."""
         return f"<Worker [{len(self._in_hand)} in hand]>"
 
 

@@ -70,10 +70,7 @@ class HttpServer:
     def __init__(
         self, host: str, port: int, *, name: str, backlog: int, config: uvicorn.Config, settings: tuple[str, str]
     ) -> None:
-        """Keep the arguments; nothing is bound before `start`.
-
-        `name`: of its task; `config`: from `configured`; `settings`: the names of those that give host and port.
-        """
+        """`name`: of its task; `config`: from `configured`; `settings`: the names of those that give host and port."""
         self._host = host
         self._port = port
         self._name = name

@@ -3,8 +3,6 @@
 Never imports ctranslate2 (its arrays are reached through those at hand). The planner decides which calls go together.
 """
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Sequence
 from typing import Any, Final
 
@@ -31,7 +29,6 @@ class CoalescedDecoder:
         self._single = single
 
     def __getattr__(self, name: str) -> Any:
-        """All else."""
         return getattr(self._single, name)
 
     def encode(self, features: Any, to_cpu: bool = False) -> Any:

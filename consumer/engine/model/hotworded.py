@@ -3,8 +3,6 @@
 A list of names in the prompt can make the decoder loop, move its timestamps or answer with the list (issue 17).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import Any, Final, Literal, Protocol
@@ -51,7 +49,6 @@ class HotwordedModel:
         self._without = False
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever this class does not define is the model's."""
         return getattr(self._model, name)
 
     def encode(self, features: Any, *args: Any, **kwargs: Any) -> Any:

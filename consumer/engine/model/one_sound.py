@@ -5,8 +5,6 @@ tenths of a second and padding, in which `base` reads "Редактор субт
 has heard that rest already.
 """
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -33,7 +31,6 @@ class OneSound:
         self._heard_all = False
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever this class does not define is the model's."""
         return getattr(self._model, name)
 
     def encode(self, features: Any, *args: Any, **kwargs: Any) -> Any:

@@ -3,8 +3,6 @@
 Its arithmetic is faster-whisper's, and so is each bit: one that differs can move a timestamp, and so a text.
 """
 
-from __future__ import annotations
-
 from functools import cached_property
 from typing import Any, Final
 
@@ -31,14 +29,12 @@ class WindowedExtractor:
     """Takes the place of a `faster_whisper.FeatureExtractor`; what it returns computes the frames that are read."""
 
     def __init__(self, extractor: Any) -> None:
-        """`extractor`: faster-whisper's own."""
         self._extractor = extractor
 
     def __getattr__(self, name: str) -> Any:
-        """Its constants."""
         return getattr(self._extractor, name)
 
-    def __call__(self, sound: Pcm, **_lengths: None) -> Spectrogram:
+    def __call__(self, sound: Pcm, **_lengths: None) -> "Spectrogram":
         """Compute nothing yet."""
         return Spectrogram(self._extractor, sound)
 

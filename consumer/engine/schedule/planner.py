@@ -10,8 +10,6 @@ call has a moment by which it is due: when its window began to wait, and a grace
 short note passes a long file, and no call is passed by one of its lane and caller that came more than `PATIENCE` later.
 """
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -116,7 +114,6 @@ class Planner(Generic[C]):
         self._several = False  # callers that wait: with one there are no turns
 
     def __repr__(self) -> str:
-        """Live counts."""
         return f"Planner(slots={self.slots}, running={len(self._running)}, waiting={len(self._waiting)})"
 
     @property

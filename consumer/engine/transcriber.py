@@ -1,7 +1,5 @@
 """The seam to the engine: the request, the result, and the protocol of a transcriber."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -43,7 +41,7 @@ class JobOptions:
     usual: Hotwords = field(default_factory=Hotwords)
     drop_doubtful: bool = False
 
-    def with_words_for(self, spoken: str) -> JobOptions:
+    def with_words_for(self, spoken: str) -> "JobOptions":
         """The same for a sound in this language: its hotwords are known now. A translation is English."""
         if self.hotwords is not None:
             return self
@@ -96,7 +94,6 @@ class Stop(threading.Event):
     """An event that also wakes threads that wait for something else."""
 
     def __init__(self) -> None:
-        """Not set; nothing to wake."""
         super().__init__()
         self._sleepers: set[Callable[[], None]] = set()
 
@@ -198,8 +195,8 @@ class Transcriber(Protocol):
         ...
 
 
-class SpeechEngine(Transcriber, Protocol):
-    """A transcriber as the daemon opens, watches and closes it. Its counts may be read from any thread."""
+class CallCounts(Protocol):
+    """The model calls of an engine. May be read from any thread."""
 
     @property
     def busy(self) -> int:
@@ -214,6 +211,10 @@ class SpeechEngine(Transcriber, Protocol):
     def waiting_of(self, lane: Lane) -> int:
         """Those of them that belong to jobs of one lane."""
         ...
+
+
+class SpeechEngine(Transcriber, CallCounts, Protocol):
+    """A transcriber as the daemon opens, watches and closes it."""
 
     @property
     def context_reruns(self) -> Mapping[str, int]:

@@ -4,8 +4,6 @@ Sits between faster-whisper and the gate, so that each call that it makes waits 
 result is computed again with all 30 s, and the window stays with those.
 """
 
-from __future__ import annotations
-
 import threading
 import zlib
 from collections import Counter
@@ -99,7 +97,6 @@ class Reruns:
     """How many windows were computed again with the full context, by reason. Counted by many threads."""
 
     def __init__(self) -> None:
-        """None so far."""
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -167,7 +164,6 @@ class ShortContextModel:
         self._reruns = reruns
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever this class does not define is the model's."""
         return getattr(self._model, name)
 
     def encode(self, features: Any, to_cpu: bool = False) -> Any:
@@ -218,7 +214,6 @@ class Doubts:
     """
 
     def __init__(self, tokens: Tokens) -> None:
-        """`tokens`: the model's."""
         self._tokens = tokens
         self._text_end = tokens.token_to_id("<|endoftext|>") or 0
         self._times = (tokens.token_to_id("<|notimestamps|>") or 0) + 1

@@ -3,8 +3,6 @@
 Marks; what is left out with `doubtful: drop` needs more: a person may well have said "thanks for watching".
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
@@ -24,12 +22,12 @@ invented was."""
 NEVER_SPEECH: Final = 0.6
 """Above it no segment of human speech was, not even at -50 dB or cut inside words (docs/benchmarks/invented.md)."""
 UNHEARD: Final = 0.4
-"""Above it a window of at least `SHORT` that is improbable too is no speech. It is skipped, as Whisper does above 0.6:
-what higher temperatures make of a murmur of voices is noise. No human window of that length was so, with `base`."""
+"""Above it a window of at least `LONG_ENOUGH` that is improbable too is no speech. It is skipped, as Whisper does above
+0.6: what higher temperatures make of a murmur of voices is noise. With `base` no human window of that length was so."""
 MUMBLED: Final = 0.15
-"""Above it a segment of at least `SHORT` that is not `CLEAR` was not said. Of 494 human ones the least clear had an
-average log probability of -0.70."""
-SHORT: Final = 2.0
+"""Above it a segment of at least `LONG_ENOUGH` that is not `CLEAR` was not said. Of 494 human ones the least clear had
+an average log probability of -0.70."""
+LONG_ENOUGH: Final = 2.0
 """Seconds. A word alone, without a sound before it, is as unclear as no word."""
 CLEAR: Final = -0.8
 """Average log probability from which on a caption sentence was said: in units of a human voice it is -0.6 and above,
@@ -164,7 +162,7 @@ def _not_said(segment: Segment, spoken: Sequence[Span] | None) -> bool:
     if segment.no_speech_prob > NEVER_SPEECH or ("silence_phrase" in segment.flags and unclear):
         return True
     mumbled = segment.avg_logprob < CLEAR and segment.no_speech_prob > MUMBLED
-    return mumbled and segment.end - segment.start >= SHORT
+    return mumbled and segment.end - segment.start >= LONG_ENOUGH
 
 
 def normalized(text: str) -> str:

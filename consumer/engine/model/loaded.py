@@ -4,8 +4,6 @@ The imports are lazy: the environment must be set first. Loads a model from a di
 puts the gate between faster-whisper and ctranslate2. Never decides what to transcribe or when.
 """
 
-from __future__ import annotations
-
 import copy
 import importlib
 import logging
@@ -156,7 +154,7 @@ class LoadedModel:
 
     def _silence_from(self, sound: Pcm) -> float:
         """Whisper's own threshold, and a lower one where that was measured."""
-        lower = self._calibrations and sound.size >= guards.SHORT * SAMPLE_RATE
+        lower = self._calibrations and sound.size >= guards.LONG_ENOUGH * SAMPLE_RATE
         return guards.UNHEARD if lower else guards.NEVER_SPEECH
 
     def rated(self, segments: list[Segment], language: str, options: JobOptions) -> list[Segment]:

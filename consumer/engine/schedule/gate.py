@@ -4,15 +4,13 @@ Holds no slot between two calls. Every call to ctranslate2 passes one gate, from
 the gate has that message (`with gate.job(job)`). The gate is the scheduler (scheduler.py).
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from sttd.consumer.engine.transcriber import Job, Lane
+from sttd.consumer.engine.transcriber import CallCounts, Job
 from sttd.consumer.errors import JobStopped
 
 T = TypeVar("T")
@@ -33,22 +31,8 @@ class Batchable(Generic[T]):
     run: Callable[[Sequence[Any]], Sequence[T]]
 
 
-class Gate(Protocol):
+class Gate(CallCounts, Protocol):
     """Lets calls through to the model, a few at a time. Called from many threads."""
-
-    @property
-    def busy(self) -> int:
-        """Slots that the model works in now."""
-        ...
-
-    @property
-    def waiting(self) -> int:
-        """Calls that wait for their turn."""
-        ...
-
-    def waiting_of(self, lane: Lane) -> int:
-        """Those of them that belong to jobs of one lane."""
-        ...
 
     @property
     def current(self) -> Job | None:
@@ -80,7 +64,6 @@ class JobThreads:
     """Which job each thread works for."""
 
     def __init__(self) -> None:
-        """No thread works for any."""
         self._current = threading.local()
 
     @contextmanager

@@ -51,28 +51,11 @@ def main() -> int:
 def check(node: Node, folder: Path) -> None:
     """Start, look, ask, stop."""
     config = json.loads((WORK / "cpu.json").read_text(encoding="utf-8"))["Docker"]["config"]
-    environment = dict(entry.split("=", 1) for entry in config["Env"])
-    (port,) = free_ports(1)
-    environment |= {
-        "STTD_MODEL": "demo",
-        "STTD_SIDE_PORT": str(port),
-        "STTD_SLOTS": "2",
-        "CREDENTIALS_DIRECTORY": "/credentials/daemon",
-    }
-    credentials = folder / "credentials"
-    credentials.mkdir()
-    (credentials / "STTD_AMQP_URL").write_text(node.amqp_url, encoding="utf-8")
-    for path in (credentials, credentials / "STTD_AMQP_URL"):
-        os.chown(path, USER, USER)
-        path.chmod(0o500)
-    (folder / "bundle").mkdir()
-    container = Container(folder / "bundle", WORK / "cpu", f"sttd-{os.getpid()}")
-    container.configure([*config["Entrypoint"], *config["Cmd"]], environment, {"/credentials/daemon": credentials})
+    container, healthy = configured(config, node.amqp_url, folder), config["Healthcheck"]["Test"][1:]
     log = folder / "log"
     began = time.monotonic()
     running = container.start(log)
     try:
-        healthy = config["Healthcheck"]["Test"][1:]
         wait(
             lambda: container.execute(*healthy).returncode == 0,
             f"the image's health check passes; log:\n{_tail(log)}",
@@ -90,6 +73,28 @@ def check(node: Node, folder: Path) -> None:
     finally:
         running.kill()
         running.wait()
+
+
+def configured(config: dict[str, Any], url: str, folder: Path) -> Container:
+    """The container of this image, with the demo model and the broker's address in a credentials file."""
+    environment = dict(entry.split("=", 1) for entry in config["Env"])
+    (port,) = free_ports(1)
+    environment |= {
+        "STTD_MODEL": "demo",
+        "STTD_SIDE_PORT": str(port),
+        "STTD_SLOTS": "2",
+        "CREDENTIALS_DIRECTORY": "/credentials/daemon",
+    }
+    credentials = folder / "credentials"
+    credentials.mkdir()
+    (credentials / "STTD_AMQP_URL").write_text(url, encoding="utf-8")
+    for path in (credentials, credentials / "STTD_AMQP_URL"):
+        os.chown(path, USER, USER)
+        path.chmod(0o500)
+    (folder / "bundle").mkdir()
+    container = Container(folder / "bundle", WORK / "cpu", f"sttd-{os.getpid()}")
+    container.configure([*config["Entrypoint"], *config["Cmd"]], environment, {"/credentials/daemon": credentials})
+    return container
 
 
 def look_inside(container: Container) -> None:

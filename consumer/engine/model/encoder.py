@@ -3,10 +3,8 @@
 Decides once for a model, a CPU and a set of library versions; `findings` keeps the outcome for later starts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -44,7 +42,6 @@ class EncodingModel:
         self._view = view
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever this class does not define is ctranslate2's."""
         return getattr(self._model, name)
 
     def encode(self, features: Any, to_cpu: bool = False) -> Any:
@@ -101,29 +98,30 @@ def choose(
     here = cpu.here()
     finding: EncoderFinding | None = None
     try:
-        if reference.device != "cpu":
-            raise EncoderUnavailable(f"OpenVINO encodes on the CPU only, the model is on {reference.device}")
-        weights = EncoderFile(file)
-        kinds = precisions(here.flags, reference.compute_type)
-        least_gain = comparison.GAIN if wanted == "auto" else 0.0
+        weights = _weights(file, reference.device)
         name = key(sha256(), here, graph.version(), *reference.facts, wanted)
-        before, compiled, finding = _known(findings, name, weights, slots)
+        compiled, finding = _known(findings, name, weights, slots)
         if finding is None:
-            log.info("comparing the two encoders, once for this model and CPU", action="encoder")
-            compiled, finding = _Trial(weights, reference, slots, spare_bytes, kinds).outcome(least_gain)
-            findings.keep(name, replace(finding, starts=before + 1))
+            trial = _Trial(weights, reference, slots, spare_bytes, precisions(here.flags, reference.compute_type))
+            compiled, finding = trial.outcome(comparison.GAIN if wanted == "auto" else 0.0)
+            findings.keep(name, finding)
         if compiled is None:
             raise EncoderUnavailable("; ".join(finding.reasons))
     except EncoderUnavailable as error:
         if wanted == "openvino":
-            raise ModelUnavailable(
-                f"STTD_ENCODER=openvino cannot be used: {error}; STTD_ENCODER=auto uses it where it can"
-            ) from error
+            step = "STTD_ENCODER=auto uses it where it can"
+            raise ModelUnavailable(f"STTD_ENCODER=openvino cannot be used: {error}; {step}") from error
         facts = {"action": "encoder", "encoder": "ctranslate2", "cpu": here.level, **_facts(finding)}
         log.info("the encoder is ctranslate2: %s (CPU: %s)", error, here.level, **facts)
         return None
     _report(compiled, finding, here)
     return compiled
+
+
+def _weights(file: Path, device: str) -> EncoderFile:
+    if device != "cpu":
+        raise EncoderUnavailable(f"OpenVINO encodes on the CPU only, the model is on {device}")
+    return EncoderFile(file)
 
 
 def precisions(cpu_flags: frozenset[str], compute_type: str) -> tuple[Precision, ...]:
@@ -150,6 +148,7 @@ class _Trial:
         spare_bytes: int | None,
         kinds: Sequence[Precision],
     ) -> None:
+        log.info("comparing the two encoders, once for this model and CPU", action="encoder")
         self._file = file
         self._reference = reference
         self._slots = slots
@@ -202,13 +201,12 @@ class _Trial:
 
 def _known(
     findings: Findings, name: str, file: EncoderFile, slots: int
-) -> tuple[int, CompiledEncoder | None, EncoderFinding | None]:
-    """At how many starts it was measured, and what later ones may rely on."""
+) -> tuple[CompiledEncoder | None, EncoderFinding | None]:
+    """What an earlier start found, where later ones may rely on it."""
     finding = findings.recall(name)
     if finding is None or not finding.lasting:
-        return 0 if finding is None else finding.starts, None, None
-    compiled = CompiledEncoder(file, finding.precision, slots) if finding.precision else None
-    return finding.starts, compiled, finding
+        return None, None
+    return CompiledEncoder(file, finding.precision, slots) if finding.precision else None, finding
 
 
 def _facts(finding: EncoderFinding | None) -> dict[str, object]:

@@ -3,12 +3,10 @@
 A file that cannot be read or written costs a comparison, never a start.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -73,12 +71,14 @@ class Findings:
             return None
 
     def keep(self, key: str, finding: EncoderFinding) -> None:
-        """Write it down; a directory that cannot be written to is a debug line."""
+        """Write it down, as measured at one start more; a directory that cannot be written to is a debug line."""
+        before = self.recall(key)
+        counted = replace(finding, starts=before.starts + 1 if before else finding.starts)
         file = self._file(key)
         fresh = file.with_suffix(f".{os.getpid()}")
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            fresh.write_text(json.dumps(asdict(finding)), encoding="utf-8")
+            fresh.write_text(json.dumps(asdict(counted)), encoding="utf-8")
             fresh.replace(file)  # two daemons that start together never read half a file
         except OSError as error:
             log.debug("the comparison of encoders is not kept: %s", error.strerror, action="encoder")

@@ -20,38 +20,45 @@ from sttd.commands.extras import need_consumer
 from sttd.commands.model import found
 from sttd.commands.terminal import leave, notes_bar, say
 
+Files = Annotated[
+    list[Path],
+    typer.Argument(metavar="FILE", exists=True, dir_okay=False, readable=True, help="Audio files of yours."),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(help="A size, a Hub id, a directory or `demo`; must be on this machine. (default: STTD_MODEL)"),
+]
+Language = Annotated[
+    str | None, typer.Option("--language", "-l", help="Spoken language, or `auto`. (default: STTD_LANGUAGE)")
+]
+Beam = Annotated[int | None, typer.Option(min=1, max=10, help="Beam width of both. (default: STTD_BEAM_SIZE)")]
+Rounds = Annotated[
+    int, typer.Option(min=1, max=100, help="How often each side transcribes all files; the median counts.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Figures, texts and differences as JSON on stdout.")]
+Context = Annotated[
+    bool, typer.Option("--context", help="Compare sttd with itself instead: full windows and short contexts.")
+]
+Reference = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="TEXTS",
+        exists=True,
+        dir_okay=False,
+        help="With --context: what is said in the files. A line for each: its name, a tab, the text.",
+    ),
+]
+
 
 def bench(
-    files: Annotated[
-        list[Path],
-        typer.Argument(metavar="FILE", exists=True, dir_okay=False, readable=True, help="Audio files of yours."),
-    ],
-    model: Annotated[
-        str | None,
-        typer.Option(help="A size, a Hub id, a directory or `demo`; must be on this machine. (default: STTD_MODEL)"),
-    ] = None,
-    language: Annotated[
-        str | None, typer.Option("--language", "-l", help="Spoken language, or `auto`. (default: STTD_LANGUAGE)")
-    ] = None,
-    beam: Annotated[
-        int | None, typer.Option(min=1, max=10, help="Beam width of both. (default: STTD_BEAM_SIZE)")
-    ] = None,
-    rounds: Annotated[
-        int, typer.Option(min=1, max=100, help="How often each side transcribes all files; the median counts.")
-    ] = 3,
-    as_json: Annotated[bool, typer.Option("--json", help="Figures, texts and differences as JSON on stdout.")] = False,
-    context: Annotated[
-        bool, typer.Option("--context", help="Compare sttd with itself instead: full windows and short contexts.")
-    ] = False,
-    reference: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="TEXTS",
-            exists=True,
-            dir_okay=False,
-            help="With --context: what is said in the files. A line for each: its name, a tab, the text.",
-        ),
-    ] = None,
+    files: Files,
+    model: Model = None,
+    language: Language = None,
+    beam: Beam = None,
+    rounds: Rounds = 3,
+    as_json: Json = False,
+    context: Context = False,
+    reference: Reference = None,
 ) -> None:
     """Compare sttd with stock faster-whisper on your own files and model: speed, memory, and the texts.
 
@@ -72,9 +79,7 @@ def bench(
         if context:
             unreadable = short.compare(asked, reference, as_json=as_json)
         else:
-            stock, ours = _compare(asked, rounds, len(set(files)))
-            _show(stock, ours, as_json=as_json)
-            unreadable = stock.unreadable
+            unreadable = _show(*_compare(asked, rounds, len(set(files))), as_json=as_json)
     except SideFailed as error:
         raise leave(Exit.FAILED, str(error)) from None
     except KeyboardInterrupt:
@@ -135,14 +140,16 @@ def _compare(asked: dict[str, Any], rounds: int, count: int) -> tuple[SideResult
     return stock.heard, ours.heard
 
 
-def _show(stock: SideResult, ours: SideResult, *, as_json: bool) -> None:
+def _show(stock: SideResult, ours: SideResult, *, as_json: bool) -> dict[str, str]:
+    """Returns the files that cannot be decoded, with the reason."""
     differences = report.differences(stock.texts, ours.texts)
     if as_json:
         typer.echo(json.dumps(report.as_json(stock, ours, differences), ensure_ascii=False, indent=1))
-        return
+        return stock.unreadable
     console = Console(highlight=False)
     console.print(report.table(stock, ours))
     for heard in (stock, ours):
         console.print(f"{heard.side}: {heard.engine} on {heard.device}, {heard.compute_type}", markup=False)
     for line in report.verdict(stock, differences):
         console.print(line, markup=False, soft_wrap=True)
+    return stock.unreadable

@@ -226,6 +226,23 @@ def from_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def copied(headers: Mapping[str, Any]) -> dict[str, bool | str | datetime]:
+    """The option headers of a message, for a copy of it; without values that no option could have.
+
+    Numbers go as text, as the contract allows: pamqp writes every float with 4 bytes and refuses some that it reads.
+    """
+    found: dict[str, bool | str | datetime] = {}
+    for name in filter(option_of, headers):
+        value = headers[name]
+        if isinstance(value, bool | datetime):
+            found[name] = value
+        elif isinstance(value, int | float | str):
+            found[name] = str(value)
+        elif isinstance(value, list) and all(isinstance(item, str) for item in value):
+            found[name] = ",".join(value)
+    return found
+
+
 def to_headers(options: TranscriptionOptions) -> dict[str, str]:
     """The headers with the same meaning as `options`; only what was set."""
     given = options.model_dump(mode="json", exclude_unset=True, exclude_none=True)

@@ -3,15 +3,13 @@
 The daemon, `sttd size --measure`, `sttd bench` and the benchmark all open their engine here.
 """
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final, Self, TypeVar
+from typing import Final, Self
 
 from sttd.consumer import machine
 from sttd.consumer.engine import environment
@@ -30,9 +28,6 @@ from sttd.consumer.engine.transcriber import SpeechEngine
 from sttd.consumer.engine.windows import LongAudio
 from sttd.consumer.errors import JobStopped
 from sttd.consumer.settings import EngineName, Settings
-
-T = TypeVar("T")
-
 
 BATCH_SECONDS: Final = 0.02
 """Longest wait of a call for its batch while the GPU is busy."""
@@ -161,11 +156,8 @@ async def _fetched(options: EngineOptions, on_progress: OnProgress) -> Path:
         on_progress(progress)
 
     try:
-        return await _abandonable(lambda: store.fetch(options.model, options.cache, report, layout))
+        # It may hang in the network: cancelled, it is left behind in its daemon thread.
+        fetch = partial(store.fetch, options.model, options.cache, report, layout)
+        return await asyncio.wrap_future(background.start(fetch, name="model-fetch"))
     finally:
         cancelled.set()
-
-
-async def _abandonable(call: Callable[[], T]) -> T:
-    """Await a call that may hang in the network: cancelled, it is left behind in its daemon thread."""
-    return await asyncio.wrap_future(background.start(call, name="model-fetch"))

@@ -5,8 +5,6 @@ headers: a caller's `CC`, `BCC`, `user_id` or `x-death`, copied with our rights,
 count for that caller (tests/chaos/README.md, rows 86-88).
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +14,7 @@ from sttd.consumer.bus.seam import Outgoing
 from sttd.consumer.request.delivery import Delivery
 from sttd.schemas import names
 from sttd.schemas.codes import DeadReason, ErrorCode
-from sttd.schemas.options import option_of
+from sttd.schemas.options import copied
 from sttd.schemas.reply import TYPE_OF, Failure, FailureDetail, Progress, Transcript
 
 LONGEST_TEXT = 4096  # of an option header on a copy; the contract allows 1,000 characters
@@ -131,22 +129,8 @@ def _copy(delivery: Delivery, *, exchange: str, routing_key: str, marks: dict[st
 
 def _options(delivery: Delivery) -> dict[str, Any]:
     """The caller's option headers, as far as they are values that an option could have."""
-    found = {name: value for name, value in delivery.incoming.properties.headers.items() if option_of(name)}
-    carried = {name: _carried(value) for name, value in found.items()}
-    return {name: value for name, value in carried.items() if value is not None}
-
-
-def _carried(value: Any) -> bool | str | datetime | None:
-    """Return `value` in a form that can be written again; None for what no option could mean.
-
-    Numbers go as text, as the contract allows: pamqp writes every float with 4 bytes and refuses some that it reads.
-    """
-    if isinstance(value, bool | datetime):
-        return value
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        value = ",".join(value)
-    text = str(value) if isinstance(value, int | float | str) else None
-    return text if text is not None and len(text) <= LONGEST_TEXT else None
+    found = copied(delivery.incoming.properties.headers)
+    return {name: value for name, value in found.items() if not isinstance(value, str) or len(value) <= LONGEST_TEXT}
 
 
 def _epoch_ms(moment: datetime) -> int:

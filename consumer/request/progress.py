@@ -3,10 +3,7 @@
 Late progress is worthless: an unconfirmed one is dropped, not repeated.
 """
 
-from __future__ import annotations
-
 import asyncio
-from types import TracebackType
 from typing import Self
 
 import structlog
@@ -24,7 +21,6 @@ class ProgressReporter:
     """Publishes the latest progress while the context lasts; intermediate ones may be skipped."""
 
     def __init__(self, publisher: Publisher, delivery: Delivery) -> None:
-        """Nothing to report yet."""
         self._publisher = publisher
         self._delivery = delivery
         self._loop = asyncio.get_running_loop()
@@ -45,13 +41,10 @@ class ProgressReporter:
         self._news.set()
 
     async def __aenter__(self) -> Self:
-        """Begin to publish."""
         self._task = asyncio.create_task(self._publish(), name="progress")
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Stop before the answer goes out: the answer is the last message."""
         self._task.cancel()
         await asyncio.wait({self._task})

@@ -10,6 +10,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+from structlog.processors import TimeStamper
 
 LONGEST = 200  # characters of one value; ids on the wire may have 255
 CHOSEN_ID = 20  # characters: an id of up to so many was chosen by the caller and is shown whole; of a UUID the first 8
@@ -44,7 +45,7 @@ def configure(style: str, level: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.PositionalArgumentsFormatter(),
-        structlog.processors.TimeStamper(fmt="iso") if style == "json" else _local_time(),
+        TimeStamper(fmt="iso") if style == "json" else TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False),
     ]
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -65,10 +66,6 @@ def _last(style: str) -> list[Any]:
     cleanup = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     render = structlog.processors.JSONRenderer(ensure_ascii=False) if style == "json" else line
     return [cleanup, structlog.processors.format_exc_info, harmless, render]
-
-
-def _local_time() -> structlog.processors.TimeStamper:
-    return structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False)
 
 
 def for_people(record: logging.LogRecord) -> bool:

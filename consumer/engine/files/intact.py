@@ -3,8 +3,6 @@
 Works on the layout of the Hub's cache, `models--OWNER--NAME/snapshots/REVISION/FILE`, for files of either source.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json
@@ -22,7 +20,6 @@ WORK: Final = ".sttd"
 """Our folder in a repository's folder of the cache: the stamp, and what a download has so far."""
 
 _HASH: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_CHUNK: Final = 1024 * 1024
 
 
 def known(snapshot: Path) -> dict[str, str]:
@@ -71,9 +68,7 @@ def fits(path: Path, expected: str) -> bool:
     if len(expected) != len(digest.hexdigest()):
         digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest() == expected
+        return hashlib.file_digest(file, lambda: digest).hexdigest() == expected
 
 
 def _facts(snapshot: Path, hashes: Mapping[str, str]) -> dict[str, list[int]]:

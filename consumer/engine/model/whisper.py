@@ -3,8 +3,6 @@
 Long audio is cut at silences, and helping threads take windows of it (windows.py).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -62,7 +60,7 @@ class WhisperTranscriber(ThreadedEngine):
         cut = self._cuts(job)
         spans = tuple(self._model.speech.spans(pcm, cut.window_seconds if cut else math.inf)) if options.vad else None
         if not (pcm.size if spans is None else spans):
-            return Transcription([], *self._silence(options))
+            return Transcription([], *(language.of_silence(options) if self._model.multilingual else ("en", 1.0)))
         evenly = self._long_audio is not None and not options.condition_on_previous_text
         packed = packed_windows(pcm, spans, cut=cut, evenly=evenly)
         windows: list[Window] = [*packed] or [None]
@@ -98,9 +96,6 @@ class WhisperTranscriber(ThreadedEngine):
             if cut and job.audio_seconds > cut.after_seconds and options.vad and not options.condition_on_previous_text
             else None
         )
-
-    def _silence(self, options: JobOptions) -> tuple[str, float]:
-        return language.of_silence(options) if self._model.multilingual else ("en", 1.0)
 
     def _language(self, pcm: Pcm, spans: Spans | None, options: JobOptions) -> tuple[str, float, Any]:
         """The language to transcribe in, its probability, and the first window's encoding if detected."""

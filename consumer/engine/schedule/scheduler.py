@@ -4,13 +4,11 @@ Callers block in their own message's thread until their call may run; what runs,
 that of its first call). Holds its lock only to decide, never while the model works.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
@@ -46,7 +44,7 @@ class _Ticket(Call):
     asked: float = field(default_factory=time.monotonic, init=False)
     woken: threading.Event = field(default_factory=threading.Event, init=False)
     outcome: Future[Any] = field(default_factory=Future, init=False)
-    leads: Start[_Ticket] | None = field(default=None, init=False)
+    leads: "Start[_Ticket] | None" = field(default=None, init=False)
     left: bool = field(default=False, init=False)
 
 
@@ -61,7 +59,6 @@ class Scheduler(JobThreads):
         self._planner: Planner[_Ticket] = Planner(slots)
 
     def __repr__(self) -> str:
-        """Live counts."""
         return f"Scheduler({self._planner!r})"
 
     def coalesce(self, slots: int, *, batch: int, hold: float) -> None:
@@ -106,7 +103,7 @@ class Scheduler(JobThreads):
             job=job,
             batch=batch,
         )
-        with _woken_by_stop(ticket):
+        with nullcontext() if ticket.job is None else ticket.job.stop.waking(ticket.woken.set):
             start = self._turn(ticket)
         if start is not None:
             self._compute(start)
@@ -224,7 +221,3 @@ def _alone(ticket: _Ticket) -> None:
         ticket.outcome.set_result(ticket.call())
     except BaseException as error:  # noqa: BLE001 - it belongs to the thread whose call it is
         ticket.outcome.set_exception(error)
-
-
-def _woken_by_stop(ticket: _Ticket) -> AbstractContextManager[None]:
-    return nullcontext() if ticket.job is None else ticket.job.stop.waking(ticket.woken.set)

@@ -14,7 +14,7 @@ from aio_pika import DeliveryMode, Message
 
 from sttd.commands.dead.letters import Letter
 from sttd.schemas import names
-from sttd.schemas.options import option_of
+from sttd.schemas.options import copied, option_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +85,10 @@ def _message(
 
 
 def _options(letter: Letter) -> dict[str, Any]:
-    options = {name: _writable(value) for name, value in letter.headers.items() if option_of(name)}
+    options = copied(letter.headers)
     if letter.headers.get(names.UNNAMED_HEADER) is True or letter.message_id is None:
         options[names.UNNAMED_HEADER] = True  # the library always writes a message id; this one is not the caller's
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _writable(value: Any) -> bool | str | datetime | None:
-    """The same in a form that can be written again: numbers as text, because pamqp writes floats with 4 bytes."""
-    if isinstance(value, bool | str | datetime):
-        return value
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return ",".join(value)
-    return str(value) if isinstance(value, int | float) else None
+    return options
 
 
 def _doubts(letter: Letter, target: str | None, *, replaced: bool) -> list[str]:

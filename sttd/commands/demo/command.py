@@ -2,7 +2,6 @@
 
 import asyncio
 import http.client
-import shutil
 import signal
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -64,9 +63,10 @@ def demo() -> None:
 
 
 async def _demo(settings: ClientSettings, model: Chosen) -> Exit:
-    with _signals_cancel(), _scratch() as folder:
+    with _signals_cancel(), tempfile.TemporaryDirectory(prefix="sttd-demo-") as folder:
         async with corner(settings) as queue:
-            return await _with_daemon(DemoDaemon(settings, model, queue, folder / "daemon.log"), settings, queue)
+            log = Path(folder) / "daemon.log"
+            return await _with_daemon(DemoDaemon(settings, model, queue, log), settings, queue)
 
 
 async def _with_daemon(demo_daemon: DemoDaemon, settings: ClientSettings, queue: str) -> Exit:
@@ -124,16 +124,6 @@ async def _show_side_port(console: Console, daemon: DemoDaemon) -> None:
     for line in counters(page):
         console.print(f"  {line}", markup=False)
     console.print()
-
-
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    """A directory for the daemon's log and nothing else."""
-    folder = Path(tempfile.mkdtemp(prefix="sttd-demo-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
 
 
 @contextmanager

@@ -151,9 +151,11 @@ def _row(seconds: float, line: _Line, found: Sequence[_Taken]) -> Row:
 
 
 def _profile(settings: Settings, engine: SpeechEngine, rows: tuple[Row, ...]) -> Profile:
+    from sttd.consumer.engine.model import cpu  # noqa: PLC0415 - the base install has no daemon
+
     return Profile(
         name=f"{settings.public_model} on this machine",
-        machine=cpu_name(),
+        machine=cpu.here().name or platform.machine(),
         model=settings.public_model,
         engine=f"{engine.info.engine}, {engine.info.device} {engine.info.compute_type}",
         beam_size=settings.beam_size,
@@ -161,12 +163,3 @@ def _profile(settings: Settings, engine: SpeechEngine, rows: tuple[Row, ...]) ->
         measured=datetime.now(UTC).date().isoformat(),
         rows=rows,
     )
-
-
-def cpu_name() -> str:
-    """What /proc/cpuinfo calls the CPU."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.machine()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

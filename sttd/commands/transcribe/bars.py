@@ -4,7 +4,6 @@ Decides nothing; on anything but a terminal it draws nothing and `wanted` is fal
 """
 
 import time
-from types import TracebackType
 from typing import Final, Self
 
 from rich.console import Console
@@ -79,8 +78,5 @@ class Bars:
         self._bars.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Take the bars away; what was printed stays."""
+    def __exit__(self, *_: object) -> None:
         self._bars.stop()

@@ -127,16 +127,6 @@ def test_a_follower_that_expires_is_told_so_and_the_work_goes_on(shared: Shared)
     assert (balance.replied, balance.joined, balance.duplicates, balance.dead) == (3, 1, 0, 0)
 
 
-@pytest.mark.parametrize("other", [{"stt-beam-size": 4}, {"stt-word-timestamps": "true"}, {"stt-caller": "two"}])
-def test_requests_that_differ_never_share(shared: Shared, other: dict[str, Any]) -> None:
-    """Other options may have another text; another caller may not learn from the time that somebody sent the same."""
-    with shared.at_once(2):
-        shared.ask("one")
-        shared.ask("other", headers=other)
-    balance = shared.balance()
-    assert (balance.replied, balance.joined, balance.duplicates, balance.dead) == (2, 0, 0, 0)
-
-
 @pytest.mark.slow("two lives of a daemon")
 def test_equal_requests_whose_leader_is_killed_are_answered_once_each(
     start_daemon: Any, broker: Broker, tmp_path: Path
@@ -165,21 +155,3 @@ def test_equal_requests_whose_leader_is_killed_are_answered_once_each(
     assert (balance.replied, balance.duplicates, balance.dead) == (EQUAL, 0, 0)
     assert balance.joined >= 1
     wait_for(lambda: second.metric("sttd_requests_joined_total") == balance.joined, "the same count in the metrics")
-
-
-def test_strangers_do_not_share(start_daemon: Any, broker: Broker) -> None:
-    """Two reply queues, no caller: neither can tell that the other has sent the same."""
-    daemon: DaemonProcess = start_daemon(join="own", slots="1").wait_ready()
-    audio = note(text=GROCERIES).path.read_bytes()
-    for queue in ("one", "two"):
-        broker.declare(queue)
-    for number in range(4):
-        broker.publish("stt.requests", audio, correlation_id=str(number), reply_to=("one", "two")[number % 2])
-    joined = dict.fromkeys(("one", "two"), 0)
-    wait_for(lambda: broker.depth("one") == broker.depth("two") == 2, "two answers each")
-    for queue in joined:
-        joined[queue] = sum(json.loads(answer.body)["joined"] for answer in broker.take(queue, 2))
-    assert max(joined.values()) <= 1
-    wait_for(
-        lambda: daemon.metric("sttd_requests_joined_total") == sum(joined.values()), "the same count in the metrics"
-    )

@@ -35,6 +35,7 @@ from tests.support.amqp_raw import (
     Refused,
     long,
     moment,
+    nested_tables,
     short,
     table,
 )
@@ -159,7 +160,7 @@ class Generator:
 
     def _headers(self) -> bytes:
         if self._dice.random() < 0.004:
-            return _deep(self._dice.choice((30, 200, NESTING)))
+            return nested_tables(self._dice.choice((30, 200, NESTING)))
         fields = {self._key(): self._value(0) for _ in range(self._dice.randint(0, 4))}
         if self._dice.random() < 0.002:  # seldom, for the broker itself refuses what is not a list
             fields[self._dice.choice((b"CC", b"BCC"))] = self._dice.choice(
@@ -194,13 +195,6 @@ class Generator:
         if depth < 3 and dice.random() < 0.15:
             return b"F" + table({self._key(): self._value(depth + 1) for _ in range(dice.randint(0, 3))})
         return dice.choice(simple)
-
-
-def _deep(depth: int) -> bytes:
-    value = table({})
-    for _ in range(depth):
-        value = table({b"k": b"F" + value})
-    return value
 
 
 @dataclass

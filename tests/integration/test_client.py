@@ -4,7 +4,6 @@ import asyncio
 import io
 import threading
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import aio_pika
 import pytest
@@ -14,13 +13,8 @@ from sttd import Client, errors
 from sttd.amqp import ClientLink
 from sttd.schemas import names
 from tests.support.broker import Broker, wait_until
-from tests.support.fake_daemon import FakeDaemon, failure, progress, transcript
+from tests.support.fake_daemon import FakeDaemon, progress, silent, transcript
 from tests.support.waiting import BRIEFLY, PATIENCE
-
-
-async def silent(_daemon: FakeDaemon, _message: AbstractIncomingMessage) -> None:
-    """Hold the request in hand, unacked, and never answer."""
-    await asyncio.Event().wait()
 
 
 def client_queues(broker: Broker) -> list[str]:
@@ -50,17 +44,6 @@ async def test_a_request_is_what_the_contract_says(broker: Broker) -> None:
     assert begun <= deadline - timedelta(seconds=30) <= ended
     assert request.content_type is None
     assert request.expiration is None
-
-
-async def test_files_and_paths_are_read_for_the_caller(broker: Broker, tmp_path: Path) -> None:
-    """A bot has bytes, a path or an open file."""
-    note = tmp_path / "note.ogg"
-    note.write_bytes(b"from a file")
-    async with FakeDaemon(broker.amqp_url), Client(broker.amqp_url) as client:
-        answers = await asyncio.gather(
-            client.transcribe(note), client.transcribe(str(note)), client.transcribe(io.BytesIO(b"from a buffer"))
-        )
-    assert [answer.text for answer in answers] == ["from a file", "from a file", "from a buffer"]
 
 
 async def test_a_thousand_concurrent_calls_each_get_their_own_answer_and_leave_nothing_behind(broker: Broker) -> None:
@@ -125,35 +108,6 @@ async def test_progress_arrives_before_the_answer(broker: Broker) -> None:
     async with FakeDaemon(broker.amqp_url, script), Client(broker.amqp_url) as client:
         await client.transcribe(b"note", on_progress=lambda told: heard.append(told.fraction))
     assert heard == [0.25, 0.75]
-
-
-@pytest.mark.parametrize(
-    ("code", "family"),
-    [
-        ("bad_request", errors.BadRequest),
-        ("audio_unreadable", errors.RejectedAudio),
-        ("expired", errors.Expired),
-        ("cancelled", errors.Cancelled),
-        ("poison", errors.DaemonFailed),
-        ("model_error", errors.DaemonFailed),
-        ("a_code_of_tomorrow", errors.TranscriptionFailed),
-    ],
-)
-async def test_a_failure_reply_raises_the_exception_of_its_code(
-    broker: Broker, code: str, family: type[Exception]
-) -> None:
-    """A bot distinguishes "your file is broken" from "try again later" by the class."""
-
-    async def script(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:
-        await daemon.reply(message, failure(message, code))
-
-    async with FakeDaemon(broker.amqp_url, script) as daemon, Client(broker.amqp_url) as client:
-        with pytest.raises(errors.TranscriptionFailed) as caught:
-            await client.transcribe(b"note")
-        assert type(caught.value) is family
-        assert (caught.value.code, caught.value.details) == (code, {"why": "scripted"})
-        assert caught.value.retryable is (code == "model_error")
-        assert caught.value.message_id == daemon.seen[0].message_id
 
 
 async def test_a_reply_that_is_no_reply_ends_the_call_with_a_clear_error(broker: Broker) -> None:

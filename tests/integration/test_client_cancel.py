@@ -15,13 +15,8 @@ from aio_pika.abc import AbstractIncomingMessage
 from sttd import BlockingClient, Client, errors
 from sttd.schemas.reply import Progress, Transcript
 from tests.support.broker import Broker, wait_until
-from tests.support.fake_daemon import FakeDaemon, control, progress, transcript
+from tests.support.fake_daemon import FakeDaemon, control, progress, silent, transcript
 from tests.support.waiting import BRIEFLY
-
-
-async def silent(_daemon: FakeDaemon, _message: AbstractIncomingMessage) -> None:
-    """Hold the request in hand, unacked, and never answer."""
-    await asyncio.Event().wait()
 
 
 async def halfway(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:

@@ -4,18 +4,12 @@ import asyncio
 import logging
 
 import pytest
-from aio_pika.abc import AbstractIncomingMessage
 
 from sttd import Client, errors
 from tests.support.broker import Broker, wait_until
-from tests.support.fake_daemon import FakeDaemon
+from tests.support.fake_daemon import FakeDaemon, silent
 from tests.support.waiting import BRIEFLY
 from tools.rabbitmq import Node
-
-
-async def silent(_daemon: FakeDaemon, _message: AbstractIncomingMessage) -> None:
-    """Hold the request in hand, unacked, and never answer."""
-    await asyncio.Event().wait()
 
 
 async def test_a_timeout_without_a_daemon_says_that_none_serves_the_queue(broker: Broker) -> None:

@@ -15,7 +15,7 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from tests.support import fake_hub, fake_pip
 from tests.support.broker import Broker, wait_until
-from tests.support.fake_daemon import FakeDaemon, control, failure, progress, transcript
+from tests.support.fake_daemon import FakeDaemon, control, failure, progress, silent, transcript
 from tests.support.waiting import BRIEFLY
 
 ROOT = Path(__file__).parents[2]
@@ -37,11 +37,6 @@ async def scripted(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None
     await daemon.reply(
         message, failure(message, "audio_unreadable") if message.body == b"broken" else transcript(message)
     )
-
-
-async def hold(_daemon: FakeDaemon, _message: AbstractIncomingMessage) -> None:
-    """Never answer."""
-    await asyncio.Event().wait()
 
 
 async def start(url: str, cwd: Path, *args: str) -> Process:
@@ -177,7 +172,7 @@ async def test_an_answer_that_does_not_come_is_a_failure_of_that_file(
     broker: Broker, tmp_path: Path, notes: list[str]
 ) -> None:
     """A timeout is not a broker that is away."""
-    async with FakeDaemon(broker.amqp_url, hold):
+    async with FakeDaemon(broker.amqp_url, silent):
         code, out, err = await run(
             broker.amqp_url, tmp_path, "-m", "sttd", "transcribe", "--timeout", f"{BRIEFLY}", notes[0]
         )
@@ -187,7 +182,7 @@ async def test_an_answer_that_does_not_come_is_a_failure_of_that_file(
 
 async def test_ctrl_c_ends_in_order(broker: Broker, tmp_path: Path, notes: list[str]) -> None:
     """Exit code 130, one line, and no reply queue left on the broker."""
-    async with FakeDaemon(broker.amqp_url, hold) as daemon:
+    async with FakeDaemon(broker.amqp_url, silent) as daemon:
         process = await start(broker.amqp_url, tmp_path, "-m", "sttd", "transcribe", *notes)
         for _ in notes:
             await daemon.arrived.acquire()

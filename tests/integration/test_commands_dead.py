@@ -278,17 +278,6 @@ def test_what_is_chosen_is_dropped_and_the_rest_stays(broker: Broker, chosen: li
     assert ids(broker, "stt.dead") == left
 
 
-@pytest.mark.parametrize(
-    "args",
-    [["requeue"], ["drop"], ["drop", "--yes"], ["drop", "--all", "x"], ["requeue", "--all", "--reason", "poison"]],
-)
-def test_a_choice_must_be_said_and_only_once(broker: Broker, args: list[str]) -> None:
-    """Forgetting the id must not mean all of them."""
-    bury(broker, "x")
-    assert run(*args)[0] == Exit.USAGE
-    assert soon(lambda: broker.depth("stt.dead") == 1)
-
-
 def test_an_id_that_nobody_bears_is_told(broker: Broker) -> None:
     """A typing mistake is no success."""
     bury(broker, "a")

@@ -3,8 +3,6 @@
 Shares no line with the daemon, so that a client's test proves the contract and not the daemon.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -46,9 +44,14 @@ def progress(message: AbstractIncomingMessage, fraction: float) -> Progress:
 Script = Callable[["FakeDaemon", AbstractIncomingMessage], Awaitable[None]]
 
 
-async def echo(daemon: FakeDaemon, message: AbstractIncomingMessage) -> None:
+async def echo(daemon: "FakeDaemon", message: AbstractIncomingMessage) -> None:
     """The default script: the body is the text."""
     await daemon.reply(message, transcript(message))
+
+
+async def silent(_daemon: "FakeDaemon", _message: AbstractIncomingMessage) -> None:
+    """Hold the request in hand, unacked, and never answer."""
+    await asyncio.Event().wait()
 
 
 class FakeDaemon:

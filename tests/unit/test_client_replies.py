@@ -111,14 +111,29 @@ def test_a_reply_without_a_message_id_is_matched_by_correlation_id_unless_that_i
     assert replies.dropped.late == 1
 
 
-def test_a_failure_raises_the_exception_of_its_code(loop: asyncio.AbstractEventLoop) -> None:
-    """The daemon's code is the class that the caller catches."""
+@pytest.mark.parametrize(
+    ("code", "family"),
+    [
+        ("bad_request", errors.BadRequest),
+        ("audio_unreadable", errors.RejectedAudio),
+        ("expired", errors.Expired),
+        ("cancelled", errors.Cancelled),
+        ("poison", errors.DaemonFailed),
+        ("model_error", errors.DaemonFailed),
+        ("a_code_of_tomorrow", errors.TranscriptionFailed),
+    ],
+)
+def test_a_failure_raises_the_exception_of_its_code(
+    loop: asyncio.AbstractEventLoop, code: str, family: type[Exception]
+) -> None:
+    """A bot distinguishes "your file is broken" from "try again later" by the class."""
     replies, request = Replies(), pending(loop, "a")
     replies.add(request)
-    replies.take(failed("a", "audio_too_long"), correlation_id="1", reply_id="r")
+    replies.take(failed("a", code), correlation_id="1", reply_id="r")
     error = request.answer.exception()
-    assert isinstance(error, errors.RejectedAudio)
-    assert (error.code, error.message_id, str(error)) == ("audio_too_long", "a", "audio_too_long: no")
+    assert isinstance(error, errors.TranscriptionFailed)
+    assert type(error) is family
+    assert (error.code, error.message_id, str(error)) == (code, "a", f"{code}: no")
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"\xff", b'{"status": "resting"}', completed("a")[:-5]])

@@ -98,14 +98,6 @@ def test_a_copy_keeps_what_the_request_said() -> None:
     assert (copy.body, copy.routing_key, copy.mandatory) == (b"audio", "stt.requests.bulk", True)
 
 
-def test_the_expiry_goes_with_every_copy() -> None:
-    """A request with one minute to live must not be answered eleven minutes later, after its retries."""
-    copy = copies.retry(in_hand(expiration=60.0), ErrorCode.MODEL_ERROR)
-
-    assert copy.headers[names.EXPIRES_HEADER] == int((NOW + timedelta(seconds=60)).timestamp() * 1000)
-    assert names.EXPIRES_HEADER not in copies.retry(in_hand(), ErrorCode.MODEL_ERROR).headers
-
-
 def test_a_copy_of_an_unnamed_request_says_that_its_id_is_made_up() -> None:
     """Else the next try would answer with a message id that the caller never sent."""
     unnamed = copies.retry(in_hand(), ErrorCode.MODEL_ERROR)

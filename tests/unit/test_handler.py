@@ -16,6 +16,7 @@ from sttd.consumer.bus.seam import Outgoing
 from sttd.consumer.errors import AudioRejected, ModelFailed, RequestFailed, StaleDelivery
 from sttd.consumer.refs.references import Allowed, References
 from sttd.consumer.request.settlement import State
+from sttd.consumer.request.verdict import Verdict
 from sttd.schemas import names
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.reference import Reference
@@ -29,7 +30,6 @@ from tests.support.fakes import (
     Desk,
     FakeDecoder,
     FakeTranscriber,
-    StuckPublisher,
 )
 from tests.support.memory_bus import Fault, MemoryBroker, Stored
 from tests.support.object_store import FakeStore
@@ -71,6 +71,13 @@ def failure(stored: Stored) -> Failure:
     return found
 
 
+def transcript(desk: Desk) -> Transcript:
+    """The one reply, a transcript."""
+    found = answer(desk.only("bot"))
+    assert isinstance(found, Transcript)
+    return found
+
+
 async def test_a_transcribed_note_is_answered_and_then_acked(desk: Desk) -> None:
     """A reply for each request, and the three fields of the old service at the top of the answer."""
     ask(desk)
@@ -101,8 +108,7 @@ async def test_silence_is_an_answer_not_an_error(desk: Desk) -> None:
 
     await desk.handle()
 
-    told = answer(desk.only("bot"))
-    assert isinstance(told, Transcript)
+    told = transcript(desk)
     assert (told.no_speech, told.text, told.segments) == (True, "", [])
 
 
@@ -139,8 +145,7 @@ async def test_the_answer_names_the_options_that_changed_nothing(desk: Desk) -> 
 
     await desk.handle()
 
-    told = answer(desk.only("bot"))
-    assert isinstance(told, Transcript)
+    told = transcript(desk)
     assert told.ignored == ["hotwords", "temperature"]
 
 
@@ -168,8 +173,7 @@ async def test_numbers_are_written_as_asked_and_what_was_heard_stands_beside(
 
     await desk.handle()
 
-    told = answer(desk.only("bot"))
-    assert isinstance(told, Transcript)
+    told = transcript(desk)
     assert [segment.text for segment in told.segments] == texts
     assert (told.text, told.raw_text) == (
         "".join(texts).strip(),
@@ -186,8 +190,7 @@ async def test_a_transcript_is_as_sure_as_its_text(desk: Desk) -> None:
 
     await desk.handle()
 
-    told = answer(desk.only("bot"))
-    assert isinstance(told, Transcript)
+    told = transcript(desk)
     assert told.confidence == 0.7
 
 
@@ -209,8 +212,7 @@ async def test_what_is_dropped_stands_beside_the_text(
 
     await desk.handle()
 
-    told = answer(desk.only("bot"))
-    assert isinstance(told, Transcript)
+    told = transcript(desk)
     assert (told.text, told.dropped) == (HEARD.text, [invented])
     assert desk.transcriber.jobs[0].options.drop_doubtful is dropping
 
@@ -300,8 +302,7 @@ async def test_a_success_on_a_later_try_says_which_it_was(desk: Desk) -> None:
 
     await desk.handle()
 
-    told = answer(desk.only("bot"))
-    assert isinstance(told, Transcript)
+    told = transcript(desk)
     assert told.attempt == 3
 
 
@@ -368,7 +369,8 @@ async def test_a_forbidden_target_gets_nothing_and_the_request_a_dead_copy(desk:
     verdict = await desk.handle()
 
     assert (verdict.outcome, desk.broker.steps) == ("dead_lettered", COPIED["stt.dlx"])
-    assert desk.only("stt.dead").headers[names.REASON_HEADER] == "bad_reply_to"
+    headers = desk.only("stt.dead").headers
+    assert (headers[names.REASON_HEADER], headers[names.ERROR_CODE_HEADER]) == ("bad_reply_to", "bad_reply_to")
     assert desk.decoder.calls == 0
 
 
@@ -391,6 +393,7 @@ async def test_malformed_properties_end_in_a_dead_copy_with_the_raw_body(desk: D
     assert (verdict.outcome, desk.broker.steps) == ("dead_lettered", COPIED["stt.dlx"])
     dead = desk.only("stt.dead")
     assert (dead.body, dead.headers[names.REASON_HEADER]) == (b"audio", "malformed")
+    assert dead.headers[names.ERROR_CODE_HEADER] == "malformed"
 
 
 async def test_an_unroutable_reply_is_parked_before_the_ack(desk: Desk) -> None:
@@ -538,30 +541,6 @@ async def test_a_reply_that_can_be_neither_delivered_nor_parked_ends_in_the_dead
     assert desk.only("stt.dead").body == b"audio"
 
 
-async def test_all_answers_to_one_request_carry_one_reply_id_and_ids_of_their_own(desk: Desk) -> None:
-    """No second answer; and aiormq must never see one message id twice."""
-    said: list[Outgoing] = []
-    desk.publisher = _Listening(desk.broker.publisher().publish, said)
-    for _ in range(2):  # delivered twice, after a fault
-        ask(desk)
-        await desk.handle()
-
-    assert len({message.headers[names.REPLY_ID_HEADER] for message in said}) == 1
-    assert len({message.message_id for message in said} | {"m-1"}) == 3
-
-
-class _Listening:
-    """A publisher that keeps what passes through it."""
-
-    def __init__(self, publish: Callable[[Outgoing], Any], said: list[Outgoing]) -> None:
-        self._publish = publish
-        self._said = said
-
-    async def publish(self, message: Outgoing) -> None:
-        self._said.append(message)
-        await self._publish(message)
-
-
 def _last(desk: Desk) -> str:
     ready = desk.broker.queues["bot"].ready
     return ready[-1].body.decode() if ready else ""
@@ -587,12 +566,17 @@ async def test_the_room_that_a_long_note_held_is_free_before_its_answer_goes_out
     assert released == [[]]
 
 
-async def test_progress_is_published_while_the_work_runs_and_never_after_the_answer(desk: Desk) -> None:
-    """A reader may stop reading at the terminal reply."""
-    desk.transcriber = FakeTranscriber(progress=((0.3, "при"), (0.9, "приве")))
+def reporting(desk: Desk, *progress: tuple[float, str]) -> tuple[asyncio.Event, asyncio.Task[Verdict]]:
+    """A request whose engine reports this progress and goes on at the event; and the work on it."""
+    desk.transcriber = FakeTranscriber(progress=progress)
     release = desk.transcriber.hold()
     ask(desk, headers={"stt-progress": "true"})
-    task = asyncio.create_task(desk.handle())
+    return release, asyncio.create_task(desk.handle())
+
+
+async def test_progress_is_published_while_the_work_runs_and_never_after_the_answer(desk: Desk) -> None:
+    """A reader may stop reading at the terminal reply."""
+    release, task = reporting(desk, (0.3, "при"), (0.9, "приве"))
     await desk.broker.until(lambda: "0.9" in _last(desk))
     release.set()
     await task
@@ -607,10 +591,7 @@ async def test_progress_is_published_while_the_work_runs_and_never_after_the_ans
 async def test_progress_that_hangs_or_is_refused_holds_up_nothing(desk: Desk) -> None:
     """It is worth nothing late: dropped, and the answer goes out on time."""
     desk.broker.fail("bot", Fault.HANG, times=1)
-    desk.transcriber = FakeTranscriber(progress=((0.3, "при"),))
-    release = desk.transcriber.hold()
-    ask(desk, headers={"stt-progress": "true"})
-    task = asyncio.create_task(desk.handle())
+    release, task = reporting(desk, (0.3, "при"))
     await desk.broker.until(lambda: ("publish", "bot") in desk.broker.steps)
     for _ in range(20):  # into the hanging publish
         await asyncio.sleep(0)
@@ -624,10 +605,7 @@ async def test_a_progress_message_on_its_way_is_withdrawn_when_the_answer_is_rea
     """Held up by a slow broker and published later, it would come after the last message."""
     slow = _SlowProgress(desk.broker.publisher().publish)
     desk.publisher = slow
-    desk.transcriber = FakeTranscriber(progress=((0.3, "при"),))
-    release = desk.transcriber.hold()
-    ask(desk, headers={"stt-progress": "true"})
-    task = asyncio.create_task(desk.handle())
+    release, task = reporting(desk, (0.3, "при"))
     await slow.entered.wait()
     release.set()
     await task
@@ -655,10 +633,7 @@ class _SlowProgress:
 
 async def test_a_fraction_beyond_its_bounds_is_clamped(desk: Desk) -> None:
     """An engine's rounding must not end in an event loop error that quotes the text of the note."""
-    desk.transcriber = FakeTranscriber(progress=((1.0000001, "при"),))
-    release = desk.transcriber.hold()
-    ask(desk, headers={"stt-progress": "true"})
-    task = asyncio.create_task(desk.handle())
+    release, task = reporting(desk, (1.0000001, "при"))
     await desk.broker.until(lambda: bool(_last(desk)))
     release.set()
     await task
@@ -702,40 +677,6 @@ async def test_cancelling_before_the_settling_leaves_the_message_alone(desk: Des
     assert (desk.broker.steps, fake.cancelled, held.state) == ([], 1, State.OPEN)
 
 
-async def test_cancelling_during_the_settling_comes_too_late(desk: Desk) -> None:
-    """Publish, confirm and ack are one unit: torn in two, they would give a duplicate for every drain."""
-    stuck = StuckPublisher(desk.broker.publisher())
-    desk.publisher = stuck
-    ask(desk)
-    task = asyncio.create_task(desk.handle())
-    await stuck.entered.wait()
-
-    task.cancel()
-    await asyncio.sleep(0)
-    stuck.release.set()
-    verdict = await task
-
-    assert (verdict.outcome, desk.broker.steps) == ("completed", ANSWERED)
-
-
-async def test_a_second_cancellation_ends_the_settling_without_an_ack(desk: Desk) -> None:
-    """The drain's last word: the broker did not confirm, so the message stays the broker's."""
-    stuck = StuckPublisher(desk.broker.publisher())
-    desk.publisher = stuck
-    ask(desk)
-    held = desk.settlement()
-    task = asyncio.create_task(desk.handle(held))
-    await stuck.entered.wait()
-
-    task.cancel()
-    await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-
-    assert (desk.broker.steps, held.state) == ([], State.OPEN)
-
-
 async def test_a_lost_connection_ends_the_insisting(desk: Desk) -> None:
     """The broker delivers the message again elsewhere: going on would only make a duplicate."""
     desk.broker.fail("bot", Fault.NACK)
@@ -747,24 +688,6 @@ async def test_a_lost_connection_ends_the_insisting(desk: Desk) -> None:
         await desk.handle(held)
 
     assert desk.broker.steps == [("publish", "bot")]
-
-
-async def test_an_ack_on_a_dead_channel_is_not_tried_elsewhere(desk: Desk) -> None:
-    """Another channel would answer 406 and close, with all that is in hand on it."""
-    ask(desk)
-    stuck = StuckPublisher(desk.broker.publisher())
-    desk.publisher = stuck
-    held = desk.settlement()
-    task = asyncio.create_task(desk.handle(held))
-    await stuck.entered.wait()
-    desk.broker.lose_connections()
-    stuck.release.set()
-
-    with pytest.raises(StaleDelivery):
-        await task
-
-    assert desk.broker.steps == ANSWERED[:2]
-    assert (held.state, desk.only("stt.requests").deliveries) == (State.ABANDONED, 1)
 
 
 CLAIM = {"content_type": "application/json"}

@@ -156,10 +156,7 @@ TestAnyOrderOfSteps = Steps.TestCase
 
 async def test_two_replacements_at_once_are_refused() -> None:
     """The second one would publish the same answer again while the first is still on its way."""
-    publisher = Held()
-    held = settlement(FakeSettler(), publisher)
-    first = asyncio.create_task(held.carry_out(refused(held)))
-    await publisher.entered.wait()
+    publisher, held, first = await begun(FakeSettler())
 
     with pytest.raises(SettleError):
         await held.carry_out(refused(held))
@@ -184,19 +181,19 @@ async def test_settling_on_a_dead_channel_leaves_the_message_to_the_broker(how: 
     assert "abandoned" in repr(held)
 
 
-async def begun(settler: FakeSettler) -> tuple[Held, asyncio.Task[verdict.Verdict]]:
+async def begun(settler: FakeSettler) -> tuple[Held, Settlement, asyncio.Task[verdict.Verdict]]:
     """A settlement whose answer is on its way."""
     publisher = Held()
     held = settlement(settler, publisher)
     task = asyncio.create_task(held.carry_out(refused(held)))
     await publisher.entered.wait()
-    return publisher, task
+    return publisher, held, task
 
 
 async def test_one_cancellation_comes_too_late() -> None:
     """The caller gets the result, and does not count as cancelled."""
     settler = FakeSettler()
-    publisher, task = await begun(settler)
+    publisher, _, task = await begun(settler)
 
     task.cancel()
     await asyncio.sleep(0)
@@ -210,7 +207,7 @@ async def test_one_cancellation_comes_too_late() -> None:
 async def test_a_second_cancellation_ends_the_publish_itself() -> None:
     """Nothing goes on in the background once the drain has cancelled for the last time."""
     settler = FakeSettler()
-    publisher, task = await begun(settler)
+    publisher, held, task = await begun(settler)
 
     task.cancel()
     await asyncio.sleep(0)
@@ -218,12 +215,12 @@ async def test_a_second_cancellation_ends_the_publish_itself() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    assert (settler.calls, publisher.cancelled) == ([], 1)
+    assert (settler.calls, publisher.cancelled, held.state) == ([], 1, State.OPEN)
 
 
 async def test_an_error_after_the_cancellation_is_still_raised() -> None:
     """A stale delivery during the drain must not look like a success."""
-    publisher, task = await begun(FakeSettler(fails_with=StaleDelivery("gone")))
+    publisher, _, task = await begun(FakeSettler(fails_with=StaleDelivery("gone")))
 
     task.cancel()
     await asyncio.sleep(0)

@@ -420,6 +420,28 @@ def test_a_parked_reply_goes_to_its_queue_once_that_exists_again(broker: Broker)
     assert soon(lambda: broker.depth("stt.replies.dead") == 0)
 
 
+@pytest.mark.parametrize("yes", [[], ["--yes"]])
+def test_a_target_with_a_name_that_the_library_would_not_write_stops_no_other(broker: Broker, yes: list[str]) -> None:
+    """RabbitMQ allows every letter, and a bot may write any text into the header: the command ended in a traceback."""
+    for name, target in (("one", "ответы"), ("two", "x" * 300), ("three", "answers")):
+        park(broker, name, target)
+    with broker.connect() as connection:
+        for queue in ("ответы", "answers"):
+            connection.channel().queue_declare(queue)
+    code, out, err = run("requeue", "--all", "--queue", "stt.replies.dead", *yes)
+    assert "Traceback" not in err
+    assert ("ответы" in out, "answers" in out) == (True, True)
+    if yes:
+        assert code == Exit.FAILED
+        assert "cannot be sent" in err
+        assert soon(lambda: broker.depth("stt.replies.dead") == 1)
+        assert ids(broker, "stt.replies.dead") == {"two"}
+        assert [broker.depth(queue) for queue in ("ответы", "answers")] == [1, 1]
+    with broker.connect() as connection:
+        for queue in ("ответы", "answers"):
+            connection.channel().queue_delete(queue)
+
+
 @pytest.mark.parametrize("target", ["stt.requests", "stt.dead", "amq.rabbitmq.reply-to.g1"])
 def test_a_parked_reply_never_goes_where_no_reply_may_go(broker: Broker, target: str) -> None:
     """Any client may have written that header: a reply among the requests would be transcribed."""

@@ -4,6 +4,7 @@ Without `yes` it publishes nothing and removes nothing.
 """
 
 import asyncio
+import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -23,6 +24,9 @@ from sttd.service.broker_errors import words
 from sttd.settings import ClientSettings
 
 CONFIRM_SECONDS: Final = 10
+
+UNWRITABLE: Final = (ValueError, TypeError, OverflowError, struct.error)
+"""What the library raises on values that AMQP cannot hold, such as a queue's name that is too long."""
 
 
 class Deed(Protocol):
@@ -93,6 +97,8 @@ class Requeue:
                 await self._outbox.default_exchange.publish(fresh.message, fresh.queue, mandatory=True)
         except PublishError:
             raise _gone(fresh.queue) from None
+        except UNWRITABLE as error:
+            raise NotPossible(f"it cannot be sent: {error}") from None
         except DeliveryError:
             raise NotPossible(f"the broker did not take it: is {fresh.queue} at its limit?") from None
         except ChannelClosed as error:
@@ -114,7 +120,9 @@ class Requeue:
                 await channel.close()
             except ChannelNotFoundEntity:
                 self._known[queue] = False
-            except ChannelClosed:  # another connection's exclusive queue: it exists, and takes what is published to it
+            except (ChannelClosed, ValueError):
+                # Another connection's exclusive queue, or a name that the library will not ask for: both take what is
+                # published to them, and whether there is one is found out then.
                 self._known[queue] = True
         return self._known[queue]
 

@@ -11,6 +11,11 @@ JOBS ?= 2
 ifdef BROKER
 export TEST_BROKER := $(BROKER)
 endif
+# The second engine in place of Whisper: onnx. The unit tests choose their engines themselves.
+ifdef ENGINE
+export STTD_TEST_ENGINE := $(ENGINE)
+TESTS := tests/integration tests/acceptance
+endif
 
 .PHONY: help setup demo run test test-slow test-unit test-cpus test-real chaos hostile alerts browser upgrade image-rootfs image-check compose-check systemd-check lint types contract check lock clean bench dist
 

@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.support import second_engine
 from tests.support.amqp_raw import POISON_PROPERTIES, publish_raw
 from tests.support.broker import Broker, wait_until
 from tests.support.daemon import DaemonProcess
@@ -76,6 +77,7 @@ def test_each_bad_request_is_answered_at_once_with_its_code(start_daemon: Any, b
     assert daemon.counted("sttd_requests_finished_total", outcome="failed", code="bad_request") == 11
 
 
+@second_engine.left_out(second_engine.LANGUAGE)
 def test_json_and_raw_requests_mean_the_same(shared_daemon: DaemonProcess, shared_broker: Broker) -> None:
     """The JSON form is for clients that cannot set headers; content types of raw bodies are not believed."""
     sample = note(language="en")

@@ -17,7 +17,7 @@ import pytest
 
 from sttd.commands.size.measure import measure
 from sttd.consumer.settings import Settings
-from tests.support import tone_model
+from tests.support import second_engine, tone_model
 from tests.support.broker import Broker, wait_until
 from tests.support.daemon import DaemonProcess
 from tests.support.notes import GROCERIES, note
@@ -180,6 +180,7 @@ def _exchange(broker: Broker, channel: Any) -> str:
     return "stt.by.language"
 
 
+@second_engine.left_out(second_engine.SOUNDS)
 @pytest.mark.slow("two daemons with an engine each")
 async def test_two_engines_share_a_broker_and_each_answers_its_queue(
     onnx: StartDaemon, start_daemon: StartDaemon, broker: Broker

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sttd.consumer.side_port.metrics import Metrics
-from tests.support import prometheus
+from tests.support import prometheus, second_engine
 from tests.support.broker import Broker
 from tests.support.daemon import DaemonProcess
 from tests.support.grafana import queries
@@ -125,7 +125,9 @@ def test_every_metric_of_the_table_is_there(run: Run) -> None:
         ('sttd_stage_duration_seconds_count{stage="queued"}', 15),
         ('sttd_stage_duration_seconds_count{stage="transcribe"}', 17),
         ('sttd_stage_duration_seconds_count{stage="encode"}', 16),
-        ('sttd_stage_duration_seconds_count{stage="generate"}', 16),
+        pytest.param(
+            'sttd_stage_duration_seconds_count{stage="generate"}', 16, marks=second_engine.left_out(second_engine.CALLS)
+        ),
         ('sttd_answer_duration_seconds_count{lane="interactive"}', 15),
         ('sttd_answer_duration_seconds_count{lane="bulk"}', 3),
         ("sttd_real_time_factor_count", 17),
@@ -145,10 +147,14 @@ def test_every_metric_of_the_table_is_there(run: Run) -> None:
         ('sttd_queue_depth{queue="replies_dead"}', 1),
         ('sttd_queue_oldest_age_seconds{queue="interactive"}', 0),
         ("sttd_ready", 1),
-        ('sttd_model_info{name="demo"}', 1),
+        ('sttd_model_info{device="cpu"}', 1),
         ("count(sttd_build_info)", 1),
         ("sum(sttd_decoder_restarts_total)", 0),
-        ("sttd_engine_batch_size_sum / sttd_engine_batch_size_count", 1),
+        pytest.param(
+            "sttd_engine_batch_size_sum / sttd_engine_batch_size_count",
+            1,
+            marks=second_engine.left_out(second_engine.CALLS),
+        ),
     ],
 )
 def test_numbers_are_those_of_the_runs_books(run: Run, expression: str, wanted: float) -> None:

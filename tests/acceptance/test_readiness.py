@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import second_engine
 from tests.support.broker import Broker, wait_until
 from tests.support.daemon import DaemonProcess
 from tests.support.notes import GROCERIES, note, spoken
@@ -38,7 +39,7 @@ async def test_readiness_follows_model_consumer_and_broker(
     assert daemon.get("/health")[0] == 503
     daemon.wait_ready()
     assert own_broker.consumers("stt.requests") == 1
-    assert json.loads(daemon.get("/health")[1]) == {"status": "ok", "model": "whisper-demo"}
+    assert json.loads(daemon.get("/health")[1]) == {"status": "ok", "model": second_engine.health_model()}
 
     own_node.kill()
 
@@ -56,7 +57,7 @@ async def test_readiness_follows_model_consumer_and_broker(
 def test_the_log_says_once_that_it_is_ready_and_what_it_serves(daemon: DaemonProcess) -> None:
     """The last line of a start has the queue, the model, how many notes go at a time, and where to look."""
     [line] = daemon.lines("ready")
-    assert all(part in line["event"] for part in ("stt.requests", "demo", "at a time", daemon.url("")))
+    assert all(part in line["event"] for part in ("stt.requests", second_engine.model(), "at a time", daemon.url("")))
 
 
 def test_metrics_count_what_was_sent_and_pass_promtool(daemon: DaemonProcess, broker: Broker) -> None:
@@ -76,7 +77,7 @@ def test_metrics_count_what_was_sent_and_pass_promtool(daemon: DaemonProcess, br
     assert daemon.counted("sttd_no_speech_total") == 1
     assert daemon.metric("sttd_requests_in_flight") == 0
     assert daemon.metric("sttd_consumer_registered") == 1
-    assert daemon.metric("sttd_model_info", name="demo", device="cpu") == 1
+    assert daemon.metric("sttd_model_info", name=second_engine.model(), device="cpu") == 1
     promtool = shutil.which("promtool")
     if not promtool and not os.environ.get("CI"):
         pytest.skip("promtool is missing here; it comes with Debian's package prometheus")

@@ -2,6 +2,8 @@
 
 import re
 
+import av
+
 from sttd.samples import Sample, samples
 
 GROCERIES = "Купил продукты на две с половиной тысячи"
@@ -27,6 +29,13 @@ def note(*, expect: str = "text", language: str | None = None, text: str | None 
 def short_notes() -> tuple[Sample, ...]:
     """The notes with one to three sentences, whose text the demo model gives word for word."""
     return tuple(sample for sample in _bundled() if sample.expect == "text" and len(spoken(sample.text)) <= 30)
+
+
+def length(sample: Sample) -> float:
+    """Seconds of a note."""
+    with av.open(str(sample.path)) as file:
+        assert file.duration is not None
+        return file.duration / av.time_base
 
 
 def _bundled() -> tuple[Sample, ...]:

@@ -1,9 +1,7 @@
-"""The suite with the second engine, run by hand.
+"""The suites with the second engine: `make test ENGINE=onnx`, which sets STTD_TEST_ENGINE.
 
 Each daemon of a test that names no model has that engine, and each Russian sample is a sound that its model reads
-(tone_model.py):
-
-    STTD_TEST_ENGINE=onnx python -m pytest tests/acceptance tests/integration tests/hostile
+(tone_model.py). What cannot be asked of it is skipped, with the rule of docs/engines.md as the reason.
 """
 
 import json
@@ -15,21 +13,32 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 
 from sttd import samples
 from tests.support import tone_model
 from tools.audio.files import encode
 
 NAME = "STTD_TEST_ENGINE"
+LANGUAGE = "language: it writes Russian only"
+TASK = "task: translate is refused"
+CALLS = "windows: each is one call, alone"
+SOUNDS = "the made sounds have words for its model only, and Whisper hears them here"
 
 
+@cache
 def chosen() -> bool:
-    """Whether the suite runs with it."""
+    """Whether the suite runs with it. Known from before the first test: each has an environment without `STTD_`."""
     return os.environ.get(NAME) == "onnx"
 
 
+def left_out(reason: str) -> pytest.MarkDecorator:
+    """Mark what only the first engine can be asked for; `reason`: the rule."""
+    return pytest.mark.skipif(chosen(), reason=f"second engine: {reason}")
+
+
 def install() -> None:
-    """Put the made sounds in place of the samples, for this process. Each test has an environment without `STTD_`."""
+    """Put the made sounds in place of the samples, for this process."""
     settings()
     if chosen():
         samples.FOLDER = _samples()  # type: ignore[misc] # a constant, but for this
@@ -41,13 +50,23 @@ def settings() -> dict[str, str]:
     return {"engine": "onnx", "model": str(tone_model.build(_folder() / "tones"))} if chosen() else {}
 
 
+def model() -> str:
+    """The name of the model of each daemon of the suite."""
+    return settings().get("model", "demo")
+
+
+def health_model() -> str:
+    """The same as `/health` tells it."""
+    return f"{settings().get('engine', 'whisper')}-{Path(model()).name}"
+
+
 @cache
 def _folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="sttd-second-engine-"))
 
 
 def _samples() -> Path:
-    """The sounds that it knows the language of; what needs an English one fails for want of it."""
+    """The sounds that it knows the language of."""
     folder = Path(shutil.copytree(samples.FOLDER, _folder() / "samples"))
     manifest = folder / "manifest.json"
     listed = json.loads(manifest.read_text(encoding="utf-8"))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import second_engine
 from tests.support.broker import Broker
 from tests.support.notes import note
 from tests.support.notes import spoken as words
@@ -56,6 +57,7 @@ def test_one_round_of_two_peers_writes_figures_for_both(broker: Broker, tmp_path
     assert str(ROOT) not in page + json.dumps(found)
 
 
+@second_engine.left_out(second_engine.SOUNDS)
 def test_sttd_bench_compares_both_engines_on_files(tmp_path: Path) -> None:
     """The user's own question, answered: how fast each is, and whether their texts are equal."""
     spoken, broken = note(), note(expect="audio_unreadable")

@@ -16,7 +16,7 @@ from typer.main import get_command
 
 from sttd import Client
 from sttd.commands import main
-from tests.support import compose
+from tests.support import compose, second_engine
 from tests.support.broker import Broker
 from tests.support.notes import GROCERIES, note, spoken
 from tests.support.waiting import PATIENCE, wait_for
@@ -94,9 +94,9 @@ async def test_the_consumer_starts_serves_and_leaves_nothing_behind(
 ) -> None:
     """Its health check passes, a note is answered, and neither it nor a library writes anything outside its volumes."""
     own = {"CREDENTIALS_DIRECTORY": credentials(tmp_path / "credentials", broker)}
-    with started(
-        "consumer", tmp_path, STTD_MODEL="demo", STTD_SIDE_PORT=side_port, STTD_SIDE_HOST="127.0.0.1", **own
-    ) as process:
+    engine = {f"STTD_{name.upper()}": value for name, value in second_engine.settings().items()}
+    own |= {"STTD_MODEL": "demo", "STTD_SIDE_PORT": side_port, "STTD_SIDE_HOST": "127.0.0.1"} | engine
+    with started("consumer", tmp_path, **own) as process:
         wait_for_page(f"http://127.0.0.1:{side_port}/readyz", process, tmp_path / "log")
         async with Client(broker.amqp_url) as client:
             assert spoken((await client.transcribe(note(text=GROCERIES).path)).text) == spoken(GROCERIES)

@@ -37,7 +37,7 @@ PLAN: Final[tuple[tuple[str, int | None], ...]] = (
 def main(arguments: Sequence[str]) -> int:
     """Run; the exit code. Raises `ModelUnavailable`, `VoicesUnavailable`."""
     given = _parser().parse_args(arguments)
-    subject = Subject.of(given.model, given.cores)
+    subject = Subject.of(given.model, given.cores, "onnx" if given.modes == "onnx" else "whisper")
     everything = notes(voices.utterances(voices.fetch()))
     if not given.page_only:
         _measure(given, subject, everything)

@@ -12,6 +12,7 @@ from bench import machine
 from bench.accuracy.results import Results
 from sttd.consumer.engine.files import layouts, store
 from sttd.consumer.machine import usable_cores
+from sttd.consumer.settings import EngineName
 from tools import voices
 
 
@@ -36,9 +37,9 @@ class Subject:
     machine: Mapping[str, Any]
 
     @classmethod
-    def of(cls, name: str, cores: int) -> "Subject":
-        """Fetch the model where it is not here. Raises `ModelUnavailable`."""
-        layout = layouts.of_name(name, "whisper", "auto")
+    def of(cls, name: str, cores: int, engine: EngineName = "whisper") -> "Subject":
+        """Fetch the model where it is not here; `engine`: of a directory. Raises `ModelUnavailable`."""
+        layout = layouts.of_name(name, engine, "auto")
         model = store.fetch(name, None, lambda _: None, layout)
         with layout.weights(model).open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,10 +5,14 @@ import wave
 from pathlib import Path
 from typing import Any
 
-from bench.accuracy import data, page, results, run, scores
+import pytest
+
+from bench.accuracy import command, data, page, results, run, scores
 from bench.accuracy.modes import MODES, Note, joined, notes
 from bench.accuracy.results import Results
 from bench.accuracy.subject import Subject
+from tests.support import tone_model
+from tools import voices
 from tools.voices import Utterance
 
 CPU = {"cpu": "some", "flags": ["avx2"]}
@@ -97,6 +101,17 @@ def test_a_run_with_capped_arithmetic_keeps_its_results_apart() -> None:
     assert Subject("base", Path("none"), "", machine).cpu == CPU
     capped = Subject("base", Path("none"), "", machine | {"caps": ["CT2_FORCE_CPU_ISA=AVX2"]})
     assert capped.cpu == CPU | {"caps": ["CT2_FORCE_CPU_ISA=AVX2"]}
+
+
+def test_a_directory_of_the_second_engine_is_measured_in_its_own_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory does not tell whose files it has: the mode does."""
+    monkeypatch.setattr(voices, "fetch", lambda: tmp_path)
+    monkeypatch.setattr(voices, "utterances", lambda _: [])
+    model = tone_model.build(tmp_path / "tones")
+    asked = ["--model", str(model), "--modes", "onnx", "--page-only", "--out", str(tmp_path)]
+    assert command.main(asked) == 0
 
 
 def test_a_line_cut_off_by_a_kill_costs_only_its_own_note(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ _SIGNS: Final = tuple(
 """What to look for quickly, how far behind the file's first byte that stands, and what must be there."""
 _ID3: Final = re.compile(rb"ID3[\2-\4]\0[\0-\xf0]")
 _MOST_TRIES: Final = 1_000
+"""In one piece."""
+_PIECE: Final = 2**16
 
 
 def begins(audio: bytes, at: int) -> bool:
@@ -39,16 +41,24 @@ def is_mpeg(audio: bytes, at: int) -> bool:
 
 
 def following(audio: bytes, start: int) -> int | None:
-    """Where the first file behind `start` begins, its own tag included; None for no other."""
-    found = [at for sign in _SIGNS if (at := _find(audio, start + 1, *sign)) is not None]
-    tag = _tagged(audio, start + 1)
-    return min([*found, *([] if tag is None else [tag])], default=None)
+    """Where the first file behind `start` begins, its own tag included; None for no other.
+
+    Looked for in pieces, so that many files cost no more than one.
+    """
+    first, size = start + 1, _PIECE
+    while first < len(audio):
+        places = [_find(audio, first, first + size, *sign) for sign in _SIGNS]
+        found = [at for at in (*places, _tagged(audio, first, first + size)) if at is not None]
+        if found:
+            return min(found)
+        first, size = first + size, 2 * size
+    return None
 
 
-def _find(audio: bytes, first: int, sign: bytes, back: int, whole: re.Pattern[bytes]) -> int | None:
+def _find(audio: bytes, first: int, stop: int, sign: bytes, back: int, whole: re.Pattern[bytes]) -> int | None:
     at = first + back - 1
     for _ in range(_MOST_TRIES):
-        at = audio.find(sign, at + 1)
+        at = audio.find(sign, at + 1, stop + back + len(sign) - 1)
         if at < 0:
             return None
         if whole.match(audio, at - back):
@@ -56,15 +66,14 @@ def _find(audio: bytes, first: int, sign: bytes, back: int, whole: re.Pattern[by
     return None
 
 
-def _tagged(audio: bytes, first: int) -> int | None:
+def _tagged(audio: bytes, first: int, stop: int) -> int | None:
     """The first ID3 tag behind which a file begins."""
     at = first - 1
     for _ in range(_MOST_TRIES):
-        found = _ID3.search(audio, at + 1)
-        if found is None:
+        at = audio.find(b"ID3", at + 1, stop + 2)
+        if at < 0:
             return None
-        at = found.start()
         behind = at + id3_bytes(audio, at)
-        if is_mpeg(audio, behind) or begins(audio, behind):
+        if _ID3.match(audio, at) and (is_mpeg(audio, behind) or begins(audio, behind)):
             return at
     return None

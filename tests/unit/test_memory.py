@@ -80,11 +80,22 @@ def kernel_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:       2 kB\n")
     (tmp_path / "memory").mkdir()
     monkeypatch.setattr(machine, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(machine, "MEMBERSHIP", tmp_path / "membership")
     monkeypatch.setattr(machine, "CGROUP", tmp_path)
     return tmp_path
 
 
-@pytest.mark.parametrize("names", machine.MEMORY_FILES, ids=["version 2", "version 1"])
+VERSIONS = pytest.mark.parametrize(
+    "names",
+    [
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ],
+    ids=["version 2", "version 1"],
+)
+
+
+@VERSIONS
 @pytest.mark.parametrize(
     ("limit", "used", "expected"),
     [("max", "5", 2048), ("1500", "500", 1000), ("9223372036854771712", "1", 2048), ("1", "2", 0)],
@@ -98,13 +109,32 @@ def test_available_memory_is_what_both_the_system_and_the_cgroup_leave(
     assert machine.available_bytes() == expected
 
 
-@pytest.mark.parametrize("names", machine.MEMORY_FILES, ids=["version 2", "version 1"])
+@VERSIONS
 def test_what_a_daemon_may_take_of_its_container_is_all_that_the_limit_allows(
     kernel_files: Path, names: tuple[str, str]
 ) -> None:
     """`sttd check` beside a running daemon would count what that holds twice."""
     for name, value in zip(names, ("1500", "500"), strict=True):
         (kernel_files / name).write_text(f"{value}\n")
+    assert machine.allowed_bytes() == 1500
+
+
+@pytest.mark.parametrize(
+    ("membership", "limited"),
+    [
+        ("0::/system.slice/sttd.service\n", "system.slice/sttd.service/memory.max"),
+        ("0::/system.slice/sttd.service\n", "system.slice/memory.max"),
+        ("0::/docker/7a1\n", "memory.max"),
+        ("5:cpu,cpuacct:/other\n4:memory:/sttd.service\n0::/\n", "memory/sttd.service/memory.limit_in_bytes"),
+        ("4:memory:/docker/7a1\n", "memory/memory.limit_in_bytes"),
+    ],
+    ids=["its unit", "its slice", "its container, by the host's path", "version 1", "version 1 in a container"],
+)
+def test_a_limit_is_seen_wherever_above_the_process_it_is(kernel_files: Path, membership: str, limited: str) -> None:
+    """A unit's `MemoryMax` is not at the root of the hierarchy, as a container's limit is."""
+    (kernel_files / "membership").write_text(membership)
+    (kernel_files / limited).parent.mkdir(parents=True, exist_ok=True)
+    (kernel_files / limited).write_text("1500\n")
     assert machine.allowed_bytes() == 1500
 
 

@@ -120,6 +120,7 @@ def test_the_password_is_in_no_form_of_the_settings(monkeypatch: pytest.MonkeyPa
         ({}, 8),
         ({"cpu/cpu.cfs_quota_us": "250000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2),
         ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 8),
+        ({"membership": "0::/sttd.service\n", "sttd.service/cpu.max": "250000 100000"}, 2),
     ],
 )
 def test_usable_cores_are_the_affinity_cut_by_the_cgroup(
@@ -132,6 +133,7 @@ def test_usable_cores_are_the_affinity_cut_by_the_cgroup(
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
+    monkeypatch.setattr(machine, "MEMBERSHIP", tmp_path / "membership")
     monkeypatch.setattr(machine, "CGROUP", tmp_path)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(8)))
 

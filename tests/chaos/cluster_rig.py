@@ -19,7 +19,7 @@ from tests.chaos.results import Results
 from tests.chaos.rig import Rig
 from tests.support.cluster import SIZE, Cluster
 from tests.support.load import LOST, Request, Requests
-from tests.support.waiting import PATIENCE, POLL, Deadline
+from tests.support.waiting import POLL, Deadline
 
 QUEUE = "stt.requests"
 ASK_FIRST = 0.5  # s between the first two requests that look whether anybody serves; twice as long each time
@@ -29,8 +29,6 @@ CONSUMER = "sttd consume "
 
 class ClusterRig(Rig):
     """A rig whose broker is a cluster. Each node's faults are told to the `cluster` itself."""
-
-    patience = 5 * PATIENCE  # three nodes share the machine
 
     def __init__(self, cluster: Cluster, profile: Profile, folder: Path, results: Results) -> None:
         super().__init__(cluster.nodes, cluster, profile, folder, results)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.rig import Rig
 from tests.support.ledger import Answered, Expected, Ledger
 from tests.support.load import Load, Requests
 from tests.support.proxy import Proxy
@@ -236,3 +237,11 @@ def test_a_slow_network_delivers_all_of_it(proxy: Proxy) -> None:
             received += connection.recv(1024)
 
     assert received == bytes(range(256))
+
+
+def test_what_is_still_in_hand_when_the_books_are_balanced_is_not_called_lost(rig: Rig) -> None:
+    """On a busy machine the last requests may not end in time: they are queued once daemon and reader have gone."""
+    for _ in range(12):
+        rig.load.add(rig.requests.plain())
+    rig.wait_until(lambda: rig.load.idle, "publishing")
+    assert rig.settle(seconds=0.0).confirmed == 12

@@ -79,7 +79,9 @@ function chooseAndDrop() {
 
 async function recordOrStop() {
   if (recorder.running) {
+    at("record").disabled = true; // a second click before the recorder has ended would send it twice
     const file = await recorder.stop(recordingName());
+    at("record").disabled = false;
     showRecording(false);
     take([file]);
     return;

@@ -487,6 +487,16 @@ def test_the_microphone_is_recorded_and_transcribed(speaker: Browser, url: str) 
         quiet(visitor, url)
 
 
+def test_a_double_click_on_stop_sends_one_recording(speaker: Browser, url: str) -> None:
+    """The second click comes before the recorder has ended."""
+    with visiting(speaker, url) as visitor:
+        visitor.page.locator("#record").click()
+        visitor.page.wait_for_function("() => document.getElementById('recorded').textContent >= '0:01'")
+        visitor.page.evaluate("() => [1, 2].forEach(() => document.getElementById('record').click())")
+        visitor.wait("done")
+        expect(visitor.cards).to_have_count(1)
+
+
 def test_a_microphone_that_is_refused_is_explained(chromium: Browser, url: str) -> None:
     """The page shows where to allow it."""
     with visiting(chromium, url) as visitor:

@@ -11,6 +11,7 @@ from bench.accuracy.engines import SEGMENT_FIGURES
 from bench.accuracy.modes import Note
 from bench.accuracy.results import Place, Result
 from bench.invented.corpus import MURMUR, NO_SPEECH, SPEECH
+from sttd.commands.bench.paired import share
 from sttd.consumer.engine.glue import Span
 from sttd.consumer.engine.model import guards
 from sttd.schemas.reply import Segment
@@ -23,6 +24,9 @@ TITLES: Final = {HUMAN: HUMAN, "faint": "at -50 dB", "cut": "begins and ends ins
 
 Voices = Callable[[Note], Sequence[Span]]
 """Where a detector hears speech in a note."""
+
+NONE: Final = 3.0
+"""Where none was found, fewer than so many are to be expected, with a probability of 95 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,10 @@ class Told:
         return cls(note, marked, kept)
 
 
+Ways = Callable[[Told], Sequence[Segment]]
+"""Which segments of a note count."""
+
+
 def page(
     chosen: Mapping[str, Sequence[Note]],
     found: Mapping[str, Mapping[Place, Result]],
@@ -57,7 +65,7 @@ def page(
         ]
         for name, notes in chosen.items()
     }
-    rows = [row for name in told for row in _invented(name, titles[name], told[name])]
+    rows = [row for name in told for row in _invented(name, titles[name], told[name], told["ours"])]
     return "\n".join([*_head(head), *_TABLE, *rows, "", *textwrap.wrap(_dropped(told["ours"]), WIDEST), ""])
 
 
@@ -72,30 +80,45 @@ def _head(head: Mapping[str, Any]) -> Iterator[str]:
         "",
         "Words a minute where nobody speaks: silence, hum, noises, tones, ringing lines, breath, clicks, music, choir,",
         "keyboard; 1 to 32 s, -20 to -50 dB, half `ru`, half `auto`. *murmur*: five people at once, backwards.",
+        "Brackets: 95 % interval, notes drawn again 4,000 times; where no word was found, what is still likely.",
         "",
-        f"- {head['date']}; {head['machine']['cpu']}; {head['model']} `{head['sha256'][:12]}`. {head['remark']}",
+        *textwrap.wrap(
+            f"- {head['date']}; {head['machine']['cpu']}; {head['model']} `{head['sha256'][:12]}`. {head['remark']}",
+            WIDEST,
+            subsequent_indent="  ",
+        ),
         "",
     )
 
 
-_TABLE: Final = ("| engine | minutes | words a minute | in murmur |", "| --- | --- | --- | --- |")
+_TABLE: Final = (
+    "| engine | minutes | words a minute | sttd on the same notes | minutes of murmur | words a minute |",
+    "| --- | --- | --- | --- | --- | --- |",
+)
 
 
-def _invented(name: str, title: str, told: Sequence[Told]) -> Iterator[str]:
-    ways: dict[str, Callable[[Told], Sequence[Segment]]] = {title: lambda one: one.all}
+def _invented(name: str, title: str, told: Sequence[Told], ours: Sequence[Told]) -> Iterator[str]:
+    ways: dict[str, Ways] = {title: lambda one: one.all}
     if name.startswith("ours"):
         ways[f"{title}, `drop`"] = lambda one: one.kept
-    for heading, segments in ways.items():
-        sounds, murmur = ([one for one in told if one.note.set == name] for name in (NO_SPEECH, MURMUR))
-        if not sounds:
-            continue
-        invented = [segment for one in sounds for segment in segments(one)]
-        total = _count(invented)
-        cells = [heading, f"{_minutes(sounds):.0f}", f"{total / _minutes(sounds):.1f}"]
-        if murmur:
-            rate = _count([segment for one in murmur for segment in segments(one)]) / _minutes(murmur)
-            cells += [f"{rate:.1f}"]
+    sounds, murmur = ([one for one in told if one.note.set == kind] for kind in (NO_SPEECH, MURMUR))
+    names = {one.note.name for one in sounds}
+    same = [one for one in ours if one.note.set == NO_SPEECH and one.note.name in names]
+    there = "" if name == "ours" or not same else rate(same, lambda one: one.all)
+    for heading, segments in ways.items() if sounds else ():
+        cells = [heading, f"{_minutes(sounds):.0f}", rate(sounds, segments), there]
+        cells += [f"{_minutes(murmur):.1f}", rate(murmur, segments)] if murmur else ["", ""]
         yield f"| {' | '.join(cells)} |"
+
+
+def rate(told: Sequence[Told], segments: Ways) -> str:
+    """Words a minute with their 95 % interval, notes drawn again; of none the most that fits to it."""
+    counts = [_count(segments(one)) for one in told]
+    if not any(counts):
+        return f"0 (at most {NONE / _minutes(told):.2g})"
+    figure = share(counts, [round(one.note.seconds * 1000) for one in told])
+    value, low, high = (part * 1000 * SECONDS for part in (figure.value, figure.low, figure.high))
+    return f"{value:.1f} ({low:.1f}-{high:.1f})"
 
 
 def _dropped(told: Sequence[Told]) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from bench.accuracy.modes import Note
 from bench.invented import corpus
-from bench.invented.page import Told
+from bench.invented.page import Told, rate
 from tools.audio.sounds import SOUNDS
 from tools.voices import Utterance
 
@@ -58,3 +58,12 @@ def test_without_voice_detection_what_no_voice_is_under_goes() -> None:
     note = Note("s", "n", "ru", ())
     told = Told.of(note, answered((0, 2, -0.2, " Да."), (5, 6, -0.2, " Нет.")), lambda _: [(0, 16_000)])
     assert [segment.text for segment in told.kept] == [" Да."]
+
+
+def test_a_rate_tells_how_sure_it_is() -> None:
+    """No word in three minutes is not none an hour; one that was found has its interval."""
+    quiet, loud = ([corpus.Made("s", "n", "ru", (), "hum", seconds, -30.0, 0)] for seconds in (180.0, 60.0))
+    none = [Told.of(note, answered(), None) for note in quiet]
+    two = [Told.of(note, answered((0, 2, -0.2, " Да, да.")), None) for note in loud]
+    assert rate(none, lambda one: one.all) == "0 (at most 1)"
+    assert rate(two, lambda one: one.all) == "2.0 (2.0-2.0)"

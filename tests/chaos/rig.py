@@ -196,7 +196,7 @@ class Rig:
                 assert ended is None, f"the daemon ended with {ended} before {what}{self._tail()}"
             return seen
 
-        wait_for(found, what, seconds or self.patience, words=self._tail)
+        wait_for(found, what, self.patience if seconds is None else seconds, words=self._tail)
 
     def _tail(self) -> str:
         return (
@@ -259,8 +259,7 @@ class Rig:
             self.wait_quiet(seconds)
             self.wait_until(lambda: self.daemon.metric("sttd_requests_in_flight") == 0, "end of the last duplicate")
         except AssertionError:  # the ledger's check is better: it names what is missing
-            self.daemon.stop()
-            self.reader.stop()
+            self._hand_back()
         try:
             balance = self.ledger.check(set(self._held()))
         finally:
@@ -270,6 +269,13 @@ class Rig:
         self.results.measured["moved to overflow"] = done.count("moved")
         self.results.said.append(balance_line(balance))
         return balance
+
+    def _hand_back(self) -> None:
+        self.daemon.close()
+        self.reader.stop()
+        wait_for(
+            lambda: not any(self._declared(name)[1] for name in OURS), "hand-back", self.patience, words=self._tail
+        )
 
     def _held(self) -> Iterator[str]:
         for name in (*OURS, *self.reader.queues):

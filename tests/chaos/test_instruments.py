@@ -1,5 +1,6 @@
 """The instruments themselves: a ledger that cannot find a fault, or a proxy that does not cut, would prove anything."""
 
+import signal
 import socket
 import socketserver
 import threading
@@ -241,6 +242,7 @@ def test_a_slow_network_delivers_all_of_it(proxy: Proxy) -> None:
 
 def test_what_is_still_in_hand_when_the_books_are_balanced_is_not_called_lost(rig: Rig) -> None:
     """On a busy machine the last requests may not end in time: they are queued once daemon and reader have gone."""
+    rig.daemon.running.send_signal(signal.SIGSTOP)
     for _ in range(12):
         rig.load.add(rig.requests.plain())
     rig.wait_until(lambda: rig.load.idle, "publishing")

@@ -262,13 +262,8 @@ class Settings(BrokerSettings):
 
     @property
     def lane_prefetches(self) -> tuple[int, int, int, int]:
-        """Of interactive, overflow, bulk and suspect.
-
-        Overflow: so many that its notes are decoded together too. One suspect: only then is a death of the worker its
-        fault.
-        """
-        slots = self.effective_slots
-        return self.effective_prefetch, 2 * slots, slots, 1
+        """Of interactive, overflow, bulk and suspect: of suspects one, only then is a death of the worker its fault."""
+        return self.effective_prefetch, self.effective_slots, self.effective_slots, 1
 
     @property
     def effective_slots(self) -> int:

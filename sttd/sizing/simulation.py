@@ -242,7 +242,7 @@ class _Run:
                 self._has_room(consumer)
             self._take(consumer, note, moved=False)
         for consumer in self._there.values():
-            while self._overflow and consumer.moved < 2 * self._fleet.slots and not consumer.leaving:
+            while self._overflow and consumer.moved < self._fleet.slots and not consumer.leaving:
                 consumer.moved += 1
                 self._take(consumer, self._overflow.popleft(), moved=True)
 

@@ -57,7 +57,7 @@ def test_every_setting_of_the_engine_reaches_it(given: Settings) -> None:
     assert EngineOptions.from_settings(given) == EngineOptions(
         model="demo",
         slots=3,
-        threads=7 + 2 * 3 + 3 + 1,
+        threads=7 + 3 + 3 + 1,
         cache=given.model_cache,
         device="cpu",
         compute_type="float32",

@@ -42,7 +42,7 @@ def test_the_whole_is_the_sum_of_its_parts() -> None:
         ({**STORE, "max_ref_bytes": 10 * MIB}, set()),
         ({**STORE, "max_ref_bytes": 40 * MIB}, {"bodies", "decoders"}),
         ({"max_ref_bytes": 40 * MIB}, set()),
-        ({"slots": 4, "prefetch": 2}, {"model_calls", "decoders"}),
+        ({"slots": 4, "prefetch": 4}, {"model_calls", "decoders"}),
     ],
     ids=[
         "longest audio",

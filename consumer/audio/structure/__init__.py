@@ -47,8 +47,7 @@ def of(audio: bytes) -> Structure:
     while at < len(audio):
         walk = _walk(audio, begins := at + id3_bytes(audio, at))
         if walk is None:
-            following = starts.following(audio, at) if found else None
-            end = len(audio) if following is None else following
+            end = starts.following(audio, at) if found else len(audio)
             unread = unread or not tail.is_no_sound(audio[at:end])
             at = end
             continue
@@ -88,12 +87,12 @@ def _walk(audio: bytes, at: int) -> Walk | None:
 
 def _flac(audio: bytes, start: int) -> Part:
     """FLAC up to the next file: a decoder passes over whatever follows its frames."""
-    following = starts.following(audio, start)
-    return Part(start, len(audio) if following is None else following, Length.ELSEWHERE)
+    return Part(start, starts.following(audio, start), Length.ELSEWHERE)
 
 
 def _amr(audio: bytes, start: int) -> Part:
     """AMR up to the next file, or to a tag: a decoder would take both for frames."""
-    following = starts.following(audio, start)
-    end = len(audio) - (tail.ID3V1_BYTES if tail.has_id3v1(audio) else 0)
-    return Part(start, end if following is None else following, Length.ELSEWHERE)
+    end = starts.following(audio, start)
+    if end == len(audio) and tail.has_id3v1(audio):
+        end -= tail.ID3V1_BYTES
+    return Part(start, end, Length.ELSEWHERE)

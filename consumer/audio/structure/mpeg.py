@@ -23,8 +23,7 @@ _ADTS, _LAYER_3, _LAYER_2, _V1 = 0, 1, 2, 3
 
 def walk(audio: bytes, start: int) -> Part:
     """The frames from `start` up to the next file, or to the tags and zeros at the end."""
-    following = starts.following(audio, start)
-    stops = len(audio) if following is None else following
+    stops = starts.following(audio, start)
     end = _before_zeros(audio, start, tags.before_tags(audio, start, stops))
     return Part(start, end, _length(audio, start, end), behind=stops - end)
 

@@ -40,8 +40,8 @@ def is_mpeg(audio: bytes, at: int) -> bool:
     return audio[at : at + 1] == b"\xff" and audio[at + 1 : at + 2] >= b"\xe0"
 
 
-def following(audio: bytes, start: int) -> int | None:
-    """Where the first file behind `start` begins, its own tag included; None for no other.
+def following(audio: bytes, start: int) -> int:
+    """Where the first file behind `start` begins, its own tag included; the end of the bytes where none does.
 
     Looked for in pieces, so that many files cost no more than one.
     """
@@ -52,7 +52,7 @@ def following(audio: bytes, start: int) -> int | None:
         if found:
             return min(found)
         first, size = first + size, 2 * size
-    return None
+    return len(audio)
 
 
 def _find(audio: bytes, first: int, stop: int, sign: bytes, back: int, whole: re.Pattern[bytes]) -> int | None:

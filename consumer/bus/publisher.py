@@ -4,7 +4,6 @@ Never acks anything and never decides what a failure means for the request.
 """
 
 import asyncio
-import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,10 +19,9 @@ from sttd.consumer.bus.link import Link, Loss, lost_as, open_channel
 from sttd.consumer.bus.seam import BusObserver, Outgoing
 from sttd.consumer.errors import PublishForbidden, Unconfirmed, Unroutable
 from sttd.schemas import names
-from sttd.service.broker_errors import as_connection_error
+from sttd.service.broker_errors import UNWRITABLE, as_connection_error
 
 DEFAULT_EXCHANGE = "amq.default"  # its name in the broker's words
-UNWRITABLE = (ValueError, TypeError, OverflowError, struct.error)  # what pamqp raises on values that AMQP cannot hold
 CONFIRM_SECONDS = 10.0
 LOOK_SECONDS = 2.0  # a check takes a millisecond; a broker in trouble must not hold up what does not need the check
 BLOCKED_LOOK = 1.0  # s between two checks whether the broker has blocked us

@@ -17,7 +17,7 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import leave
 from sttd.errors import BrokerUnavailable, SettingsInvalid
-from sttd.service.broker_errors import as_connection_error, failed_inside, no_connection, refusal, words
+from sttd.service.broker_errors import as_connection_error, failed_inside, no_connection, permission, refusal, words
 from sttd.settings import ClientSettings, load
 
 if TYPE_CHECKING:
@@ -111,12 +111,9 @@ def trouble(error: BaseException) -> str:
     """What ended the talk with a broker that had let us in, and what to look at."""
     if isinstance(error, TimeoutError):
         return "RabbitMQ confirms nothing: look at its alarms (`rabbitmqctl status`)"
-    if failed := failed_inside(error):
-        return f"RabbitMQ {failed}"
-    said = words(error)
-    if "ACCESS_REFUSED" in said:
-        return f"RabbitMQ refuses a permission: {said}; see the permissions in docs/operations.md"
-    return f"the connection to the broker failed: {said}"
+    if told := failed_inside(error) or permission(error):
+        return f"RabbitMQ {told}"
+    return f"the connection to the broker failed: {words(error)}"
 
 
 def server_version(connection: AbstractConnection) -> tuple[int, ...]:

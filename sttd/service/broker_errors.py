@@ -5,6 +5,7 @@ Opens nothing.
 
 import asyncio
 import ssl
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -14,6 +15,9 @@ from aio_pika.exceptions import ProbableAuthenticationError as RefusedLogin
 
 LONGEST: Final = 300
 """Characters of the library's own text."""
+
+UNWRITABLE: Final = (ValueError, TypeError, OverflowError, struct.error)
+"""What the library raises on values that AMQP cannot hold, such as a queue's name that is too long."""
 
 
 def words(error: BaseException) -> str:
@@ -31,6 +35,13 @@ def refusal(error: BaseException) -> str | None:
     if "Connection.OpenOk" in words(error):  # the library's text when the broker closes instead of opening the vhost
         return "refuses the vhost: does it exist, and may this user enter it? RabbitMQ's log has the reason"
     return None
+
+
+def permission(error: BaseException) -> str | None:
+    """Which permission RabbitMQ refuses, and what to read, as the rest of a sentence; None for any other error."""
+    if "ACCESS_REFUSED" not in words(error):
+        return None
+    return f"refuses a permission: {words(error)}; see the permissions in docs/operations.md"
 
 
 def failed_inside(error: BaseException) -> str | None:
@@ -60,8 +71,8 @@ def no_connection(error: BaseException, broker: str) -> str:
     """Why an attempt to connect failed, and what to look at. `broker`: its address for people."""
     if refused := refusal(error):
         return f"RabbitMQ at {broker} {refused}"
-    if "ACCESS_REFUSED" in words(error):
-        return f"RabbitMQ at {broker} refuses a permission: {words(error)}; see the permissions in docs/operations.md"
+    if denied := permission(error):
+        return f"RabbitMQ at {broker} {denied}"
     if failed := failed_inside(error):
         return f"RabbitMQ at {broker} {failed}"
     if told := _of_tls(error, broker):

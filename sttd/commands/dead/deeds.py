@@ -4,7 +4,6 @@ Without `yes` it publishes nothing and removes nothing.
 """
 
 import asyncio
-import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -20,13 +19,10 @@ from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import say, tell
 from sttd.errors import BrokerUnavailable
 from sttd.schemas import names
-from sttd.service.broker_errors import words
+from sttd.service.broker_errors import UNWRITABLE, words
 from sttd.settings import ClientSettings
 
 CONFIRM_SECONDS: Final = 10
-
-UNWRITABLE: Final = (ValueError, TypeError, OverflowError, struct.error)
-"""What the library raises on values that AMQP cannot hold, such as a queue's name that is too long."""
 
 
 class Deed(Protocol):

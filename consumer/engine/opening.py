@@ -106,7 +106,7 @@ async def _whisper(options: EngineOptions, path: Path, gate: Scheduler) -> Threa
 
 
 async def _onnx(options: EngineOptions, path: Path, gate: Scheduler) -> ThreadedEngine:
-    """Calls are not coalesced: on a CPU a window alone fills its slot, and a shorter one is filled up (engines.md)."""
+    """Calls are not coalesced: on a CPU a window alone fills its slot, and a shorter one is filled up."""
     kind, weights = layouts.OnnxLayout(options.model, options.compute_type).found(path)
     loaded = await asyncio.to_thread(ctc.load, path, kind, weights, name=options.model, gate=gate)
     cut = options.long_audio

@@ -59,11 +59,11 @@ def _head(head: Mapping[str, Any]) -> Iterator[str]:
     yield from (
         "# The operator's words",
         "",
-        f"With no list, and with {head['listed']} names and terms (`bench/hotwords/terms.txt`).",
+        f"Word errors without hotwords, and with {head['listed']} names and terms (`bench/hotwords/terms.txt`).",
         "",
         f"- {head['date']}; {head['machine']['cpu']}; {head['model']} `{head['sha256'][:12]}`. {head['remark']}",
-        "- *listed*: words on the list, in any case. *others*: word errors of the rest. Brackets: points,",
-        "  95 % interval.",
+        "- Rows *with* are notes in which a word of the list is said, rows *without* all others. *listed*: words on",
+        "  the list, in any case. *others*: word errors of the rest. Brackets: change in points, 95 % interval.",
         "",
     )
 

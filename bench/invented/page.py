@@ -78,9 +78,11 @@ def _head(head: Mapping[str, Any]) -> Iterator[str]:
     yield from (
         "# Nothing invented",
         "",
-        "Words a minute where nobody speaks: silence, hum, noises, tones, ringing lines, breath, clicks, music, choir,",
-        "keyboard; 1 to 32 s, -20 to -50 dB, half `ru`, half `auto`. *murmur*: five people at once, backwards.",
-        "Brackets: 95 % interval, notes drawn again 4,000 times; where no word was found, what is still likely.",
+        "How many words a minute are written where nobody speaks: silence, hum, noises, tones, ringing lines, breath,",
+        "clicks, music, choir, keyboard. Notes have 1 to 32 s and -20 to -50 dB, half with `ru`, half with `auto`.",
+        "*Stock* is faster-whisper with its own defaults, without voice detection. *Murmur* is five people at once,",
+        "played backwards. Brackets: 95 % interval, notes drawn again 4,000 times; where no word was found, how many",
+        "are still likely.",
         "",
         *textwrap.wrap(
             f"- {head['date']}; {head['machine']['cpu']}; {head['model']} `{head['sha256'][:12]}`. {head['remark']}",

@@ -30,11 +30,13 @@ def _head(head: Mapping[str, Any]) -> Iterator[str]:
     yield from (
         "# The language of short notes",
         "",
-        "What `auto` takes telephone prompts of 1 to 5 s for, one speaker a language (`asterisk-core-sounds-*`).",
+        "Which language `auto` finds in telephone prompts of 1 to 5 s, one speaker a language",
+        "(`asterisk-core-sounds-*`).",
         "",
         f"- {head['date']}; {head['machine']['cpu']}; {head['model']} `{head['sha256'][:12]}`. {head['remark']}",
-        "- Right, %, by the probability below which the default wins, which is the spoken language / another (mean).",
-        f"  The daemon takes {SURE:g}.",
+        "- Last columns: percent of notes with the right language, if below this probability the daemon's default",
+        "  language is taken. Before the slash the default is the spoken language, after it another (mean).",
+        f"  The daemon uses {SURE:g}.",
         "",
     )
 

@@ -74,7 +74,7 @@ class BusReporter:
             self._health.set("publisher", not blocked, BLOCKED)
         log.warning(
             "the broker %s",
-            "blocks our publishing" if blocked else "reads again",
+            "takes no answers: it has a memory or disk alarm" if blocked else "takes answers again",
             action="bus_blocked",
             blocked=blocked,
         )
@@ -98,9 +98,9 @@ class BreakerReporter:
         self._metrics.breaker(is_open)
         self._health.set("breaker", not is_open, f"{why}; one at a time is tried")
         if is_open:
-            log.error("the intake stops: %s", why, action="breaker_open")
+            log.error("no more requests are taken: %s", why, action="breaker_open")
         else:
-            log.info("requests go well again", action="breaker_closed")
+            log.info("a request succeeded; more are taken again", action="breaker_closed")
 
 
 class DownloadReporter:

@@ -52,7 +52,8 @@ class Settings(BrokerSettings):
         default=names.REPLIES, description="Where replies without reply_to go."
     )
     prefetch: Annotated[int, Field(ge=1, le=2000)] | None = Field(
-        default=None, description="Notes in hand at once. Default: 4 x slots."
+        default=None,
+        description="Interactive notes in hand at once; of overflow and bulk as many as slots. Default: 4 x slots.",
     )
     caller_share: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.5,
@@ -109,7 +110,7 @@ class Settings(BrokerSettings):
     hotwords: Annotated[str, Field(max_length=1000)] = Field(
         default="", description="[Names and terms](text.md#the-operators-words) to prefer, comma-separated."
     )
-    hotwords_file: Path | None = Field(default=None, description="A file of them, by language.")
+    hotwords_file: Path | None = Field(default=None, description="A file of such names and terms, by language.")
     condition_on_previous_text: bool = Field(
         default=False, description="Give each window the text before it; long notes may then end in loops."
     )
@@ -133,7 +134,7 @@ class Settings(BrokerSettings):
         default="us-east-1", description="The object store's region."
     )
     s3_access_key: SecretStr | None = Field(
-        default=None, description="The daemon's key id there; needs `s3:GetObject` only."
+        default=None, description="The daemon's key id at the store; needs `s3:GetObject` only."
     )
     s3_secret_key: SecretStr | None = Field(default=None, description="The secret of the key id.")
     s3_buckets: str = Field(
@@ -154,12 +155,12 @@ class Settings(BrokerSettings):
         description="Longest time from delivery to answer; at least two minutes below RabbitMQ's consumer timeout.",
     )
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
-        default=30, description="Longest wait of SIGTERM for running work; the rest goes back to the queue."
+        default=30, description="How long running work may go on after SIGTERM; the rest goes back to the queue."
     )
 
     breaker_failures: Annotated[int, Field(ge=0, le=1000)] = Field(
         default=5,
-        description="So many different requests in a row on which model or decoder fail stop the intake "
+        description="After so many different requests in a row on which model or decoder failed, no more are taken "
         "([more](operations.md#sttdbreakeropen)); 0: never.",
     )
     check_requester: bool = Field(
@@ -168,7 +169,7 @@ class Settings(BrokerSettings):
 
     side_host: str = Field(default="127.0.0.1", description="Address of metrics and health.")
     side_port: Annotated[int, Field(ge=0, le=65535)] = Field(
-        default=9464, description="Their port; 0 takes a free one and logs it."
+        default=9464, description="Port of metrics and health; 0 takes a free one and logs it."
     )
     log_format: Literal["console", "json"] = Field(
         default="console", description="`console` for people, `json` for collectors."

@@ -134,7 +134,7 @@ class _Visit:
 
 
 def _names(given: Sequence[str]) -> str:
-    """Names that a stranger chose, as a header's value: percent-encoded, so many and so long at most."""
+    """Names that a caller chose, as a header's value: percent-encoded, and bounded in number and length."""
     return ", ".join(quote(name[:LONGEST_NAME], safe="[]") for name in given[:MOST_NAMES])
 
 

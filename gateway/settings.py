@@ -37,7 +37,7 @@ class GatewaySettings(SourcedSettings):
         default="127.0.0.1", description="Address of the gateway; `0.0.0.0` for bots on other hosts (set the firewall)."
     )
     gateway_port: Annotated[int, Field(ge=0, le=65535)] = Field(
-        default=5000, description="Its port; 0 takes a free one and logs it."
+        default=5000, description="The gateway's port; 0 takes a free one and logs it."
     )
     gateway_tokens: SecretStr = Field(
         default=SecretStr(""),
@@ -61,13 +61,13 @@ class GatewaySettings(SourcedSettings):
         default=300, description="Longest time from upload to answer, and the request's deadline; later is 504."
     )
     gateway_grace_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
-        default=10, description="Longest wait of a new call for a daemon or broker that is away; then it is 503."
+        default=10, description="How long a new call waits for a daemon or broker that is away; then it is 503."
     )
     gateway_max_queued: Annotated[int, Field(ge=1, le=10_000_000)] = Field(
         default=500, description="Most requests that wait; more are 429."
     )
     gateway_drain_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
-        default=30, description="Longest wait of SIGTERM for running answers; the rest is cancelled."
+        default=30, description="How long running answers may go on after SIGTERM; the rest is cancelled."
     )
     model: Annotated[str, Field(min_length=1)] = Field(
         default="base", description="The model's name on `/health` and `/v1/models`; loads nothing."

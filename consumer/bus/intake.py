@@ -128,8 +128,8 @@ class AmqpIntake:
         if self._told < self._without.keys() | self._told:
             self._told |= self._without.keys()
             log.warning(
-                "serving without %s: the user in STTD_AMQP_URL has no right to it, or it is not there; `sttd topology "
-                "declare` and the permissions in docs/operations.md, then a restart, bring it",
+                "serving without %s: the user in STTD_AMQP_URL has no right to it, or it does not exist; to have it, "
+                "run `sttd topology declare`, set the permissions in docs/operations.md and restart",
                 " and ".join(sorted(self._without)),
                 action="served_without",
                 reasons=[reason[:200] for reason in self._without.values()],
@@ -138,8 +138,7 @@ class AmqpIntake:
     def _hidden(self, what: str, refusal: str) -> None:
         if what.rpartition(" ")[2] not in self._plan.optional:  # of these `_tell_without` tells
             log.warning(
-                "the daemon's user may not look whether this is there; it must be, and the daemon serves without the "
-                "look",
+                "the daemon's user may not check whether this exists; the daemon goes on and expects that it does",
                 action="topology_hidden",
                 what=what,
                 reason=refusal[:200],

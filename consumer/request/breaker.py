@@ -1,7 +1,8 @@
 """Stops the intake when engine or decoder fail on request after request, and tries one at a time until one goes well.
 
-Without it a sick worker takes a whole queue through its tries. Counts requests by their bodies: retries of one, and one
-note sent again and again, say nothing about the worker. Runs on the event loop, so it reads no whole body.
+Without it, a worker whose model or decoder is broken would use up the tries of a whole queue. Counts requests by their
+bodies: retries of one, and one note sent again and again, say nothing about the worker. Runs on the event loop, so it
+reads no whole body.
 """
 
 import asyncio
@@ -41,7 +42,7 @@ class Breaker:
 
     @property
     def open(self) -> bool:
-        """Whether the worker counts as sick."""
+        """Whether the worker is taken to be broken."""
         return self._opened.is_set()
 
     @asynccontextmanager

@@ -107,7 +107,7 @@ def retried(delivery: Delivery, code: ErrorCode) -> Verdict:
 
 
 def spared(delivery: Delivery, code: ErrorCode) -> Verdict:
-    """The worker is sick (breaker.py): a copy in the first retry tier that costs no try."""
+    """The worker is broken (breaker.py): a copy in the first retry tier that does not count as a try."""
     return Verdict("retried", str(code), copy=copies.spared(delivery, code))
 
 

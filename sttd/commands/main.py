@@ -21,7 +21,7 @@ HELP = """Voice notes in, text out, over RabbitMQ.
 
 A daemon (`sttd serve`) takes voice notes from the queue `stt.requests`,
 transcribes them with Whisper and answers each on its reply queue. A bot
-sends them with `from sttd import Client`; this does it by hand.
+sends them with `from sttd import Client`; a person with these commands.
 
 The three that you need first:
 

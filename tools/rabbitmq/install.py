@@ -16,8 +16,8 @@ VARIABLE: Final = "TEST_BROKER"
 
 PACKAGE = "rabbitmq-server"
 NEXT_STEP = (
-    "no RabbitMQ here, and none can be installed. One of these helps: set STTD_AMQP_URL to a broker of yours;"
-    f" install it (`sudo apt-get install {PACKAGE}`); or start Docker and run this again"
+    "no RabbitMQ here, and none can be installed. One of these helps: install it (`sudo apt-get install "
+    f"{PACKAGE}`); start Docker and run this again; or, for the demo, set STTD_AMQP_URL to a broker of yours"
 )
 
 

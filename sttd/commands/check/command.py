@@ -22,7 +22,7 @@ def check(json: Annotated[bool, typer.Option("--json", help="A JSON list instead
     """Show whether this host can serve.
 
     Looks at settings, broker, its limits and queues, the model, the decoder, the processor, memory and ports. Exit code
-    0: yes, if maybe with warnings. Else the code of the first failure: 3 the broker, its version or permissions, 4 its
+    0: yes, perhaps with warnings. Else the code of the first failure: 3 the broker, its version or permissions, 4 its
     queues, 1 this host. 2 means that a setting is wrong and nothing was looked at. Takes seconds; with a large model,
     as long as reading it.
     """

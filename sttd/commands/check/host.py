@@ -231,7 +231,7 @@ def _weights(settings: Settings) -> int:
 
 
 def port_line(host: str, port: int) -> Line:
-    """Free, or taken by a daemon that already serves, or by a stranger."""
+    """Whether the port is free, or used by a daemon that already serves, or by another program."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

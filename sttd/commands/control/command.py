@@ -42,7 +42,7 @@ def build() -> typer.Typer:
 
 
 def status(worker: Worker = None) -> None:
-    """Change nothing."""
+    """Show the state of each daemon."""
     _run(Order(command="status", worker=worker))
 
 

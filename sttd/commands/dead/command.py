@@ -27,9 +27,9 @@ Queue = Annotated[
 Looks = Annotated[int, typer.Option(min=1, max=100_000, help="Messages to look at.")]
 Ids = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ID]...", help="Message ids or correlation ids; all that bear one are meant."),
+    typer.Argument(metavar="[ID]...", help="Message ids or correlation ids; all messages that have one are taken."),
 ]
-All = Annotated[bool, typer.Option("--all", help="All of them.")]
+All = Annotated[bool, typer.Option("--all", help="All messages of the queue.")]
 Reason = Annotated[
     str | None, typer.Option(help="Those with this reason: poison, retries_exhausted, delivery_limit ...")
 ]
@@ -52,7 +52,7 @@ def build() -> typer.Typer:
 def list_(queue: Queue = Kind.REQUESTS, limit: Looks = LOOKS, json: Json = False) -> None:
     """Show what is there, newest last, and leave it there.
 
-    RabbitMQ counts each look at a message as a delivery, and puts what was looked at behind what was not.
+    RabbitMQ before 4.3 counts each look at a message as a delivery, and puts the message behind the rest.
     """
     _end(_list(queue, limit, json=json))
 
@@ -86,9 +86,9 @@ def requeue(
 ) -> None:
     """Send messages again; without --yes only list them.
 
-    A request starts afresh in its own lane: with its options and ids, without its attempts and its expiration. A parked
-    reply goes to the queue it was meant for, if that exists now. Each copy is confirmed by the broker before the dead
-    message is removed, so that a crash in between leaves one too many, never one too few.
+    A request starts anew in its own queue, with its options and ids, but without its attempts and its expiration. A
+    reply goes to its original queue, if that exists now. RabbitMQ confirms each copy before the dead message is
+    removed: after a crash in between there are two, never none.
     """
     if reply_to and queue is Kind.REPLIES:
         raise typer.BadParameter("--reply-to is for requests; a reply goes to --to")

@@ -27,9 +27,9 @@ P95 = Annotated[
     float, typer.Option("--p95", min=0.01, help="Seconds within which 19 of 20 notes of the busiest hour are answered.")
 ]
 Mean = Annotated[
-    float, typer.Option("--seconds", help="Mean length of a note in seconds; half of them are shorter by a quarter.")
+    float, typer.Option("--seconds", help="Mean length of a note in seconds; half of them are below 4/5 of it.")
 ]
-Peak = Annotated[float, typer.Option(help="The busiest hour's share of the day's notes; 0.042 is a day without hours.")]
+Peak = Annotated[float, typer.Option(help="The busiest hour's share of the day's notes; 0.042: all hours are equal.")]
 Cores = Annotated[
     int | None,
     typer.Option(

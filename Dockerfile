@@ -62,7 +62,7 @@ COPY --from=installed /opt/sttd /opt/sttd
 # With a model inside, a start needs no network. A volume that is empty at its first start takes the model over.
 COPY --from=model --chown=10001:10001 /models /models
 
-# All interfaces of the container; what the host shows of it is compose's business.
+# The side port listens on all interfaces of the container; who can reach it is decided outside.
 ENV PATH=/opt/sttd/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

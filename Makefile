@@ -59,12 +59,12 @@ test-cpus: setup ## the engine's tests at each level of CPU that this machine ha
 	@$(PY) -m tools.cpus
 
 CHAOS := SEED KILLS TERMS FAULTS SLOW POINTS MATRIX PROPERTIES BODIES RATE HOLD POLL RESULTS
-chaos: setup ## faults under load, with books that must balance (longer: make chaos KILLS=100 FAULTS=10, see tests/chaos/README.md)
+chaos: setup ## faults under load; no confirmed request may be lost (longer: make chaos KILLS=100 FAULTS=10, see tests/chaos/README.md)
 	@$(PY) -m tools.rabbitmq install
 	@$(foreach knob,$(CHAOS),$(if $($(knob)),CHAOS_$(knob)="$($(knob))")) $(PY) -m pytest -n $(JOBS) --dist worksteal --show-capture=no --durations=10 tests/chaos
 
 HOSTILE := DAMAGE FUZZ FAMILY
-hostile: setup ## damaged files, bombs, fuzz, confinement (all: make hostile DAMAGE=200 FUZZ=100000 FAMILY=720, see docs/audio.md)
+hostile: setup ## damaged files, bombs, fuzz, confinement (all: make hostile DAMAGE=200 FUZZ=100000 FAMILY=720, see docs/benchmarks/faults.md)
 	@$(PY) -m tools.program strace strace
 	@$(foreach knob,$(HOSTILE),$(if $($(knob)),HOSTILE_$(knob)="$($(knob))")) $(PY) -m pytest --durations=5 tests/hostile
 
@@ -112,7 +112,7 @@ lint: setup ## ruff: rules and format
 types: setup ## mypy --strict
 	@$(PY) -m mypy
 
-contract: setup ## write docs/contract/ from the models in schemas/
+contract: setup ## write docs/contract/, docs/settings.md and docs/metrics.md from the code
 	@$(PY) -m tools.contract write
 
 check: lint types ## lint, types, direction of imports, committed contract

@@ -38,7 +38,7 @@ if ! $box inspect --type image "$base" >/dev/null 2>&1; then
     $box commit --quiet --rm "$container" "$base" >/dev/null
 fi
 
-# How this machine reaches its package index is its own business: shown to the build, kept out of the image.
+# This machine's way to its package index: mounted for the build, not copied into the image.
 for file in /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
     [ ! -e "$file" ] || set -- "$@" --volume "$file:$file:ro"
 done

@@ -1,12 +1,12 @@
-"""Users of RabbitMQ with a password each: drawn once, kept, written where each service reads its own and no other.
+"""Users of RabbitMQ with a random password each: made once, kept, and written where only its own service reads it.
 
     users.py write [--users DIR] [--definitions DIR] [--url daemon=DIR ...] [--broker HOST:PORT]
     users.py show [--users DIR] [--broker HOST:PORT] USER
 
 `write` makes definitions.json (salted hashes, no password) for RabbitMQ's `load_definitions`, and one file
-STTD_AMQP_URL in each directory named by --url. A password comes from STTD_RABBITMQ_<USER>_PASSWORD, else from the last
-run, else from chance. Standard library only: it runs before anything else does, in a container or out of it. Only
-`show` prints a password.
+STTD_AMQP_URL in each directory named by --url. A password is that of STTD_RABBITMQ_<USER>_PASSWORD, else of the last
+run, else random. Standard library only: it runs before all other services, in a container or out of it. Only `show`
+prints a password.
 """
 
 import argparse

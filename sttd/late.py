@@ -54,7 +54,10 @@ def _of_queue(state: errands.QueueState, queue: str) -> str:
     if waiting:
         return f"{_waiting(waiting)} in {queue} and {serving} it: more daemons or a longer timeout would help"
     moved = "" if queue.endswith(".bulk") else f", or waits in {names.overflow_of(queue)} behind others of its caller"
-    return f"{serving} {queue} and nothing waits in it: the note is at work{moved}; give a longer timeout"
+    return (
+        f"{serving} {queue} and nothing waits in it: the note is at work{moved}, or is tried again after a failure; "
+        "give a longer timeout"
+    )
 
 
 def _waiting(count: int) -> str:

@@ -33,6 +33,7 @@ def test_no_size_gets_less_than_the_least_or_more_than_the_most(size: int) -> No
         (QueueState(waiting=40, consumers=1), "40 requests wait in q and 1 daemon serves", "more daemons"),
         (QueueState(waiting=1, consumers=3), "3 daemons serve", "longer timeout"),
         (QueueState(waiting=0, consumers=1), "at work, or waits in q.overflow", "longer timeout"),
+        (QueueState(waiting=0, consumers=1), "or is tried again after a failure", "longer timeout"),
     ],
 )
 def test_the_queue_tells_the_reason_and_the_reason_its_step(state: QueueState, said: str, step: str) -> None:

@@ -100,11 +100,11 @@ def _page() -> str:
     )
     return (
         "<!-- written by `make alerts` -->\n# Alerts seen firing\n\n"
-        "A real Prometheus watched a real daemon on a real RabbitMQ during each fault. The rules and "
-        "thresholds were the\n"
-        f"committed ones, but faster: every `for` is {HOLD};\nof the windows {windows}; scraped and evaluated "
-        "each second.\n"
-        "*Gone* counts from the end of the fault. What to do: [operations.md](operations.md#alerts-and-what-to-do).\n\n"
+        "A real Prometheus watched a real daemon on a real RabbitMQ during each fault. To save time, the rules' `for` "
+        f"is {HOLD},\n"
+        f"and of their windows {windows}. Prometheus scrapes each second.\n"
+        "*Gone after* counts from the end of the fault. What to do:\n"
+        "[operations.md](operations.md#alerts-and-what-to-do).\n\n"
         "| alert | fault | fired after | gone after | fired beside it |\n|---|---|---|---|---|\n"
         f"{rows}"
     )

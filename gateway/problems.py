@@ -84,7 +84,7 @@ def from_client(error: errors.SttdClientError, *, bad_audio: int) -> Problem:
         case errors.QueueFull():
             return busy("the queue is full; try again later", error.code)
         case errors.ReplyTimeout():
-            late = "no answer in time: the queue is long, or no daemon works on it"
+            late = "no answer in time: the queue is long, no daemon works on it, or a failed note is tried again"
             return Problem(504, late, error.code, cause=str(error))
         case errors.BrokerUnavailable() | errors.ClientClosed():
             return unavailable("the broker is away; try again later", error.code, str(error))

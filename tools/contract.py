@@ -191,8 +191,7 @@ def _metrics() -> str:
     rows = [_metric(row) for row in sorted(Metrics().described, key=lambda row: row.name)]
     return (
         f"{GENERATED}# Metrics\n\n"
-        "Served at `/metrics` of the side port. Every series with a documented set of labels exists, at 0, "
-        "from the start.\n"
+        "Served at `/metrics` of the side port. The series that are to be expected exist, at 0, from the start.\n"
         "A label never holds anything that a caller chose.\n\n"
         f"{_table(('metric', 'type', 'labels', 'meaning'), rows)}\n"
         "On Linux there are also the process metrics of every Prometheus client, as `sttd_process_*`.\n"

@@ -114,6 +114,11 @@ def test_every_way_in_which_an_answer_stays_away_has_a_status(error: errors.Sttd
     assert "amqp" not in problem.message
 
 
+def test_a_late_answer_may_be_one_that_is_tried_again() -> None:
+    """The tries after a failure take eleven minutes, more than the gateway waits by default."""
+    assert "a failed note is tried again" in from_client(errors.ReplyTimeout("x"), bad_audio=500).message
+
+
 def progress(fraction: float, text: str) -> Progress:
     """A progress message."""
     return Progress(correlation_id=None, message_id=None, fraction=fraction, text=text)

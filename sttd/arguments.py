@@ -4,6 +4,7 @@ Pure. Audio is content.py's.
 """
 
 import inspect
+import math
 from asyncio import isfuture
 from contextlib import suppress
 from operator import index
@@ -13,6 +14,7 @@ from uuid import UUID, uuid4
 from sttd import errors
 from sttd.schemas import names
 from sttd.schemas.codes import ErrorCode
+from sttd.schemas.options import DEADLINE_AHEAD
 
 Id: TypeAlias = str | int | UUID
 """A correlation id or a message id; integers, as bot frameworks have them, travel as their decimal text."""
@@ -61,8 +63,8 @@ def identifier(name: str, given: Id | None) -> str:
 
 def check(*, timeout: object, queue: object, on_progress: object) -> None:
     """What no type checker has seen: frameworks pass on what they got. Raises `BadRequest`, mostly `WrongArgument`."""
-    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float)):
-        raise errors.WrongArgument.of("timeout", shown(timeout), "seconds, as a number")
+    if timeout is not None:
+        _check_timeout(timeout)
     if queue is not None and not isinstance(queue, str):
         raise errors.WrongArgument.of("queue", shown(queue), "a queue's name, as text")
     if queue:
@@ -74,6 +76,15 @@ def check(*, timeout: object, queue: object, on_progress: object) -> None:
         raise errors.WrongArgument.of("on_progress", shown(on_progress), "a function of one argument")
     if inspect.iscoroutinefunction(on_progress) or inspect.iscoroutinefunction(type(on_progress).__call__):
         raise _awaits()
+
+
+def _check_timeout(given: object) -> None:
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        raise errors.WrongArgument.of("timeout", shown(given), "seconds, as a number")
+    if not (0 < given <= DEADLINE_AHEAD.total_seconds() or given == math.inf):
+        raise errors.BadRequest.by_code(
+            ErrorCode.BAD_REQUEST, "timeout: more than 0 and at most 86,400 s (24 h), or math.inf for none"
+        )
 
 
 def check_returned(value: object) -> None:

@@ -23,7 +23,7 @@ from sttd.content import Audio, Content, content_of, read
 from sttd.errands import QueueState
 from sttd.replies import Dropped, Pending, Replies
 from sttd.schemas.codes import ErrorCode
-from sttd.schemas.options import DEADLINE_AHEAD, TranscriptionOptions
+from sttd.schemas.options import TranscriptionOptions
 from sttd.schemas.reply import Progress, Transcript
 from sttd.schemas.validation import problems
 from sttd.settings import load
@@ -108,26 +108,26 @@ class Client:
         `correlation_id`: shown in the daemon's log; need not be unique; the message id if absent; an integer travels as
         its decimal text. `message_id`: names the request for `cancel`; must be unique, and is made up if absent.
         `on_progress`: called in the event loop with each progress message; must not block. `options`:
-        `sttd.schemas.options.TranscriptionOptions`.
-
-        A call that is cancelled or times out cancels its request at the daemon as well.
+        `sttd.schemas.options.TranscriptionOptions`. A call that is cancelled or times out cancels its request at the
+        daemon as well.
 
         Raises `TranscriptionFailed` (by code: `BadRequest`, of which `WrongArgument` is one, `RejectedAudio`,
         `Expired`, `Cancelled`, `DaemonFailed`), `NotServed`, `QueueFull`, `ReplyTimeout`, `BrokerUnavailable`,
-        `BadReply`, `ClientClosed`; `OSError` when the file cannot be read.
+        `BadReply`, `ClientClosed`; `OSError` when the file cannot be read, as `TimeoutError` when not in time.
         """
         self._must_be_open()
         arguments.check(timeout=timeout, queue=queue, on_progress=on_progress)
-        given = await read(audio)
-        self._must_be_open()  # still: what is added to the replies after `close` would wait in vain
+        begun, called = asyncio.get_running_loop().time(), datetime.now(UTC)
         chosen = self._settings.timeout if timeout is None else timeout
+        given = await read(audio, late.LEAST_SECONDS if chosen is None else chosen)
+        self._must_be_open()  # still: what is added to the replies after `close` would wait in vain
         patience = late.patience(len(given) if isinstance(given, bytes) else None) if chosen is None else chosen
-        asked = _asked(options, patience, progress=on_progress is not None)
+        asked = _asked(options, patience, progress=on_progress is not None, called=called)
         named = identifier("message_id", message_id)
         both = named, identifier("correlation_id", named if correlation_id is None else correlation_id)
         pending = Pending(*both, asyncio.get_running_loop().create_future(), on_progress)
         message = self._message(content_of(given, asked), pending)
-        return await self._ask(message, queue or self._settings.request_queue, pending, patience)
+        return await self._ask(message, queue or self._settings.request_queue, pending, patience, begun)
 
     async def stream(self, audio: Audio, **call: Unpack[CallOptions]) -> AsyncGenerator[Progress | Transcript]:
         """The same as an iterator: each `Progress` as it comes, and the `Transcript` as the last item.
@@ -158,10 +158,11 @@ class Client:
         self._replies.fail(named, errors.Cancelled(ErrorCode.CANCELLED, said, message_id=named))
         await self._control.cancel([named])
 
-    async def _ask(self, message: aio_pika.Message, queue: str, pending: Pending, patience: float) -> Transcript:
-        loop = asyncio.get_running_loop()
-        begun, confirmed = loop.time(), False
-        limit = asyncio.timeout(None if patience == math.inf else patience)
+    async def _ask(
+        self, message: aio_pika.Message, queue: str, pending: Pending, patience: float, begun: float
+    ) -> Transcript:
+        confirmed = False
+        limit = asyncio.timeout_at(None if patience == math.inf else begun + patience)
         self._replies.add(pending)
         try:
             async with limit:
@@ -170,7 +171,7 @@ class Client:
                 confirmed = True
                 return await pending.answer
         except errors.Expired as error:
-            raise _doubt_clocks(error, patience - (loop.time() - begun)) from None
+            raise _doubt_clocks(error, begun + patience - asyncio.get_running_loop().time()) from None
         except errors.SttdClientError as error:
             if isinstance(error, errors.WrongArgument):  # of `on_progress`, which wants to be awaited
                 self._control.withdraw(pending.message_id)
@@ -268,27 +269,21 @@ class Client:
         await self.close()
 
 
-def _asked(options: Options, patience: float, *, progress: bool) -> TranscriptionOptions:
-    """Validate the options here, with the daemon's own messages."""
+def _asked(
+    options: Options, patience: float, *, progress: bool, called: datetime | None = None
+) -> TranscriptionOptions:
+    """Validate the options here, with the daemon's own messages. `called`: when the call began, if not now."""
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if "caller" in given:
         given["caller"] = as_text("caller", given["caller"])
     if progress:
         given.setdefault("progress", True)
     if patience != math.inf:
-        given.setdefault("deadline", _deadline(patience))
+        given.setdefault("deadline", (called or datetime.now(UTC)) + timedelta(seconds=patience))
     try:
         return TranscriptionOptions.model_validate(given)
     except ValidationError as error:
         raise _refusal(error) from None
-
-
-def _deadline(patience: float) -> datetime:
-    if not 0 < patience <= DEADLINE_AHEAD.total_seconds():
-        raise errors.BadRequest.by_code(
-            ErrorCode.BAD_REQUEST, "timeout: more than 0 and at most 86,400 s (24 h), or math.inf for none"
-        )
-    return datetime.now(UTC) + timedelta(seconds=patience)
 
 
 def _refusal(error: ValidationError) -> errors.BadRequest:

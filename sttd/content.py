@@ -8,12 +8,14 @@ import errno
 import inspect
 import io
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final, TypeAlias
+from typing import BinaryIO, Final, TypeAlias, TypeVar
 
 from sttd import errors
 from sttd.arguments import close, shown
@@ -22,10 +24,13 @@ from sttd.schemas.codes import ErrorCode
 from sttd.schemas.options import TranscriptionOptions, to_headers
 from sttd.schemas.reference import NoReference, Reference
 from sttd.schemas.request import JSON_TYPE
+from sttd.service import background
 
 Audio: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO | Reference
 """The bytes of an audio file, its path, an open binary file, or where it lies in the object store of the daemon's
 operator."""
+
+T = TypeVar("T")
 
 _EXPECTED: Final = "the bytes of an audio file, its path, a file opened in binary mode, or a Reference"
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]+:(?=//)|data:(?=.{0,200},)", re.IGNORECASE)
@@ -40,9 +45,24 @@ class Content:
     content_type: str | None = None
 
 
-async def read(audio: Audio) -> bytes | Reference:
-    """The bytes, off the event loop; a reference as it is. Raises `WrongArgument`, `RejectedAudio`, `OSError`."""
-    return audio if isinstance(audio, Reference) else await _read(audio)
+async def read(audio: Audio, seconds: float) -> bytes | Reference:
+    """The bytes, off the event loop; a reference as it is. Raises `WrongArgument`, `RejectedAudio`, `OSError`.
+
+    A read that takes longer than `seconds` cannot be ended: its thread goes on until the pipe or disk answers.
+    """
+    if isinstance(audio, Reference):
+        return audio
+    limit = asyncio.timeout(None if seconds == math.inf else seconds)
+    try:
+        async with limit:
+            return await _read(audio)
+    except TimeoutError:
+        if not limit.expired():  # the file's own
+            raise
+        told = "a pipe without a writer, or a disk that does not answer?"
+        raise TimeoutError(
+            errno.ETIMEDOUT, f"the audio was not read to its end within {seconds:.4g} s: {told}"
+        ) from None
 
 
 def content_of(audio: bytes | Reference, options: TranscriptionOptions) -> Content:
@@ -62,7 +82,7 @@ async def _read(audio: object) -> bytes:
     if isinstance(audio, bytes | bytearray | memoryview):
         content, origin = bytes(audio), "0 bytes were given, as after a download that failed"
     elif isinstance(audio, str | os.PathLike):
-        content, origin = await asyncio.to_thread(_from_path, audio), "the file at the path that was given has 0 bytes"
+        content, origin = await _aside(_from_path, audio), "the file at the path that was given has 0 bytes"
     else:
         content = await _from_file(audio)
         origin = "the file that was given has no more bytes: was it read to its end before? `seek(0)` goes back"
@@ -71,6 +91,11 @@ async def _read(audio: object) -> bytes:
             ErrorCode.AUDIO_EMPTY, f"the audio is empty: {origin}; expected: {_EXPECTED}"
         )
     return content
+
+
+async def _aside(call: Callable[..., T], *given: object) -> T:
+    """As `asyncio.to_thread`; but reads that never end take no threads from the bot, and do not keep it from ending."""
+    return await asyncio.wrap_future(background.start(partial(call, *given), name="sttd read"))
 
 
 def _from_path(path: str | os.PathLike[str]) -> bytes:
@@ -114,7 +139,7 @@ async def _from_file(audio: object) -> bytes:
         raise _wrong_async(audio)
     if not _needs_nothing(read):
         raise _wrong(f"{shown(audio)}, whose read() wants arguments,")
-    content = await asyncio.to_thread(_content, audio, read)
+    content = await _aside(_content, audio, read)
     if inspect.isawaitable(content):
         close(content)
         raise _wrong_async(audio)

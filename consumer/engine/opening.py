@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from sttd.consumer import machine
 from sttd.consumer.engine import environment
-from sttd.consumer.engine.files import background, layouts, store
+from sttd.consumer.engine.files import layouts, store
 from sttd.consumer.engine.files.download_progress import DownloadProgress, OnProgress
 from sttd.consumer.engine.model import loaded as models
 from sttd.consumer.engine.model.contexts import CONTEXTS, Contexts
@@ -28,6 +28,7 @@ from sttd.consumer.engine.transcriber import SpeechEngine
 from sttd.consumer.engine.windows import LongAudio
 from sttd.consumer.errors import JobStopped
 from sttd.consumer.settings import EngineName, Settings
+from sttd.service import background
 
 BATCH_SECONDS: Final = 0.02
 """Longest wait of a call for its batch while the GPU is busy."""

@@ -1,14 +1,18 @@
-"""A call without an answer says why, from what the broker reports; and the bot's log holds no line of the library."""
+"""A call without an answer, or without its audio, says why; and the bot's log holds no line of the library."""
 
 import asyncio
 import logging
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from sttd import Client, errors
+from sttd import BlockingClient, Client, errors
 from tests.support.broker import Broker, wait_until
 from tests.support.fake_daemon import FakeDaemon, silent
-from tests.support.waiting import BRIEFLY
+from tests.support.waiting import BRIEFLY, PATIENCE
 from tools.rabbitmq import Node
 
 
@@ -26,6 +30,43 @@ async def test_a_timeout_while_a_daemon_works_says_that_the_note_is_at_work(brok
     async with FakeDaemon(broker.amqp_url, silent), Client(broker.amqp_url) as client:
         with pytest.raises(errors.ReplyTimeout, match=r"1 daemon serves stt\.requests.*longer timeout"):
             await client.transcribe(b"note", timeout=BRIEFLY)
+
+
+@pytest.fixture
+def silent_pipe(tmp_path: Path) -> Iterator[Path]:
+    """A pipe that nobody writes to: like a network mount that stands still it gives nothing, and no error."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    yield pipe
+    os.close(os.open(pipe, os.O_RDWR))  # what still reads comes to an end
+
+
+async def test_the_timeout_ends_a_call_whose_file_does_not_end(broker: Broker, silent_pipe: Path) -> None:
+    """It is the time of the whole call; a pipe without a writer was read for ever."""
+    async with Client(broker.amqp_url) as client:
+        with pytest.raises(TimeoutError, match=r"not read to its end within 0\.1 s: a pipe without a writer"):
+            await client.transcribe(silent_pipe, timeout=0.1)
+
+
+def test_a_blocking_client_can_be_closed_while_a_file_is_still_read(broker: Broker, silent_pipe: Path) -> None:
+    """Its event loop waited at its end for the thread that reads."""
+    with BlockingClient(broker.amqp_url) as client, pytest.raises(TimeoutError, match="not read to its end"):
+        client.transcribe(silent_pipe, timeout=0.1)
+
+
+async def test_the_time_of_the_reading_counts(broker: Broker, silent_pipe: Path) -> None:
+    """The daemon must not work for a call that has ended: its deadline begins with the call, not with the sending."""
+    async with FakeDaemon(broker.amqp_url, silent) as daemon, Client(broker.amqp_url) as client:
+        begun = datetime.now(UTC)
+        call = asyncio.create_task(client.transcribe(silent_pipe, timeout=PATIENCE))
+        await asyncio.sleep(0)  # the call begins
+        ended = datetime.now(UTC)
+        await asyncio.to_thread(silent_pipe.write_bytes, b"note")
+        await daemon.arrived.acquire()
+        call.cancel()
+    (request,) = daemon.seen
+    deadline = datetime.fromisoformat(str(request.headers["stt-deadline"]))
+    assert begun <= deadline - timedelta(seconds=PATIENCE) <= ended
 
 
 @pytest.mark.slow("a broker that stops, and a timeout that outlives its stop")

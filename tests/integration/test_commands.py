@@ -16,7 +16,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from tests.support import fake_hub, fake_pip
 from tests.support.broker import Broker, wait_until
 from tests.support.fake_daemon import FakeDaemon, control, failure, progress, silent, transcript
-from tests.support.waiting import BRIEFLY
+from tests.support.waiting import BRIEFLY, PATIENCE
 
 ROOT = Path(__file__).parents[2]
 
@@ -192,6 +192,18 @@ async def test_ctrl_c_ends_in_order(broker: Broker, tmp_path: Path, notes: list[
     assert err.startswith(b"interrupted")
     assert b"Traceback" not in err
     await wait_until(lambda: not [queue for queue in broker.queues() if queue["name"].startswith("sttd.client.")])
+
+
+async def test_ctrl_c_ends_a_command_that_still_reads_stdin(broker: Broker, tmp_path: Path, notes: list[str]) -> None:
+    """As one that was typed without a file: the thread that reads held up the end."""
+    async with FakeDaemon(broker.amqp_url, silent) as daemon:
+        process = await start(broker.amqp_url, tmp_path, "-m", "sttd", "transcribe", notes[0], "-")
+        await daemon.arrived.acquire()
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(PATIENCE):
+            assert await process.wait() == 130
+        _, err = await process.communicate()
+    assert err == b"interrupted: what was not finished was cancelled\n"
 
 
 async def test_what_is_finished_is_printed_and_the_rest_cancelled_at_the_daemon_by_ctrl_c(

@@ -99,7 +99,7 @@ def test_the_timeout_becomes_the_deadline_unless_one_is_given() -> None:
 def test_a_timeout_out_of_range_is_refused(timeout: float) -> None:
     """The contract takes deadlines up to 24 h ahead; a longer wait has to be asked for as none at all."""
     with pytest.raises(errors.BadRequest, match="timeout"):
-        to_headers(_asked({}, timeout, progress=False))
+        check(timeout=timeout, queue=None, on_progress=None)
 
 
 @pytest.mark.parametrize("given", ["", "x" * 256, "я" * 128])

@@ -12,9 +12,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sttd.consumer.engine.files import background, disk
+from sttd.consumer.engine.files import disk
 from sttd.consumer.engine.files.download_progress import DownloadProgress, OnProgress
 from sttd.consumer.errors import SttdError
+from sttd.service import background
 
 T = TypeVar("T")
 
@@ -33,10 +34,11 @@ FIRST_BYTES_SECONDS: Final = 60.0
 class HubUnavailable(Exception):
     """The Hub did not give the model; the text is the reason, in one line, for a person."""
 
-    def __init__(self, reason: str, *, elsewhere: bool) -> None:
-        """`elsewhere`: whether it makes sense to ask another source."""
+    def __init__(self, reason: str, *, elsewhere: bool, unknown: bool = False) -> None:
+        """`elsewhere`: whether it makes sense to ask another source; `unknown`: it shows no such model to this user."""
         super().__init__(reason)
         self.elsewhere = elsewhere
+        self.unknown = unknown
 
 
 def folder(repository: str, cache: Path | None) -> Path:
@@ -137,7 +139,8 @@ def _translated(error: Exception) -> HubUnavailable:
         return HubUnavailable(full, elsewhere=False)
     for kind, meaning in meanings:
         if isinstance(cause, kind):
-            return HubUnavailable(meaning, elsewhere=kind not in here)
+            unknown = issubclass(kind, errors.RepositoryNotFoundError)
+            return HubUnavailable(meaning, elsewhere=kind not in here, unknown=unknown)
     return HubUnavailable(f"the Hugging Face Hub cannot be reached ({type(cause).__name__})", elsewhere=True)
 
 

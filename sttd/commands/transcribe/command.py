@@ -4,7 +4,6 @@ Uses sttd.Client as any bot would; never imports the daemon.
 """
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -146,7 +145,7 @@ def _asking(client: Client, order: _Order, bars: Bars) -> Asking:
         def told(update: Progress) -> None:
             bars.report(name, update.fraction)
 
-        sending = partial(client.transcribe, sys.stdin.buffer if file == STDIN else file, **order.options)
+        sending = partial(client.transcribe, inputs.stdin() if file == STDIN else file, **order.options)
         outcome = await _outcome(name, partial(sending, on_progress=told) if bars.wanted else sending)
         if file in places:
             outcome = await asyncio.to_thread(_written, outcome, order.form, places[file])

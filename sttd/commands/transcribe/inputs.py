@@ -5,7 +5,7 @@ import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import typer
 
@@ -17,6 +17,12 @@ def named(text: str) -> Path:
     """A file's path; `./-` is a file of that name and not stdin, though the two are one path."""
     file = Path(text)
     return file.absolute() if file == STDIN and text != str(STDIN) else file
+
+
+def stdin() -> BinaryIO:
+    """Without its buffer, whose lock aborts an interpreter that ends (Ctrl-C) while a thread still reads."""
+    unbuffered: BinaryIO = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)  # a test's stdin has none
+    return unbuffered
 
 
 def shown(file: Path) -> str:

@@ -1,7 +1,7 @@
 """One call in a daemon thread.
 
-For calls that may never return (a name lookup, a download): the process can end without them. Never for calls into the
-model: a daemon thread that comes back from C++ while the interpreter shuts down aborts the process.
+For calls that may never return (a name lookup, a download, a read): the process can end without them. Never for calls
+into the model: a daemon thread that comes back from C++ while the interpreter shuts down aborts the process.
 """
 
 import threading

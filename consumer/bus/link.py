@@ -59,7 +59,8 @@ class Loss:
 
         def report(task: asyncio.Task[None]) -> None:
             if not task.cancelled():
-                self.report(f"{what} ended: {task.exception()!r}")
+                error = task.exception()
+                self.report(f"{what} ended: {words(error) if isinstance(error, TimeoutError) else repr(error)}")
 
         task = asyncio.create_task(work, name=what)
         task.add_done_callback(report)

@@ -279,6 +279,17 @@ async def test_the_first_reason_of_a_loss_is_the_one_that_is_told() -> None:
     assert await loss.wait() == "lost the connection to RabbitMQ (reset by peer)"
 
 
+async def test_a_question_without_an_answer_is_told_in_words() -> None:
+    """The reason is on `/readyz` and in the log; it was `TimeoutError()`."""
+
+    async def asking() -> None:
+        raise TimeoutError
+
+    loss = Loss()
+    loss.watch(asking(), "the watch over the consumer")
+    assert await loss.wait() == "the watch over the consumer ended: no answer in time"
+
+
 async def test_waiting_for_a_loss_may_be_cancelled() -> None:
     """The end of the daemon cancels the wait; the loss itself must survive it."""
     loss = Loss()

@@ -11,7 +11,7 @@ from sttd.schemas.codes import ErrorCode
 
 
 class ExitCode(IntEnum):
-    """Exit codes of `sttd serve`; see docs/operations.md. 1 is worth a restart, and 3 where the network was away."""
+    """Exit codes of `sttd serve`; see docs/operations.md. 1 and 3 are worth a restart: the next may go better."""
 
     OK = 0  # drained: what was in hand is answered or back in the queue
     INTERNAL = 1  # a part of the daemon died; what was in hand is redelivered: restart
@@ -32,7 +32,7 @@ class SttdError(Exception):
 
 
 class StartupError(SttdError):
-    """The daemon cannot start until a person changes something; `message` names it."""
+    """The daemon cannot start; `message` names what has to change."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
 
@@ -47,6 +47,12 @@ class ModelUnavailable(StartupError):
     """The model is neither on disk nor at a source, or does not load."""
 
     exit_code = ExitCode.MODEL
+
+
+class ModelMisconfigured(ModelUnavailable):
+    """The settings name a model, or a way to run it, that there is not: no restart can help."""
+
+    exit_code = ExitCode.SETTINGS
 
 
 class TopologyMismatch(StartupError):

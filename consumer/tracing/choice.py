@@ -31,7 +31,7 @@ def wanted(environment: Mapping[str, str] | None = None) -> str | None:
 
 
 def from_environment(worker: str) -> Tracing:
-    """Make what the OTEL_* environment asks for. Raises `SettingsError` when the extra is missing."""
+    """Make what the OTEL_* environment asks for. Raises `SettingsError`, also when the extra is missing."""
     exporter = wanted()
     if exporter is None:
         return Tracing()
@@ -41,4 +41,7 @@ def from_environment(worker: str) -> Tracing:
         raise SettingsError(
             f"the environment asks for OpenTelemetry ({exporter}), which is not installed: {NEXT_STEP}"
         ) from error
-    return otel.with_exporter(exporter, worker)
+    try:
+        return otel.with_exporter(exporter, worker)
+    except ValueError as error:
+        raise SettingsError(f"OpenTelemetry refuses its environment (OTEL_*): {error}") from error

@@ -1,10 +1,18 @@
-"""Why a server cannot listen on its address, and which setting to change."""
+"""Where a server listens, why it cannot, and which setting to change."""
 
 import errno
 import socket
-from typing import Final
+from typing import Any, Final
 
 NO_RIGHT: Final = frozenset({errno.EACCES, errno.EPERM})
+
+
+def looked_up(host: str, port: int) -> tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]:
+    """The first address of a host to listen on, as `socket.getaddrinfo` has it. Raises `OSError`."""
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except UnicodeError:  # `0.0..0`
+        raise socket.gaierror(socket.EAI_NONAME, "no host has such a name") from None
 
 
 def advice(error: OSError, host: str, port: str) -> str:

@@ -63,8 +63,8 @@ def checked(url: SecretStr) -> SecretStr:
         usable = False
     if not usable:
         raise ValueError(
-            "must be amqp:// or amqps://, as in amqp://user:password@host:port/vhost, with / # ? @ in a password "
-            "written as %2F %23 %3F %40; of several nodes, whole addresses separated by commas"
+            "must be amqp:// or amqps://, as in amqp://user:password@host:port/vhost, with / \\ # ? @ in a password "
+            "written as %2F %5C %23 %3F %40; of several nodes, whole addresses separated by commas"
         )
     return url
 
@@ -74,7 +74,9 @@ def _usable(url: str) -> bool:
     host = parts.hostname or ","
     # An @ behind the address alone: a password like 12/34 was cut in two, of which the second would be shown.
     cut = "@" not in parts.netloc and "@" in url
-    return parts.scheme in SCHEMES and "," not in host and parts.port != 0 and not cut
+    host.encode("idna")  # as what connects does, where the ValueError would end the daemon, again and again
+    broken = "," in host or "\\" in parts.netloc
+    return parts.scheme in SCHEMES and parts.port != 0 and not cut and not broken
 
 
 def shown(url: SecretStr) -> str:

@@ -13,7 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from sttd.service.addresses import advice
+from sttd.service.addresses import advice, looked_up
 
 KEEP_ALIVE_SECONDS: Final = 20
 """Longer than the usual scrape interval of 15 s, so that a scraper keeps its connection."""
@@ -168,5 +168,5 @@ def configured(app: ASGIApp, connection: type[GuardedConnection], **more: Any) -
 
 
 def _bind(host: str, port: int, backlog: int) -> socket.socket:
-    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    family = looked_up(host, port)[0]
     return socket.create_server((host, port), family=family, backlog=backlog)

@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 from sttd.consumer.engine.files import store
-from sttd.consumer.errors import ModelUnavailable
+from sttd.consumer.errors import ExitCode, ModelUnavailable
 from sttd.consumer.models import demo_directory
 from tests.support import fake_hub, tone_model
+from tests.support.daemon import DaemonProcess
 from tests.support.fake_hub import FakeHub
 
 REPOSITORY = "owner/tiny-notes"
@@ -203,6 +204,7 @@ def test_a_repository_that_does_not_exist_is_said_to_be_none(tmp_path: Path) -> 
     """A typing error in a Hub id is not a network problem."""
     with fake_hub.running(FakeHub(REPOSITORY, demo_directory())) as hub:
         answer = run(FETCH, hub.url, tmp_path, name="owner/other")
+    assert answer["error"] == "ModelMisconfigured"
     assert "has no such model" in answer["message"]
 
 
@@ -212,5 +214,15 @@ def test_a_repository_without_tokenizer_is_refused(tmp_path: Path) -> None:
     (part / "tokenizer.json").unlink()
     with fake_hub.running(FakeHub(REPOSITORY, part)) as hub:
         answer = run(FETCH, hub.url, tmp_path / "cache")
-    assert answer["error"] == "ModelUnavailable"
+    assert answer["error"] == "ModelMisconfigured"
     assert "tokenizer.json" in answer["message"]
+
+
+def test_a_misspelt_model_ends_the_daemon_with_the_code_for_wrong_settings(tmp_path: Path) -> None:
+    """3 is tried again: the unit started it every 5 s for ever. Neither broker nor network is asked."""
+    daemon = DaemonProcess("amqp://127.0.0.1:1/", tmp_path / "log", model="bse", slots="1").start()
+    try:
+        assert daemon.wait_exit() == ExitCode.SETTINGS
+    finally:
+        daemon.close()
+    assert "did you mean base?" in daemon.lines("startup_error")[0]["event"]

@@ -36,6 +36,13 @@ def test_each_node_must_be_one(given: str) -> None:
         broker_address.checked(SecretStr(given))
 
 
+@pytest.mark.parametrize("given", ["amqp://u:p\\w@one/v", "amqp://one..two", f"amqp://{'x' * 64}"])
+def test_an_address_that_the_library_cannot_take_is_a_wrong_setting(given: str) -> None:
+    """It raised at each connecting what is no error of a connection: a traceback, exit code 1, and so on for ever."""
+    with pytest.raises(ValueError, match="must be amqp"):
+        broker_address.checked(SecretStr(given))
+
+
 @pytest.mark.parametrize("sign", "/#?")
 def test_a_password_that_cuts_the_address_in_two_is_refused(sign: str) -> None:
     """With digits before the sign it reads as a port, and the rest would be shown as a vhost."""

@@ -19,7 +19,7 @@ from sttd.commands.exit_codes import Exit
 from sttd.commands.topology.survey import QueueFinding, SurveyState
 from sttd.consumer import memory
 from sttd.consumer.engine.files import store
-from sttd.consumer.errors import ModelUnavailable
+from sttd.consumer.errors import ModelMisconfigured, ModelUnavailable
 from sttd.consumer.settings import ComputeType, Settings
 from sttd.errands import QueueState
 from sttd.settings import ClientSettings, load
@@ -162,15 +162,16 @@ def test_a_model_that_is_not_here_is_a_warning_and_a_broken_one_a_failure(tmp_pa
     assert check_host.model_line(Settings(model="gigantic")).status is Status.FAILED
 
 
-def test_a_model_that_no_source_can_give_is_a_failure(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "code"), [(ModelUnavailable, "code 3"), (ModelMisconfigured, "code 2")])
+def test_a_model_that_no_source_can_give_is_a_failure(kind: type[ModelUnavailable], code: str, tmp_path: Path) -> None:
     """The start would end for it: "the first start downloads it" would be false."""
 
     def nowhere(name: str) -> str:
-        raise ModelUnavailable(f"model {name!r} is not on this machine; the Hub does not answer: bring it here")
+        raise kind(f"model {name!r} is not on this machine; the Hub does not answer: bring it here")
 
     line = check_host.model_line(Settings(model="small", model_cache=tmp_path), nowhere)
     assert (line.status, line.step) == (Status.FAILED, "bring it here")
-    assert "code 3" in line.detail
+    assert code in line.detail
 
 
 def needed_mib(line: Line) -> int:
@@ -257,6 +258,7 @@ def test_a_side_port_is_free_a_daemons_or_a_strangers(monkeypatch: pytest.Monkey
     """Beside a daemon at work its port is taken, which is correct: so it is in every container."""
     monkeypatch.setattr(check_host, "ANSWER_SECONDS", 0.3)
     assert check_host.port_line("127.0.0.1", 0).status is Status.OK
+    assert "set STTD_SIDE_HOST" in check_host.port_line("0.0..0", 0).step
     with http.server.HTTPServer(("127.0.0.1", 0), _Health) as server:
         thread = threading.Thread(target=server.handle_request)
         thread.start()

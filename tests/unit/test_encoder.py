@@ -23,7 +23,7 @@ from sttd.consumer.engine.model.model_file import Floats
 from sttd.consumer.engine.model.weights import EncoderFile, EncoderUnavailable
 from sttd.consumer.engine.schedule.scheduler import Scheduler
 from sttd.consumer.engine.transcriber import JobOptions
-from sttd.consumer.errors import ModelUnavailable
+from sttd.consumer.errors import ModelMisconfigured
 from sttd.consumer.models import demo_directory
 from tests.support import random_model
 from tests.support.notes import short_notes
@@ -106,14 +106,14 @@ def test_auto_goes_on_with_ctranslate2_and_says_why_once(
 
 def test_openvino_by_name_is_an_error_where_it_cannot_be_had(tmp_path: Path) -> None:
     """Who asks by name has counted on its speed."""
-    with pytest.raises(ModelUnavailable, match=r"STTD_ENCODER=openvino .*No such file.*; STTD_ENCODER=auto"):
+    with pytest.raises(ModelMisconfigured, match=r"STTD_ENCODER=openvino .*No such file.*; STTD_ENCODER=auto"):
         choose("openvino", tmp_path, tmp_path)
 
 
 def test_without_the_library_ctranslate2_encodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is optional: ARM machines and slim images have none."""
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(ModelUnavailable, match="openvino is not installed"):
+    with pytest.raises(ModelMisconfigured, match="openvino is not installed"):
         choose("openvino", demo_directory(), tmp_path)
     assert choose("auto", demo_directory(), tmp_path) is None
 

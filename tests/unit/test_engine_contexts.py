@@ -25,7 +25,7 @@ from sttd.consumer.engine.model.contexts import (
 from sttd.consumer.engine.model.whisper import WhisperTranscriber
 from sttd.consumer.engine.schedule.scheduler import Scheduler
 from sttd.consumer.engine.transcriber import Job, JobOptions
-from sttd.consumer.errors import ModelUnavailable
+from sttd.consumer.errors import ModelMisconfigured
 from sttd.consumer.models import demo_directory
 from tests.support.notes import short_notes
 
@@ -199,7 +199,7 @@ async def test_the_samples_say_the_same_with_short_contexts(contexts: Contexts) 
 
 def test_what_cannot_be_cut_is_said_at_the_start() -> None:
     """A setting without effect would not be noticed."""
-    with pytest.raises(ModelUnavailable, match="STTD_ENCODER_CONTEXT=full"):
+    with pytest.raises(ModelMisconfigured, match="STTD_ENCODER_CONTEXT=full"):
         models._contexts(SimpleNamespace(device="cuda", compute_type="float16"), DYNAMIC, lambda: "any")
     assert models._contexts(SimpleNamespace(device="cuda", compute_type="float16"), FULL, lambda: "any") is FULL
 

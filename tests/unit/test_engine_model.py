@@ -9,7 +9,7 @@ import pytest
 from sttd.consumer.engine.model import loaded as model
 from sttd.consumer.engine.model.loaded import NEXT_STEP, LoadedModel
 from sttd.consumer.engine.schedule.scheduler import Scheduler
-from sttd.consumer.errors import ModelUnavailable
+from sttd.consumer.errors import ExitCode, ModelUnavailable
 from sttd.consumer.models import demo_directory
 
 NO_GPU = ctranslate2.get_cuda_device_count() == 0
@@ -36,8 +36,18 @@ def test_the_effective_device_and_type_are_told() -> None:
 
 def test_a_type_that_this_device_lacks_is_refused_with_those_it_has() -> None:
     """ctranslate2 would fall back to another one, or fail in the middle of the first note."""
-    with pytest.raises(ModelUnavailable, match=r"STTD_COMPUTE_TYPE=int4; set one of: auto, .*int8"):
+    with pytest.raises(ModelUnavailable, match=r"STTD_COMPUTE_TYPE=int4; set one of: auto, .*int8") as caught:
         load(demo_directory(), compute_type="int4")
+    assert caught.value.exit_code == ExitCode.SETTINGS
+
+
+@pytest.mark.skipif(not NO_GPU, reason="this machine has a GPU")
+@pytest.mark.parametrize("given", [{"device": "auto", "compute_type": "float16"}, {"device": "cuda"}])
+def test_what_a_gpu_would_make_possible_is_tried_again(given: dict[str, str]) -> None:
+    """Its driver may be there a moment after the daemon's first start."""
+    with pytest.raises(ModelUnavailable) as caught:
+        load(demo_directory(), **given)
+    assert caught.value.exit_code == ExitCode.MODEL
 
 
 @pytest.mark.skipif(not NO_GPU, reason="this machine has a GPU")

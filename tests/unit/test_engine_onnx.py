@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import importlib
 import itertools
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -22,7 +23,7 @@ from sttd.consumer.engine.onnx import ctc
 from sttd.consumer.engine.onnx.onnx_engine import OnnxTranscriber
 from sttd.consumer.engine.schedule.scheduler import Scheduler
 from sttd.consumer.engine.transcriber import Job, JobOptions, Transcription
-from sttd.consumer.errors import JobStopped, ModelFailed, ModelUnavailable, RequestFailed
+from sttd.consumer.errors import JobStopped, ModelFailed, ModelMisconfigured, ModelUnavailable, RequestFailed
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm
 from sttd.schemas.reply import Segment, Word
 from tests.support import tone_model
@@ -396,6 +397,13 @@ def test_files_that_are_damaged_are_named_with_the_next_step(
     with pytest.raises(ModelUnavailable, match=told) as caught:
         ctc.load(tmp_path, ONNX["gigaam-v3-ctc"], "float32", name="mine", gate=Scheduler(1))
     assert "fetch or copy" in caught.value.message
+
+
+def test_without_its_library_the_engine_is_a_wrong_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra is missing: no restart brings it."""
+    monkeypatch.setitem(sys.modules, "onnx_asr", None)
+    with pytest.raises(ModelMisconfigured, match="STTD_ENGINE=onnx needs onnx-asr"):
+        ctc.load(tone_model.build(tmp_path), ONNX["gigaam-v3-ctc"], "float32", name="mine", gate=Scheduler(1))
 
 
 def every_word(segments: list[Segment]) -> Iterator[Word]:

@@ -18,7 +18,7 @@ import pytest
 from sttd.consumer.engine.files import hub, intact, packages, pip, store
 from sttd.consumer.engine.files.download_progress import DownloadProgress
 from sttd.consumer.engine.files.packages import Wheel
-from sttd.consumer.errors import JobStopped, ModelUnavailable
+from sttd.consumer.errors import ExitCode, JobStopped, ModelUnavailable
 from sttd.consumer.models import demo_directory
 from tests.support import fake_pip
 from tests.support.fake_pip import FakePip
@@ -118,6 +118,30 @@ def test_who_wants_to_be_offline_is_not_taken_to_another_source(
     monkeypatch.setattr(hub, "download", refuse)
     assert "HF_HUB_OFFLINE" in refusal(tmp_path)
     assert index.calls == []
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "told"),
+    [
+        ("Systran/faster-whisper-bse", ExitCode.SETTINGS, "did you mean Systran/faster-whisper-base?"),
+        ("somebody/else", ExitCode.SETTINGS, "correct STTD_MODEL, or set HF_TOKEN"),
+        ("small", ExitCode.MODEL, "sttd model fetch small"),
+    ],
+)
+def test_a_hub_id_that_the_hub_does_not_know_is_a_wrong_setting(
+    name: str, code: ExitCode, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not one of our own table: for that something on the way answers in the Hub's name."""
+
+    def refuse(*_: object) -> Path:
+        raise hub.HubUnavailable("the Hugging Face Hub has no such model", elsewhere=True, unknown=True)
+
+    monkeypatch.setattr(hub, "download", refuse)
+    monkeypatch.setattr(hub, "ask", refuse)
+    for look in (lambda: store.fetch(name, tmp_path, lambda _: None), lambda: store.offered(name)):
+        with pytest.raises(ModelUnavailable, match=re.escape(told)) as caught:
+            look()
+        assert caught.value.exit_code == code
 
 
 def test_progress_names_the_source_and_why_and_ends_at_the_whole(index: FakePip, tmp_path: Path) -> None:

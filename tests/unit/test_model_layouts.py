@@ -9,7 +9,7 @@ from sttd.commands.check import host
 from sttd.commands.check.line import Status
 from sttd.consumer.engine.files import hub, layouts, store
 from sttd.consumer.engine.files.layouts import ONNX, OnnxLayout
-from sttd.consumer.errors import ModelUnavailable
+from sttd.consumer.errors import ExitCode, ModelUnavailable
 from sttd.consumer.models import demo_directory
 from sttd.consumer.settings import EngineName, Settings
 from tests.support import tone_model
@@ -73,14 +73,15 @@ def test_a_missing_file_is_named_before_onnx_asr_could_download_one(tmp_path: Pa
         ("onnx", "base", "is a Whisper model: set STTD_ENGINE=whisper"),
         ("onnx", "demo", "is a Whisper model: set STTD_ENGINE=whisper"),
         ("onnx", "owner/name", "takes a directory, or one of gigaam-v3-ctc, gigaam-v3-e2e-ctc"),
-        ("onnx", "./nowhere", "there is no such directory"),
+        ("onnx", "gigam-v3-ctc", r"did you mean gigaam-v3-ctc\?$"),
         ("whisper", "gigaam-v3-ctc", "set STTD_ENGINE=onnx"),
     ],
 )
 def test_a_name_of_the_other_engine_is_refused_with_the_next_step(engine: EngineName, name: str, told: str) -> None:
     """Two settings must fit; each error says which to change."""
-    with pytest.raises(ModelUnavailable, match=told):
+    with pytest.raises(ModelUnavailable, match=told) as caught:
         store.resolve(name, None, layouts.of(name, engine, "auto"))
+    assert caught.value.exit_code == ExitCode.SETTINGS
 
 
 def test_the_commands_know_an_engine_by_the_models_name() -> None:

@@ -1,6 +1,8 @@
 """Which directory a model's name means, without any network."""
 
+import errno
 import importlib
+import os
 import shutil
 import socket
 from pathlib import Path
@@ -85,14 +87,66 @@ def test_a_directory_that_lacks_a_file_is_refused_by_the_files_name(missing: str
         store.resolve(str(directory), None)
 
 
-@pytest.mark.parametrize("name", ["bsae", "/no/such/directory", "./nowhere", "a/b/c", "../x/y"])
-def test_a_wrong_name_is_refused_in_one_line_that_says_what_to_set(name: str) -> None:
-    """A typing error ends the start with exit code 3 and the names that exist."""
+def refused(name: str) -> ModelUnavailable:
+    """Why this name is no model."""
     with pytest.raises(ModelUnavailable) as caught:
         store.resolve(name, None)
-    assert "\n" not in caught.value.message
-    assert "demo" in caught.value.message
-    assert caught.value.exit_code == ExitCode.MODEL
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("bsae", ExitCode.SETTINGS),
+        ("a/b/c", ExitCode.SETTINGS),
+        ("owner/name.git", ExitCode.SETTINGS),
+        ("owner/name-", ExitCode.SETTINGS),
+        (f"owner/{'x' * 97}", ExitCode.SETTINGS),
+        ("~nobody-of-this-name/base", ExitCode.SETTINGS),
+        ("/no/such/directory", ExitCode.MODEL),
+        ("./nowhere", ExitCode.MODEL),
+        ("../x/y", ExitCode.MODEL),
+    ],
+)
+def test_a_wrong_name_needs_a_person_and_a_missing_directory_may_yet_be_mounted(name: str, code: ExitCode) -> None:
+    """A service manager would start the daemon with a misspelt model every 5 s for ever."""
+    error = refused(name)
+    assert error.exit_code == code
+    assert "\n" not in error.message
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("bse", "did you mean base?"),
+        ("Large-V3", "did you mean large-v3?"),
+        ("large_v3_turbo", "did you mean large-v3-turbo?"),
+        ("gigaam-v3", "did you mean gigaam-v3-ctc?"),
+        ("quite another thing", "nor demo"),
+    ],
+)
+def test_a_misspelt_name_is_answered_with_the_nearest_one(name: str, meant: str) -> None:
+    """A list of twenty names hides the one that was meant; a name that is near to none is answered with the list."""
+    assert refused(name).message.endswith(meant)
+
+
+@pytest.mark.parametrize("closed", ["mine", "mine/model.bin"])
+def test_a_model_that_may_not_be_read_is_an_error_of_one_line(
+    closed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A unit cannot see /root or /home: the start ended with a traceback, and 1."""
+    shutil.copytree(demo_directory(), tmp_path / "mine")
+    stat = Path.stat
+
+    def denied(path: Path, **options: Any) -> os.stat_result:
+        if path == tmp_path / closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", denied)
+    error = refused(str(tmp_path / "mine"))
+    assert f"{tmp_path / closed}: Permission denied; the user of this process must be able to" in error.message
+    assert error.exit_code == ExitCode.MODEL
 
 
 def test_an_unknown_size_lists_the_known_ones() -> None:

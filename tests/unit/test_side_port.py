@@ -160,9 +160,13 @@ async def test_a_taken_port_is_an_error_with_the_next_step(server: SideServer) -
     assert caught.value.exit_code is ExitCode.SIDE_PORT
 
 
-async def test_an_address_of_another_machine_is_the_same_kind_of_error() -> None:
-    """A wrong STTD_SIDE_HOST is reported as clearly as a taken port (192.0.2.1 is reserved for documentation)."""
-    elsewhere = SideServer("192.0.2.1", 0, build(Metrics(), DaemonHealth(CHECKS), lambda: "base"))
+@pytest.mark.parametrize("host", ["192.0.2.1", "0.0..0"])
+async def test_an_address_of_another_machine_is_the_same_kind_of_error(host: str) -> None:
+    """A wrong STTD_SIDE_HOST is reported as clearly as a taken port (192.0.2.1 is reserved for documentation).
+
+    What can be no host's name raises no `OSError`: it was a traceback and exit code 1.
+    """
+    elsewhere = SideServer(host, 0, build(Metrics(), DaemonHealth(CHECKS), lambda: "base"))
 
     with pytest.raises(SidePortUnusable, match="set STTD_SIDE_HOST to an address of this machine") as caught:
         await elsewhere.start()

@@ -243,6 +243,14 @@ def test_asked_for_but_not_installed_says_what_to_install(monkeypatch: pytest.Mo
         choice.from_environment("worker")
 
 
+def test_what_opentelemetry_refuses_of_its_environment_is_a_wrong_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was a traceback and exit code 1, which is tried again for ever."""
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console")
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1000000")  # more than its queue holds
+    with pytest.raises(SettingsError, match=r"OTEL_\*\): "):
+        choice.from_environment("worker")
+
+
 async def test_a_collector_that_is_gone_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """The drain's time is for notes."""
     monkeypatch.setattr("sttd.consumer.tracing.seam.CLOSE_SECONDS", 0.05)

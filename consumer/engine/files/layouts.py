@@ -1,12 +1,15 @@
 """Which files make a model, by engine: names, directories, and what is fetched of a repository. Loads nothing."""
 
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, Protocol
 
 from sttd.consumer.engine.files import hub
-from sttd.consumer.errors import ModelUnavailable
+from sttd.consumer.errors import ModelMisconfigured
 from sttd.consumer.models import demo_directory
 from sttd.consumer.settings import EngineName
 
@@ -36,7 +39,9 @@ SIZES: Final = {
 }
 """Size names and their Hub ids, as in faster-whisper 1.2.1 (a test compares); a copy, because its import is slow."""
 
-_HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_PART: Final = r"[A-Za-z0-9]([\w.-]{0,94}\w)?"
+_HUB_ID: Final = re.compile(rf"(?!.*(\.\.|--|\.git$)){_PART}/{_PART}", re.ASCII)
+"""By the Hub's own rules: what breaks them is an error of its library and not of the Hub."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,11 @@ class Layout(Protocol):
     def instead(self) -> str: ...  # noqa: D102
 
     def source(self, name: str) -> Path | str:
-        """A directory, or a Hub id. Raises `ModelUnavailable` for a name that this engine does not know."""
+        """A directory, or a Hub id. Raises `ModelMisconfigured` for a name that this engine does not know."""
+        ...
+
+    def meant(self, name: str) -> str:
+        """A question for the end of a sentence: the known name that is nearest. Empty if none is near."""
         ...
 
     def missing(self, path: Path) -> list[str]:
@@ -131,15 +140,19 @@ class WhisperLayout:
         if name in SIZES:
             return SIZES[name]
         if name in ONNX:
-            raise ModelUnavailable(f"STTD_MODEL={name} is a model of the engine onnx: set STTD_ENGINE=onnx")
+            raise ModelMisconfigured(f"STTD_MODEL={name} is a model of the engine onnx: set STTD_ENGINE=onnx")
         if (path := _directory(name)) is not None:
             return path
-        if _HUB_ID.fullmatch(name) and ".." not in name and "--" not in name:  # the Hub's own rules
+        if _HUB_ID.fullmatch(name):
             return name
-        raise ModelUnavailable(
+        raise ModelMisconfigured(
             f"STTD_MODEL={name} is neither a directory, nor a Hub id (owner/name), nor one of the sizes "
-            f"{', '.join(SIZES)}, nor {DEMO}"
+            f"{', '.join(SIZES)}, nor {DEMO}{self.meant(name)}"
         )
+
+    def meant(self, name: str) -> str:
+        """Of sizes, the Hub ids of sizes, and the other engine's models."""
+        return _meant(name, (DEMO, *SIZES, *ONNX, *SIZES.values()))
 
     def missing(self, path: Path) -> list[str]:
         """Without tokenizer.json faster-whisper would go and download one at load."""
@@ -179,13 +192,19 @@ class OnnxLayout:
             return ONNX[name].repository
         names = ", ".join(ONNX)
         if name == DEMO or name in SIZES:
-            raise ModelUnavailable(
+            raise ModelMisconfigured(
                 f"STTD_MODEL={name} is a Whisper model: set STTD_ENGINE=whisper, or STTD_MODEL to a directory or to "
                 f"one of {names}"
             )
         if (path := _directory(name)) is not None:
             return path
-        raise ModelUnavailable(f"STTD_MODEL={name}: the engine onnx takes a directory, or one of {names}")
+        raise ModelMisconfigured(
+            f"STTD_MODEL={name}: the engine onnx takes a directory, or one of {names}{self.meant(name)}"
+        )
+
+    def meant(self, name: str) -> str:
+        """Of `ONNX`."""
+        return _meant(name, ONNX)
 
     def missing(self, path: Path) -> list[str]:
         """Of the model that is named, else of the one that most is there of."""
@@ -226,5 +245,17 @@ def of_name(name: str, engine: EngineName, compute_type: str) -> Layout:
 
 
 def _directory(name: str) -> Path | None:
-    path = Path(name).expanduser()
-    return path if path.is_dir() or name.startswith(("/", ".", "~")) else None
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError:
+        raise ModelMisconfigured(f"STTD_MODEL={name}: no home directory is known here; write the whole path") from None
+    if name.startswith(("/", ".", "~")):
+        return path
+    with suppress(OSError):  # too long for a file's name, or the working directory is closed to this user
+        return path if path.is_dir() else None
+    return None
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name.casefold(), list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""

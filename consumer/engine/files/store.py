@@ -4,6 +4,8 @@ Never loads a model. `resolve` makes no network call; `fetch` is the only one th
 `ModelUnavailable` of one line with the next step.
 """
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -11,7 +13,7 @@ from typing import Final
 from sttd.consumer.engine.files import hub, intact, package_index
 from sttd.consumer.engine.files.download_progress import OnProgress
 from sttd.consumer.engine.files.layouts import DEMO, SIZES, Layout, WhisperLayout
-from sttd.consumer.errors import ModelUnavailable
+from sttd.consumer.errors import ModelMisconfigured, ModelUnavailable
 
 __all__ = ["DEMO", "SIZES", "fetch", "offered", "resolve", "verify"]
 
@@ -22,13 +24,15 @@ def resolve(name: str, cache: Path | None, layout: Layout = _WHISPER) -> Path | 
     """The directory of model `name`, or None when it is a Hub model that is not (wholly) in the local cache.
 
     `name`: what `layout.source` knows. `cache`: where downloads are kept; None means the Hub library's own place.
-    `layout`: of the engine's models. Raises `ModelUnavailable` for an unknown name or an unfit directory.
+    `layout`: of the engine's models. Raises `ModelUnavailable` for an unfit directory, as `ModelMisconfigured` for an
+    unknown name.
     """
     source = layout.source(name)
-    if isinstance(source, Path):
-        return _fit(source, f"STTD_MODEL={name}", layout)
-    path = hub.cached(source, cache, layout.files)
-    return path if path is not None and not layout.missing(path) else None
+    with _readable(name, source):
+        if isinstance(source, Path):
+            return _fit(source, f"STTD_MODEL={name}", layout)
+        path = hub.cached(source, cache, layout.files)
+        return path if path is not None and not layout.missing(path) else None
 
 
 def offered(name: str, layout: Layout = _WHISPER) -> str:
@@ -42,7 +46,7 @@ def offered(name: str, layout: Layout = _WHISPER) -> str:
     except hub.HubUnavailable as error:
         if error.elsewhere and package_index.offers(repository):
             return f"{package_index.SOURCE}, because {error}"
-        raise ModelUnavailable(f"model {name!r} is not on this machine; {error}: {_next_step(name, layout)}") from error
+        raise _nowhere(name, layout, error) from error
     return hub.SOURCE
 
 
@@ -61,7 +65,7 @@ def fetch(name: str, cache: Path | None, on_progress: OnProgress, layout: Layout
             raise ModelUnavailable(f"model {name!r} is damaged on disk ({', '.join(damaged)}): copy {path} here again")
         _discard(name, path, damaged)
     download = _Download(name, str(layout.source(name)), cache, damaged, layout)
-    path = _fit(download.run(on_progress), f"the model {name}", layout)
+    path = _fit(download.run(on_progress), f"the model {name}", layout, fetched=True)
     if damaged := _damaged(name, path):
         _discard(name, path, damaged)
         raise ModelUnavailable(
@@ -84,10 +88,19 @@ def verify(name: str, path: Path) -> bool:
 
 
 def _damaged(name: str, path: Path, *, thorough: bool = False) -> list[str]:
-    try:
+    with _readable(name, path):
         return intact.damaged(path, thorough=thorough)
+
+
+@contextmanager
+def _readable(name: str, source: object) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise ModelUnavailable(f"model {name!r} cannot be read: {path}: {error.strerror}") from error
+        raise ModelUnavailable(
+            f"model {name!r} cannot be read: {error.filename or source}: {error.strerror or error}; the user of this "
+            "process must be able to read its files"
+        ) from error
 
 
 def _discard(name: str, path: Path, damaged: list[str]) -> None:
@@ -116,7 +129,7 @@ class _Download:
             return hub.download(self.repository, self.cache, self._from(hub.SOURCE, on_progress), self.layout.files)
         except hub.HubUnavailable as error:
             if not (error.elsewhere and package_index.offers(self.repository)):
-                raise self._nowhere(str(error)) from error
+                raise _nowhere(self.name, self.layout, error, self.damaged) from error
             refusal = str(error)
         folder = hub.folder(self.repository, self.cache)
         try:
@@ -124,7 +137,7 @@ class _Download:
                 self.repository, folder, self._from(package_index.SOURCE, on_progress, refusal)
             )
         except package_index.IndexUnavailable as error:
-            raise self._nowhere(f"{refusal}, and {error}") from error
+            raise _nowhere(self.name, self.layout, f"{refusal}, and {error}", self.damaged) from error
 
     def _from(self, source: str, on_progress: OnProgress, refusal: str = "") -> OnProgress:
         told = f"{source}, because {refusal}" if refusal else source
@@ -132,21 +145,23 @@ class _Download:
             told += f" ({', '.join(self.damaged)} on disk was damaged)"
         return lambda now: on_progress(replace(now, source=told))
 
-    def _nowhere(self, why: str) -> ModelUnavailable:
-        state = f"was damaged on disk ({', '.join(self.damaged)})" if self.damaged else "is not on this machine"
-        return ModelUnavailable(f"model {self.name!r} {state}; {why}: {_next_step(self.name, self.layout)}")
+
+def _nowhere(name: str, layout: Layout, why: object, damaged: Sequence[str] = ()) -> ModelUnavailable:
+    """The error where no source gives the model. `why`: the Hub's refusal, or more."""
+    state = f"was damaged on disk ({', '.join(damaged)})" if damaged else "is not on this machine"
+    told = f"model {name!r} {state}; {why}: "
+    if isinstance(why, hub.HubUnavailable) and why.unknown and layout.source(name) == name:  # not one of our own table
+        return ModelMisconfigured(f"{told}correct STTD_MODEL, or set HF_TOKEN{layout.meant(name)}")
+    return ModelUnavailable(
+        f"{told}run `sttd model fetch {name}` where there is network and copy the directory that it prints to this "
+        f"machine, then set STTD_MODEL to the copy{layout.instead}"
+    )
 
 
-def _fit(path: Path, what: str, layout: Layout) -> Path:
+def _fit(path: Path, what: str, layout: Layout, *, fetched: bool = False) -> Path:
     if not path.is_dir():
         raise ModelUnavailable(f"{what}: there is no such directory; set STTD_MODEL to {layout.choice}")
     if missing := layout.missing(path):
-        raise ModelUnavailable(f"{what}: {' and '.join(missing)} missing in {path}; {layout.whole}")
+        kind = ModelMisconfigured if fetched else ModelUnavailable  # a directory may still be filled
+        raise kind(f"{what}: {' and '.join(missing)} missing in {path}; {layout.whole}")
     return path
-
-
-def _next_step(name: str, layout: Layout) -> str:
-    return (
-        f"run `sttd model fetch {name}` where there is network and copy the directory that it prints to this machine, "
-        f"then set STTD_MODEL to the copy{layout.instead}"
-    )

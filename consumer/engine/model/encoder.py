@@ -17,7 +17,7 @@ from sttd.consumer.engine.model.findings import EncoderFinding, Findings, key
 from sttd.consumer.engine.model.graph import CompiledEncoder, Precision
 from sttd.consumer.engine.model.model_file import Floats
 from sttd.consumer.engine.model.weights import EncoderFile, EncoderUnavailable
-from sttd.consumer.errors import ModelUnavailable
+from sttd.consumer.errors import ModelMisconfigured
 
 Setting = Literal["auto", "ctranslate2", "openvino"]
 
@@ -91,7 +91,7 @@ def choose(
 
     `sha256` gives the file's; `slots`: encodes at a time; `spare_bytes`: memory that a copy of the model in float32 may
     take for a moment, None for as much as it needs. Blocks for seconds, the first time for some ten encodes. Raises
-    `ModelUnavailable` when OpenVINO was asked for by name and cannot be used.
+    `ModelMisconfigured` when OpenVINO was asked for by name and cannot be used.
     """
     if wanted == "ctranslate2":
         return None
@@ -110,7 +110,7 @@ def choose(
     except EncoderUnavailable as error:
         if wanted == "openvino":
             step = "STTD_ENCODER=auto uses it where it can"
-            raise ModelUnavailable(f"STTD_ENCODER=openvino cannot be used: {error}; {step}") from error
+            raise ModelMisconfigured(f"STTD_ENCODER=openvino cannot be used: {error}; {step}") from error
         facts = {"action": "encoder", "encoder": "ctranslate2", "cpu": here.level, **_facts(finding)}
         log.info("the encoder is ctranslate2: %s (CPU: %s)", error, here.level, **facts)
         return None

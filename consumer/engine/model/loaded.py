@@ -27,7 +27,7 @@ from sttd.consumer.engine.model.spectrogram import WindowedExtractor
 from sttd.consumer.engine.model.speech import Detector
 from sttd.consumer.engine.schedule.gate import Gate
 from sttd.consumer.engine.transcriber import JobOptions
-from sttd.consumer.errors import ModelUnavailable
+from sttd.consumer.errors import ModelMisconfigured, ModelUnavailable
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm
 from sttd.schemas import languages
 from sttd.schemas.reply import ModelInfo, Segment
@@ -198,9 +198,9 @@ def load(
     cannot be used.
     """
     faster_whisper, ctranslate2 = _libraries()
-    device = _device(ctranslate2, device)
+    wanted, device = device, _device(ctranslate2, device)
     files = _seven_bits(path, device) if compute_type == "auto" else None
-    compute_type = _compute_type(ctranslate2, device, compute_type)
+    compute_type = _compute_type(ctranslate2, device, compute_type, settled=device in {wanted, "cuda"})
     whisper = _whisper(faster_whisper, path, name, device, compute_type, slots, files)
     digest = cache(lambda: sha256(path / MODEL_FILE))  # seconds for a large file, and not every start needs it
     contexts = _contexts(whisper.model, contexts, digest)
@@ -262,7 +262,7 @@ def _contexts(model: Any, wanted: Contexts | None, digest: Callable[[], str]) ->
     if wanted is None:
         return MEASURED.get(digest(), FULL) if possible else FULL
     if wanted.short and not possible:
-        raise ModelUnavailable(
+        raise ModelMisconfigured(
             f"short contexts work on a CPU and not in bfloat16, the model is {model.compute_type} on {model.device}: "
             "set STTD_ENCODER_CONTEXT=full"
         )
@@ -313,12 +313,14 @@ def _device(ctranslate2: Any, wanted: str) -> str:
     return ("cuda" if found else "cpu") if wanted == "auto" else wanted
 
 
-def _compute_type(ctranslate2: Any, device: str, wanted: str) -> str:
+def _compute_type(ctranslate2: Any, device: str, wanted: str, *, settled: bool) -> str:
+    """Ctranslate2's name. `settled`: no GPU that comes later, with its driver, would be taken instead."""
     supported = ctranslate2.get_supported_compute_types(device)
     if wanted == "auto":
         return next((kind for kind in _PREFERRED[device] if kind in supported), "default")
     if wanted not in supported:
-        raise ModelUnavailable(
+        kind = ModelMisconfigured if settled else ModelUnavailable
+        raise kind(
             f"this {device} does not support STTD_COMPUTE_TYPE={wanted}; set one of: auto, "
             f"{', '.join(sorted(supported))}"
         )

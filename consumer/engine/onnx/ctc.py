@@ -16,7 +16,7 @@ import numpy as np
 from sttd.consumer.engine.abilities import Abilities
 from sttd.consumer.engine.files.layouts import OnnxModel
 from sttd.consumer.engine.schedule.gate import Gate, timed
-from sttd.consumer.errors import ModelUnavailable
+from sttd.consumer.errors import ModelMisconfigured, ModelUnavailable
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm, floats
 from sttd.schemas.reply import ModelInfo
 
@@ -117,7 +117,7 @@ def _libraries() -> tuple[Any, Any]:
     try:
         return importlib.import_module("onnx_asr"), importlib.import_module("onnxruntime")
     except ImportError as error:
-        raise ModelUnavailable(
+        raise ModelMisconfigured(
             'STTD_ENGINE=onnx needs onnx-asr: `pip install ".[consumer,onnx]"` in the folder of sttd, or set '
             "STTD_ENGINE=whisper"
         ) from error

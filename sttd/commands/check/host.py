@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from sttd.commands.check.line import Line, failed, ok, warning
 from sttd.commands.extras import INSTALL
 from sttd.samples import samples
-from sttd.service.addresses import advice
+from sttd.service.addresses import advice, looked_up
 
 if TYPE_CHECKING:
     from sttd.consumer.settings import Settings
@@ -91,8 +91,6 @@ def model_line(settings: Settings, offered: Callable[[str], str] | None = None) 
         store.verify(name, path)
     except ModelUnavailable as error:
         return failed("model", error.message, "correct STTD_MODEL, or fetch the model again: sttd model fetch NAME")
-    except OSError as error:
-        return failed("model", f"{name} cannot be read: {error}", "check the permissions of the model's files")
     if name == store.DEMO:
         return warning(
             "model", "demo is for short notes about spending only", "set STTD_MODEL=base or larger for real use"
@@ -101,13 +99,13 @@ def model_line(settings: Settings, offered: Callable[[str], str] | None = None) 
 
 
 def _absent(name: str, offered: Callable[[str], str]) -> Line:
-    from sttd.consumer.errors import ExitCode, ModelUnavailable  # noqa: PLC0415 - commands import the daemon lazily
+    from sttd.consumer.errors import ModelUnavailable  # noqa: PLC0415 - commands import the daemon lazily
 
     try:
         source = offered(name)
     except ModelUnavailable as error:
         told, _, step = error.message.rpartition(": ")
-        return failed("model", f"{told}; a start would end with code {int(ExitCode.MODEL)}", step)
+        return failed("model", f"{told}; a start would end with code {int(error.exit_code)}", step)
     told = f"{name} is not on this machine; the first start downloads it from {source}"
     return warning("model", told, f"`sttd model fetch {name}` does it now")
 
@@ -233,9 +231,7 @@ def _weights(settings: Settings) -> int:
 def port_line(host: str, port: int) -> Line:
     """Whether the port is free, or used by a daemon that already serves, or by another program."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        family, kind, protocol, _, address = looked_up(host, port)
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)

@@ -13,7 +13,7 @@ CONSUMER: Final = tuple(
 )
 """Modules of the `[consumer]` extra; a test compares with pyproject.toml."""
 
-GATEWAY: Final = ("python_multipart", "starlette", "structlog", "uvicorn")
+GATEWAY: Final = ("starlette", "structlog", "uvicorn")
 """Modules of the `[gateway]` extra; a test compares with pyproject.toml."""
 
 

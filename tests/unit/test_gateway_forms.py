@@ -171,9 +171,19 @@ async def test_what_only_looks_like_our_file_is_none(named: str) -> None:
     assert (await read(part(named, b"OggS"), b"--b--\r\n")).audio is None
 
 
-async def test_a_charset_that_reads_nothing_breaks_the_form_only() -> None:
-    """Python has codecs that always raise, and a caller may name them."""
-    assert (await refused(part("name*=undefined''file", b"OggS"), b"--b--\r\n")).status == 400
+@pytest.mark.parametrize(
+    "named",
+    [
+        "name*=undefined''file",
+        "name*=%00''file",
+        'name="file"; filename*0="a"; filename*="b"',
+        f'name="file"; filename*{"9" * 5000}="a"',
+        f'name="file"; filename="{";" * 5000}"',
+    ],
+)
+async def test_a_head_that_nothing_reads_breaks_the_form_only(named: str) -> None:
+    """Python has codecs that always raise, and its parser of heads is not made for strangers."""
+    assert (await refused(part(named, b"OggS"), b"--b--\r\n")).status == 400
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ LIBRARIES: Final[dict[str, str]] = {
 """Libraries of the daemon that only one place in it may import."""
 
 AMQP: Final = frozenset({"aio_pika", "aiormq", "pamqp", "pika"})
-HTTP: Final = frozenset({"starlette", "uvicorn", "h11", "python_multipart"})
+HTTP: Final = frozenset({"starlette", "uvicorn", "h11"})
 
 
 @dataclass(frozen=True)

@@ -55,37 +55,16 @@ class Facts:
     wants_token: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Asset:
-    """One file, ready to be sent. `etag` with its quotes."""
-
-    body: bytes
-    media_type: str
-    etag: str
-
-    @classmethod
-    def of(cls, name: str, body: bytes) -> "Asset":
-        """The file of this name; raises KeyError for an ending that is not the page's."""
-        return cls(body, _TYPES[name.rpartition(".")[2]], f'"{sha256(body).hexdigest()[:32]}"')
-
-    async def __call__(self, request: Request) -> Response:
-        """The file, or 304 to a browser that has it."""
-        headers = {**_HEADERS, "etag": self.etag}
-        if self.etag in _known(request):
-            return Response(status_code=304, headers=headers)
-        return Response(self.body, headers=headers, media_type=self.media_type)
-
-
 def _known(request: Request) -> set[str]:
     """The tags that the browser has; a proxy that compresses makes them weak."""
     return {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
 
 
-def assets(facts: Facts) -> dict[str, Asset]:
+def assets(facts: Facts) -> dict[str, bytes]:
     """All files by name; `index.html` with the facts in it."""
     found = {entry.name: entry.read_bytes() for entry in (files("sttd.gateway") / "page").iterdir()}
     found[INDEX] = _filled(found[INDEX].decode(), facts).encode()
-    return {name: Asset.of(name, body) for name, body in found.items()}
+    return found
 
 
 def _filled(text: str, facts: Facts) -> str:
@@ -100,14 +79,18 @@ def _filled(text: str, facts: Facts) -> str:
 def routes(facts: Facts) -> list[Route]:
     """`/` and one address per file."""
     found = assets(facts)
-    paths = {"/": found.pop(INDEX)} | {f"{PREFIX}{name}": asset for name, asset in found.items()}
-    return [Route(path, _handler(asset), methods=["GET"]) for path, asset in paths.items()]
+    paths = {"/" if name == INDEX else f"{PREFIX}{name}": _handler(name, body) for name, body in found.items()}
+    return [Route(path, handler, methods=["GET"]) for path, handler in paths.items()]
 
 
-def _handler(asset: Asset) -> Callable[[Request], Awaitable[Response]]:
-    """A plain function: Starlette takes any other callable for an application of its own."""
+def _handler(name: str, body: bytes) -> Callable[[Request], Awaitable[Response]]:
+    """Gives the file, or 304 to a browser that has it. Raises KeyError for an ending that is not the page's."""
+    media_type, etag = _TYPES[name.rpartition(".")[2]], f'"{sha256(body).hexdigest()[:32]}"'
+    headers = {**_HEADERS, "etag": etag}
 
     async def serve(request: Request) -> Response:
-        return await asset(request)
+        if etag in _known(request):
+            return Response(status_code=304, headers=headers)
+        return Response(body, headers=headers, media_type=media_type)
 
     return serve

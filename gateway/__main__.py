@@ -10,8 +10,8 @@ from typing import Final
 
 from sttd.errors import SettingsInvalid
 from sttd.gateway import app, settings
-from sttd.gateway.server import CannotListen
 from sttd.service import log
+from sttd.service.http_server import AddressUnusable
 
 WRONG_SETTING = 2
 
@@ -36,8 +36,11 @@ def main() -> int:
         _give_memory_back()
         log.configure(loaded.log_format, loaded.log_level)
         asyncio.run(app.serve(loaded))
-    except (settings.SettingsWrong, SettingsInvalid, CannotListen) as error:
+    except (settings.SettingsWrong, SettingsInvalid) as error:
         sys.stderr.write(f"sttd gateway: {error}\n")
+        return WRONG_SETTING
+    except AddressUnusable as error:
+        sys.stderr.write(f"sttd gateway: the gateway cannot listen on {error}\n")
         return WRONG_SETTING
     return 0
 

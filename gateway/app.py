@@ -13,7 +13,7 @@ from sttd.gateway import browsers, routes
 from sttd.gateway.broker import Broker
 from sttd.gateway.forms import Limits
 from sttd.gateway.room import UploadRoom
-from sttd.gateway.server import GatewayServer
+from sttd.gateway.server import server
 from sttd.gateway.settings import GatewaySettings, doubts
 from sttd.service.signals import on_stop
 
@@ -35,7 +35,7 @@ class Gateway:
             model=settings.public_model,
         )
         app = browsers.opened(routes.build(endpoints, settings.tokens), settings.origins)
-        self._server = GatewayServer(
+        self._server = server(
             host=settings.gateway_host,
             port=settings.gateway_port,
             app=app,
@@ -43,7 +43,7 @@ class Gateway:
         )
 
     async def serve(self) -> None:
-        """Run until a signal. Raises `CannotListen`."""
+        """Run until a signal. Raises `AddressUnusable`."""
         stop = asyncio.Event()
         await self._server.start()
         log.info(
@@ -99,7 +99,7 @@ def _is_loopback(host: str) -> bool:
 
 
 async def serve(settings: GatewaySettings) -> None:
-    """Run the gateway until a signal. Raises `CannotListen`, `sttd.errors.SettingsInvalid`."""
+    """Run the gateway until a signal. Raises `AddressUnusable`, `sttd.errors.SettingsInvalid`."""
     for sentence in doubts():
         log.warning(sentence, action="doubtful_setting")
     await Gateway(settings, Client(name="sttd gateway")).serve()

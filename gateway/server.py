@@ -7,7 +7,7 @@ import h11
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import RequestResponseCycle
 
-from sttd.service.http_server import AddressUnusable, GuardedConnection, HttpServer, configured
+from sttd.service.http_server import GuardedConnection, HttpServer, configured
 
 BACKLOG: Final = 512
 MAX_CONNECTIONS: Final = 1024
@@ -27,10 +27,6 @@ LAST_SECONDS: Final = 1.0
 READ_BYTES: Final = 32 * 1024
 """Read from one connection at a time. With asyncio's default of a quarter of a megabyte, many senders delay all other
 work."""
-
-
-class CannotListen(Exception):
-    """The address cannot be used; the message names the setting to change."""
 
 
 class _Connection(GuardedConnection):
@@ -84,20 +80,13 @@ class _Connection(GuardedConnection):
             self.expect(LAST_SECONDS)
 
 
-class GatewayServer(HttpServer):
-    """The gateway's port; port 0 takes a free one, which `url` holds."""
+def server(host: str, port: int, app: ASGIApp, drain_seconds: float) -> HttpServer:
+    """The gateway's port, not bound yet; port 0 takes a free one, which `url` holds.
 
-    def __init__(self, host: str, port: int, app: ASGIApp, drain_seconds: float) -> None:
-        """`port`: 0 takes a free one; `drain_seconds`: for answers under way when it closes."""
-        config = configured(
-            app, _Connection, log_level="error", backlog=BACKLOG, timeout_graceful_shutdown=max(1, round(drain_seconds))
-        )
-        settings = "STTD_GATEWAY_HOST", "STTD_GATEWAY_PORT"
-        super().__init__(host, port, name="http server", backlog=BACKLOG, config=config, settings=settings)
-
-    async def start(self) -> None:
-        """Bind and serve. Raises `CannotListen`, with the next step."""
-        try:
-            await super().start()
-        except AddressUnusable as error:
-            raise CannotListen(f"the gateway cannot listen on {error}") from error
+    `drain_seconds`: for answers under way when it closes.
+    """
+    config = configured(
+        app, _Connection, log_level="error", backlog=BACKLOG, timeout_graceful_shutdown=max(1, round(drain_seconds))
+    )
+    settings = "STTD_GATEWAY_HOST", "STTD_GATEWAY_PORT"
+    return HttpServer(host, port, name="http server", backlog=BACKLOG, config=config, settings=settings)

@@ -16,6 +16,7 @@ from sttd.gateway import __main__ as gateway_program
 from sttd.gateway import app as gateway_app
 from sttd.gateway import settings as gateway
 from sttd.service import setting_names
+from sttd.service.http_server import AddressUnusable
 from sttd.service.setting_sources import SourcedSettings
 
 SECRET = "hunter2-with-signs"
@@ -179,6 +180,6 @@ def test_the_gateway_logs_its_doubts_before_it_listens(monkeypatch: pytest.Monke
     """With a wrong port it ends there, which is enough here."""
     monkeypatch.setenv("STTD_GATEWAY_HOST", "256.256.256.256")
     monkeypatch.setenv("STTD_SLOT", "2")
-    with capture_logs() as lines, pytest.raises(Exception, match="cannot listen"):
+    with capture_logs() as lines, pytest.raises(AddressUnusable, match="STTD_GATEWAY_HOST"):
         asyncio.run(gateway_app.serve(gateway.load()))
     assert [line["log_level"] for line in lines if "did you mean STTD_SLOTS" in line["event"]] == ["warning"]

@@ -1,4 +1,4 @@
-"""A transcript as text, JSON, SubRip, WebVTT or a table, for the command line and the gateway.
+"""A transcript as text, SubRip, WebVTT or a table, for the command line and the gateway.
 
 Pure: no I/O, no HTTP; leaves no word out, whatever signs it holds.
 """
@@ -12,7 +12,7 @@ from pysubs2 import SSAEvent, SSAFile
 from sttd.cues import cues, one_line
 from sttd.schemas.reply import Transcript
 
-Format: TypeAlias = Literal["text", "json", "srt", "vtt", "tsv"]
+Format: TypeAlias = Literal["text", "srt", "vtt", "tsv"]
 
 _WORD_JOINER: Final = "\u2060"
 """No width: parts signs that a format would take for a command, and the text still looks the same."""
@@ -21,19 +21,15 @@ _WORD_JOINER: Final = "\u2060"
 def render(transcript: Transcript, format: Format) -> str:  # noqa: A002 - the field's own name
     """The transcript in this format; never ends in a line feed.
 
-    `text`: the text, on one line. `json`: the reply as it came, on one line. `srt`, `vtt`: cues of at most 7 s
-    and two lines of 42 characters. `tsv`: head `start`, `end`, `text`, then one line per segment, times in
-    milliseconds. Silence gives an empty text, or no cue at all.
+    `text`: the text, on one line. `srt`, `vtt`: cues of at most 7 s and two lines of 42 characters. `tsv`: head
+    `start`, `end`, `text`, then one line per segment, times in milliseconds. Silence gives an empty text, or no cue at
+    all.
     """
     return _RENDERERS[format](transcript).rstrip("\n")
 
 
 def _text(transcript: Transcript) -> str:
     return one_line(transcript.text)
-
-
-def _json(transcript: Transcript) -> str:
-    return transcript.model_dump_json()
 
 
 def _srt(transcript: Transcript) -> str:
@@ -64,7 +60,6 @@ def _cues(transcript: Transcript, name: str, encode: Callable[[str], str]) -> st
 
 _RENDERERS: Final[Mapping[str, Callable[[Transcript], str]]] = {
     "text": _text,
-    "json": _json,
     "srt": _srt,
     "vtt": _vtt,
     "tsv": _tsv,

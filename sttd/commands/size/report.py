@@ -54,7 +54,7 @@ class Report:
     peak_share: float
     cores_per_consumer: int
     profile: Profile
-    scaled: Scaled | None
+    autoscaled: Scaled | None
     flood: Flood | None
 
 
@@ -90,7 +90,7 @@ class Asked:
             peak_share=day.peak,
             cores_per_consumer=machine.cores,
             profile=machine.profile,
-            scaled=scaled,
+            autoscaled=scaled,
             flood=flood,
         )
 
@@ -110,18 +110,7 @@ def _scaled(search: Search, plan: Plan, autoscaler: Autoscaler) -> Scaled:
 
 def as_json(report: Report) -> str:
     """Everything, for programs. Times in seconds."""
-    fields = {
-        name: getattr(report, name)
-        for name in ("core_seconds", "alone", "mean_seconds", "peak_share", "cores_per_consumer")
-    }
-    told = {
-        "plan": asdict(report.plan),
-        "table": [asdict(plan) for plan in report.table],
-        **fields,
-        "profile": report.profile.model_dump(),
-        "autoscaled": asdict(report.scaled) if report.scaled else None,
-        "flood": asdict(report.flood) if report.flood else None,
-    }
+    told = asdict(report) | {"profile": report.profile.model_dump()}
     return json.dumps(told, indent=2, ensure_ascii=False)
 
 
@@ -146,8 +135,8 @@ def show(report: Report) -> None:
     console.print(f"Profile: {profile.name} ({profile.machine}; {profile.engine}; {profile.measured}).", markup=False)
     if profile.slots > 1:
         console.print(f"It was measured with {profile.slots} slots at work.")
-    if report.scaled:
-        _show_scaled(console, report.scaled)
+    if report.autoscaled:
+        _show_scaled(console, report.autoscaled)
     if report.flood:
         console.print(
             f"While one caller sends {report.flood.notes:,} notes at once, 19 of 20 of the others' are answered within "

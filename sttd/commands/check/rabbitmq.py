@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aio_pika.abc import AbstractChannel, AbstractConnection
@@ -71,9 +72,9 @@ async def _ask(connection: AbstractConnection, settings: Settings) -> AsyncItera
 
     version = server_version(connection)
     yield version_line(version)
-    yield await _permissions(connection, settings)
-    yield await _cancels(connection)
     plan = topology.build(settings.request_queue, settings.reply_queue)
+    yield await _permissions(connection, plan, settings)
+    yield await _cancels(connection)
     yield queues_line([finding async for finding in survey(connection, plan, declare=False)], settings.topology)
     yield await _serving(connection, settings.request_queue)
     yield message_size_line(version, settings.max_body_bytes)
@@ -139,7 +140,6 @@ def queues_line(findings: list[QueueFinding], mode: str) -> Line:
 
 
 async def _serving(connection: AbstractConnection, queue: str) -> Line:
-
     try:
         state = await errands.look(connection, queue)
     except NotVisible:
@@ -185,10 +185,7 @@ def timeout_line(job_seconds: float) -> Line:
     return warning("consumer timeout", told, "raise consumer_timeout in rabbitmq.conf, or lower STTD_JOB_SECONDS")
 
 
-async def _permissions(connection: AbstractConnection, settings: Settings) -> Line:
-    from sttd.consumer.bus import topology  # noqa: PLC0415 - commands import the daemon lazily
-
-    plan = topology.build(settings.request_queue, settings.reply_queue)
+async def _permissions(connection: AbstractConnection, plan: Topology, settings: Settings) -> Line:
     refused = [what async for what in _refused(connection, _needs(plan, settings))]
     if refused:
         return failed("permissions", f"this user may not {', '.join(refused)}", PERMISSIONS, Exit.BROKER)
@@ -204,21 +201,22 @@ Probe = Callable[[AbstractChannel], Awaitable[object]]
 
 
 def _needs(plan: Topology, settings: Settings) -> dict[str, Probe]:
-    needs = {f"read from {queue}": _reading(queue) for queue in names.request_queues(settings.request_queue)}
+    queues = names.request_queues(settings.request_queue)
+    needs: dict[str, Probe] = {f"read from {queue}": partial(_read, queue) for queue in queues}
     for exchange in ("", names.DEAD_EXCHANGE, *names.RETRY_QUEUES):
-        needs[f"write to {exchange or 'amq.default'}"] = _writing(exchange)
+        needs[f"write to {exchange or 'amq.default'}"] = partial(_write, exchange)
     if settings.topology == "declare":
-        needs |= {f"configure {queue.name}": _configuring(queue.name) for queue in plan.queues}
+        needs |= {f"configure {queue.name}": partial(_configure, queue.name) for queue in plan.queues}
     return needs
 
 
 async def _cancels(connection: AbstractConnection) -> Line:
     """Each daemon takes cancels from a queue of its own; without that it serves all the same."""
     queue = f"{names.CONTROL_EXCHANGE}.probe"
-    needs = {
-        f"configure {queue}": _configuring(queue),
-        f"bind {queue} to {names.CONTROL_EXCHANGE}": _binding(queue, names.CONTROL_EXCHANGE),
-        f"read from {queue}": _reading(queue),
+    needs: dict[str, Probe] = {
+        f"configure {queue}": partial(_configure, queue),
+        f"bind {queue} to {names.CONTROL_EXCHANGE}": partial(_bind, queue, names.CONTROL_EXCHANGE),
+        f"read from {queue}": partial(_read, queue),
     }
     if refused := [what async for what in _refused(connection, needs)]:
         return warning("cancels", f"cannot be received: this user may not {', '.join(refused)}", PERMISSIONS)
@@ -237,46 +235,30 @@ async def _refused(connection: AbstractConnection, needs: dict[str, Probe]) -> A
                 yield what
 
 
-def _reading(queue: str) -> Probe:
+async def _read(queue: str, channel: AbstractChannel) -> object:
     """A consumer whose priority is no number."""
-
-    async def probe(channel: AbstractChannel) -> object:
-        underlay = await channel.get_underlay_channel()
-        return await underlay.basic_consume(queue, _take_nothing, arguments={"x-priority": "probe"})
-
-    return probe
+    underlay = await channel.get_underlay_channel()
+    return await underlay.basic_consume(queue, _take_nothing, arguments={"x-priority": "probe"})
 
 
 async def _take_nothing(_message: object) -> None:
     """The consumer of a probe never comes to be."""
 
 
-def _writing(exchange: str) -> Probe:
+async def _write(exchange: str, channel: AbstractChannel) -> object:
     """A message whose expiration is no number."""
-
-    async def probe(channel: AbstractChannel) -> object:
-        underlay = await channel.get_underlay_channel()
-        return await underlay.basic_publish(
-            b"", exchange=exchange, routing_key="sttd.check", properties=Basic.Properties(expiration="probe")
-        )
-
-    return probe
+    underlay = await channel.get_underlay_channel()
+    return await underlay.basic_publish(
+        b"", exchange=exchange, routing_key="sttd.check", properties=Basic.Properties(expiration="probe")
+    )
 
 
-def _configuring(queue: str) -> Probe:
+async def _configure(queue: str, channel: AbstractChannel) -> object:
     """A queue with a negative time to live; if it exists, it differs."""
-
-    async def probe(channel: AbstractChannel) -> object:
-        return await channel.declare_queue(queue, durable=True, arguments={"x-message-ttl": -1})
-
-    return probe
+    return await channel.declare_queue(queue, durable=True, arguments={"x-message-ttl": -1})
 
 
-def _binding(queue: str, exchange: str) -> Probe:
+async def _bind(queue: str, exchange: str, channel: AbstractChannel) -> object:
     """A queue that does not exist."""
-
-    async def probe(channel: AbstractChannel) -> object:
-        underlay = await channel.get_underlay_channel()
-        return await underlay.queue_bind(queue, exchange)
-
-    return probe
+    underlay = await channel.get_underlay_channel()
+    return await underlay.queue_bind(queue, exchange)

@@ -1,6 +1,6 @@
 """The client: audio in, transcript out, over one reply queue for any number of requests in flight.
 
-Connections are link.py's.
+Connections are amqp.py's.
 """
 
 import asyncio

@@ -130,7 +130,8 @@ def _check_text(text: str) -> None:
 async def _from_file(audio: object) -> bytes:
     read = getattr(audio, "read", None)
     if not callable(read) or inspect.isclass(audio):
-        raise _wrong(_shown(audio))
+        close(audio)
+        raise _wrong(shown(audio))
     if isinstance(audio, io.TextIOBase):
         raise _wrong("a file opened in text mode")
     if getattr(audio, "closed", False) is True:
@@ -170,11 +171,6 @@ def _needs_nothing(read: Callable[..., object]) -> bool:
     except ValueError:  # written in C, and does not tell
         return True
     return True
-
-
-def _shown(audio: object) -> str:
-    close(audio)
-    return shown(audio)
 
 
 def _wrong(given: str) -> errors.WrongArgument:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from sttd import arguments, errors
 from sttd.schemas.codes import ErrorCode
-from sttd.schemas.reply import REPLY, Failure, Progress, Transcript
+from sttd.schemas.reply import REPLY, Progress, Transcript
 from sttd.schemas.validation import problems
 
 REMEMBERED: Final = 10_000
@@ -90,7 +90,9 @@ class Replies:
         elif pending is None:
             self._drop(reply_id)
         else:
-            self._answer(pending, reply, reply_id)
+            self.answered += 1
+            self._remember(reply_id)
+            self._settle(pending, reply if isinstance(reply, Transcript) else errors.from_failure(reply))
 
     @property
     def waiting(self) -> list[str]:
@@ -113,11 +115,6 @@ class Replies:
             return self._by_message.get(message_id)
         waiting = [pending for pending in self._by_message.values() if pending.correlation_id == correlation_id]
         return waiting[0] if len(waiting) == 1 else None  # two with one id: a wrong text is worse than none
-
-    def _answer(self, pending: Pending, reply: Transcript | Failure, reply_id: str | None) -> None:
-        self.answered += 1
-        self._remember(reply_id)
-        self._settle(pending, reply if isinstance(reply, Transcript) else errors.from_failure(reply))
 
     def _report(self, pending: Pending | None, progress: Progress) -> None:
         if pending is None or pending.on_progress is None:

@@ -5,7 +5,7 @@ Never reconnects and never declares anything.
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import aio_pika
@@ -100,11 +100,10 @@ async def _dialled(url: str, broker: str, name: str) -> AbstractConnection:
 
 
 async def _close(connection: AbstractConnection) -> None:
-    try:
+    # It is gone either way: what was not settled is back in its queue.
+    with suppress(TimeoutError, *CONNECTION_EXCEPTIONS):
         async with asyncio.timeout(GOODBYE_SECONDS):
             await connection.close()
-    except (TimeoutError, *CONNECTION_EXCEPTIONS):
-        pass  # it is gone either way: what was not settled is back in its queue
 
 
 def trouble(error: BaseException) -> str:

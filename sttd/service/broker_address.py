@@ -24,12 +24,7 @@ class Nodes:
     def __init__(self, url: SecretStr) -> None:
         """`url`: of one node, or of several."""
         urls = shuffled(url)
-        self._count, self._turn = len(urls), itertools.cycle(urls)
-
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return self._count
+        self.count, self._turn = len(urls), itertools.cycle(urls)
 
     def next(self) -> str:
         """The URL of the node to try now."""
@@ -41,7 +36,7 @@ class Nodes:
         A node that stands still accepts connections, and one that is cut off from the others lets us in without
         serving. A well one serves once it has replaced a lost leader, which takes 5 to 10 s.
         """
-        return alone if self._count == 1 else TURN_SECONDS * 2.0 ** min(failures // self._count, DOUBLINGS)
+        return alone if self.count == 1 else TURN_SECONDS * 2.0 ** min(failures // self.count, DOUBLINGS)
 
 
 def each(url: SecretStr) -> list[str]:

@@ -4,6 +4,7 @@ Needs the base install only.
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Annotated, Final, get_args
 from uuid import uuid4
 
@@ -119,11 +120,9 @@ async def _ask(order: Order) -> list[DaemonReport]:
         body = order.model_dump_json(exclude_none=True).encode()
         message = Message(body, reply_to=names.DIRECT_REPLY_TO, message_id=str(uuid4()))
         await exchange.publish(message, "", timeout=SECONDS)
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(SECONDS):
                 await enough.wait()
-        except TimeoutError:
-            pass
     return reports
 
 

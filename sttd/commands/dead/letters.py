@@ -5,7 +5,7 @@ Never publishes. At most one body is in memory.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -48,17 +48,17 @@ class Letter:
     @property
     def message_id(self) -> str | None:
         """The request's own, or the one that the daemon gave it; a parked reply has its own."""
-        return self._text("message_id")
+        return _text(self.properties.get("message_id"))
 
     @property
     def correlation_id(self) -> str | None:
         """The caller's."""
-        return self._text("correlation_id")
+        return _text(self.properties.get("correlation_id"))
 
     @property
     def reply_to(self) -> str | None:
         """Where the answer should have gone."""
-        return self._text("reply_to")
+        return _text(self.properties.get("reply_to"))
 
     @property
     def death(self) -> Mapping[str, Any]:
@@ -75,8 +75,7 @@ class Letter:
     @property
     def code(self) -> str | None:
         """The error code in the failure that the caller got, or would have got."""
-        told = self.headers.get(names.ERROR_CODE_HEADER)
-        return str(told) if told is not None else None
+        return _text(self.headers.get(names.ERROR_CODE_HEADER))
 
     @property
     def attempt(self) -> int | None:
@@ -87,8 +86,7 @@ class Letter:
     @property
     def worker(self) -> str | None:
         """Who gave up on it."""
-        told = self.headers.get(names.WORKER_HEADER)
-        return str(told) if told is not None else None
+        return _text(self.headers.get(names.WORKER_HEADER))
 
     @property
     def meant_for(self) -> str | None:
@@ -124,9 +122,9 @@ class Letter:
             _lasting(other.headers),
         )
 
-    def _text(self, name: str) -> str | None:
-        told = self.properties.get(name)
-        return str(told) if told is not None else None
+
+def _text(told: object) -> str | None:
+    return None if told is None else str(told)
 
 
 def _lasting(headers: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,14 +187,12 @@ async def _give_back(channel: AbstractChannel) -> None:
 
     A closed channel would count on every version.
     """
-    try:
+    with suppress(TimeoutError, *CONNECTION_EXCEPTIONS):  # the end of the connection gives them back as well
         async with asyncio.timeout(GET_SECONDS):
             if not channel.is_closed:
                 underlay = await channel.get_underlay_channel()
                 await underlay.basic_nack(0, multiple=True, requeue=True)
                 await channel.close()
-    except (TimeoutError, *CONNECTION_EXCEPTIONS):
-        pass  # the end of the connection gives them back as well
 
 
 PROPERTIES: Final = tuple(

@@ -5,14 +5,13 @@ Needs the base install only.
 
 import asyncio
 from contextlib import suppress
-from typing import Annotated, Final, get_args
+from typing import Annotated, Final
 from uuid import uuid4
 
 import typer
 from aio_pika import Message
 from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelClosed, PublishError
-from pydantic import ValidationError
 
 from sttd.commands.connection import client_settings, connected, trouble
 from sttd.commands.exit_codes import Exit
@@ -70,13 +69,9 @@ def prefetch(
     _run(Order(command="prefetch", prefetch=notes, worker=worker))
 
 
-def log_level(level: Annotated[str, typer.Argument(help=", ".join(get_args(LogLevel)))], worker: Worker = None) -> None:
+def log_level(level: LogLevel, worker: Worker = None) -> None:
     """Log from this level on, until the next restart."""
-    try:
-        order = Order.model_validate({"command": "log-level", "log_level": level, "worker": worker})
-    except ValidationError:
-        raise typer.BadParameter(f"one of {', '.join(get_args(LogLevel))}", param_hint="level") from None
-    _run(order)
+    _run(Order(command="log-level", log_level=level, worker=worker))
 
 
 def _run(order: Order) -> None:

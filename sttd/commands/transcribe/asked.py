@@ -2,36 +2,30 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import typer
 from pydantic import ValidationError
 
 from sttd.commands.transcribe import inputs
-from sttd.commands.transcribe.output import Doubtful, Format, Numerals
-from sttd.schemas.options import LONGEST_CALLER, TranscriptionOptions
+from sttd.commands.transcribe.output import Format
+from sttd.schemas.options import LONGEST_CALLER, Doubtful, NumeralForm, TranscriptionOptions
 
 BY_DAEMON: Final = "(default: the daemon's setting)"
 
 
-def _checked(name: str, value: Any, told: str) -> Any:
-    """The value as the contract has it. Raises `typer.BadParameter` with what is wrong."""
-    try:
-        return getattr(TranscriptionOptions(**{name: value}), name)
-    except ValidationError:
-        raise typer.BadParameter(told) from None
-
-
 def _known_language(value: str | None) -> str | None:
-    language: str | None = _checked(
-        "language", value, f"{value!r} is neither a Whisper language code (ru, en, de ...) nor `auto`"
-    )
-    return language
+    try:
+        return TranscriptionOptions(language=value).language
+    except ValidationError:
+        raise typer.BadParameter(f"{value!r} is neither a Whisper language code (ru, en, de ...) nor `auto`") from None
 
 
 def _short_caller(value: str | None) -> str | None:
-    caller: str | None = _checked("caller", value, f"a caller's key is text of at most {LONGEST_CALLER} bytes in UTF-8")
-    return caller
+    try:
+        return TranscriptionOptions(caller=value).caller
+    except ValidationError:
+        raise typer.BadParameter(f"a caller's key is text of at most {LONGEST_CALLER} bytes in UTF-8") from None
 
 
 def _directory(value: Path | None) -> Path | None:
@@ -65,8 +59,8 @@ Form: TypeAlias = Annotated[
     ),
 ]
 Words: TypeAlias = Annotated[bool, typer.Option("--words", "-w", help="Ask for the time of each word (in `json`).")]
-NumeralForm: TypeAlias = Annotated[
-    Numerals | None, typer.Option(help=f"Write numbers in `digits`, in `words`, or `as_heard`. {BY_DAEMON}")
+Numerals: TypeAlias = Annotated[
+    NumeralForm | None, typer.Option(help=f"Write numbers in `digits`, in `words`, or `as_heard`. {BY_DAEMON}")
 ]
 DoubtfulText: TypeAlias = Annotated[
     Doubtful | None, typer.Option(help=f"`drop` leaves out what was most probably not said. {BY_DAEMON}")

@@ -55,7 +55,7 @@ def transcribe(
     language: asked.Language = None,
     form: asked.Form = Format.TEXT,
     words: asked.Words = False,
-    numerals: asked.NumeralForm = None,
+    numerals: asked.Numerals = None,
     doubtful: asked.DoubtfulText = None,
     caller: asked.Caller = None,
     output: asked.Output = None,

@@ -29,21 +29,6 @@ class Format(StrEnum):
     TSV = "tsv"
 
 
-class Numerals(StrEnum):
-    """How numbers are written."""
-
-    AS_HEARD = "as_heard"
-    DIGITS = "digits"
-    WORDS = "words"
-
-
-class Doubtful(StrEnum):
-    """What becomes of text that was most probably not said."""
-
-    KEEP = "keep"
-    DROP = "drop"
-
-
 DOCUMENTS: Final = frozenset({Format.SRT, Format.VTT, Format.TSV})
 """Formats that are one document per note, so that two of them on one stdout would be neither."""
 

@@ -56,6 +56,11 @@ def tell(text: str) -> None:
         ) from None
 
 
+def harmless(text: str) -> str:
+    """Text as part of one line: line ends and what would move the cursor are escaped."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
 def stdout_is_terminal() -> bool:
     """Whether results appear on a terminal; where stdout is closed there is none."""
     return sys.stdout is not None and sys.stdout.isatty()

@@ -16,6 +16,7 @@ from sttd.commands.dead import requeued as dead_copies
 from sttd.commands.dead.letters import Choice, Letter
 from sttd.commands.dead.requeued import NotPossible
 from sttd.commands.exit_codes import Exit
+from sttd.commands.terminal import harmless
 
 LANES = ("stt.requests", "stt.requests.bulk")
 
@@ -209,7 +210,7 @@ def test_every_header_value_can_be_shown(value: Any) -> None:
     """AMQP tables hold more than JSON does; any value is shown, and without control characters."""
     text = dead_report.as_json(dead_report.plain({"x": value}))
     assert "x" in json.loads(text)
-    assert all(char.isprintable() for char in dead_report.harmless(str(value)))
+    assert all(char.isprintable() for char in harmless(str(value)))
 
 
 def test_amqp_integers_and_decimals_are_plain_numbers_and_text() -> None:

@@ -16,7 +16,7 @@ from sttd.commands.dead import report
 from sttd.commands.dead.deeds import Deed, Drop, lanes_of, requeueing, work
 from sttd.commands.dead.letters import Choice, DeadQueue, Kind, Letter, opened
 from sttd.commands.exit_codes import Exit
-from sttd.commands.terminal import leave, say, tell
+from sttd.commands.terminal import harmless, leave, say, tell
 from sttd.settings import ClientSettings
 
 LOOKS: Final = 50
@@ -158,7 +158,7 @@ async def _show(kind: Kind, name: str, save: Path | None, *, json: bool) -> Exit
     if not found:
         raise leave(
             Exit.FAILED,
-            f"nothing in {kind} is called {report.harmless(name)}; `sttd dead list --queue {kind}` shows what is there",
+            f"nothing in {kind} is called {harmless(name)}; `sttd dead list --queue {kind}` shows what is there",
         )
     if save is not None:
         await _save(settings, kind, found, save)

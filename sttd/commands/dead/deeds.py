@@ -13,10 +13,10 @@ from aio_pika.exceptions import ChannelClosed, ChannelNotFoundEntity, DeliveryEr
 
 from sttd.commands.dead import requeued
 from sttd.commands.dead.letters import Choice, DeadQueue, Held, Kind, Letter
-from sttd.commands.dead.report import harmless, name_of
+from sttd.commands.dead.report import name_of
 from sttd.commands.dead.requeued import Fresh, NotPossible
 from sttd.commands.exit_codes import Exit
-from sttd.commands.terminal import say, tell
+from sttd.commands.terminal import harmless, say, tell
 from sttd.errors import BrokerUnavailable
 from sttd.schemas import names
 from sttd.service.broker_errors import UNWRITABLE, words

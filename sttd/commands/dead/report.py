@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from sttd.commands.dead.letters import Kind, Letter
+from sttd.commands.terminal import harmless
 
 LONGEST: Final = 40
 """Characters of an id in a table; `show` and --json have all of it."""
@@ -109,11 +110,6 @@ def name_of(letter: Letter) -> str:
     """How a line about a letter calls it."""
     known = letter.message_id or letter.correlation_id
     return harmless(known) if known else "a message without ids"
-
-
-def harmless(text: str) -> str:
-    """Control characters escaped: an id can hold what would move the cursor or forge a line."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def plain(value: Any) -> Any:

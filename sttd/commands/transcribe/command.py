@@ -17,7 +17,7 @@ from sttd import errors
 from sttd.client import Client
 from sttd.commands.demo.report import BUNDLED
 from sttd.commands.exit_codes import Exit
-from sttd.commands.terminal import leave, say
+from sttd.commands.terminal import harmless, leave, say
 from sttd.commands.transcribe import asked, inputs, stdout
 from sttd.commands.transcribe.bars import Bars
 from sttd.commands.transcribe.inputs import STDIN
@@ -125,9 +125,9 @@ def _summary(order: _Order, outcomes: Sequence[FileOutcome]) -> Exit:
     for outcome in outcomes:
         if outcome.transcript and outcome.transcript.dropped and order.form is not Format.JSON:
             text = " ".join(segment.text.strip() for segment in outcome.transcript.dropped)
-            say(f"{inputs.line(outcome.file)}: left out, as most probably not said: {text}")
+            say(f"{harmless(outcome.file)}: left out, as most probably not said: {text}")
     for outcome in failed:
-        say(f"{inputs.line(outcome.file)}: {outcome.code}: {outcome.message}")
+        say(f"{harmless(outcome.file)}: {outcome.code}: {outcome.message}")
     if order.output:
         say(f"{len(outcomes) - len(failed)} of {len(outcomes)} written to {order.output}")
     elif failed:
@@ -189,6 +189,6 @@ def _written(outcome: FileOutcome, form: Format, target: Path) -> FileOutcome:
     try:
         write(outcome, form, target)
     except OSError as error:
-        message = f"{inputs.line(str(target))}: {error.strerror or error}; it went to stdout"
+        message = f"{harmless(str(target))}: {error.strerror or error}; it went to stdout"
         return replace(outcome, code="not_written", message=message, retryable=True)
     return outcome

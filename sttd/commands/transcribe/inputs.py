@@ -9,6 +9,8 @@ from typing import BinaryIO, Final
 
 import typer
 
+from sttd.commands.terminal import harmless
+
 STDIN: Final = Path("-")
 _ALSO_STDIN: Final = frozenset({"/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"})
 
@@ -30,11 +32,6 @@ def shown(file: Path) -> str:
     return "stdin" if file == STDIN else os.fsencode(file).decode(errors="backslashreplace")
 
 
-def line(name: str) -> str:
-    """A name as part of one line: line ends and a terminal's control characters become escapes."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in name)
-
-
 def readable(files: list[Path]) -> list[Path]:
     """Raise `typer.BadParameter` for what cannot be read: typing mistakes end the command before anything is sent."""
     files = [STDIN if str(file) in _ALSO_STDIN else file for file in files]
@@ -53,13 +50,13 @@ def _stream(file: Path) -> tuple[int, int] | None:
     try:
         found = file.stat()
     except (OSError, ValueError):
-        raise typer.BadParameter(f"there is no file {line(shown(file))}") from None
+        raise typer.BadParameter(f"there is no file {harmless(shown(file))}") from None
     if stat.S_ISDIR(found.st_mode):
-        raise typer.BadParameter(f"{line(shown(file))} is a folder: name the files in it")
+        raise typer.BadParameter(f"{harmless(shown(file))} is a folder: name the files in it")
     if not (stat.S_ISREG(found.st_mode) or stat.S_ISFIFO(found.st_mode)):
-        raise typer.BadParameter(f"{line(shown(file))} is a device or a socket: name a file or a pipe")
+        raise typer.BadParameter(f"{harmless(shown(file))} is a device or a socket: name a file or a pipe")
     if not os.access(file, os.R_OK):
-        raise typer.BadParameter(f"{line(shown(file))} may not be read by this user")
+        raise typer.BadParameter(f"{harmless(shown(file))} may not be read by this user")
     return (found.st_dev, found.st_ino) if stat.S_ISFIFO(found.st_mode) else None
 
 

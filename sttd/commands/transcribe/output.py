@@ -14,7 +14,8 @@ from typing import Final, cast
 from uuid import uuid4
 
 from sttd import subtitles
-from sttd.commands.transcribe.inputs import STDIN, line, whole
+from sttd.commands.terminal import harmless
+from sttd.commands.transcribe.inputs import STDIN, whole
 from sttd.schemas.reply import Transcript
 from sttd.subtitles import render
 
@@ -56,7 +57,7 @@ class FileOutcome:
         if self.transcript is None:
             return None
         text = render(self.transcript, cast("subtitles.Format", form.value))
-        return f"{line(self.file)}: {text}" if named else text
+        return f"{harmless(self.file)}: {text}" if named else text
 
     def as_json(self, *, ascii_only: bool = False) -> str:
         """One line of JSON: the reply as it came, and the file's name."""

@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
 from tools.rabbitmq import container, host, install
 from tools.rabbitmq.errors import NodeError
@@ -22,40 +22,7 @@ KEPT_BASE = DEFAULT_BASE.with_name("run")
 POLL_SECONDS = 0.05
 PROBE_SECONDS = 2.0
 
-
-class Backend(Protocol):
-    """How a node runs: processes of this machine, or a container."""
-
-    @property
-    def pid(self) -> int | None:
-        """Process id of the broker."""
-
-    def alive(self) -> bool:
-        """Whether it runs."""
-
-    def start(self) -> None:
-        """Start it; do not wait until it answers."""
-
-    def stop(self, timeout: float) -> None:
-        """Shut down in order; after `timeout` seconds with force."""
-
-    def kill(self) -> None:
-        """SIGKILL."""
-
-    def freeze(self) -> None:
-        """Let it stand still with its connections open."""
-
-    def thaw(self) -> None:
-        """Let it go on."""
-
-    def close(self) -> None:
-        """End it and remove its data."""
-
-    def rabbitmqctl(self, *args: str) -> str:
-        """Run rabbitmqctl against it."""
-
-    def log(self) -> str:
-        """What it logged so far."""
+Backend = container.ContainerBackend | host.HostBackend
 
 
 class Node:

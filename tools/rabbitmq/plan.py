@@ -8,7 +8,7 @@ import random
 import secrets
 import socket
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tools.rabbitmq.errors import NodeError
@@ -83,25 +83,14 @@ class Plan:
     dist_port: int
     epmd_port: int
     password: str
+    settings: Mapping[str, str]
+    variables: Mapping[str, str]
     user: str = "sttd"
-    settings: Mapping[str, str] = field(default_factory=dict)
-    variables: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, who: Identity, directory: Path, settings: Mapping[str, str], variables: Mapping[str, str]) -> "Plan":
         """The plan of this node."""
-        amqp, management, dist, epmd = who.ports
-        return cls(
-            directory,
-            who.name,
-            amqp,
-            management,
-            dist,
-            epmd,
-            password=who.password,
-            settings=settings,
-            variables=variables,
-        )
+        return cls(directory, who.name, *who.ports, who.password, settings, variables)
 
     @property
     def amqp_url(self) -> str:

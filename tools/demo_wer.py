@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
+from sttd.commands.bench.paired import edits
 from sttd.consumer.models import demo_directory
 from tools import demo_notes
 
@@ -36,7 +37,7 @@ class Score:
 
     def add(self, said: list[str], heard: list[str], *, detected: bool) -> None:
         """Count one note."""
-        errors = distance(said, heard)
+        errors = edits(said, heard)
         self.notes += 1
         self.words += len(said)
         self.errors += errors
@@ -54,16 +55,6 @@ class Score:
 def words(text: str) -> list[str]:
     """The words without case and punctuation."""
     return re.sub(r"[^\w ]", "", text.lower()).split()
-
-
-def distance(said: list[str], heard: list[str]) -> int:
-    """Words to replace, insert or delete to get from one to the other (Levenshtein)."""
-    row = list(range(len(heard) + 1))
-    for i, word in enumerate(said, start=1):
-        diagonal, row[0] = row[0], i
-        for j, other in enumerate(heard, start=1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (word != other))
-    return row[-1]
 
 
 def speak(text: str, language: str, random: Random) -> bytes:

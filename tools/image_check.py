@@ -18,6 +18,8 @@ from typing import Any, Final
 from sttd import Client
 from sttd.samples import samples
 from tools import no_arguments
+from tools.compose_check.__main__ import say
+from tools.compose_check.errors import NotSo
 from tools.oci import Container
 from tools.rabbitmq import Node, apt
 from tools.rabbitmq.plan import free_ports
@@ -26,10 +28,6 @@ WORK: Final = Path(__file__).resolve().parents[1] / ".local" / "image"
 READY_SECONDS: Final = 60.0
 POLL: Final = 0.2
 USER: Final = 10001
-
-
-class NotSo(Exception):
-    """Something is not as it should be."""
 
 
 def main() -> int:
@@ -149,12 +147,6 @@ def wait(predicate: Callable[[], bool], what: str, ended: Callable[[], int | Non
 
 def _tail(log: Path) -> str:
     return log.read_text()[-2000:] if log.exists() else ""
-
-
-def say(line: str) -> None:
-    """One line of what was seen."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

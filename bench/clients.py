@@ -15,7 +15,7 @@ import aio_pika
 import httpx
 
 from bench.notes import Note
-from bench.peers.host import HEADER, decoded
+from bench.peers.host import HEADER
 from bench.process import PeerFailed
 
 PATIENCE: Final = 900.0
@@ -172,65 +172,3 @@ class FormClient:
     async def close(self) -> None:
         """Close what was kept."""
         await self._http.aclose()
-
-
-class WyomingClient:
-    """For Wyoming servers: samples in events over TCP, one connection for each note.
-
-    The note is decoded here, not counted as theirs.
-    """
-
-    def __init__(self, port: int) -> None:
-        """On loopback."""
-        self._port = port
-
-    async def open(self) -> None:
-        """Nothing is kept between notes."""
-
-    async def ask(self, note: Note, **options: Any) -> Answer:
-        """The server's own settings decide."""
-        if options:
-            raise PeerFailed(f"takes no options: {', '.join(options)}")
-        samples = await asyncio.to_thread(decoded, note.audio)
-        sound = (samples * 32767).astype("<i2").tobytes()
-        asked = time.monotonic()
-        async with asyncio.timeout(PATIENCE):
-            reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-            try:
-                for event in self._events(sound):
-                    writer.write(event)
-                text = await self._transcript(reader)
-            finally:
-                writer.close()
-        return Answer(text.strip(), asked, time.monotonic())
-
-    async def close(self) -> None:
-        """Nothing is open."""
-
-    def _events(self, sound: bytes) -> list[bytes]:
-        form = {"rate": 16_000, "width": 2, "channels": 1}
-        return [
-            _event("transcribe", {"language": "ru"}),
-            _event("audio-start", form),
-            _event("audio-chunk", form, sound),
-            _event("audio-stop", {}),
-        ]
-
-    async def _transcript(self, reader: asyncio.StreamReader) -> str:
-        while line := await reader.readline():
-            event = json.loads(line)
-            data = event.get("data") or {}
-            if event.get("data_length"):
-                data |= json.loads(await reader.readexactly(event["data_length"]))
-            if event.get("payload_length"):
-                await reader.readexactly(event["payload_length"])
-            if event["type"] == "transcript":
-                return str(data["text"])
-        raise PeerFailed("hung up without a transcript")
-
-
-def _event(kind: str, data: dict[str, Any], payload: bytes = b"") -> bytes:
-    head: dict[str, Any] = {"type": kind, "data": data}
-    if payload:
-        head["payload_length"] = len(payload)
-    return json.dumps(head).encode() + b"\n" + payload

@@ -14,7 +14,7 @@ from sttd.consumer.engine.model.cpu import here
 
 FLAGS: Final = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
 PACKAGES: Final = ("faster-whisper", "ctranslate2", "openvino", "aio-pika", "numpy")
-THEIRS: Final = ("flask", "pywhispercpp", "wyoming-faster-whisper")
+THEIRS: Final = ("flask", "pywhispercpp")
 TELL: Final = """
 import sys
 from importlib.metadata import PackageNotFoundError, version

@@ -111,15 +111,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def answers(port: int, path: str | None = None) -> bool:
-    """Whether something listens on a port of this host, and answers 200 for the path."""
+async def answers(port: int, path: str) -> bool:
+    """Whether something listens on a port of this host and answers 200 for the path."""
     try:
         reader, writer = await asyncio.open_connection(HOST, port)
     except OSError:
         return False
     try:
-        if path is None:
-            return True
         writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         return b" 200 " in await reader.readline()
     finally:

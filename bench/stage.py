@@ -58,7 +58,7 @@ class Peer:
     settings: Mapping[str, str] = field(default_factory=dict)
     on_queue: bool = False
     ready_at: str | None = None
-    """The page that answers 200 once it is ready, or `tcp`; None: it writes READY."""
+    """The page that answers 200 once it is ready; None: it writes READY."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ async def on_stage(peer: Peer, bench: Bench, note: Note, **settings: str) -> Asy
 async def _listens(process: Process, place: Place, peer: Peer) -> bool:
     if peer.ready_at is None:
         return "READY" in process.log
-    return await answers(place.port, None if peer.ready_at == "tcp" else peer.ready_at)
+    return await answers(place.port, peer.ready_at)
 
 
 async def _tidy(bench: Bench, place: Place, peer: Peer) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from bench.clients import Client, FormClient, QueueClient, SocketClient, WyomingClient
+from bench.clients import Client, FormClient, QueueClient, SocketClient
 from bench.stage import Bench, Peer, Place
 
 OURS: Final = "ours"
@@ -23,10 +23,6 @@ def _by_socket(_: Bench, place: Place) -> Client:
 
 def _by_form(_: Bench, place: Place) -> Client:
     return FormClient(f"http://127.0.0.1:{place.port}")
-
-
-def _by_wyoming(_: Bench, place: Place) -> Client:
-    return WyomingClient(place.port)
 
 
 def _daemon(name: str, title: str, module: str = "consumer", **settings: str) -> Peer:
@@ -82,26 +78,6 @@ def _plain_worker(bench: Bench, place: Place) -> list[str]:
     ]
 
 
-def _wyoming(bench: Bench, place: Place) -> list[str]:
-    given = {
-        "--uri": f"tcp://127.0.0.1:{place.port}",
-        "--model": bench.model.directory,
-        "--data-dir": bench.scratch,
-        "--device": "cpu",
-        "--compute-type": "int8",
-        "--beam-size": bench.beam,
-        "--language": bench.language,
-        "--cpu-threads": bench.cores,
-        "--stt-library": "faster-whisper",
-    }
-    return [
-        "-m",
-        "wyoming_faster_whisper",
-        "--local-files-only",
-        *(str(word) for pair in given.items() for word in pair),
-    ]
-
-
 PEERS: Final = {
     peer.name: peer
     for peer in (
@@ -121,7 +97,6 @@ PEERS: Final = {
             ggml=True,
         ),
         _hosted("stock", "faster-whisper, one note at a time", "stock", workers=1),
-        Peer("wyoming", "wyoming-faster-whisper", _wyoming, _by_wyoming, "bench", ready_at="tcp"),
     )
 }
 

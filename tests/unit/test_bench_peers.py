@@ -2,16 +2,14 @@
 
 import asyncio
 import inspect
-import json
 import re
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bench.clients import SocketClient, WyomingClient
+from bench.clients import SocketClient
 from bench.notes import Note, opus
 from bench.peers import host, traced
 from bench.process import PeerFailed
@@ -48,47 +46,6 @@ async def test_an_engine_behind_the_socket_answers_each_note_with_its_own_text(t
     await client.close()
     serving.cancel()
     await asyncio.wait({serving})
-
-
-async def wyoming_server(answer: Callable[[asyncio.StreamWriter], Awaitable[None]], heard: list[Any]) -> asyncio.Server:
-    """Reads one note's events, then answers."""
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while line := await reader.readline():
-            event = json.loads(line)
-            heard.append((event["type"], len(await reader.readexactly(event.get("payload_length", 0)))))
-            if event["type"] == "audio-stop":
-                break
-        await answer(writer)
-        writer.close()
-
-    return await asyncio.start_server(connected, "127.0.0.1", 0)
-
-
-async def test_a_wyoming_server_gets_the_samples_and_its_transcript_is_read() -> None:
-    """Data of an event may stand in its line or after it; both are in use."""
-
-    async def answer(writer: asyncio.StreamWriter) -> None:
-        data = json.dumps({"text": " привет "}).encode()
-        writer.write(json.dumps({"type": "transcript-start", "data": {}}).encode() + b"\n")
-        writer.write(json.dumps({"type": "transcript", "data_length": len(data)}).encode() + b"\n" + data)
-
-    heard: list[Any] = []
-    async with await wyoming_server(answer, heard) as server, asyncio.timeout(120):
-        client = WyomingClient(server.sockets[0].getsockname()[1])
-        assert (await client.ask(NOTE)).text == "привет"
-    assert [kind for kind, _ in heard] == ["transcribe", "audio-start", "audio-chunk", "audio-stop"]
-    assert heard[2][1] == pytest.approx(2 * 16_000, rel=0.05)
-
-
-async def test_a_wyoming_server_that_hangs_up_has_failed() -> None:
-    """No transcript is no empty text."""
-
-    async def answer(_: asyncio.StreamWriter) -> None: ...
-
-    async with await wyoming_server(answer, []) as server, asyncio.timeout(120):
-        with pytest.raises(PeerFailed, match="hung up"):
-            await WyomingClient(server.sockets[0].getsockname()[1]).ask(NOTE)
 
 
 def test_the_instruments_fit_the_daemon() -> None:

@@ -187,7 +187,7 @@ def _head(bench: Bench) -> dict[str, Any]:
 
 
 def _write(given: argparse.Namespace, found: dict[str, Any]) -> None:
-    """Figures as JSON and plots of them in .local; pages, and the plot of the curve, in docs."""
+    """Figures as JSON in .local; pages, and the plot of the curve, in docs."""
     raw, pages = (given.out or RAW), (given.out or (RESULTS if given.command != "run" else RAW))
     for place in (raw, pages):
         place.mkdir(parents=True, exist_ok=True)
@@ -197,9 +197,8 @@ def _write(given: argparse.Namespace, found: dict[str, Any]) -> None:
     for stem, text in report.pages(given.command, _all_of(path, given.command)).items():
         written.append(pages / f"{stem}.md")
         written[-1].write_text(text, encoding="utf-8")
-    if ("samples" in found or "curve" in found) and environments.python().exists():
-        folder = pages if "curve" in found else raw
-        subprocess.run([environments.python(), "-m", "bench.plots", path, folder], cwd=ROOT, check=True)  # noqa: S603 - ours
+    if "curve" in found and environments.python().exists():
+        subprocess.run([environments.python(), "-m", "bench.plots", path, pages], cwd=ROOT, check=True)  # noqa: S603 - ours
     sys.stderr.write(f"written: {', '.join(map(os.path.relpath, written))}\n")
 
 

@@ -1,4 +1,4 @@
-"""The environment that some peers and the plots need beside .venv: installed once, and when its lock changes."""
+"""The environment that some peers and the plot need beside .venv: installed once, and when its lock changes."""
 
 import subprocess
 import sys

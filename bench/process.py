@@ -77,7 +77,6 @@ class Watch:
     pid: int
     core_seconds: float = 0.0
     peak_mib: float = 0.0
-    last_mib: float = 0.0
     _sampling: asyncio.Task[None] | None = field(default=None, repr=False)
 
     async def __aenter__(self) -> Self:
@@ -100,8 +99,7 @@ class Watch:
             await asyncio.sleep(SAMPLE_SECONDS)
 
     def _look(self) -> None:
-        self.last_mib = resident_mib(self.pid)
-        self.peak_mib = max(self.peak_mib, self.last_mib)
+        self.peak_mib = max(self.peak_mib, resident_mib(self.pid))
 
 
 def free_port() -> int:

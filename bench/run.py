@@ -49,10 +49,6 @@ class Results:
         """One more round."""
         self.samples.setdefault(peer, {}).setdefault(load, []).append(summary)
 
-    def of(self, peer: str, load: str, figure: str) -> list[float]:
-        """One figure, round by round."""
-        return [summary[figure] for summary in self.samples.get(peer, {}).get(load, [])]
-
 
 def loads(text: str) -> tuple[str, ...]:
     """Comma-separated loads.

@@ -40,9 +40,9 @@ class Running:
 
     client: Client
     process: Process
-    queue: str = ""
-    trace: Path | None = None
-    ready_seconds: float = 0.0
+    queue: str
+    trace: Path
+    ready_seconds: float
     first_seconds: float = 0.0
 
 

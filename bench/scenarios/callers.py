@@ -36,7 +36,7 @@ async def measure(bench: Bench, knobs: Knobs) -> dict[str, Any]:
                 rare, speed[keys] = await _flooded(load, made, count, keys=keys)
                 (beside if keys else behind).append(_p95(rare))
                 failures += rare.failures
-            trace = Trace.read(running.trace) if running.trace else Trace((), ())
+            trace = Trace.read(running.trace)
             longest = max(longest, *(call.seconds for call in trace.calls))
         alone.append(_p95(idle))
         cost.append(speed[True] / speed[False])

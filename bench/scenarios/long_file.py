@@ -74,7 +74,7 @@ async def _files(running: Running, file: Note, count: int, short: list[Note]) ->
 
 async def _all_slots_busy(running: Running, since: float, slots: int) -> None:
     """Until the files' calls have run in so many threads."""
-    while len({call.thread for call in _trace(running).calls if call.began >= since}) < slots:
+    while len({call.thread for call in Trace.read(running.trace).calls if call.began >= since}) < slots:
         running.process.check()
         await asyncio.sleep(0.05)
 
@@ -82,16 +82,12 @@ async def _all_slots_busy(running: Running, since: float, slots: int) -> None:
 def _window_seconds(running: Running) -> float:
     """Encode and what follows it in the same thread until the next encode."""
     windows: dict[int, list[float]] = {}
-    for call in _trace(running).calls:
+    for call in Trace.read(running.trace).calls:
         if call.name == "encode":
             windows.setdefault(call.thread, []).append(0.0)
         if call.thread in windows:
             windows[call.thread][-1] += call.seconds
     return statistics.median(seconds for thread in windows.values() for seconds in thread)
-
-
-def _trace(running: Running) -> Trace:
-    return Trace.read(running.trace) if running.trace else Trace((), ())
 
 
 async def against_stock(bench: Bench, knobs: Knobs) -> dict[str, Any]:
@@ -134,7 +130,7 @@ async def hour(bench: Bench, knobs: Knobs) -> dict[str, Any]:
         load = Load(running.client, running.process.pid, bench.broker_pid)
         alone = await load.closed(short, 1, knobs.seconds or 120)
         beside = await load.among(file, short, 1)
-        longest = max(call.seconds for call in _trace(running).calls)
+        longest = max(call.seconds for call in Trace.read(running.trace).calls)
         peak = beside.peak_mib
     first, second = (figures.latencies([answer.seconds for _, answer in one.answers]) for one in (alone, beside))
     return {

@@ -106,7 +106,7 @@ async def lag(bench: Bench, knobs: Knobs) -> dict[str, Any]:
         sample = await Load(running.client, running.process.pid, bench.broker_pid).closed(
             made, CLIENTS, knobs.seconds or 60
         )
-        trace = Trace.read(running.trace) if running.trace else Trace((), ())
+        trace = Trace.read(running.trace)
     worst = trace.lag(99.9, begin, sample.ended)
     return {
         "verdict": {"event-loop lag p99.9, s": promise(worst, "at most", LAG, "s")},

@@ -22,7 +22,7 @@ async def measure(bench: Bench, knobs: Knobs) -> dict[str, Any]:
         answers = [await running.client.ask(note) for note in notes.in_turn(made, WARM_UP + (knobs.count or 100))][
             WARM_UP:
         ]
-        trace = Trace.read(running.trace) if running.trace else Trace((), ())
+        trace = Trace.read(running.trace)
     engine = [busy_seconds(trace.between(answer.asked, answer.answered)) for answer in answers]
     around = [answer.seconds - seconds for answer, seconds in zip(answers, engine, strict=True)]
     told = [answer.seconds - answer.stages["decode"] - answer.stages["transcribe"] for answer in answers]

@@ -7,16 +7,15 @@ looked at. The difference between both outputs is printed for every format that 
 import argparse
 import asyncio
 import io
-import os
 import statistics
 import sys
 import time
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from faster_whisper.audio import decode_audio
 
+from bench.process import core_seconds
 from sttd.consumer.audio.limits import DecodeLimits
 from sttd.consumer.audio.pool import DecoderPool
 from sttd.consumer.pcm import floats
@@ -24,25 +23,18 @@ from tools.audio import files
 
 LENGTHS: Final = (3.0, 60.0)
 KINDS: Final = ("ogg-opus", "mp3", "m4a-aac", "wav-s16")
-TICKS: Final = os.sysconf("SC_CLK_TCK")
 BATCH_SECONDS: Final = 60.0
 """Sound decoded between two readings of the clock: the kernel counts a child's time in hundredths of a second."""
-
-
-def child_seconds(pid: int) -> float:
-    """Processor time of a child so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 async def ours(pool: DecoderPool, audio: bytes, times: int) -> float:
     """Processor seconds for one decoding, parent and child."""
     (child,) = pool._idle  # noqa: SLF001 -- the one child whose time is counted
-    before, parent = child_seconds(child.pid), time.process_time()
+    before, parent = core_seconds(child.pid), time.process_time()
     for _ in range(times):
         with await pool.decode(audio):
             pass
-    return (time.process_time() - parent + child_seconds(child.pid) - before) / times
+    return (time.process_time() - parent + core_seconds(child.pid) - before) / times
 
 
 def theirs(audio: bytes, times: int) -> float:

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -100,13 +99,6 @@ class Watch:
 
     def _look(self) -> None:
         self.peak_mib = max(self.peak_mib, resident_mib(self.pid))
-
-
-def free_port() -> int:
-    """A port of this host that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 async def answers(port: int, path: str) -> bool:

@@ -27,12 +27,13 @@ import pika
 from rich.console import Console
 from rich.table import Table
 
-from bench.process import Process, answers, environment, free_port
+from bench.process import Process, answers, environment
 from bench.scaling_notes import WEIGHTS, files, slot_share
 from bench.schedule import Cores, Used
 from sttd.client import Client
 from sttd.schemas import names
 from sttd.sizing.simulation import Cost, Fleet, Note, percentile, simulate
+from tools.rabbitmq.plan import free_ports
 
 TIMEOUT: Final = 300.0
 
@@ -177,7 +178,7 @@ async def experiment(url: str, consumers: int, given: argparse.Namespace, seed: 
 @asynccontextmanager
 async def daemon(log: Path, **settings: str) -> AsyncIterator[Process]:
     """A daemon that is ready; ended with the block."""
-    port = free_port()
+    (port,) = free_ports(1)
     command = [sys.executable, "-m", "sttd.consumer"]
     async with Process(command, environment(side_port=str(port), **settings), log) as process:
         await process.until(lambda: answers(port, "/readyz"))

@@ -16,8 +16,9 @@ from bench import environments
 from bench.clients import Client
 from bench.models import ROOT, Model
 from bench.notes import Note
-from bench.process import PeerFailed, Process, answers, environment, free_port
+from bench.process import PeerFailed, Process, answers, environment
 from sttd.schemas import names
+from tools.rabbitmq.plan import free_ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,8 @@ class Place:
 
 
 def _place(bench: Bench) -> Place:
-    name = token_hex(4)
-    return Place(bench.scratch / f"{name}.sock", free_port(), f"bench.{name}", bench.scratch / f"{name}.trace")
+    name, (port,) = token_hex(4), free_ports(1)
+    return Place(bench.scratch / f"{name}.sock", port, f"bench.{name}", bench.scratch / f"{name}.trace")
 
 
 def _install() -> None:

@@ -74,12 +74,10 @@ def _ours(mode: Mode, model: Path) -> tuple[str, Callable[[Note, Any], Answer]]:
         job = Job(audio, asked(language, "ru"))
         with capture_logs() as logged:
             found = engine.transcribe_here(job)
-        calls = Counter(step.name for step in job.timeline.steps if step.name != "wait")
         return (
             _told(found.segments, found.language)
             | _words(found.segments)
             | {
-                "calls": dict(calls),
                 "reruns": dict(Counter(engine.context_reruns) - before),
                 "without_hotwords": [line["reason"] for line in logged if line.get("action") == "hotwords"],
             }

@@ -6,9 +6,8 @@ Needs no model.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any, Final
-
-import numpy as np
 
 from bench.accuracy.modes import Note
 from bench.accuracy.results import Place, Result
@@ -29,7 +28,6 @@ class Scored:
     seconds: float
     core_seconds: float
     language: str
-    calls: Mapping[str, int]
     reruns: Mapping[str, int]
 
 
@@ -43,7 +41,6 @@ def scored(notes: Mapping[Place, Note], found: Mapping[Place, Result]) -> dict[P
             result["seconds"],
             result["core_seconds"],
             result["language"],
-            result.get("calls", {}),
             result.get("reruns", {}),
         )
         for place, result in found.items()
@@ -55,7 +52,7 @@ def row(ours: Sequence[Scored], theirs: Sequence[Scored]) -> dict[str, Any]:
     """One mode beside stock, note by note: the two have the same notes in the same order."""
     words, characters = [one.errors.words for one in ours], [one.errors.characters for one in ours]
     mine, other = ([one.errors.word_errors for one in column] for column in (ours, theirs))
-    letters, their_letters = ([one.errors.character_errors for one in column] for column in (ours, theirs))
+    letters = [one.errors.character_errors for one in ours]
     return {
         "utterances": len(ours),
         "words": sum(words),
@@ -63,22 +60,14 @@ def row(ours: Sequence[Scored], theirs: Sequence[Scored]) -> dict[str, Any]:
         "character_errors": share(letters, characters),
         "stock_word_errors": sum(other) / sum(words),
         "difference": difference(mine, other, words),
-        "character_difference": difference(letters, their_letters, characters),
-        "core_seconds": mean(one.core_seconds for one in ours),
-        "stock_core_seconds": mean(one.core_seconds for one in theirs),
-        "equal": sum(one.text == two.text for one, two in zip(ours, theirs, strict=True)),
+        "core_seconds": fmean(one.core_seconds for one in ours),
+        "stock_core_seconds": fmean(one.core_seconds for one in theirs),
         "same_words": sum(
             not list(changes(one.text, two.text, one.note.language)) for one, two in zip(ours, theirs, strict=True)
         ),
         "language_right": sum(one.language == one.note.language for one in ours),
-        "decoded_again": sum(one.calls.get("generate", 1) > one.calls.get("encode", 1) for one in ours),
         "reruns": dict(sum((Counter(one.reruns) for one in ours), Counter())),
     }
-
-
-def mean(values: Iterable[float]) -> float:
-    """Of at least one."""
-    return float(np.mean(list(values)))
 
 
 def in_class(found: Iterable[Scored], low: float, high: float) -> list[Scored]:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from bench.accuracy.page import percent
 from bench.confidence import fit
 from bench.confidence.judge import Judged
-from sttd.commands.bench.paired import Figure
 from sttd.consumer.engine.model.confidence import Calibration
 
 SETS: Final[Mapping[str, Callable[[Judged], bool]]] = {
@@ -86,11 +86,7 @@ def _errors(
             continue
         cells = (kind, title, f"{len(shares):,}", f"{100 * sum(shares) / len(shares):.1f}")
         errors = [fit.error(one) for one in (raw([note for note, _ in theirs]), found, rated(mine))]
-        yield f"| {' | '.join([*cells, *map(_percent, errors)])} |"
-
-
-def _percent(figure: Figure) -> str:
-    return f"{100 * figure.value:.1f} ({100 * figure.low:.1f}-{100 * figure.high:.1f})"
+        yield f"| {' | '.join([*cells, *map(percent, errors)])} |"
 
 
 def _diagram(pairs: Sequence[tuple[Judged, Calibration]]) -> Iterator[str]:

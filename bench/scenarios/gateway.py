@@ -12,10 +12,11 @@ import httpx
 import pika
 
 from bench import figures
-from bench.process import HOST, Process, environment, free_port, peaks_mib
+from bench.process import HOST, Process, environment, peaks_mib
 from bench.scenarios.knobs import Knobs, promise
 from bench.stage import Bench
 from tools import callers
+from tools.rabbitmq.plan import free_ports
 
 CALLERS: Final = 200
 PAUSE: Final = 0.05
@@ -30,7 +31,7 @@ PEAK_MIB: Final = 150.0
 
 async def besieged(bench: Bench, knobs: Knobs) -> dict[str, Any]:
     """Slow, broken, endless and abandoned uploads; the callers use the same cores."""
-    seconds, count, port = knobs.seconds or 30, knobs.count or CALLERS, free_port()
+    seconds, count, (port,) = knobs.seconds or 30, knobs.count or CALLERS, free_ports(1)
     with _queue(bench.amqp_url) as queue:
         variables = environment(
             amqp_url=bench.amqp_url, request_queue=queue, gateway_port=str(port), gateway_upload_seconds="3"

@@ -17,6 +17,7 @@ from typing import Any, Final
 from bench import environments, figures, machine, report, run, scenarios
 from bench.models import ROOT, Model
 from bench.notes import SETS
+from bench.peers import host
 from bench.stage import Bench, Peer
 from bench.table import HEADLINE, PEERS
 from sttd.consumer.errors import ModelUnavailable
@@ -155,7 +156,7 @@ async def _compared(
             "seconds": plan.seconds,
             "loads": list(plan.loads),
             "notes": plan.kind,
-            "beam": bench.beam,
+            "beam": host.BEAM,
         },
         "titles": {name: peer.title for name, peer in peers.items()},
     }

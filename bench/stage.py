@@ -16,6 +16,7 @@ from bench import environments
 from bench.clients import Client
 from bench.models import ROOT, Model
 from bench.notes import Note
+from bench.peers import host
 from bench.process import PeerFailed, Process, answers, environment
 from sttd.schemas import names
 from tools.rabbitmq.plan import free_ports
@@ -30,9 +31,6 @@ class Bench:
     broker_pid: int | None
     cores: int
     scratch: Path
-    beam: int = 5
-    language: str = "ru"
-    """Of the peers that take it at their start."""
 
 
 @dataclass(slots=True)
@@ -146,8 +144,8 @@ def _daemon_settings(bench: Bench, place: Place) -> dict[str, str]:
         "STTD_REQUEST_QUEUE": place.queue,
         "STTD_SIDE_PORT": str(place.port),
         "STTD_SLOTS": str(bench.cores),
-        "STTD_BEAM_SIZE": str(bench.beam),
-        "STTD_LANGUAGE": bench.language,
+        "STTD_BEAM_SIZE": str(host.BEAM),
+        "STTD_LANGUAGE": host.LANGUAGE,
         "STTD_LOG_FORMAT": "json",
         "STTD_DEVICE": "cpu",
         "STTD_COMPUTE_TYPE": "int8",

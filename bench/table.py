@@ -50,11 +50,8 @@ def _hosted(
         given = {
             "--socket": place.socket,
             "--model": bench.model.ggml() if ggml else bench.model.directory,
-            "--cores": bench.cores,
             "--workers": count,
             "--threads": max(1, bench.cores // count),
-            "--beam": bench.beam,
-            "--language": bench.language,
         }
         return ["-m", f"bench.peers.{module}", *(str(word) for pair in given.items() for word in pair), *extra]
 

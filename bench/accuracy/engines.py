@@ -71,9 +71,8 @@ def _ours(mode: Mode, model: Path) -> tuple[str, Callable[[Note, Any], Answer]]:
     def transcribe(note: Note, audio: Any) -> Answer:
         before = Counter(engine.context_reruns)
         language = "auto" if mode.auto else note.language
-        job = Job(audio, asked(language, "ru"))
         with capture_logs() as logged:
-            found = engine.transcribe_here(job)
+            found = engine.transcribe_here(Job(audio, asked(language, "ru")))
         return (
             _told(found.segments, found.language)
             | _words(found.segments)

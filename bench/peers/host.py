@@ -19,6 +19,9 @@ from typing import Any, Final
 
 HEADER: Final = struct.Struct("<II")
 READY: Final = "READY"
+BEAM: Final = 5
+LANGUAGE: Final = "ru"
+"""Both of every peer."""
 
 Transcribe = Callable[[Any], str]
 """Samples, float32 at 16 kHz -> text. Blocks."""
@@ -40,11 +43,8 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--socket", type=Path, required=True)
     parser.add_argument("--model", required=True)
-    parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--workers", type=int, default=1, help="notes at a time")
     parser.add_argument("--threads", type=int, default=2, help="threads of each")
-    parser.add_argument("--beam", type=int, default=5)
-    parser.add_argument("--language", default="ru", help="a code, or `auto`")
     return parser
 
 

@@ -10,18 +10,15 @@ from bench.peers import host
 
 def main() -> None:
     """Load the model and serve."""
-    parser = host.arguments(__doc__)
-    parser.add_argument("--vad", action="store_true")
-    given = parser.parse_args()
+    given = host.arguments(__doc__).parse_args()
     from faster_whisper import WhisperModel  # noqa: PLC0415 - a wrong argument need not wait for it
 
     model = WhisperModel(
         given.model, device="cpu", compute_type="int8", num_workers=given.workers, cpu_threads=given.threads
     )
-    language = None if given.language == "auto" else given.language
 
     def transcribe(samples: Any) -> str:
-        segments, _ = model.transcribe(samples, language=language, beam_size=given.beam, vad_filter=given.vad)
+        segments, _ = model.transcribe(samples, language=host.LANGUAGE, beam_size=host.BEAM)
         return "".join(segment.text for segment in segments).strip()
 
     host.serve(given.socket, transcribe, given.workers)

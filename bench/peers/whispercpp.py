@@ -24,9 +24,9 @@ def main() -> None:
     model = Model(
         given.model,
         params_sampling_strategy=1,
-        beam_search={"beam_size": given.beam, "patience": -1.0},
+        beam_search={"beam_size": host.BEAM, "patience": -1.0},
         n_threads=given.threads,
-        language=given.language,
+        language=host.LANGUAGE,
         print_progress=False,
         print_realtime=False,
         print_timestamps=False,

@@ -18,6 +18,7 @@ from bench import environments, figures, machine, report, run, scenarios
 from bench.models import ROOT, Model
 from bench.notes import SETS
 from bench.peers import host
+from bench.scenarios.knobs import Knobs
 from bench.stage import Bench, Peer
 from bench.table import HEADLINE, PEERS
 from sttd.consumer.errors import ModelUnavailable
@@ -174,7 +175,7 @@ async def _scenario(given: argparse.Namespace, bench: Bench) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in given.names:
         run.tell(f"scenario {name}")
-        knobs = scenarios.Knobs(given.rounds, given.seconds, given.count)
+        knobs = Knobs(given.rounds, given.seconds, given.count)
         found = _head(bench) | {"scenario": name} | await scenarios.ALL[name](bench, knobs)
         run.tell(json.dumps(figures.rounded(found.get("verdict", {})), ensure_ascii=False))
         if name != given.names[-1]:

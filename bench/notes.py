@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -167,6 +166,6 @@ def _frames(sound: Sound) -> Iterator[av.AudioFrame]:
         yield frame
 
 
-def in_turn(made: Sequence[Note], count: int, *, start: int = 0) -> Iterable[Note]:
+def in_turn(made: Sequence[Note], count: int, *, start: int = 0) -> list[Note]:
     """So many of them, over and over."""
-    return islice((made[(start + number) % len(made)] for number in range(count)), count)
+    return [made[(start + number) % len(made)] for number in range(count)]

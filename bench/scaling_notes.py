@@ -3,19 +3,16 @@
 Sends nothing anywhere.
 """
 
-import tempfile
 import time
-import wave
 from typing import Any, Final
 
-import av
-import numpy as np
-
+from bench.peers.host import decoded
 from bench.settings import PlainSettings
 from sttd.commands.size.measure import job_options
 from sttd.consumer.engine.opening import EngineOptions, open_engine
 from sttd.consumer.engine.transcriber import Job
 from sttd.samples import FOLDER
+from tools.audio.files import wav
 
 SHORT: Final = ("ru-groceries.ogg", "ru-taxi.ogg", "ru-lunch.ogg", "ru-salary.ogg", "ru-question.ogg")
 LONGER: Final = (15, 30)
@@ -40,8 +37,7 @@ async def slot_share(model: str) -> float:
             inside[0] += time.process_time() - began
 
     gate.run = timed
-    sound = (np.frombuffer(_pcm(), np.int16) / 2**15).astype(np.float32)
-    options = job_options(settings)
+    sound, options = _long(), job_options(settings)
     await engine.transcribe(Job(sound[: 3 * RATE], options))
     inside[0], began = 0.0, time.process_time()
     for number in range(12):
@@ -58,20 +54,8 @@ def files() -> list[bytes]:
 
 def _cut(seconds: int) -> bytes:
     """The beginning of the long sample as a WAV file."""
-    with tempfile.TemporaryFile() as file:
-        with wave.open(file, "wb") as writer:
-            writer.setnchannels(1)
-            writer.setsampwidth(2)
-            writer.setframerate(RATE)
-            writer.writeframes(_pcm()[: 2 * RATE * seconds])
-        file.seek(0)
-        return file.read()
+    return wav((_long()[: RATE * seconds] * 2**15).astype("<i2").tobytes())
 
 
-def _pcm() -> bytes:
-    """The long sample as s16le at 16 kHz."""
-    resampler = av.AudioResampler("s16", "mono", RATE)
-    with av.open(str(FOLDER / "ru-long.ogg")) as container:
-        return b"".join(
-            part.to_ndarray().tobytes() for frame in container.decode(audio=0) for part in resampler.resample(frame)
-        )
+def _long() -> Any:
+    return decoded((FOLDER / "ru-long.ogg").read_bytes())

@@ -25,10 +25,7 @@ ALL: Final[dict[str, Scenario]] = {
     "memory": memory.measure,
     "hours": memory.hours,
     "lag": memory.lag,
-    "ready": memory.ready,
     "siege": gateway.besieged,
     "bombs": decoder.bombs,
     "soak": decoder.soak,
 }
-
-__all__ = ["ALL", "Knobs", "Scenario"]

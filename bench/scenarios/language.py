@@ -22,7 +22,7 @@ async def measure(bench: Bench, knobs: Knobs) -> dict[str, Any]:
     async with on_stage(PEERS[OURS], bench, made[0]) as running:
         await _block(running, made, "auto")
         for number in range((knobs.count or 100) // BLOCK):
-            block = list(notes.in_turn(made, BLOCK, start=number * BLOCK))
+            block = notes.in_turn(made, BLOCK, start=number * BLOCK)
             fixed, auto = await _block(running, block, ""), await _block(running, block, "auto")
             wall.append(auto[0] / fixed[0])
             core.append(auto[1] / fixed[1])

@@ -1,4 +1,4 @@
-"""The daemon's memory over many notes, its event loop while all slots are busy, and how soon it is ready."""
+"""The daemon's memory over many notes, and its event loop while all slots are busy."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from bench import figures, notes
+from bench import notes
 from bench.load import Load
 from bench.models import DATA
 from bench.process import SAMPLE_SECONDS, Watch, core_seconds, peaks_mib, resident_mib
@@ -32,7 +32,6 @@ HOURS_CORE_SECONDS: Final = 120.0
 """Of the daemon: decoding, voice detection, both passes of the spectrogram and some windows. The peak lies there."""
 
 LAG: Final = 0.25
-READY: Final = 4.0
 CLIENTS: Final = 8
 
 
@@ -112,18 +111,4 @@ async def lag(bench: Bench, knobs: Knobs) -> dict[str, Any]:
         "verdict": {"event-loop lag p99.9, s": promise(worst, "at most", LAG, "s")},
         "lag": {f"p{share:g}": trace.lag(share, begin, sample.ended) for share in (50, 99, 99.9, 100)},
         "timers": len([at for at, _ in trace.lags if begin <= at <= sample.ended]),
-    }
-
-
-async def ready(bench: Bench, knobs: Knobs) -> dict[str, Any]:
-    """From the start of the process until `/readyz` answers 200, the model on disk and its file in the page cache."""
-    made = notes.notes("short", DATA / "notes")
-    took: dict[str, list[float]] = {"ready": [], "first_answer": []}
-    for _ in range(knobs.rounds or 5):
-        async with on_stage(PEERS[OURS], bench, made[0]) as running:
-            took["ready"].append(running.ready_seconds)
-            took["first_answer"].append(running.first_seconds)
-    return {
-        "verdict": {"ready, s": promise(statistics.median(took["ready"]), "at most", READY, "s")},
-        **{name: figures.shown(figures.spread(found)) for name, found in took.items()},
     }

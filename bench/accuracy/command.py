@@ -21,7 +21,6 @@ from bench.models import ROOT
 from bench.run import tell
 from tools import voices
 
-PAGES: Final = ROOT / "docs" / "benchmarks"
 FIGURES: Final = ROOT / ".local" / "bench-results"
 FIXED: Final = 200
 MANY: Final = 1000
@@ -85,7 +84,7 @@ def _write(given: argparse.Namespace, subject: Subject, everything: list[Note]) 
         "remark": given.remark,
     }
     by = {name: scored(known, answers) for name, answers in found.items() if answers}
-    paths = [(given.out or PAGES) / "accuracy.md", (given.out or FIGURES) / "accuracy.json"]
+    paths = [(given.out or subjects.PAGES) / "accuracy.md", (given.out or FIGURES) / "accuracy.json"]
     for path, text in zip(paths, (page(by, head), document(by, head)), strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -2,18 +2,23 @@
 
 import argparse
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from bench import machine
 from bench.accuracy.results import Results
+from bench.models import ROOT
+from bench.run import tell
 from sttd.consumer.engine.files import layouts, store
 from sttd.consumer.machine import usable_cores
 from sttd.consumer.settings import EngineName
 from tools import voices
+
+PAGES: Final = ROOT / "docs" / "benchmarks"
 
 
 def parser(word: str, about: str | None, cores: int | None = None) -> argparse.ArgumentParser:
@@ -25,6 +30,13 @@ def parser(word: str, about: str | None, cores: int | None = None) -> argparse.A
     found.add_argument("--remark", default="", help="a sentence for the head of the page: what else the machine did")
     found.add_argument("--page-only", action="store_true", help="measure nothing")
     return found
+
+
+def write(name: str, page: str) -> None:
+    """Put the page of this name in its place."""
+    path = PAGES / f"{name}.md"
+    path.write_text(page, encoding="utf-8")
+    tell(f"written: {os.path.relpath(path)}")
 
 
 @dataclass(frozen=True, slots=True)

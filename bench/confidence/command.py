@@ -4,7 +4,6 @@ Reads arguments, finds model and voices, calls the parts.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -16,12 +15,9 @@ from bench.accuracy.subject import Subject
 from bench.confidence import fit
 from bench.confidence.judge import Judged
 from bench.confidence.page import page
-from bench.models import ROOT
-from bench.run import tell
 from sttd.consumer.engine.model.confidence import MEASURED, NONE
 from tools import voices
 
-PAGE: Final = ROOT / "docs" / "benchmarks" / "confidence.md"
 MODE: Final = Mode("sttd, words asked for", words=True)
 MANY: Final = 1300
 """Notes, of all sets by turns."""
@@ -42,8 +38,7 @@ def main(arguments: Sequence[str]) -> int:
         for code in dict.fromkeys(one.language for one in judged)
     }
     head = subject.head() | {"remark": given.remark}
-    PAGE.write_text(page(judged, MEASURED.get(subject.sha256, NONE), fitted, head), encoding="utf-8")
-    tell(f"written: {os.path.relpath(PAGE)}")
+    subjects.write("confidence", page(judged, MEASURED.get(subject.sha256, NONE), fitted, head))
     for code, calibration in fitted.items():
         sys.stdout.write(f"{code}: {calibration}\n")  # for consumer/engine/model/confidence.py
     return 0

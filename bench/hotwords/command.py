@@ -4,7 +4,6 @@ Reads arguments, finds model and voices, calls the parts.
 """
 
 import argparse
-import os
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -16,12 +15,9 @@ from bench.accuracy.modes import Mode, Note, notes
 from bench.accuracy.subject import Subject
 from bench.hotwords.page import Compared, page
 from bench.hotwords.score import Terms
-from bench.models import ROOT
-from bench.run import tell
 from sttd.consumer.engine import hotwords
 from tools import voices
 
-PAGE: Final = ROOT / "docs" / "benchmarks" / "hotwords.md"
 LIST: Final = Path(__file__).with_name("terms.txt")
 RUSSIAN: Final = "ru"
 COUNT: Final = 120
@@ -43,8 +39,7 @@ def main(arguments: Sequence[str]) -> int:
             run.measure(name, mode, chosen, kept[name], subject=subject, cores=given.cores)
     found = {name: kept[name].latest(mode.settings, subject.cpu) for name, mode in modes.items()}
     head = subject.head() | {"remark": given.remark, "listed": len(listed.terms[RUSSIAN])}
-    PAGE.write_text(page(Compared.of(chosen, found["without"], found["with"], terms), head), encoding="utf-8")
-    tell(f"written: {os.path.relpath(PAGE)}")
+    subjects.write("hotwords", page(Compared.of(chosen, found["without"], found["with"], terms), head))
     return 0
 
 

@@ -4,7 +4,6 @@ Reads arguments, finds model and voices, calls the parts.
 """
 
 import argparse
-import os
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,13 +13,10 @@ from bench.accuracy.modes import Mode, notes
 from bench.accuracy.subject import Subject
 from bench.invented import corpus
 from bench.invented.page import Voices, page
-from bench.models import ROOT
-from bench.run import tell
 from sttd.consumer.engine import environment
 from sttd.consumer.engine.model.speech import Detector
 from tools import voices
 
-PAGE: Final = ROOT / "docs" / "benchmarks" / "invented.md"
 MODES: Final = {
     "ours": Mode("sttd"),
     "stock-vad": Mode("stock, voice detection on", stock=True, stock_vad=True),
@@ -51,8 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     found = {name: kept[name].latest(mode.settings, subject.cpu) for name, mode in MODES.items()}
     head = subject.head() | {"remark": given.remark}
     titles = {name: mode.title for name, mode in MODES.items()}
-    PAGE.write_text(page(chosen, found, titles, _voices(), head), encoding="utf-8")
-    tell(f"written: {os.path.relpath(PAGE)}")
+    subjects.write("invented", page(chosen, found, titles, _voices(), head))
     return 0
 
 

@@ -4,7 +4,6 @@ Reads arguments, finds model and voices, calls the parts.
 """
 
 import argparse
-import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -15,13 +14,11 @@ from bench.accuracy import results
 from bench.accuracy import subject as subjects
 from bench.accuracy.subject import Subject
 from bench.languages.page import page
-from bench.models import ROOT
 from bench.run import tell
 from sttd.consumer.engine import environment
 from tools import voices
 from tools.voices import Utterance
 
-PAGE: Final = ROOT / "docs" / "benchmarks" / "languages.md"
 SETTINGS: Final = {"languages": 1}
 SEED: Final = 7
 EACH: Final = 100
@@ -41,8 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     if not given.page_only:
         _measure(chosen, kept, subject.model, subject.cpu)
     head = subject.head() | {"remark": given.remark}
-    PAGE.write_text(page(chosen, kept.latest(SETTINGS, subject.cpu), head), encoding="utf-8")
-    tell(f"written: {os.path.relpath(PAGE)}")
+    subjects.write("languages", page(chosen, kept.latest(SETTINGS, subject.cpu), head))
     return 0
 
 

@@ -5,7 +5,6 @@ Reads arguments, finds model and voices, calls the parts. Festival is Debian's: 
 
 import argparse
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -14,13 +13,10 @@ from bench.accuracy import run
 from bench.accuracy import subject as subjects
 from bench.accuracy.modes import MODES, Note
 from bench.accuracy.subject import Subject
-from bench.models import ROOT
 from bench.numerals.page import page
 from bench.numerals.sentences import festival, human
-from bench.run import tell
 from tools import festival_voice, voices
 
-PAGE: Final = ROOT / "docs" / "benchmarks" / "numerals.md"
 SET: Final = "ru-festival"
 MODE: Final = "default"
 AT_ONCE: Final = 20
@@ -37,8 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     if not given.page_only:
         run.measure(MODE, MODES[MODE], notes[: given.count], kept, subject=subject, cores=given.cores)
     found = kept.latest(MODES[MODE].settings, subject.cpu)
-    PAGE.write_text(page(notes, found, subject.head()), encoding="utf-8")
-    tell(f"written: {os.path.relpath(PAGE)}")
+    subjects.write("numerals", page(notes, found, subject.head()))
     return 0
 
 

@@ -29,14 +29,11 @@ def stem(command: str, found: dict[str, Any]) -> str:
 def pages(command: str, found: Sequence[dict[str, Any]]) -> dict[str, str]:
     """Pages by name. Of the scenarios one for all, and one for the curve."""
     if command != "scenario":
-        return {stem(command, one): _page(_title(command), one, _compared(one)) for one in found}
+        title = "Results" if command == "headline" else "All loads"
+        return {stem(command, one): _page(title, one, _compared(one)) for one in found}
     curves = [_page("Core seconds of a note by its length", one, _curve(one)) for one in found if CURVE in one]
     scenarios = "\n".join(["# Scenarios", "", *_scenarios(found)]).rstrip() + "\n"
     return dict.fromkeys([CURVE] * bool(curves), "".join(curves)) | {"scenarios": scenarios}
-
-
-def _title(command: str) -> str:
-    return "Results" if command == "headline" else "All loads"
 
 
 def _page(title: str, found: dict[str, Any], body: Iterable[str]) -> str:

@@ -17,14 +17,6 @@ def _by_queue(bench: Bench, place: Place) -> Client:
     return QueueClient(bench.amqp_url, place.queue)
 
 
-def _by_socket(_: Bench, place: Place) -> Client:
-    return SocketClient(place.socket)
-
-
-def _by_form(_: Bench, place: Place) -> Client:
-    return FormClient(f"http://127.0.0.1:{place.port}")
-
-
 def _daemon(name: str, title: str, module: str = "consumer", **settings: str) -> Peer:
     return Peer(
         name,
@@ -55,7 +47,7 @@ def _hosted(
         }
         return ["-m", f"bench.peers.{module}", *(str(word) for pair in given.items() for word in pair), *extra]
 
-    return Peer(name, title, command, _by_socket, environment=environment)
+    return Peer(name, title, command, lambda _, place: SocketClient(place.socket), environment=environment)
 
 
 def _old_service(bench: Bench, place: Place) -> list[str]:
@@ -80,7 +72,14 @@ PEERS: Final = {
     for peer in (
         _daemon(OURS, "sttd as it is by default"),
         _daemon(FULL, "sttd with full windows", STTD_ENCODER_CONTEXT="full"),
-        Peer(OLD, "the old Flask service", _old_service, _by_form, "bench", ready_at="/health"),
+        Peer(
+            OLD,
+            "the old Flask service",
+            _old_service,
+            lambda _, place: FormClient(f"http://127.0.0.1:{place.port}"),
+            "bench",
+            ready_at="/health",
+        ),
         _hosted(POOL, "faster-whisper in a thread pool, one thread each", "stock"),
         Peer("plain-worker", "aio-pika worker, prefetch 1, executor", _plain_worker, _by_queue, on_queue=True),
         _hosted(CPP, "whisper.cpp (q8_0)", "whispercpp", workers=1, environment="bench", ggml=True),

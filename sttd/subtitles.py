@@ -3,7 +3,7 @@
 Pure: no I/O, no HTTP; leaves no word out, whatever signs it holds.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from html import escape
 from typing import Final, Literal, TypeAlias
 
@@ -25,19 +25,15 @@ def render(transcript: Transcript, format: Format) -> str:  # noqa: A002 - the f
     `start`, `end`, `text`, then one line per segment, times in milliseconds. Silence gives an empty text, or no cue at
     all.
     """
-    return _RENDERERS[format](transcript).rstrip("\n")
-
-
-def _text(transcript: Transcript) -> str:
-    return one_line(transcript.text)
-
-
-def _srt(transcript: Transcript) -> str:
-    return _cues(transcript, "srt", lambda text: text.replace("-->", f"--{_WORD_JOINER}>"))
-
-
-def _vtt(transcript: Transcript) -> str:
-    return _cues(transcript, "vtt", lambda text: escape(text, quote=False))
+    match format:
+        case "text":
+            return one_line(transcript.text)
+        case "tsv":
+            return _tsv(transcript)
+        case "srt":
+            return _cues(transcript, "srt", lambda text: text.replace("-->", f"--{_WORD_JOINER}>"))
+        case "vtt":
+            return _cues(transcript, "vtt", lambda text: escape(text, quote=False))
 
 
 def _tsv(transcript: Transcript) -> str:
@@ -55,12 +51,4 @@ def _cues(transcript: Transcript, name: str, encode: Callable[[str], str]) -> st
         # pysubs2 works in SubStation: \N is a line break there and {\p1} a drawing, which has no text.
         lines = [encode(line).replace("\\", f"\\{_WORD_JOINER}") for line in cue.lines]
         file.append(SSAEvent(start=cue.start, end=cue.end, text="\\N".join(lines)))
-    return file.to_string(name, keep_ssa_tags=True)
-
-
-_RENDERERS: Final[Mapping[str, Callable[[Transcript], str]]] = {
-    "text": _text,
-    "srt": _srt,
-    "vtt": _vtt,
-    "tsv": _tsv,
-}
+    return file.to_string(name, keep_ssa_tags=True).rstrip("\n")

@@ -45,7 +45,8 @@ EN_WHEN: Final = ("today", "yesterday", "this morning", "last night")
 
 def russian(random: Random) -> str:
     """One Russian note."""
-    return _sentence(_pick(random, _RUSSIAN)(random))
+    (phrase,) = random.choices(list(_RUSSIAN), weights=list(_RUSSIAN.values()))
+    return _sentence(phrase(random))
 
 
 def english(random: Random) -> str:
@@ -130,10 +131,6 @@ _RUSSIAN: Final[Mapping[Callable[[Random], str], int]] = {  # the phrase of a no
     lambda r: f"запиши {_sum(r)} на {r.choice(CAUSES)}": 5,
     lambda r: f"сколько я {r.choice(('потратил', 'потратила'))} {r.choice(SPANS)} на {r.choice(CAUSES)}?": 5,
 }
-
-
-def _pick(random: Random, shares: Mapping[Callable[[Random], str], int]) -> Callable[[Random], str]:
-    return random.choices(list(shares), weights=list(shares.values()))[0]
 
 
 def _sentence(text: str) -> str:

@@ -96,15 +96,13 @@ def _errors(own: Sequence[Compared], size: str, errors: str) -> str:
     """Shares without and with the list, and the difference with its interval."""
     sizes = [getattr(one.without, size) for one in own]
     before, after = ([getattr(getattr(one, side), errors) for one in own] for side in ("without", "with_list"))
-    return f"{_percent(before, sizes)}, {_percent(after, sizes)} ({_points(difference(after, before, sizes))})"
+    change = difference(after, before, sizes)
+    points = f"{change.low * 100:+.1f} to {change.high * 100:+.1f}"
+    return f"{_percent(before, sizes)}, {_percent(after, sizes)} ({points})"
 
 
 def _percent(errors: Sequence[int], sizes: Sequence[int]) -> str:
     return f"{share(errors, sizes).value * 100:.1f}"
-
-
-def _points(change: Any) -> str:
-    return f"{change.low * 100:+.1f} to {change.high * 100:+.1f}"
 
 
 def _again(compared: Sequence[Compared]) -> str:

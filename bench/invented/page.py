@@ -129,14 +129,11 @@ def _dropped(told: Sequence[Told]) -> str:
     groups |= {name: [one for one in told if one.note.set == name] for name in SPEECH}
     shares = []
     for name, own in groups.items():
-        right, left = (sum(_right(one.note, segments) for one, segments in pairs) for pairs in _both(own))
+        right = sum(_right(one.note, one.all) for one in own)
+        left = sum(_right(one.note, one.kept) for one in own)
         if right:
             shares.append(f"{TITLES[name]} {right - left} of {right} words")
     return f"`drop` takes from what was heard right of human speech: {'; '.join(shares)}."
-
-
-def _both(own: Sequence[Told]) -> tuple[list[tuple[Told, Sequence[Segment]]], list[tuple[Told, Sequence[Segment]]]]:
-    return [(one, one.all) for one in own], [(one, one.kept) for one in own]
 
 
 def _right(note: Note, segments: Sequence[Segment]) -> int:

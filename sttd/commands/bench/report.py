@@ -4,7 +4,7 @@ Words are compared without case and punctuation; texts as they are.
 """
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any
@@ -70,14 +70,11 @@ def _difference(file: str, theirs: str, ours: str) -> Difference:
     one, other = words(theirs), words(ours)
     places = [place for place in SequenceMatcher(None, one, other, autojunk=False).get_opcodes() if place[0] != "equal"]
     apart = sum(max(end - start, to - begin) for _, start, end, begin, to in places)
-    return Difference(file, apart, list(_changes(one, other, places)) or ["case or punctuation only"])
-
-
-def _changes(
-    one: Sequence[str], other: Sequence[str], places: Sequence[tuple[str, int, int, int, int]]
-) -> Iterator[str]:
-    for _, start, end, begin, to in places:
-        yield f"{' '.join(one[start:end]) or 'nothing'} -> {' '.join(other[begin:to]) or 'nothing'}"
+    changes = [
+        f"{' '.join(one[start:end]) or 'nothing'} -> {' '.join(other[begin:to]) or 'nothing'}"
+        for _, start, end, begin, to in places
+    ]
+    return Difference(file, apart, changes or ["case or punctuation only"])
 
 
 def table(stock: SideResult, ours: SideResult) -> Table:

@@ -4,7 +4,6 @@ jiwer aligns and num2words spells; here is only what is compared: no case, no pu
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -73,18 +72,3 @@ def errors(said: str, heard: str, language: str) -> Errors:
         len(expected),
         by_character.substitutions + by_character.deletions + by_character.insertions,
     )
-
-
-def changes(one: str, other: str, language: str) -> Iterator[tuple[str, str]]:
-    """Where two texts differ: (words of one, words of the other), either may be empty."""
-    before, after = words(one, language), words(other, language)
-    if not before or not after:
-        if before != after:
-            yield " ".join(before), " ".join(after)
-        return
-    for chunk in jiwer.process_words(" ".join(before), " ".join(after)).alignments[0]:
-        if chunk.type != "equal":
-            yield (
-                " ".join(before[chunk.ref_start_idx : chunk.ref_end_idx]),
-                " ".join(after[chunk.hyp_start_idx : chunk.hyp_end_idx]),
-            )

@@ -4,7 +4,6 @@ Reads arguments, finds model and voices, calls the parts.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,16 +11,13 @@ from typing import Final
 
 from bench.accuracy import run
 from bench.accuracy import subject as subjects
-from bench.accuracy.data import document
 from bench.accuracy.modes import MODES, Note, joined, notes
 from bench.accuracy.page import page
 from bench.accuracy.scores import scored
 from bench.accuracy.subject import Subject
-from bench.models import ROOT
 from bench.run import tell
 from tools import voices
 
-FIGURES: Final = ROOT / ".local" / "bench-results"
 FIXED: Final = 200
 MANY: Final = 1000
 PLAN: Final[tuple[tuple[str, int | None], ...]] = (
@@ -49,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", help="what the page calls it")
     parser.add_argument("--modes", help=f"comma-separated (default: all as planned): {', '.join(MODES)}")
     parser.add_argument("--count", type=int, help="notes for each of --modes; 0: the long ones")
-    parser.add_argument("--out", type=Path, help="directory for page and figures (default: docs/benchmarks, .local)")
+    parser.add_argument("--out", type=Path, help="directory for the page (default: docs/benchmarks)")
     return parser
 
 
@@ -84,8 +80,4 @@ def _write(given: argparse.Namespace, subject: Subject, everything: list[Note]) 
         "remark": given.remark,
     }
     by = {name: scored(known, answers) for name, answers in found.items() if answers}
-    paths = [(given.out or subjects.PAGES) / "accuracy.md", (given.out or FIGURES) / "accuracy.json"]
-    for path, text in zip(paths, (page(by, head), document(by, head)), strict=True):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    tell(f"written: {' and '.join(map(os.path.relpath, paths))}")
+    subjects.write("accuracy", page(by, head), given.out or subjects.PAGES)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from bench.accuracy.modes import Note
 from bench.accuracy.results import Place, Result
 from sttd.commands.bench.paired import difference, share
-from tools.word_errors import Errors, changes, errors
+from tools.word_errors import Errors, errors, words
 
 CLASSES: Final = ((0, 3), (3, 5), (5, 8), (8, 12), (12, 18))
 """Lengths of audio in seconds, from and below."""
@@ -50,24 +50,26 @@ def scored(notes: Mapping[Place, Note], found: Mapping[Place, Result]) -> dict[P
 
 def row(ours: Sequence[Scored], theirs: Sequence[Scored]) -> dict[str, Any]:
     """One mode beside stock, note by note: the two have the same notes in the same order."""
-    words, characters = [one.errors.words for one in ours], [one.errors.characters for one in ours]
+    said, characters = [one.errors.words for one in ours], [one.errors.characters for one in ours]
     mine, other = ([one.errors.word_errors for one in column] for column in (ours, theirs))
     letters = [one.errors.character_errors for one in ours]
     return {
         "utterances": len(ours),
-        "words": sum(words),
-        "word_errors": share(mine, words),
+        "words": sum(said),
+        "word_errors": share(mine, said),
         "character_errors": share(letters, characters),
-        "stock_word_errors": sum(other) / sum(words),
-        "difference": difference(mine, other, words),
+        "stock_word_errors": sum(other) / sum(said),
+        "difference": difference(mine, other, said),
         "core_seconds": fmean(one.core_seconds for one in ours),
         "stock_core_seconds": fmean(one.core_seconds for one in theirs),
-        "same_words": sum(
-            not list(changes(one.text, two.text, one.note.language)) for one, two in zip(ours, theirs, strict=True)
-        ),
+        "same_words": sum(map(_same_words, ours, theirs)),
         "language_right": sum(one.language == one.note.language for one in ours),
         "reruns": dict(sum((Counter(one.reruns) for one in ours), Counter())),
     }
+
+
+def _same_words(one: Scored, other: Scored) -> bool:
+    return words(one.text, one.note.language) == words(other.text, one.note.language)
 
 
 def in_class(found: Iterable[Scored], low: float, high: float) -> list[Scored]:

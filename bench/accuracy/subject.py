@@ -32,9 +32,10 @@ def parser(word: str, about: str | None, cores: int | None = None) -> argparse.A
     return found
 
 
-def write(name: str, page: str) -> None:
+def write(name: str, page: str, folder: Path = PAGES) -> None:
     """Put the page of this name in its place."""
-    path = PAGES / f"{name}.md"
+    path = folder / f"{name}.md"
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
     tell(f"written: {os.path.relpath(path)}")
 

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sttd.gateway import shapes, static
-from sttd.gateway.problems import CLIENT_GONE, CallerGone, Problem
+from sttd.gateway.problems import CLIENT_GONE, Problem
 from sttd.gateway.settings import NamedToken
 
 OPEN_PATHS: Final = frozenset({"/", "/health", "/openapi.json"})
@@ -176,6 +176,3 @@ async def on_problem(request: Request, error: Exception) -> Response:
     )
     answer.headers.update(error.headers or {})
     return answer
-
-
-HANDLED: Final = (Problem, CallerGone, HTTPException)

@@ -58,10 +58,7 @@ class Story:
 
 
 class Events(Response):
-    """The response.
-
-    `first` is already there, so that what fails at once has a status of its own; `stack` is closed at the end.
-    """
+    """The response."""
 
     media_type = "text/event-stream"
 
@@ -73,10 +70,9 @@ class Events(Response):
         stack: AsyncExitStack,
         error: Callable[[Problem], bytes],
     ) -> None:
-        """The response.
+        """`first`: of `run`, so that what fails at once has a status of its own.
 
-        `first`: the first step of `run`, so that what fails at once has a status of its own; `stack`: closed at the
-        end; `error`: renders a problem as the body of an error.
+        `stack`: closed at the end; `error`: renders a problem as the body of an error.
         """
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
         del self.headers["content-length"]

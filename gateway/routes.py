@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -166,7 +167,7 @@ def build(endpoints: Endpoints, tokens: tuple[NamedToken, ...]) -> door.Door:
         ("/v1/models", endpoints.models, "GET"),
         ("/v1/models/{name:path}", endpoints.one_model, "GET"),
     ]
-    handlers: dict[Any, Any] = dict.fromkeys(door.HANDLED, door.on_problem)
+    handlers: dict[Any, Any] = dict.fromkeys((Problem, HTTPException), door.on_problem)
     calls = [Route(path, handler, methods=[method]) for path, handler, method in routes]
     facts = static.Facts(model=endpoints.model, max_bytes=endpoints.limits.file_bytes, wants_token=bool(tokens))
     app = Starlette(routes=[*calls, *static.routes(facts)], exception_handlers=handlers)

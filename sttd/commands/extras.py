@@ -21,12 +21,8 @@ INSTALL: Final = {name: f'`pip install ".[{name}]"` in the folder of sttd' for n
 """How an extra is installed while no package index has a release."""
 
 
-def missing() -> list[str]:
-    """Modules of the `[consumer]` extra that are not installed."""
-    return _absent(CONSUMER)
-
-
-def _absent(modules: tuple[str, ...]) -> list[str]:
+def missing(modules: tuple[str, ...]) -> list[str]:
+    """Those of the modules that are not installed."""
     return [name for name in modules if find_spec(name) is None]
 
 
@@ -41,5 +37,5 @@ def need_gateway() -> None:
 
 
 def _need(extra: str, whose: str, modules: tuple[str, ...]) -> None:
-    if lacking := _absent(modules):
+    if lacking := missing(modules):
         raise leave(Exit.USAGE, f"this needs the {whose}'s libraries ({', '.join(lacking)} missing): {INSTALL[extra]}")

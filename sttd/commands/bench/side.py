@@ -48,10 +48,6 @@ class Stock:
             )
             done(name, "".join(segment.text for segment in segments).strip())
 
-    def again(self) -> int:
-        """Windows that were computed a second time: none, for it has whole windows only."""
-        return 0
-
 
 class StockOnnx:
     """onnx-asr as it is, file by file, with its own number of threads; long files in pieces of the model's limit."""
@@ -77,10 +73,6 @@ class StockOnnx:
         for name, samples in sounds.items():
             pieces = (samples[begin : begin + longest] for begin in range(0, samples.size, longest))
             done(name, " ".join(filter(None, (self._model.recognize(piece) for piece in pieces))))
-
-    def again(self) -> int:
-        """It has whole windows only."""
-        return 0
 
 
 class Ours:
@@ -165,7 +157,8 @@ def _round(side: Side, sounds: dict[str, Any], tell: Callable[..., None]) -> Non
     wall, core = time.perf_counter(), time.process_time()
     side.hear(sounds, lambda name, text: tell(file=name, text=text))
     core = time.process_time() - core
-    tell(round=time.perf_counter() - wall, core=core, peak_mib=_peak_mib(), again=side.again())
+    again = side.again() if isinstance(side, Ours) else 0  # stock has whole windows only
+    tell(round=time.perf_counter() - wall, core=core, peak_mib=_peak_mib(), again=again)
 
 
 def main() -> None:

@@ -49,7 +49,7 @@ async def _lines() -> AsyncIterator[Line]:
     yield settings.look(client)
     async for line in rabbitmq.look(daemon, client):
         yield line
-    if missing := extras.missing():
+    if missing := extras.missing(extras.CONSUMER):
         yield failed(
             "libraries",
             f"{', '.join(missing)} missing: a daemon needs them, a bot does not",

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from bench.models import ROOT, Model
 from bench.notes import SETS
 from bench.peers import host
 from bench.scenarios.knobs import Knobs
-from bench.stage import Bench, Peer
+from bench.stage import Bench
 from bench.table import HEADLINE, PEERS
 from sttd.consumer.errors import ModelUnavailable
 from sttd.consumer.machine import usable_cores
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seconds", type=float, help="length of each closed loop and each Poisson load (headline: 20; run: 30)"
     )
-    parser.add_argument("--peers", type=_names(PEERS), help="comma-separated; there are " + ", ".join(PEERS))
+    parser.add_argument("--peers", type=_peers, help="comma-separated; there are " + ", ".join(PEERS))
     parser.add_argument("--loads", type=_loads, help="comma-separated; `run` has " + ", ".join(run.LOADS))
     parser.add_argument(
         "--notes", choices=SETS, default="short", help="; ".join(f"{name}: {what}" for name, what in SETS.items())
@@ -101,16 +101,11 @@ def _loads(text: str) -> tuple[str, ...]:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _names(table: Mapping[str, Peer]) -> Any:
-    def parse(text: str) -> tuple[str, ...]:
-        names = tuple(text.split(","))
-        if unknown := set(names) - set(table):
-            raise argparse.ArgumentTypeError(
-                f"no such peer: {', '.join(sorted(unknown))}; there are {', '.join(table)}"
-            )
-        return names
-
-    return parse
+def _peers(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if unknown := set(names) - set(PEERS):
+        raise argparse.ArgumentTypeError(f"no such peer: {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
+    return names
 
 
 @contextmanager
@@ -140,17 +135,12 @@ def _bench(given: argparse.Namespace) -> Iterator[Bench]:
 
 
 async def _run(given: argparse.Namespace, bench: Bench) -> dict[str, Any]:
+    """What there is so far is written after each round: a run of hours may be interrupted."""
     names, usual = PLANS[given.command]
     plan = run.Plan(
         given.rounds or usual.rounds, given.seconds or usual.seconds, given.loads or usual.loads, given.notes
     )
-    return await _compared(given, plan, {name: PEERS[name] for name in given.peers or names}, bench)
-
-
-async def _compared(
-    given: argparse.Namespace, plan: run.Plan, peers: Mapping[str, Peer], bench: Bench
-) -> dict[str, Any]:
-    """What there is so far is written after each round: a run of hours may be interrupted."""
+    peers = {name: PEERS[name] for name in given.peers or names}
     head = _head(bench) | {
         "plan": {
             "rounds": plan.rounds,

@@ -69,12 +69,8 @@ def _of_tls(error: BaseException, broker: str) -> str | None:
 
 def no_connection(error: BaseException, broker: str) -> str:
     """Why an attempt to connect failed, and what to look at. `broker`: its address for people."""
-    if refused := refusal(error):
+    if refused := refusal(error) or permission(error) or failed_inside(error):
         return f"RabbitMQ at {broker} {refused}"
-    if denied := permission(error):
-        return f"RabbitMQ at {broker} {denied}"
-    if failed := failed_inside(error):
-        return f"RabbitMQ at {broker} {failed}"
     if told := _of_tls(error, broker):
         return told
     return f"no connection to RabbitMQ at {broker} ({words(error)}): is it running, and is STTD_AMQP_URL right?"

@@ -6,7 +6,7 @@ Without `yes` it publishes nothing and removes nothing.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import ChannelClosed, ChannelNotFoundEntity, DeliveryError, PublishError
@@ -25,19 +25,6 @@ from sttd.settings import ClientSettings
 CONFIRM_SECONDS: Final = 10
 
 
-class Deed(Protocol):
-    """One thing to do with a letter."""
-
-    verb: str
-    participle: str
-
-    async def would(self, held: Held) -> str:
-        """Describe what it would do, changing nothing. Raises `NotPossible`."""
-
-    async def do(self, held: Held) -> str:
-        """Do it, and return what was done in words. Raises `NotPossible` when the letter had to stay."""
-
-
 @dataclass
 class Drop:
     """Remove the letter."""
@@ -46,11 +33,11 @@ class Drop:
     participle: str = "dropped"
 
     async def would(self, held: Held) -> str:
-        """See `Deed`."""
+        """What would be dropped; changes nothing."""
         return _about(held.letter)
 
     async def do(self, held: Held) -> str:
-        """See `Deed`."""
+        """Drop it, and return what was dropped."""
         await held.remove()
         return _about(held.letter)
 
@@ -67,14 +54,14 @@ class Requeue:
     _known: dict[str, bool] = field(default_factory=dict, init=False)
 
     async def would(self, held: Held) -> str:
-        """See `Deed`; a queue that does not exist is found out here as well."""
+        """What would go where; changes nothing. Raises `NotPossible`, also for a queue that does not exist."""
         fresh = self.renew(held)
         if not await self._exists(fresh.queue):
             raise _gone(fresh.queue)
         return self._told(held, fresh)
 
     async def do(self, held: Held) -> str:
-        """See `Deed`."""
+        """Send it again, and return what went where. Raises `NotPossible` when the letter had to stay."""
         fresh = self.renew(held)
         await self._publish(fresh)
         await held.remove()
@@ -121,6 +108,9 @@ class Requeue:
                 # published to them, and whether there is one is found out then.
                 self._known[queue] = True
         return self._known[queue]
+
+
+Deed = Drop | Requeue
 
 
 def requeueing(

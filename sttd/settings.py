@@ -12,7 +12,7 @@ from sttd.errors import SettingsInvalid
 from sttd.schemas import names
 from sttd.schemas.options import DEADLINE_AHEAD
 from sttd.schemas.validation import problems
-from sttd.service import broker_address, setting_sources
+from sttd.service import setting_sources
 from sttd.service.setting_sources import BrokerSettings, SourceUnreadable
 
 
@@ -34,11 +34,6 @@ class ClientSettings(BrokerSettings):
         description="Longest time from call to answer, at most 86,400; `inf` waits for ever. Default: 300, and 1 more "
         "for each 4 kB of audio, at most 1,500.",
     )
-
-    @property
-    def nodes(self) -> list[str]:
-        """The URL of each node of the broker, passwords included."""
-        return broker_address.each(self.amqp_url)
 
 
 def load(**given: Any) -> ClientSettings:

@@ -17,6 +17,7 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from sttd.commands.exit_codes import Exit
 from sttd.commands.terminal import leave
 from sttd.errors import BrokerUnavailable, SettingsInvalid
+from sttd.service import broker_address
 from sttd.service.broker_errors import as_connection_error, failed_inside, no_connection, permission, refusal, words
 from sttd.settings import ClientSettings, load
 
@@ -68,7 +69,7 @@ async def connected(settings: ClientSettings, name: str) -> AsyncIterator[Abstra
 
     Raises `BrokerUnavailable`, as `LoginRefused` if that is why.
     """
-    *others, last = settings.nodes
+    *others, last = broker_address.each(settings.amqp_url)
     for url in others:  # the nodes of a cluster, as they are written
         try:
             connection = await _dialled(url, settings.broker, name)

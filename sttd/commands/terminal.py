@@ -35,7 +35,7 @@ def say(text: str) -> None:
     try:
         stderr().print(text, markup=False)
     except OSError:
-        _silence(sys.stderr)
+        silence(sys.stderr)
 
 
 def tell(text: str) -> None:
@@ -46,9 +46,9 @@ def tell(text: str) -> None:
     try:
         typer.echo(text)
     except BrokenPipeError:
-        silence_stdout()
+        silence(sys.stdout)
     except OSError as error:
-        silence_stdout()
+        silence(sys.stdout)
         raise leave(Exit.FAILED, f"stdout cannot be written: {error.strerror}") from None
     except UnicodeEncodeError:
         raise leave(
@@ -66,12 +66,8 @@ def stdout_is_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
-def silence_stdout() -> None:
-    """What stdout still holds is dropped: written at the end of the process, it would fail a second time."""
-    _silence(sys.stdout)
-
-
-def _silence(stream: TextIO) -> None:
+def silence(stream: TextIO) -> None:
+    """What the stream still holds is dropped: written at the end of the process, it would fail a second time."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 

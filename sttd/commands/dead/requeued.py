@@ -56,11 +56,8 @@ def reply(letter: Letter, body: bytes, *, forbidden: Collection[str], queue: str
         raise NotPossible("it does not name the queue it was meant for: name one with --to")
     if target in forbidden or target.startswith("amq."):
         raise NotPossible(f"{target} cannot take replies now: name another queue with --to")
-    kept = {
-        name: value
-        for name, value in letter.headers.items()
-        if name == names.REPLY_ID_HEADER and isinstance(value, str)
-    }
+    reply_id = letter.headers.get(names.REPLY_ID_HEADER)
+    kept = {names.REPLY_ID_HEADER: reply_id} if isinstance(reply_id, str) else {}
     return Fresh(target, _message(letter, body, message_id=str(uuid4()), headers=kept, reply_to=None))
 
 

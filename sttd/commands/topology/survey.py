@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from aio_pika.abc import AbstractConnection
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS, ChannelClosed, ChannelNotFoundEntity, ChannelPreconditionFailed
+from aio_pika.exceptions import ChannelClosed, ChannelNotFoundEntity, ChannelPreconditionFailed
 
 from sttd.errands import refused
 from sttd.service.broker_errors import words
@@ -104,8 +104,6 @@ async def _refusal(
         return error.__cause__ or error
     except ChannelClosed as error:  # another connection's exclusive queue, for one
         return error
-    except CONNECTION_EXCEPTIONS:
-        raise
     return None
 
 

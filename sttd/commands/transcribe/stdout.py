@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Final
 
 from sttd.commands.exit_codes import Exit
-from sttd.commands.terminal import leave, say, silence_stdout
+from sttd.commands.terminal import leave, say, silence
 
 _EVERY_SCRIPT: Final = "é Ж 漢 😀"
 
@@ -77,7 +77,7 @@ class Stdout:
             print(text, flush=True)  # noqa: T201 - stdout is where results go
         except OSError as error:
             self._failed = error
-            silence_stdout()
+            silence(sys.stdout)
             if error.errno == errno.EPIPE:
                 raise leave(Exit.FAILED, "nobody reads stdout any more: what was not printed was cancelled") from None
             told = f"stdout cannot be written: {error.strerror}; what is finished follows here, the rest was cancelled"

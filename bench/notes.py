@@ -1,6 +1,6 @@
 """The voice notes: human utterances of tools/voices.py, joined to the length that is wanted, as OGG/Opus.
 
-24 kbit/s, as messengers send them. Made once and kept; the same seed gives the same notes.
+24 kbit/s, as messengers send them. Made once and kept; the same in every run.
 """
 
 import io
@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from random import Random
 from typing import Any, Final
 
@@ -16,12 +15,15 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from bench.models import DATA
 from sttd.samples import Sample, samples
 from tools import voices
 from tools.voices import RATE, Utterance
 
 Sound = npt.NDArray[np.int16]
 
+FOLDER: Final = DATA / "notes"
+SEED: Final = 1
 BITS: Final = 24_000
 PAUSE_SECONDS: Final = 0.6
 VOICES: Final = ("ru-festvox", "ru-prompts")
@@ -60,13 +62,13 @@ class Note:
     audio: bytes
 
 
-def notes(kind: str, directory: Path, *, seed: int = 1) -> list[Note]:
+def notes(kind: str) -> list[Note]:
     """The notes of one of `SETS`, or `long` or `hour`, in a fixed order that mixes lengths."""
     if kind == "samples":
         return [
             Note(one.file, one.language, one.text, _SAMPLE_SECONDS, one.path.read_bytes()) for one in _short_samples()
         ]
-    spoken, random = _spoken(seed), Random(seed)  # noqa: S311 - an order, not a secret
+    spoken, random = _spoken(), Random(SEED)  # noqa: S311 - an order, not a secret
     if kind == "short":
         chosen = [[one] for one in spoken if SHORT[0] <= one.seconds <= SHORT[1]][:SHORT_NOTES]
     else:
@@ -76,30 +78,28 @@ def notes(kind: str, directory: Path, *, seed: int = 1) -> list[Note]:
             "hour": [HOUR_SECONDS],
         }[kind]
         chosen = [joined(spoken, seconds, number) for number, seconds in enumerate(wanted)]
-    made = [_note(f"{kind}-{seed}-{number}", parts, directory) for number, parts in enumerate(chosen)]
+    made = [_note(f"{kind}-{SEED}-{number}", parts) for number, parts in enumerate(chosen)]
     random.shuffle(made)
     return made
 
 
-def of_length(seconds: float, count: int, directory: Path, *, seed: int = 1) -> list[Note]:
+def of_length(seconds: float, count: int) -> list[Note]:
     """So many notes of about so many seconds."""
-    spoken = _spoken(seed)
-    return [
-        _note(f"{seconds:g}s-{seed}-{number}", joined(spoken, seconds, number), directory) for number in range(count)
-    ]
+    spoken = _spoken()
+    return [_note(f"{seconds:g}s-{SEED}-{number}", joined(spoken, seconds, number)) for number in range(count)]
 
 
 def _short_samples() -> list[Sample]:
     return [one for one in samples() if one.expect == "text" and len(one.text) <= _SHORT_TEXT and not one.only]
 
 
-def _spoken(seed: int) -> list[Utterance]:
+def _spoken() -> list[Utterance]:
     """All utterances, mixed; ends the run with one sentence where they cannot be fetched."""
     try:
         found = voices.utterances(voices.fetch(), VOICES)
     except voices.VoicesUnavailable as error:
         sys.exit(f"bench: {error}")
-    Random(seed).shuffle(found)  # noqa: S311 - an order, not a secret
+    Random(SEED).shuffle(found)  # noqa: S311 - an order, not a secret
     return found
 
 
@@ -134,13 +134,13 @@ def _filled(own: Iterable[tuple[Utterance, float]], seconds: float) -> list[Utte
     return []
 
 
-def _note(name: str, parts: Sequence[Utterance], directory: Path) -> Note:
-    file = directory / f"human-{name}.ogg"
+def _note(name: str, parts: Sequence[Utterance]) -> Note:
+    file = FOLDER / f"human-{name}.ogg"
     seconds = sum(part.seconds for part in parts) + PAUSE_SECONDS * (len(parts) - 1)
     if not file.exists():
         pause = np.zeros(int(PAUSE_SECONDS * RATE), np.float32)
         pieces = [piece for part in parts for piece in (pause, part.audio())][1:]
-        directory.mkdir(parents=True, exist_ok=True)
+        FOLDER.mkdir(parents=True, exist_ok=True)
         file.write_bytes(opus((np.concatenate(pieces) * 32767).astype(np.int16)))
     return Note(name, parts[0].language, " ".join(part.text for part in parts), seconds, file.read_bytes())
 

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from bench import notes as voice
 from bench.load import Load, Sample
-from bench.models import DATA
 from bench.notes import Note
 from bench.process import PeerFailed
 from bench.stage import Bench, Peer, Running, on_stage
@@ -84,7 +83,7 @@ async def run(
     A peer that fails to start is missing from then on, with its reason. `keep` is called after each round.
     """
     results = Results()
-    made = voice.notes(plan.kind, DATA / "notes")
+    made = voice.notes(plan.kind)
     for number in range(plan.rounds):
         first = number * len(made) // plan.rounds  # so that the rounds have different notes
         notes = [*made[first:], *made[:first]]
@@ -143,7 +142,7 @@ async def _loaded(name: str, load: Load, plan: Plan, notes: Sequence[Note], numb
     if kind == "burst":
         return await load.burst(notes, int(amount))
     if kind == "long":
-        return await load.among(voice.notes("long", DATA / "notes")[0], notes, int(amount))
+        return await load.among(voice.notes("long")[0], notes, int(amount))
     return await load.poisson(notes, capacity * int(amount) / 100, plan.seconds, seed=number)
 
 

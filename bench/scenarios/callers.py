@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from bench import figures, notes
 from bench.load import Load, Sample
-from bench.models import DATA
 from bench.notes import Note
 from bench.scenarios.knobs import Knobs, promise
 from bench.stage import Bench, on_stage
@@ -24,7 +23,7 @@ THROUGHPUT: Final = 0.95
 
 async def measure(bench: Bench, knobs: Knobs) -> dict[str, Any]:
     """The rare caller alone; then beside the flood, with keys and without, in turns."""
-    made, count = notes.notes("short", DATA / "notes"), knobs.count or FLOOD
+    made, count = notes.notes("short"), knobs.count or FLOOD
     alone, beside, behind, cost = list[float](), list[float](), list[float](), list[float]()
     longest, failures = 0.0, list[str]()
     for number in range(knobs.rounds or 3):

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any, Final
 
 from bench import notes
-from bench.models import DATA
 from bench.notes import Note
 from bench.process import PeerFailed, core_seconds
 from bench.run import tell
@@ -25,7 +24,7 @@ TAKEN: Final = (POOL, CPP, CPP_FIT, FULL, OURS)
 async def measure(bench: Bench, knobs: Knobs) -> dict[str, Any]:
     """Peer by peer: what is counted is processor time, so that it matters little what else runs meanwhile."""
     count = knobs.count or NOTES
-    made = {seconds: notes.of_length(seconds, count, DATA / "notes") for seconds in LENGTHS}
+    made = {seconds: notes.of_length(seconds, count) for seconds in LENGTHS}
     curve: dict[str, dict[int, list[float]]] = {}
     wrong: dict[str, list[tuple[int, int]]] = {}
     missing = []

@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from bench import figures, notes
 from bench.load import Load
-from bench.models import DATA
 from bench.scenarios.knobs import Knobs, promise
 from bench.stage import Bench, on_stage
 from bench.table import OURS, PEERS
@@ -19,7 +18,7 @@ note comes."""
 
 async def measure(bench: Bench, knobs: Knobs) -> dict[str, Any]:
     """Interactive clients alone, then with bulk clients beside them; by turns."""
-    made, seconds = notes.notes("short", DATA / "notes"), knobs.seconds or 30
+    made, seconds = notes.notes("short"), knobs.seconds or 30
     alone, beside, moved = list[float](), list[float](), list[float]()
     for _ in range(knobs.rounds or 5):
         async with on_stage(PEERS[OURS], bench, made[0]) as running:

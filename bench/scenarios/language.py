@@ -3,7 +3,6 @@
 from typing import Any, Final
 
 from bench import figures, notes
-from bench.models import DATA
 from bench.notes import Note
 from bench.process import core_seconds
 from bench.scenarios.knobs import Knobs, promise
@@ -17,7 +16,7 @@ BLOCK: Final = 5
 
 async def measure(bench: Bench, knobs: Knobs) -> dict[str, Any]:
     """Blocks of notes by turns; wall clock and core time of each block."""
-    made = notes.notes("short", DATA / "notes")
+    made = notes.notes("short")
     wall, core = list[float](), list[float]()
     async with on_stage(PEERS[OURS], bench, made[0]) as running:
         await _block(running, made, "auto")

@@ -8,7 +8,6 @@ from typing import Any, Final
 from bench import figures, notes
 from bench.clients import Answer
 from bench.load import Load
-from bench.models import DATA
 from bench.notes import Note
 from bench.scenarios.knobs import Knobs, promise
 from bench.stage import Bench, Peer, Running, on_stage
@@ -28,7 +27,7 @@ async def behind(bench: Bench, knobs: Knobs) -> dict[str, Any]:
     A window time is the slot time that one window of a file takes: encode and generate, median over the run without
     notes. What the files lose is split: the notes' own work, a window of a slot each, and what comes on top of it.
     """
-    file, short = notes.notes("long", DATA / "notes")[0], notes.notes("short", DATA / "notes")
+    file, short = notes.notes("long")[0], notes.notes("short")
     alone, beside, window_times, latencies = list[float](), list[float](), list[float](), list[float]()
     for _ in range(knobs.rounds or 3):
         async with on_stage(TRACED, bench, short[0]) as running:
@@ -112,7 +111,7 @@ async def against_stock(bench: Bench, knobs: Knobs) -> dict[str, Any]:
 
 
 async def _alone(peer: Peer, bench: Bench) -> tuple[float, float]:
-    file, short = notes.notes("long", DATA / "notes"), notes.notes("short", DATA / "notes")
+    file, short = notes.notes("long"), notes.notes("short")
     async with on_stage(peer, bench, short[0]) as running:
         sample = await Load(running.client, running.process.pid, None).burst(file, 1)
         if sample.failures:
@@ -125,7 +124,7 @@ async def hour(bench: Bench, knobs: Knobs) -> dict[str, Any]:
 
     A note may come while every slot is within a model call: so its p95 may grow by the longest call, and by no more.
     """
-    file, short = notes.notes("hour", DATA / "notes")[0], notes.notes("short", DATA / "notes")
+    file, short = notes.notes("hour")[0], notes.notes("short")
     async with on_stage(TRACED, bench, short[0]) as running:
         load = Load(running.client, running.process.pid, bench.broker_pid)
         alone = await load.closed(short, 1, knobs.seconds or 120)

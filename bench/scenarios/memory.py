@@ -10,7 +10,6 @@ import numpy as np
 
 from bench import notes
 from bench.load import Load
-from bench.models import DATA
 from bench.process import SAMPLE_SECONDS, Watch, core_seconds, peaks_mib, resident_mib
 from bench.scenarios.knobs import Knobs, promise
 from bench.stage import Bench, on_stage
@@ -40,7 +39,7 @@ async def measure(bench: Bench, knobs: Knobs) -> dict[str, Any]:
 
     Peaks as the kernel keeps them, resident memory after each tenth of the notes.
     """
-    made, count = notes.notes("short", DATA / "notes"), knobs.count or NOTES
+    made, count = notes.notes("short"), knobs.count or NOTES
     after = []
     async with on_stage(PEERS[OURS], bench, made[0]) as running:
         load, pid = Load(running.client, running.process.pid, bench.broker_pid), running.process.pid
@@ -65,7 +64,7 @@ async def hours(bench: Bench, knobs: Knobs) -> dict[str, Any]:
 
     All processes together, shared pages counted for each; `bound`: what the daemon printed.
     """
-    file, first = _hour(), notes.notes("samples", DATA / "notes")[0]
+    file, first = _hour(), notes.notes("samples")[0]
     peaks: dict[str, float] = {}
     bounds: list[float] = []
     for way, options in {"voice detection": {"vad": True}, "none": {"vad": False}}.items():
@@ -99,7 +98,7 @@ def _hour() -> notes.Note:
 
 async def lag(bench: Bench, knobs: Knobs) -> dict[str, Any]:
     """A timer every 10 ms in the daemon's own event loop while eight clients keep all slots busy."""
-    made = notes.notes("short", DATA / "notes")
+    made = notes.notes("short")
     async with on_stage(TRACED, bench, made[0]) as running:
         begin = time.monotonic()
         sample = await Load(running.client, running.process.pid, bench.broker_pid).closed(

@@ -3,7 +3,6 @@
 from typing import Any, Final
 
 from bench import figures, notes
-from bench.models import DATA
 from bench.scenarios.knobs import Knobs, promise
 from bench.stage import Bench, on_stage
 from bench.table import TRACED
@@ -17,7 +16,7 @@ WARM_UP: Final = 5
 
 async def measure(bench: Bench, knobs: Knobs) -> dict[str, Any]:
     """Latency less the time in which at least one call of ctranslate2 or OpenVINO ran, note by note."""
-    made = notes.notes("short", DATA / "notes")
+    made = notes.notes("short")
     async with on_stage(TRACED, bench, made[0]) as running:
         answers = [await running.client.ask(note) for note in notes.in_turn(made, WARM_UP + (knobs.count or 100))][
             WARM_UP:

@@ -3,6 +3,7 @@
 Pure: what was measured in, text out. A peer that could not run is in the table with its reason.
 """
 
+import itertools
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -163,14 +164,10 @@ def _relations(found: dict[str, Any]) -> Iterable[str]:
     """Ratios within rounds: both ran on the same machine minutes apart."""
     yield "| notes/s | " + " | ".join(found["plan"]["loads"]) + " |"
     yield "| --- |" + " --- |" * len(found["plan"]["loads"])
-    for mine, peer in _pairs(list(found["samples"])):
-        cells = [_ratio(found, mine, peer, load) for load in found["plan"]["loads"]]
-        yield f"| {mine} / {peer} | " + " | ".join(cells) + " |"
-
-
-def _pairs(peers: Sequence[str]) -> Iterable[tuple[str, str]]:
-    """Ours over each other one that ran."""
-    yield from ((mine, peer) for mine in (OURS, FULL) for peer in BASELINES if {mine, peer} <= set(peers))
+    for mine, peer in itertools.product((OURS, FULL), BASELINES):
+        if {mine, peer} <= found["samples"].keys():
+            cells = [_ratio(found, mine, peer, load) for load in found["plan"]["loads"]]
+            yield f"| {mine} / {peer} | " + " | ".join(cells) + " |"
 
 
 def _ratio(found: dict[str, Any], mine: str, peer: str, load: str) -> str:

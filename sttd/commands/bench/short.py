@@ -140,11 +140,7 @@ def _missing(found: Comparison) -> str:
 
 
 def _percent(figure: Figure) -> str:
-    return f"{100 * figure.value:.1f} % ({_interval(figure)})"
-
-
-def _interval(figure: Figure) -> str:
-    return f"{100 * figure.low:.1f} to {100 * figure.high:.1f}"
+    return f"{100 * figure.value:.1f} % ({100 * figure.low:.1f} to {100 * figure.high:.1f})"
 
 
 def _json(full: SideResult, short: SideResult, found: Comparison) -> str:

@@ -40,13 +40,9 @@ class Cost(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A note's times.
-
-    Sent, delivered to a consumer, first in a slot, answered, in seconds; which consumer; seconds of audio.
-    """
+    """A note's times: sent, first in a slot, answered, in seconds; which consumer; seconds of audio."""
 
     at: float
-    delivered: float
     begun: float
     answered: float
     consumer: int
@@ -130,7 +126,6 @@ def simulate(
 class _Job:
     note: Note
     windows: tuple[float, ...]
-    delivered: float
     moved: bool
     begun: float = -1.0
     done: int = 0
@@ -256,7 +251,7 @@ class _Run:
 
     def _take(self, consumer: _Consumer, note: Note, *, moved: bool) -> None:
         before, windows = self._cost(note)
-        job = _Job(note, windows, self._now, moved)
+        job = _Job(note, windows, moved)
         self._at(self._now + self._begin(before), partial(self._decoded, consumer, job))
 
     def _begin(self, seconds: float) -> float:
@@ -289,9 +284,7 @@ class _Run:
         if job.done < len(job.windows):
             self._wait(consumer, job)
             return
-        self._answers.append(
-            Answer(job.note.at, job.delivered, job.begun, self._now, consumer.number, job.note.seconds)
-        )
+        self._answers.append(Answer(job.note.at, job.begun, self._now, consumer.number, job.note.seconds))
         if job.moved:
             consumer.moved -= 1
         else:

@@ -36,20 +36,16 @@ class Watched(Protocol):
     @property
     def consuming(self) -> frozenset[str]:
         """Of `lanes` those of which the broker should have us as a consumer: not while it is paused, or has enough."""
-        ...
 
     @property
     def lanes(self) -> tuple[str, ...]:
         """The queues that are served."""
-        ...
 
     async def renew(self) -> None:
         """Be the last lane's consumer anew, for which the broker needs that queue's leader and a majority of nodes."""
-        ...
 
     async def agree(self) -> None:
         """Have the broker write something that changes nothing, for which it needs a majority of nodes."""
-        ...
 
 
 class Watch:

@@ -180,19 +180,16 @@ class Transcriber(Protocol):
     @property
     def info(self) -> ModelInfo:
         """Which model answers, and on what."""
-        ...
 
     @property
     def abilities(self) -> Abilities:
         """What it can do."""
-        ...
 
     async def transcribe(self, job: Job) -> Transcription:
         """Run one job. Raises `ModelFailed`, or `JobStopped` after `job.stop` was set.
 
         Cancelling this call sets `job.stop`: the thread ends before the next call of the model.
         """
-        ...
 
 
 class CallCounts(Protocol):
@@ -201,16 +198,13 @@ class CallCounts(Protocol):
     @property
     def busy(self) -> int:
         """Model calls that run now."""
-        ...
 
     @property
     def waiting(self) -> int:
         """Model calls that wait for their turn."""
-        ...
 
     def waiting_of(self, lane: Lane) -> int:
         """Those of them that belong to jobs of one lane."""
-        ...
 
 
 class SpeechEngine(Transcriber, CallCounts, Protocol):
@@ -219,16 +213,12 @@ class SpeechEngine(Transcriber, CallCounts, Protocol):
     @property
     def context_reruns(self) -> Mapping[str, int]:
         """How many windows were computed again with more context, by reason."""
-        ...
 
     def fits_prompt(self, words: str) -> bool:
         """Whether so many hotwords are all used."""
-        ...
 
     def transcribe_here(self, job: Job) -> Transcription:
         """Run one job in the calling thread. Raises what `transcribe` does."""
-        ...
 
     async def close(self, seconds: float) -> bool:
         """Stop all jobs and wait for their threads, at most `seconds`. False when some still run."""
-        ...

@@ -103,23 +103,18 @@ class Layout(Protocol):
 
     def source(self, name: str) -> Path | str:
         """A directory, or a Hub id. Raises `ModelMisconfigured` for a name that this engine does not know."""
-        ...
 
     def meant(self, name: str) -> str:
         """A question for the end of a sentence: the known name that is nearest. Empty if none is near."""
-        ...
 
     def missing(self, path: Path) -> list[str]:
         """What the directory lacks."""
-        ...
 
     def weights(self, path: Path) -> Path:
         """The largest file of a whole directory."""
-        ...
 
     def languages(self, path: Path) -> list[str]:
         """Those of the model in a whole directory; none where only its files tell."""
-        ...
 
 
 class WhisperLayout:

@@ -37,7 +37,6 @@ class Gate(CallCounts, Protocol):
     @property
     def current(self) -> Job | None:
         """The job that this thread works for, if any."""
-        ...
 
     def run(
         self,
@@ -53,11 +52,9 @@ class Gate(CallCounts, Protocol):
         a gate may ignore it. `gathers`: equal for calls that open windows and for later ones of theirs that could run
         as one batch; a gate may open such windows first. The job's `begun` is set before its first call.
         """
-        ...
 
     def job(self, job: Job) -> AbstractContextManager[None]:
         """Set the job that this thread's calls belong to."""
-        ...
 
 
 class JobThreads:

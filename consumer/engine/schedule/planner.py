@@ -36,17 +36,14 @@ class Work(Protocol):
     @property
     def lane(self) -> str:
         """One of `LANES`."""
-        ...
 
     @property
     def caller(self) -> str | None:
         """Whom it is for, if known."""
-        ...
 
     @property
     def remaining(self) -> float:
         """Seconds of its audio that are not transcribed yet."""
-        ...
 
 
 @dataclass(eq=False, slots=True)

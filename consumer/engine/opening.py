@@ -21,7 +21,6 @@ from sttd.consumer.engine.model.encoder import Setting as Encoder
 from sttd.consumer.engine.model.whisper import WhisperTranscriber
 from sttd.consumer.engine.onnx import ctc
 from sttd.consumer.engine.onnx.onnx_engine import OnnxTranscriber
-from sttd.consumer.engine.schedule.gate import Gate
 from sttd.consumer.engine.schedule.scheduler import Scheduler
 from sttd.consumer.engine.threaded import ThreadedEngine
 from sttd.consumer.engine.transcriber import SpeechEngine
@@ -120,7 +119,7 @@ async def _onnx(options: EngineOptions, path: Path, gate: Scheduler) -> Threaded
     )
 
 
-def load(options: EngineOptions, path: Path, gate: Gate) -> models.LoadedModel:
+def load(options: EngineOptions, path: Path, gate: Scheduler) -> models.LoadedModel:
     """The model in directory `path` behind a gate. Blocks for seconds. Raises `ModelUnavailable`."""
     return models.load(
         path,

@@ -13,7 +13,7 @@ from typing import Final
 
 from sttd.consumer.engine.abilities import Abilities
 from sttd.consumer.engine.glue import Spans
-from sttd.consumer.engine.schedule.gate import Gate
+from sttd.consumer.engine.schedule.scheduler import Scheduler
 from sttd.consumer.engine.transcriber import Job, Lane, Transcription
 from sttd.consumer.engine.windows import Helpers, LongNote, joined, seconds
 from sttd.consumer.errors import JobStopped, ModelFailed, ModelUnavailable, SttdError
@@ -27,7 +27,7 @@ NEARLY_DONE: Final = 0.99
 class ThreadedEngine(ABC):
     """The part of a `SpeechEngine` that knows nothing of its model."""
 
-    def __init__(self, gate: Gate, *, info: ModelInfo, abilities: Abilities, threads: int, helpers: int) -> None:
+    def __init__(self, gate: Scheduler, *, info: ModelInfo, abilities: Abilities, threads: int, helpers: int) -> None:
         """Keep the arguments.
 
         `threads`: notes at a time, most of them waiting at the gate (the prefetch); `helpers`: further threads for
@@ -92,7 +92,7 @@ class ThreadedEngine(ABC):
         """Run one job in the calling thread, until it is done. Raises what `transcribe` does."""
         try:
             with self._gate.job(job):
-                stop_if_told(job)
+                job.stop_if_told()
                 self.abilities.refuse(job.options)
                 return self._transcribe(job)
         except SttdError:
@@ -168,12 +168,6 @@ class _WindowsDone:
             )
             self._job.heard_seconds = self._job.audio_seconds * heard_seconds / speech
             report(self._job, heard_seconds / speech, self.segments)
-
-
-def stop_if_told(job: Job) -> None:
-    """Raise `JobStopped` for a stopped job."""
-    if job.stop.is_set():
-        raise JobStopped("stopped between two windows")
 
 
 def report(job: Job, fraction: float, segments: Iterable[Segment]) -> None:

@@ -9,6 +9,7 @@ from typing import Literal, Protocol, Self
 from sttd.consumer.engine import hotwords
 from sttd.consumer.engine.abilities import Abilities
 from sttd.consumer.engine.hotwords import Hotwords
+from sttd.consumer.errors import JobStopped
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm
 from sttd.consumer.settings import Settings
 from sttd.consumer.timeline import Timeline
@@ -145,6 +146,11 @@ class Job:
         """Seconds of audio still to be transcribed."""
         return max(0.0, self.audio_seconds - self.heard_seconds)
 
+    def stop_if_told(self) -> None:
+        """Raise `JobStopped` once it is stopped."""
+        if self.stop.is_set():
+            raise JobStopped("stopped between two windows")
+
 
 @dataclass(frozen=True, slots=True)
 class Transcription:
@@ -192,8 +198,8 @@ class Transcriber(Protocol):
         """
 
 
-class CallCounts(Protocol):
-    """The model calls of an engine. May be read from any thread."""
+class SpeechEngine(Transcriber, Protocol):
+    """A transcriber as the daemon opens, watches and closes it. Its counts may be read from any thread."""
 
     @property
     def busy(self) -> int:
@@ -205,10 +211,6 @@ class CallCounts(Protocol):
 
     def waiting_of(self, lane: Lane) -> int:
         """Those of them that belong to jobs of one lane."""
-
-
-class SpeechEngine(Transcriber, CallCounts, Protocol):
-    """A transcriber as the daemon opens, watches and closes it."""
 
     @property
     def context_reruns(self) -> Mapping[str, int]:

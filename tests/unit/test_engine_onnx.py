@@ -59,7 +59,7 @@ class WatchedGate(Scheduler):
         self.at_call: Any = None
 
     def run(self, call: Any, **how: Any) -> Any:
-        """See `Gate.run`."""
+        """See `Scheduler.run`."""
         self.calls += 1
         if self.at_call is not None:
             self.at_call(self.calls)

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sttd.consumer.engine.schedule.gate import Batchable
-from sttd.consumer.engine.schedule.scheduler import Scheduler
+from sttd.consumer.engine.schedule.scheduler import Batchable, Scheduler
 from sttd.consumer.engine.transcriber import Job, JobOptions, Lane
 from sttd.consumer.errors import JobStopped
 from sttd.consumer.pcm import SAMPLE_RATE

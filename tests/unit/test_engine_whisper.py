@@ -31,8 +31,7 @@ from sttd.consumer.engine.model.contexts import BASE
 from sttd.consumer.engine.model.guards import NEVER_SPEECH, UNHEARD
 from sttd.consumer.engine.model.loaded import LoadedModel
 from sttd.consumer.engine.model.whisper import WhisperTranscriber
-from sttd.consumer.engine.schedule.gate import Batchable
-from sttd.consumer.engine.schedule.scheduler import Scheduler
+from sttd.consumer.engine.schedule.scheduler import Batchable, Scheduler
 from sttd.consumer.engine.transcriber import Job, JobOptions
 from sttd.consumer.engine.windows import LongAudio
 from sttd.consumer.errors import JobStopped, ModelFailed, ModelUnavailable, RequestFailed

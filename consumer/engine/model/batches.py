@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from sttd.consumer.engine.schedule.gate import Batchable, Gate, timed
+from sttd.consumer.engine.schedule.scheduler import Batchable, Scheduler, timed
 
 MOST_POSITIONS: Final = 650
 """Of windows that a CPU decodes together: 13 s, half as many as mel frames. Four longer ones that loop would need more
@@ -22,7 +22,7 @@ class CoalescedDecoder:
     time for four of 5 s. Longer windows are decoded alone: those behind them would wait too long.
     """
 
-    def __init__(self, model: Any, gate: Gate, single: Any) -> None:
+    def __init__(self, model: Any, gate: Scheduler, single: Any) -> None:
         """`model`: a `ctranslate2.models.Whisper`; `single`: answers what cannot be coalesced, behind the same gate."""
         self._model = model
         self._gate = gate

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from sttd.consumer.engine.schedule.gate import Gate, timed
+from sttd.consumer.engine.schedule.scheduler import Scheduler, timed
 
 
 class GatedModel:
     """What faster-whisper gets as `WhisperModel.model`: ctranslate2's model, each call of it through the gate."""
 
-    def __init__(self, model: Any, gate: Gate) -> None:
+    def __init__(self, model: Any, gate: Scheduler) -> None:
         """`model`: a `ctranslate2.models.Whisper`."""
         self._model = model
         self._gate = gate

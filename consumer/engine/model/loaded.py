@@ -25,7 +25,7 @@ from sttd.consumer.engine.model.one_sound import OneSound
 from sttd.consumer.engine.model.segments import RawSegment
 from sttd.consumer.engine.model.spectrogram import WindowedExtractor
 from sttd.consumer.engine.model.speech import Detector
-from sttd.consumer.engine.schedule.gate import Gate
+from sttd.consumer.engine.schedule.scheduler import Scheduler
 from sttd.consumer.engine.transcriber import JobOptions
 from sttd.consumer.errors import ModelMisconfigured, ModelUnavailable
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm
@@ -59,7 +59,7 @@ class LoadedModel:
         whisper: Any,
         *,
         info: ModelInfo,
-        gate: Gate,
+        gate: Scheduler,
         contexts: Contexts = FULL,
         calibrations: Mapping[str, Calibration] = confidence.NONE,
     ) -> None:
@@ -183,7 +183,7 @@ def load(
     device: str,
     compute_type: str,
     slots: int,
-    gate: Gate,
+    gate: Scheduler,
     encoding: encoder.Setting = "ctranslate2",
     contexts: Contexts | None = FULL,
     findings: Path | None = None,

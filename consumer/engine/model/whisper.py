@@ -13,7 +13,7 @@ from sttd.consumer.engine.model import language
 from sttd.consumer.engine.model.guards import marked, parted
 from sttd.consumer.engine.model.loaded import LoadedModel
 from sttd.consumer.engine.model.segments import to_segment
-from sttd.consumer.engine.threaded import ThreadedEngine, report, stop_if_told
+from sttd.consumer.engine.threaded import ThreadedEngine, report
 from sttd.consumer.engine.transcriber import Job, JobOptions, Transcription
 from sttd.consumer.engine.vowel import vowel
 from sttd.consumer.engine.windows import LongAudio, first_to_hear, packed_windows
@@ -133,7 +133,7 @@ class WhisperTranscriber(ThreadedEngine):
         glued = None if window is None else Glued(window)
         for raw in self._model.segments(glued.sound(pcm) if glued else pcm, spoken, options, first=first):
             segment = to_segment(raw, number=0, duration=job.audio_seconds)
-            stop_if_told(job)
+            job.stop_if_told()
             yield glued.placed(segment) if glued else segment
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from sttd.consumer.engine.abilities import Abilities
 from sttd.consumer.engine.files.layouts import OnnxModel
-from sttd.consumer.engine.schedule.gate import Gate, timed
+from sttd.consumer.engine.schedule.scheduler import Scheduler, timed
 from sttd.consumer.errors import ModelMisconfigured, ModelUnavailable
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm, floats
 from sttd.schemas.reply import ModelInfo
@@ -50,7 +50,7 @@ class Recognized:
 class CtcModel:
     """A model in memory. Its methods block and may be called from many threads; each call passes `gate`."""
 
-    def __init__(self, adapter: Any, kind: OnnxModel, *, info: ModelInfo, gate: Gate) -> None:
+    def __init__(self, adapter: Any, kind: OnnxModel, *, info: ModelInfo, gate: Scheduler) -> None:
         """`adapter`: what `onnx_asr.load_model` gave."""
         self._timed = adapter.with_timestamps()
         self.info = info
@@ -85,7 +85,7 @@ def _filled(sound: Pcm) -> Any:
     return np.pad(whole, (0, LEAST - whole.size)) if whole.size < LEAST else whole
 
 
-def load(path: Path, kind: OnnxModel, weights: str, *, name: str, gate: Gate) -> CtcModel:
+def load(path: Path, kind: OnnxModel, weights: str, *, name: str, gate: Scheduler) -> CtcModel:
     """Load the model in directory `path`, which has all of its files. Blocks for seconds; makes no network call.
 
     `kind`, `weights`: what `OnnxLayout.found` says of the directory. Raises `ModelUnavailable`.

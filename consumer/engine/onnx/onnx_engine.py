@@ -13,7 +13,7 @@ from sttd.consumer.engine.model.segments import to_segment
 from sttd.consumer.engine.model.speech import Detector
 from sttd.consumer.engine.onnx import spoken
 from sttd.consumer.engine.onnx.ctc import CtcModel
-from sttd.consumer.engine.threaded import ThreadedEngine, stop_if_told
+from sttd.consumer.engine.threaded import ThreadedEngine
 from sttd.consumer.engine.transcriber import Job, JobOptions, Transcription
 from sttd.consumer.engine.vowel import vowel
 from sttd.consumer.engine.windows import LongAudio, packed_windows, quietly_cut
@@ -56,7 +56,7 @@ class OnnxTranscriber(ThreadedEngine):
 
     def _window(self, job: Job, window: Spans, heard: Sequence[Span]) -> Iterator[Segment]:
         """The segments of one window, with times of the audio."""
-        stop_if_told(job)
+        job.stop_if_told()
         glued = Glued(window)
         sound = glued.sound(job.pcm)
         words = [*spoken.words(self._model.recognize(sound), sound.size / SAMPLE_RATE, glued.part_of)]

@@ -1,22 +1,36 @@
-"""The daemon's gate: the planner behind a lock, and the threads that wait for its decisions.
+"""The gate between faster-whisper's threads and the model: the planner behind a lock, and the threads that wait for it.
 
-Callers block in their own message's thread until their call may run; what runs, runs in a caller's thread (a batch in
-that of its first call). Holds its lock only to decide, never while the model works.
+Every call to the model passes it, from a thread that works for one message (`with gate.job(job)`). Callers block until
+their call may run; what runs, runs in a caller's thread (a batch in that of its first call). Holds its lock only to
+decide, never while the model works, and no slot between two calls.
 """
 
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
-from sttd.consumer.engine.schedule.gate import Batchable, JobThreads, refuse_if_stopped
 from sttd.consumer.engine.schedule.planner import Call, Planner, Start, Window
 from sttd.consumer.engine.transcriber import Job, Lane
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Batchable(Generic[T]):
+    """How a call can run together with others of its name and kind.
+
+    `run` takes their items and gives one result for each, in order. `name`: the operation, as the timelines of their
+    jobs call it.
+    """
+
+    name: str
+    kind: Hashable
+    item: Any
+    run: Callable[[Sequence[Any]], Sequence[T]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +62,12 @@ class _Ticket(Call):
     left: bool = field(default=False, init=False)
 
 
-class Scheduler(JobThreads):
-    """A `Gate` that lets a planner decide."""
+class Scheduler:
+    """Lets calls through to the model, a few at a time, as a planner decides. Called from many threads."""
 
     def __init__(self, slots: int, clock: Callable[[], float] = time.monotonic) -> None:
         """`slots`: calls at a time. Calls are not coalesced until `coalesce`."""
-        super().__init__()
+        self._current = threading.local()
         self._lock = threading.Lock()
         self._clock = clock
         self._planner: Planner[_Ticket] = Planner(slots)
@@ -67,6 +81,21 @@ class Scheduler(JobThreads):
         `slots` batches at a time of up to `batch` calls, each held `hold` s at most.
         """
         self._planner = Planner(slots, batch=batch, hold=hold)
+
+    @contextmanager
+    def job(self, job: Job) -> Iterator[None]:
+        """Until the block ends, this thread's calls belong to `job`."""
+        before = self.current
+        self._current.job = job
+        try:
+            yield
+        finally:
+            self._current.job = before
+
+    @property
+    def current(self) -> Job | None:
+        """The job that this thread works for, if any."""
+        return getattr(self._current, "job", None)
 
     @property
     def busy(self) -> int:
@@ -90,9 +119,16 @@ class Scheduler(JobThreads):
         batch: Batchable[T] | None = None,
         gathers: Hashable | None = None,
     ) -> T:
-        """See `Gate.run`. A job that is stopped while it waits ends at once; while its call runs, after it."""
+        """Wait for the turn of this thread's job, then call. The job's `begun` is set before its first call.
+
+        `begins`: the call opens a window; those after it belong to the same one. `batch`: how it could run with others.
+        `gathers`: equal for calls that open windows and for later ones of theirs that could run as one batch; such
+        windows may be opened first. Raises `JobStopped` for a stopped job: at once while it waits, after its call when
+        that runs.
+        """
         job = self.current
-        refuse_if_stopped(job)
+        if job is not None:
+            job.stop_if_told()
         ticket = _Ticket(
             job if job is not None else _NOBODY,
             self._window(job, begins),
@@ -134,7 +170,7 @@ class Scheduler(JobThreads):
                     return None
                 if ticket.job is not None and ticket.job.stop.is_set():
                     self._withdraw(ticket)
-                    refuse_if_stopped(ticket.job)
+                    ticket.job.stop_if_told()
                 if ticket.leads is not None:
                     self._appoint_timekeeper()
                     return ticket.leads
@@ -194,6 +230,15 @@ class Scheduler(JobThreads):
                 self._deal()
             for ticket in tickets:
                 ticket.woken.set()
+
+
+def timed(gate: Scheduler, name: str, call: Callable[[], T]) -> Callable[[], T]:
+    """Wrap a call: the job's timeline records how long it waited and took.
+
+    `name`: the operation, as the timeline calls it.
+    """
+    job = gate.current
+    return call if job is None else job.timeline.call(name, call)
 
 
 def _together(tickets: list[_Ticket]) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from bench import exports
-from sttd.consumer.engine.files import store
+from sttd.consumer.engine.files import layouts, store
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DATA: Final = ROOT / ".local" / "bench-data"
@@ -24,7 +24,7 @@ class Model:
 
     def ggml(self) -> Path:
         """For whisper.cpp, made once. Raises `LookupError` for the demo model, which has another vocabulary."""
-        if self.name == store.DEMO:
+        if self.name == layouts.DEMO:
             raise LookupError("whisper.cpp knows Whisper's own vocabularies only")
         path = DATA / "models" / f"{self.name.replace('/', '--')}.ggml"
         if not path.exists():

@@ -4,10 +4,8 @@ from dataclasses import dataclass
 from typing import Protocol, Self
 
 from sttd.consumer.audio.admission import Release, nothing_held
-from sttd.consumer.pcm import SAMPLE_RATE, Pcm
+from sttd.consumer.pcm import Pcm
 from sttd.schemas.reply import AudioInfo
-
-__all__ = ["SAMPLE_RATE", "DecodedAudio", "Decoder", "Pcm"]
 
 
 @dataclass(frozen=True, slots=True)

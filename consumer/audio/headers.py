@@ -5,14 +5,11 @@ FFmpeg answers "invalid data" both to a broken MP4 and to plain text; these chec
 
 from typing import Final
 
-from sttd.consumer.audio import structure
+from sttd.consumer.audio.structure import starts, tags
 
 _WAVE_64, _MATROSKA = b"riff\x2e\x91\xcf\x11", b"\x1a\x45\xdf\xa3"
 _BEGINNINGS: Final = (*b"OggS fLaC ID3 RIFF RF64 BW64 RIFX FORM caff #!AMR".split(), _WAVE_64, _MATROSKA)
 _BOXES: Final = (b"ftyp", b"moov", b"mdat")
-_MPEG_SYNC: Final = 0xFFE0
-
-
 _CLUSTER: Final = b"\x1f\x43\xb6\x75"
 _FRAGMENTS: Final = (b"moof", b"styp", b"sidx")
 _FIRST_PAGE: Final = 2
@@ -36,12 +33,7 @@ def is_packed(audio: bytes) -> bool:
 
 def looks_like_audio(audio: bytes) -> bool:
     """Whether the bytes begin as one of the formats that we take does."""
-    return audio.startswith(_BEGINNINGS) or audio.startswith(_BOXES, 4) or _is_mpeg_sync(audio)
-
-
-def _is_mpeg_sync(audio: bytes) -> bool:
-    """An MP3 or ADTS frame header: eleven set bits."""
-    return int.from_bytes(audio[:2]) & _MPEG_SYNC == _MPEG_SYNC
+    return audio.startswith(_BEGINNINGS) or audio.startswith(_BOXES, 4) or starts.is_mpeg(audio, 0)
 
 
 def duration_is_guessed(audio: bytes, container: str) -> bool:
@@ -50,5 +42,5 @@ def duration_is_guessed(audio: bytes, container: str) -> bool:
     A guess proves nothing.
     """
     if container == "mp3":
-        return not any(tag in audio[structure.id3_bytes(audio) :][:4096] for tag in (b"Xing", b"Info", b"VBRI"))
+        return not any(tag in audio[tags.id3_bytes(audio) :][:4096] for tag in (b"Xing", b"Info", b"VBRI"))
     return container in {"aac", "amr"}

@@ -21,9 +21,9 @@ from typing import Final
 from pydantic import ValidationError
 
 from sttd.consumer.audio import wire
-from sttd.consumer.audio.decoder import SAMPLE_RATE
 from sttd.consumer.audio.limits import MIB, DecodeLimits, pcm_bytes
 from sttd.consumer.errors import AudioRejected, StartupError
+from sttd.consumer.pcm import SAMPLE_RATE
 from sttd.schemas.codes import ErrorCode
 from sttd.schemas.reply import AudioInfo
 

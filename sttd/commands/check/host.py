@@ -91,7 +91,7 @@ def model_line(settings: Settings, offered: Callable[[str], str] | None = None) 
         store.verify(name, path)
     except ModelUnavailable as error:
         return failed("model", error.message, "correct STTD_MODEL, or fetch the model again: sttd model fetch NAME")
-    if name == store.DEMO:
+    if name == layouts.DEMO:
         return warning(
             "model", "demo is for short notes about spending only", "set STTD_MODEL=base or larger for real use"
         )

@@ -26,10 +26,10 @@ class Chosen:
 
     def environment(self) -> dict[str, str]:
         """The settings, fit for a process in another directory."""
-        from sttd.consumer.engine.files import store  # noqa: PLC0415 - the base install has no daemon
+        from sttd.consumer.engine.files import layouts  # noqa: PLC0415 - the base install has no daemon
 
         directory = Path(self.name).expanduser()
-        own = self.name not in {store.DEMO, *store.SIZES} and directory.is_dir()
+        own = self.name not in {layouts.DEMO, *layouts.SIZES} and directory.is_dir()
         model = {"STTD_ENGINE": self.engine, "STTD_MODEL": str(directory.absolute()) if own else self.name}
         return model | ({"STTD_MODEL_CACHE": str(self.cache.absolute())} if self.cache else {})
 

@@ -116,7 +116,7 @@ class Daemon:
         try:
             try:
                 await self._start()
-                await self._run()
+                await self._or_stop(asyncio.Event().wait())  # the end of any watched task is a failure
             except StartupError as error:
                 code = error.exit_code
                 log.error("cannot go on: %s", error.message, action="startup_error", exit_code=int(code))
@@ -195,10 +195,6 @@ class Daemon:
             await self._reporter.blocked_changed.wait()
             self._reporter.blocked_changed.clear()
             await (intake.pause("blocked") if self._reporter.is_blocked else intake.resume("blocked"))
-
-    async def _run(self) -> None:
-        """Wait for the signal; the end of any watched task is a failure."""
-        await self._or_stop(asyncio.Event().wait())
 
     async def _drain(self) -> None:
         """Give back and finish, in an order that loses nothing."""
@@ -281,18 +277,14 @@ class Daemon:
     def _on_check(self, check: str, ok: bool, reason: str) -> None:
         log_check(check, ok, reason)
         if self._health.ready:
-            self._announce()
-
-    def _announce(self) -> None:
-        settings = self._settings
-        log.info(
-            "ready: serving %s with the model %s, %d at a time; %s",
-            settings.request_queue,
-            settings.model,
-            settings.effective_slots,
-            self._side_url,
-            action="ready",
-        )
+            log.info(
+                "ready: serving %s with the model %s, %d at a time; %s",
+                self._settings.request_queue,
+                self._settings.model,
+                self._settings.effective_slots,
+                self._side_url,
+                action="ready",
+            )
 
     def _handler(self, references: References, decoder: DecoderPool, engine: SpeechEngine, callers: Callers) -> Handler:
         return Handler(

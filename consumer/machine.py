@@ -28,10 +28,7 @@ def usable_cores() -> int:
 
 def resident_bytes() -> int:
     """What this process has in memory now, in bytes; 0 where the system does not report it."""
-    try:
-        return _kib(STATUS, "VmRSS:")
-    except (OSError, ValueError, StopIteration):
-        return 0
+    return _number(lambda: _kib(STATUS, "VmRSS:")) or 0
 
 
 def available_bytes() -> int | None:

@@ -68,10 +68,7 @@ def _without_label(text: str) -> str:
     label = _LABEL.match(text)
     if label is None and _DATA_URL.match(text):
         raise ValueError(f"a data: URL without `;base64` was given; {_EXPECTED}")
-    return _unquoted(text[label.end() :] if label else text)
-
-
-def _unquoted(text: str) -> str:
+    text = text[label.end() :] if label else text
     for escape, character in _PERCENT if "%" in text else ():
         text = text.replace(escape, character).replace(escape.lower(), character)
     return text

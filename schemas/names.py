@@ -46,12 +46,10 @@ APP_ID: Final = "sttd"
 OPTION_PREFIX: Final = "stt-"
 """Prefix of request headers that carry options: `stt-word-timestamps`."""
 
-MARK_PREFIX: Final = "sttd-"
-"""Prefix of the daemon's own marks on copies of requests; clamped, never trusted."""
-
 REPLY_ID_HEADER: Final = "stt-reply-id"
 """Reply header: the same on every duplicate of one answer."""
 
+# The daemon's own marks on copies of requests; clamped, never trusted.
 REASON_HEADER: Final = "sttd-reason"
 ERROR_CODE_HEADER: Final = "sttd-error-code"
 ATTEMPT_HEADER: Final = "sttd-attempt"

@@ -15,9 +15,8 @@ from sttd.consumer.engine.abilities import Abilities
 from sttd.consumer.engine.glue import Spans
 from sttd.consumer.engine.schedule.scheduler import Scheduler
 from sttd.consumer.engine.transcriber import Job, Lane, Transcription
-from sttd.consumer.engine.windows import Helpers, LongNote, joined, seconds
+from sttd.consumer.engine.windows import Helpers, LongNote, joined, length
 from sttd.consumer.errors import JobStopped, ModelFailed, ModelUnavailable, SttdError
-from sttd.consumer.pcm import SAMPLE_RATE
 from sttd.schemas.reply import ModelInfo, Segment
 
 NEARLY_DONE: Final = 0.99
@@ -149,7 +148,7 @@ class _WindowsDone:
 
     def __init__(self, job: Job, windows: list[Spans]) -> None:
         self._job = job
-        self._seconds = [seconds(window, SAMPLE_RATE) for window in windows]
+        self._lengths = [length(window) for window in windows]
         self._results: list[list[Segment] | None] = [None] * len(windows)
         self._lock = threading.Lock()
 
@@ -162,12 +161,10 @@ class _WindowsDone:
         """One window is done: less remains, and progress is reported, in order and one report at a time."""
         with self._lock:
             self._results[index] = segments
-            speech = sum(self._seconds)
-            heard_seconds = sum(
-                length for length, result in zip(self._seconds, self._results, strict=True) if result is not None
-            )
-            self._job.heard_seconds = self._job.audio_seconds * heard_seconds / speech
-            report(self._job, heard_seconds / speech, self.segments)
+            done = (size for size, result in zip(self._lengths, self._results, strict=True) if result is not None)
+            share = sum(done) / sum(self._lengths)
+            self._job.heard_seconds = self._job.audio_seconds * share
+            report(self._job, share, self.segments)
 
 
 def report(job: Job, fraction: float, segments: Iterable[Segment]) -> None:

@@ -166,11 +166,6 @@ def length(spans: Iterable[Span]) -> int:
     return sum(end - start for start, end in spans)
 
 
-def seconds(spans: Iterable[Span], rate: int) -> float:
-    """How many seconds of speech that is."""
-    return length(spans) / rate
-
-
 def joined(windows: Iterable[Sequence[Segment] | None]) -> list[Segment]:
     """The segments of all windows up to the first that is missing, numbered through."""
     done = takewhile(lambda window: window is not None, windows)

@@ -81,8 +81,14 @@ class Joins(Generic[T]):
         self._works: defaultdict[Hashable, list[Computation[T]]] = defaultdict(list)
 
     async def key(self, delivery: Delivery, audio: bytes, options: TranscriptionOptions) -> Hashable:
-        """Equal for requests that may join; None, without hashing the audio, where none may."""
-        return None if self._join == "never" else await key_of(delivery, audio, options)
+        """Equal for requests of one lane whose answers would have the same text; None where none may join.
+
+        A large file is hashed in a thread: hundreds of megabytes would hold up the event loop.
+        """
+        if self._join == "never":
+            return None
+        digest = await asyncio.to_thread(_digest, audio) if len(audio) > AT_ONCE else _digest(audio)
+        return digest, delivery.lane, tuple(options.model_dump(exclude=set(OWN)).items())
 
     def find(self, key: Hashable, delivery: Delivery, caller: str | None) -> Computation[T] | None:
         """The computation that a request may join."""
@@ -109,15 +115,6 @@ class Joins(Generic[T]):
             self._works[key].remove(work)
             if not self._works[key]:
                 del self._works[key]
-
-
-async def key_of(delivery: Delivery, audio: bytes, options: TranscriptionOptions) -> Hashable:
-    """Equal for requests of one lane whose answers would have the same text.
-
-    A large file is hashed in a thread: hundreds of megabytes would hold up the event loop.
-    """
-    digest = await asyncio.to_thread(_digest, audio) if len(audio) > AT_ONCE else _digest(audio)
-    return digest, delivery.lane, tuple(options.model_dump(exclude=set(OWN)).items())
 
 
 def _digest(audio: bytes) -> bytes:

@@ -5,7 +5,7 @@ Makes no call to any part, so reading it costs nothing and cannot hang.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 STARTING: Final = "starting"
@@ -18,10 +18,6 @@ class Check:
 
     ok: bool
     reason: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """What `/readyz` shows."""
-        return {"ok": self.ok, "reason": self.reason}
 
 
 class DaemonHealth:
@@ -78,7 +74,7 @@ class DaemonHealth:
 
     def as_dict(self) -> dict[str, Any]:
         """`{"ready": bool, "checks": {name: {"ok": bool, "reason": str}}}`, in the declared order."""
-        return {"ready": self.ready, "checks": {name: check.as_dict() for name, check in self._checks.items()}}
+        return {"ready": self.ready, "checks": {name: asdict(check) for name, check in self._checks.items()}}
 
     @property
     def summary(self) -> str:

@@ -176,7 +176,7 @@ def test_names_on_the_wire_never_change() -> None:
     assert (names.REPLIES, names.REPLIES_DEAD) == ("stt.replies", "stt.replies.dead")
     assert (names.CONTROL_EXCHANGE, names.DIRECT_REPLY_TO) == ("stt.control", "amq.rabbitmq.reply-to")
     assert (names.APP_ID, names.REPLY_ID_HEADER) == ("sttd", "stt-reply-id")
-    assert (names.OPTION_PREFIX, names.MARK_PREFIX) == ("stt-", "sttd-")
+    assert (names.OPTION_PREFIX, names.ATTEMPT_HEADER) == ("stt-", "sttd-attempt")
 
 
 @pytest.mark.parametrize(

@@ -26,11 +26,7 @@ class Longer(Exception):
         self.seconds = seconds
 
 
-def too_long(max_seconds: float, **details: Any) -> Rejected:
+def too_long(max_seconds: float) -> Rejected:
     """The refusal of a file that is too long."""
-    return Rejected(
-        ErrorCode.AUDIO_TOO_LONG,
-        f"more than {max_seconds:g} seconds of audio",
-        max_audio_seconds=max_seconds,
-        **details,
-    )
+    told = f"more than {max_seconds:g} seconds of audio"
+    return Rejected(ErrorCode.AUDIO_TOO_LONG, told, max_audio_seconds=max_seconds)

@@ -89,6 +89,6 @@ def _flac(audio: bytes, start: int) -> Part:
 def _amr(audio: bytes, start: int) -> Part:
     """AMR up to the next file, or to a tag: a decoder would take both for frames."""
     end = starts.following(audio, start)
-    if end == len(audio) and tail.has_id3v1(audio):
+    if end == len(audio) and audio[-tail.ID3V1_BYTES :].startswith(b"TAG"):
         end -= tail.ID3V1_BYTES
     return Part(start, end, Length.ELSEWHERE)

@@ -20,11 +20,6 @@ def is_label(rest: bytes) -> bool:
     return rest.startswith(_TAGS) or is_text(rest) or (len(rest) < _FILLING and not rest.strip(b"\0"))
 
 
-def has_id3v1(audio: bytes) -> bool:
-    """Whether the file ends with the tag of that fixed size."""
-    return audio[-ID3V1_BYTES:].startswith(b"TAG")
-
-
 def is_text(rest: bytes) -> bool:
     """Whether all of it is UTF-8 without a zero byte."""
     if b"\0" in rest:

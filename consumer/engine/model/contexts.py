@@ -5,7 +5,6 @@ result is computed again with all 30 s, and the window stays with those.
 """
 
 import threading
-import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -231,7 +230,7 @@ class Doubts:
             return "empty"
         if result.scores[0] * len(said) ** options["length_penalty"] / (len(said) + 1) < guards.IMPROBABLE:
             return "improbable"
-        if compression(text) > guards.COMPRESSES or guards.says_twice(words.split()):
+        if guards.compression(text) > guards.COMPRESSES or guards.says_twice(words.split()):
             return "repetition"
         if (max(said) - self._times) * TIMESTAMP_SECONDS > seconds + LATE:
             return "late"
@@ -252,12 +251,6 @@ def audio_frames(mel: Any) -> int:
     """
     heard = np.flatnonzero(mel[0].any(axis=0))
     return int(heard[-1]) + 1 if heard.size else 0
-
-
-def compression(text: str) -> float:
-    """How many times smaller zlib makes it, as faster-whisper measures repetition."""
-    raw = text.encode()
-    return len(raw) / len(zlib.compress(raw))
 
 
 def _context(features: Any) -> Any:

@@ -4,6 +4,7 @@ Marks; what is left out with `doubtful: drop` needs more: a person may well have
 """
 
 import re
+import zlib
 from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
 from typing import Final, get_args
@@ -168,6 +169,12 @@ def _not_said(segment: Segment, spoken: Sequence[Span] | None) -> bool:
 def normalized(text: str) -> str:
     """Small letters, no punctuation, single spaces, ё as е."""
     return " ".join(re.findall(r"\w+", text.lower().replace("ё", "е")))
+
+
+def compression(text: str) -> float:
+    """How many times smaller zlib makes it, as faster-whisper measures repetition."""
+    raw = text.encode()
+    return len(raw) / len(zlib.compress(raw))
 
 
 def is_silence_phrase(words: str) -> bool:

@@ -72,16 +72,17 @@ class EncoderFile:
 
     def vector(self, name: str) -> Floats:
         """A bias, a norm or the positions."""
-        return self._floats(name)
+        tensor = self._tensors[name]
+        return model_file.floats(self._raw(tensor), tensor.kind)
 
     def matrix(self, name: str) -> Matrix:
         """The weights of a linear layer or a convolution; rows are outputs."""
         tensor = self._tensors[name]
         if tensor.kind not in INTEGERS:
-            return Matrix(self._floats(name), None)
+            return Matrix(self.vector(name), None)
         raw = self._raw(tensor)
         stored: Floats | Bytes = raw.astype(np.int8, copy=False) if tensor.kind == "i1" else raw.astype(np.float32)
-        scale = np.broadcast_to(self._floats(f"{name}_scale").reshape(-1), (tensor.shape[0],))
+        scale = np.broadcast_to(self.vector(f"{name}_scale").reshape(-1), (tensor.shape[0],))
         if not (np.isfinite(scale).all() and (scale > 0).all()):
             raise EncoderUnavailable(f"the model file has a scale of {name} that cannot be one")
         return Matrix(stored, scale)
@@ -122,10 +123,6 @@ class EncoderFile:
         scale = self._tensors.get(f"{name}_scale")
         if not name.endswith("weight") or scale is None or math.prod(scale.shape) not in {1, rows}:
             raise EncoderUnavailable(f"encoder/{name} is stored as integers without a scale for each row")
-
-    def _floats(self, name: str) -> Floats:
-        tensor = self._tensors[name]
-        return model_file.floats(self._raw(tensor), tensor.kind)
 
     def _raw(self, tensor: Tensor) -> npt.NDArray[np.generic]:
         try:

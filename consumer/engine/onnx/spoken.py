@@ -5,13 +5,13 @@ last frame of the sound, but at most `LETTER` seconds after its last token began
 """
 
 import math
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
 from sttd.consumer.engine.glue import Span
+from sttd.consumer.engine.model import guards
 from sttd.consumer.engine.onnx.ctc import CtcToken, Recognized
 from sttd.consumer.pcm import SAMPLE_RATE
 from sttd.schemas.reply import Segment
@@ -74,8 +74,7 @@ class SpokenSegment:
     @property
     def compression_ratio(self) -> float:
         """As faster-whisper counts it."""
-        text = self.text.encode()
-        return len(text) / len(zlib.compress(text))
+        return guards.compression(self.text)
 
 
 PartOf = Callable[[float, float], int]

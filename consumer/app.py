@@ -173,7 +173,7 @@ class Daemon:
             lanes=self._lanes(),
             cancel=self._cancels.add,
             counted=self._metrics.queue_counted,
-            ignored=self._metrics.order_ignored,
+            ignored=self._metrics.orders_ignored.inc,
         )
 
     def _served(self, intake: AmqpIntake, references: References, decoder: DecoderPool, engine: SpeechEngine) -> Worker:

@@ -57,7 +57,7 @@ class BusReporter:
         self._up[role] = up
         self._metrics.connection(role, up)
         if role == "consume":
-            self._metrics.consumer_registered(up)
+            self._metrics.consumer_registered.set(up)
             self._health.set("consumer", up, reason)
         elif role == "publish":
             self._health.set("publisher", up and not self.is_blocked, reason or BLOCKED)
@@ -95,7 +95,7 @@ class BreakerReporter:
 
     def tell(self, is_open: bool, why: str) -> None:
         """See `Breaker`; readiness says why."""
-        self._metrics.breaker(is_open)
+        self._metrics.breaker_open.set(is_open)
         self._health.set("breaker", not is_open, f"{why}; one at a time is tried")
         if is_open:
             log.error("no more requests are taken: %s", why, action="breaker_open")
@@ -148,4 +148,4 @@ async def watch_loop_lag(metrics: Metrics) -> None:
     while True:
         due = loop.time() + LAG_EVERY
         await asyncio.sleep(LAG_EVERY)
-        metrics.loop_lag(max(0.0, loop.time() - due))
+        metrics.loop_lag.observe(max(0.0, loop.time() - due))

@@ -29,7 +29,7 @@ def record(
     """
     _observe(metrics, delivery.timeline, "fetch", "reply")
     if delivery.timeline.seconds("park"):
-        metrics.reply_parked()
+        metrics.parked.inc()
     if judged is not None and isinstance(judged.answer, Transcript):
         _transcribed(metrics, delivery, judged.answer)
     if done is None:
@@ -48,7 +48,7 @@ def record(
 
 def _transcribed(metrics: Metrics, delivery: Delivery, transcript: Transcript) -> None:
     if transcript.joined:
-        metrics.joined()
+        metrics.joined.inc()
     if delivery.begun.counted:
         return
     delivery.begun.counted = True  # once, for the first that has the result: who began the work may have left
@@ -60,11 +60,11 @@ def _transcribed(metrics: Metrics, delivery: Delivery, transcript: Transcript) -
     _observe(metrics, work, *ENGINE_STAGES)
     for step in work.steps:
         if step.name in ENGINE_STAGES["generate"]:
-            metrics.batch(step.together)
+            metrics.batch_sizes.observe(step.together)
     metrics.observe_audio(transcript.duration, no_speech=transcript.no_speech)
-    metrics.bad_packets(transcript.audio.bad_packets)
+    metrics.bad_packets.inc(transcript.audio.bad_packets)
     if transcript.duration > 0:
-        metrics.real_time_factor(work.seconds("transcribe") / transcript.duration)
+        metrics.real_time_factor.observe(work.seconds("transcribe") / transcript.duration)
 
 
 def _observe(metrics: Metrics, timeline: Timeline, *stages: str) -> None:

@@ -80,7 +80,7 @@ class Operator:
         return ""
 
     def _set_paused(self, paused: bool) -> None:
-        self._metrics.paused(paused)
+        self._metrics.paused.set(paused)
         if not self._stop.is_set():
             self._health.set("accepting", not paused, "paused by an operator; `sttd control resume` ends it")
 

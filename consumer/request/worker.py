@@ -70,17 +70,17 @@ class Worker:
         published = incoming.properties.timestamp
         self._metrics.delivered(incoming.lane, published.timestamp() if published else None)
         if incoming.redelivered:
-            self._metrics.redelivered()
+            self._metrics.redeliveries.inc()
         self._callers.came(delivery)
         settlement = Settlement(delivery, self._publisher)
         task = asyncio.create_task(self._work(settlement), name=f"note {delivery.request_id}")
         self._in_hand[task] = settlement
         task.add_done_callback(self._forget)
-        self._metrics.set_in_flight(len(self._in_hand))
+        self._metrics.in_flight.set(len(self._in_hand))
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._callers.gone(self._in_hand.pop(task).delivery)
-        self._metrics.set_in_flight(len(self._in_hand))
+        self._metrics.in_flight.set(len(self._in_hand))
 
     async def _work(self, settlement: Settlement) -> None:
         """Bring one delivery to its end within its trace, which its copies and its answer carry on."""

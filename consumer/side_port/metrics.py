@@ -1,7 +1,7 @@
 """Every metric of the daemon, declared in this one file on a registry of its own.
 
-Never reads a setting, never names a label value that a caller can choose. Other parts report through the methods of
-`Metrics`.
+Never reads a setting, never names a label value that a caller can choose. Other parts report through `Metrics`: by its
+methods, or to a metric itself where that needs neither a label nor a check.
 """
 
 import time
@@ -99,14 +99,14 @@ class Metrics:
         for outcome, codes in EXPECTED.items():
             for code in codes:
                 self._finished.labels(outcome, code)
-        self._redelivered = declare.counter("redeliveries", "Requests delivered before.")
+        self.redeliveries = declare.counter("redeliveries", "Requests delivered before.")
         self._retried = declare.counter("retries", "Requests sent to a retry queue.", {"code": RETRYABLE})
         self._dead = declare.counter("dead_letters", "Requests moved to the dead-letter queue.", {"reason": REASONS})
-        self._parked = declare.counter(
+        self.parked = declare.counter(
             "replies_parked", "Replies that no queue took, kept in the queue of dead replies."
         )
-        self._joined = declare.counter("requests_joined", "Requests answered with the text of an equal one in hand.")
-        self._in_flight = declare.gauge("requests_in_flight", "Requests taken and not yet settled.")
+        self.joined = declare.counter("requests_joined", "Requests answered with the text of an equal one in hand.")
+        self.in_flight = declare.gauge("requests_in_flight", "Requests taken and not yet settled.")
 
     def _declare_work(self, declare: Declarations) -> None:
         self._stages = declare.histogram("stage_duration_seconds", _STAGES, STAGE_BUCKETS, {"stage": STAGES})
@@ -114,20 +114,20 @@ class Metrics:
             "audio_duration_seconds", "Length of the audio that was transcribed.", AUDIO_BUCKETS
         )
         self._silent = declare.counter("no_speech", "Transcribed notes without any speech.")
-        self._factor = declare.histogram(
+        self.real_time_factor = declare.histogram(
             "real_time_factor", "Time spent transcribing, divided by the length of the audio.", FACTOR_BUCKETS
         )
-        self._bad_packets = declare.counter("bad_packets", "Audio packets that could not be decoded.")
+        self.bad_packets = declare.counter("bad_packets", "Audio packets that could not be decoded.")
         self._slots = declare.gauge("engine_slots", "Engine slots.")
         self._busy = declare.gauge("engine_slots_busy", "Engine slots that are transcribing now.")
         self._waiting = declare.gauge("engine_jobs_waiting", "Model calls that wait for an engine slot.")
         self._lane_waiting = declare.gauge(
             "engine_lane_waiting", "Model calls that wait for an engine slot, by lane.", {"lane": get_args(Lane)}
         )
-        self._breaker = declare.gauge(
+        self.breaker_open = declare.gauge(
             "breaker_open", "1 while the intake is stopped because request after request fails."
         )
-        self._batch = declare.histogram(
+        self.batch_sizes = declare.histogram(
             "engine_batch_size", "Model calls that ran together; on a CPU only short windows do.", BATCH_BUCKETS
         )
         self._reruns = declare.counted_elsewhere(
@@ -164,14 +164,14 @@ class Metrics:
         self._backlogs = {lane: Backlog(time.time()) for lane in LANES}
         for lane in LANES:
             self._oldest.labels(lane).set_function(partial(self._age, lane))
-        self._registered = declare.gauge(
+        self.consumer_registered = declare.gauge(
             "consumer_registered", "1 while the connection for requests serves; a pause of the intake changes nothing."
         )
-        self._paused = declare.gauge("paused", "1 while `sttd control pause` is in force.")
-        self._ignored = declare.counter("orders_ignored", "Messages on the operator's exchange that were no orders.")
+        self.paused = declare.gauge("paused", "1 while `sttd control pause` is in force.")
+        self.orders_ignored = declare.counter("orders_ignored", "Messages on the operator's exchange that were no orders.")
 
     def _declare_process(self, declare: Declarations) -> None:
-        self._lag = declare.histogram("event_loop_lag_seconds", "How late the event loop ran a timer.", LAG_BUCKETS)
+        self.loop_lag = declare.histogram("event_loop_lag_seconds", "How late the event loop ran a timer.", LAG_BUCKETS)
         self._ready = declare.gauge("ready", "1 while `/readyz` says 200.")
         self._bound = declare.gauge(
             "memory_bound_bytes", "Most memory that this process should need, without its decoder children."
@@ -193,10 +193,6 @@ class Metrics:
         """Record how long a caller waited for the answer that was just confirmed."""
         self._answers.labels(lane_of(lane)).observe(max(0.0, seconds), self._exemplar())
 
-    def redelivered(self) -> None:
-        """Count a delivery that is not the request's first."""
-        self._redelivered.inc()
-
     def observe_stage(self, stage: str, seconds: float) -> None:
         """Record the time of one stage, one of `STAGES`."""
         self._stages.labels(known(stage, STAGES)).observe(max(0.0, seconds), self._exemplar())
@@ -206,26 +202,6 @@ class Metrics:
         self._audio.observe(seconds)
         if no_speech:
             self._silent.inc()
-
-    def real_time_factor(self, value: float) -> None:
-        """Record transcription time over audio time of one note."""
-        self._factor.observe(value)
-
-    def bad_packets(self, count: int) -> None:
-        """Count the packets of one note that could not be decoded."""
-        self._bad_packets.inc(count)
-
-    def set_in_flight(self, count: int) -> None:
-        """Set how many requests are in hand."""
-        self._in_flight.set(count)
-
-    def joined(self) -> None:
-        """Count a request that shared another's computation."""
-        self._joined.inc()
-
-    def reply_parked(self) -> None:
-        """Count a reply that no queue took."""
-        self._parked.inc()
 
     def dead_lettered(self, reason: str) -> None:
         """Count a dead letter by its `DeadReason`."""
@@ -271,18 +247,6 @@ class Metrics:
         if published is not None:
             self._backlogs[lane_of(lane)].delivered(published)
 
-    def consumer_registered(self, yes: bool) -> None:
-        """Set whether the connection for requests serves."""
-        self._registered.set(yes)
-
-    def paused(self, yes: bool) -> None:
-        """Set whether an operator has paused the intake."""
-        self._paused.set(yes)
-
-    def order_ignored(self) -> None:
-        """Count a message on the operator's exchange that was no order."""
-        self._ignored.inc()
-
     def decoder_restarted(self, reason: str) -> None:
         """Count a replaced decoder process. `reason`: one of `RESTARTS`."""
         self._restarts.labels(known(reason, RESTARTS)).inc()
@@ -301,22 +265,10 @@ class Metrics:
             self._lane_waiting.labels(lane).set_function(partial(engine.waiting_of, lane))
         self._reruns.read = lambda: engine.context_reruns
 
-    def breaker(self, is_open: bool) -> None:
-        """Set whether the intake is stopped because request after request fails."""
-        self._breaker.set(is_open)
-
-    def batch(self, size: int) -> None:
-        """Record how many notes' calls ran together with one note's."""
-        self._batch.observe(size)
-
     def serving(self, ready: Callable[[], bool], bound_bytes: int) -> None:
         """Read readiness at each scrape; `bound_bytes`: the most memory that this process should need."""
         self._ready.set_function(ready)
         self._bound.set(bound_bytes)
-
-    def loop_lag(self, seconds: float) -> None:
-        """Record how late a timer of the event loop ran."""
-        self._lag.observe(max(0.0, seconds))
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """All metrics as (body, content type).

@@ -55,29 +55,29 @@ def use_everything(metrics: Metrics) -> None:
     """Call each observer method once, as the daemon does."""
     metrics.request_received("interactive")
     metrics.request_finished("completed", "ok")
-    metrics.redelivered()
+    metrics.redeliveries.inc()
     metrics.observe_stage("decode", 0.2)
     metrics.observe_audio(12.5, no_speech=True)
-    metrics.real_time_factor(0.4)
-    metrics.bad_packets(3)
-    metrics.set_in_flight(7)
-    metrics.reply_parked()
+    metrics.real_time_factor.observe(0.4)
+    metrics.bad_packets.inc(3)
+    metrics.in_flight.set(7)
+    metrics.parked.inc()
     metrics.dead_lettered("poison")
     metrics.retried("model_error")
     metrics.connection("publish", up=True)
     metrics.connection_lost("consume")
     metrics.publish_blocked(blocked=True)
-    metrics.consumer_registered(yes=True)
+    metrics.consumer_registered.set(1)
     metrics.decoder_restarted("died")
     metrics.model_loaded(ModelInfo(name="base", engine="faster-whisper", device="cpu", compute_type="int8"), 1.5)
     metrics.engine(Busy(), slots=3)
-    metrics.batch(2)
+    metrics.batch_sizes.observe(2)
     metrics.answered("stt.requests", 2.5)
     metrics.queue_counted("stt.requests", 4)
     metrics.queue_counted("dead", 1)
     metrics.delivered("stt.requests", 1000.0)
     metrics.serving(lambda: True, 2**30)
-    metrics.loop_lag(0.003)
+    metrics.loop_lag.observe(0.003)
 
 
 def test_each_method_moves_its_own_series(metrics: Metrics) -> None:
@@ -260,7 +260,7 @@ def test_two_observers_do_not_know_of_each_other() -> None:
     """No global registry: two daemons in one test process each count for themselves."""
     one, two = Metrics(), Metrics()
 
-    one.redelivered()
+    one.redeliveries.inc()
 
     assert value(two, "sttd_redeliveries_total") == 0
 

@@ -104,6 +104,7 @@ class Daemon:
             on_news=lambda: self._manager.health(self._health.ready, self._health.summary),
         )
         self._breaker = Breaker(settings.breaker_failures, BreakerReporter(self._metrics, self._health).tell)
+        self._queues = names.request_queues(settings.request_queue)
         self._plan = topology.build(settings.request_queue, settings.reply_queue)
         self._reporter = BusReporter(self._metrics, self._health, settings.broker)
         self._main = AmqpPublisher(self._link("publish"), self._reporter)
@@ -170,7 +171,7 @@ class Daemon:
             link=self._link("consume"),
             plan=self._plan,
             mode=self._settings.topology,
-            lanes=self._lanes(),
+            lanes=dict(zip(self._queues, self._settings.lane_prefetches, strict=True)),
             cancel=self._cancels.add,
             counted=self._metrics.queue_counted,
             ignored=self._metrics.orders_ignored.inc,
@@ -302,7 +303,7 @@ class Daemon:
 
     def _rules(self) -> Rules:
         settings = self._settings
-        *lanes, suspect = names.request_queues(settings.request_queue)
+        *lanes, suspect = self._queues
         return Rules(
             reply_queue=settings.reply_queue,
             lanes=tuple(lanes),
@@ -312,11 +313,6 @@ class Daemon:
             job_seconds=settings.job_seconds,
             worker=settings.worker,
         )
-
-    def _lanes(self) -> dict[str, int]:
-        """Each queue and its prefetch."""
-        queues = names.request_queues(self._settings.request_queue)
-        return dict(zip(queues, self._settings.lane_prefetches, strict=True))
 
     def _link(self, role: str) -> Link:
         return Link(role=role, url=self._settings.amqp_url, name=self._settings.worker, observer=self._reporter)

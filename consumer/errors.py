@@ -82,8 +82,8 @@ class AudioRejected(RequestFailed):
 class ModelFailed(RequestFailed):
     """The model raised on this audio."""
 
-    def __init__(self, message: str, details: Mapping[str, Any] | None = None) -> None:
-        super().__init__(ErrorCode.MODEL_ERROR, message, details)
+    def __init__(self, message: str) -> None:
+        super().__init__(ErrorCode.MODEL_ERROR, message)
 
 
 class JobStopped(SttdError):

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 
 from sttd.consumer.errors import SettingsError
-from sttd.consumer.refs.references import Allowed, References
+from sttd.consumer.refs.references import References
 from sttd.consumer.refs.seam import ObjectStore
 from sttd.consumer.settings import Settings
 
@@ -22,9 +22,8 @@ async def opened(settings: Settings) -> AsyncGenerator[References]:
 
     Raises `SettingsError` when the extra is not installed or the certificates cannot be read.
     """
-    allowed = tuple(Allowed(bucket, prefix) for bucket, prefix in settings.allowed_references)
     async with AsyncExitStack() as parts:
-        yield References(await _store(settings, parts), allowed, settings.max_ref_bytes)
+        yield References(await _store(settings, parts), settings.allowed_references, settings.max_ref_bytes)
 
 
 async def _store(settings: Settings, parts: AsyncExitStack) -> ObjectStore | None:

@@ -4,7 +4,7 @@ Turns errors of the store into what the caller reads.
 """
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -20,23 +20,14 @@ SECONDS: Final = 60.0
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Allowed:
-    """One entry of the operator's list: a bucket, and what its keys must begin with (empty: anything)."""
-
-    bucket: str
-    prefix: str = ""
-
-    def covers(self, reference: Reference) -> bool:
-        """Whether this entry allows the reference."""
-        return reference.bucket == self.bucket and reference.key.startswith(self.prefix)
-
-
 class References:
     """Follows references into one store; without a store it refuses them all."""
 
-    def __init__(self, store: ObjectStore | None, allowed: tuple[Allowed, ...], most_bytes: int) -> None:
-        """`store`: None means that references are off; `allowed`: the operator's list; `most_bytes`: of one object."""
+    def __init__(self, store: ObjectStore | None, allowed: Sequence[tuple[str, str]], most_bytes: int) -> None:
+        """`store`: None means that references are off; `most_bytes`: of one object.
+
+        `allowed`: the operator's list of buckets, each with what its keys must begin with (empty: anything).
+        """
         self._store = store
         self._allowed = allowed
         self._most_bytes = most_bytes
@@ -63,7 +54,7 @@ class References:
                 "off",
                 "this daemon follows no references: send the audio itself, or ask its operator to set STTD_S3_ENDPOINT",
             )
-        if not any(entry.covers(reference) for entry in self._allowed):
+        if not any(reference.bucket == bucket and reference.key.startswith(prefix) for bucket, prefix in self._allowed):
             raise _denied("not_listed", "this daemon's operator does not allow this bucket or prefix (STTD_S3_BUCKETS)")
         return self._store
 

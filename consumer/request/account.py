@@ -20,12 +20,8 @@ def record(
 ) -> None:
     """Count one request.
 
-    Args:
-        metrics: where.
-        delivery: the request, with its timeline.
-        judged: what the handler judged; None where it was stopped before.
-        done: what was settled; None where the request is left to the broker.
-        seconds: from the delivery until now.
+    `judged`: what the handler judged; None where it was stopped before. `done`: what was settled; None where the
+    request is left to the broker. `seconds`: from the delivery until now.
     """
     _observe(metrics, delivery.timeline, "fetch", "reply")
     if delivery.timeline.seconds("park"):

@@ -1,6 +1,6 @@
 """The cancels from the control exchange: kept for requests still queued, passed on to work in hand.
 
-The clock is passed in. Bounded: anybody who may publish to the exchange can send any number.
+Bounded: anybody who may publish to the exchange can send any number.
 """
 
 import time
@@ -15,14 +15,13 @@ REMEMBERED_SECONDS = 3600.0
 class Cancels:
     """Message ids that their callers cancelled."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._asked: OrderedDict[str, float] = OrderedDict()
         self._listeners: dict[str, set[Callable[[], None]]] = {}
 
     def add(self, message_id: str) -> None:
         """Remember the cancel and stop the work in hand, if any; the oldest are forgotten first."""
-        self._asked[message_id] = self._clock()
+        self._asked[message_id] = time.monotonic()
         self._asked.move_to_end(message_id)
         while len(self._asked) > REMEMBERED:
             self._asked.popitem(last=False)
@@ -32,7 +31,7 @@ class Cancels:
     def __contains__(self, message_id: str | None) -> bool:
         """Whether this request was cancelled within the last hour."""
         asked = self._asked.get(message_id) if message_id else None
-        return asked is not None and self._clock() - asked <= REMEMBERED_SECONDS
+        return asked is not None and time.monotonic() - asked <= REMEMBERED_SECONDS
 
     @contextmanager
     def stopping(self, message_id: str | None, stop: Callable[[], None]) -> Iterator[None]:

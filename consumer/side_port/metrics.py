@@ -6,11 +6,11 @@ methods, or to a metric itself where that needs neither a label nor a check.
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final, get_args
+from typing import Final, Literal, Protocol, get_args
 
 from prometheus_client import ProcessCollector
 from prometheus_client.exposition import choose_encoder
@@ -37,8 +37,9 @@ from sttd.consumer.side_port.labels import (
     lane_of,
 )
 from sttd.consumer.side_port.registry import PREFIX, Declarations, WithoutCreated
-from sttd.consumer.side_port.sources import Engine, Lane
 from sttd.schemas.reply import ModelInfo
+
+Lane = Literal["interactive", "overflow", "bulk"]
 
 DISTRIBUTION: Final = "sttd"
 MOST_FAILURES: Final = 50
@@ -58,6 +59,25 @@ class Ended:
     at: float
     outcome: str
     code: str
+
+
+class Engine(Protocol):
+    """Live counts of model calls. Asked from the side port, so they must not block."""
+
+    @property
+    def busy(self) -> int:
+        """Calls that run."""
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a slot."""
+
+    @property
+    def context_reruns(self) -> Mapping[str, int]:
+        """Windows computed again in full, by reason; a reason that never came may be missing."""
+
+    def waiting_of(self, lane: Lane) -> int:
+        """Those of `waiting` that belong to one lane."""
 
 
 class Metrics:

@@ -14,16 +14,15 @@ ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_EN
 NEXT_STEP: Final = '`pip install ".[otel]"` in the folder of sttd, or unset the OTEL_* variables'
 
 
-def wanted(environment: Mapping[str, str] | None = None) -> str | None:
+def wanted(environment: Mapping[str, str]) -> str | None:
     """Name the exporter that the environment asks for (`otlp` or `console`), None for no tracing.
 
     Raises `SettingsError`.
     """
-    given = os.environ if environment is None else environment
-    if given.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+    if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return None
-    exporter = given.get("OTEL_TRACES_EXPORTER", "").strip().lower() or (
-        "otlp" if any(given.get(name) for name in ENDPOINTS) else "none"
+    exporter = environment.get("OTEL_TRACES_EXPORTER", "").strip().lower() or (
+        "otlp" if any(environment.get(name) for name in ENDPOINTS) else "none"
     )
     if exporter not in {"otlp", "console", "none"}:
         raise SettingsError(f"OTEL_TRACES_EXPORTER={exporter}: must be otlp, console or none")
@@ -32,7 +31,7 @@ def wanted(environment: Mapping[str, str] | None = None) -> str | None:
 
 def from_environment(worker: str) -> Tracing:
     """Make what the OTEL_* environment asks for. Raises `SettingsError`, also when the extra is missing."""
-    exporter = wanted()
+    exporter = wanted(os.environ)
     if exporter is None:
         return Tracing()
     try:
@@ -42,6 +41,6 @@ def from_environment(worker: str) -> Tracing:
             f"the environment asks for OpenTelemetry ({exporter}), which is not installed: {NEXT_STEP}"
         ) from error
     try:
-        return otel.with_exporter(exporter, worker)
+        return otel.OtelTracing(otel.provider(otel.exporter(exporter), worker))
     except ValueError as error:
         raise SettingsError(f"OpenTelemetry refuses its environment (OTEL_*): {error}") from error

@@ -3,8 +3,10 @@
 The spans come from a request's timeline. Loaded only when tracing is on; uses none of OpenTelemetry's globals.
 """
 
+import asyncio
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from opentelemetry import trace
@@ -15,11 +17,13 @@ from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from sttd.consumer.timeline import Timeline
-from sttd.consumer.tracing.seam import Trace, Tracing, closed, wall_clock_ns
+from sttd.consumer.tracing.seam import Trace, Tracing
 from sttd.schemas import names
 
 INNER: Final = frozenset({"wait", "encode", "generate", "align", "detect_language"})
 """Steps of the engine: children of `transcribe`."""
+
+CLOSE_SECONDS: Final = 3.0
 
 
 class OtelTracing(Tracing):
@@ -91,13 +95,10 @@ class OtelTracing(Tracing):
         )
 
     async def close(self) -> None:
-        """See `Tracing.close`."""
-        await closed(self._provider.shutdown)
-
-
-def with_exporter(name: str, worker: str) -> OtelTracing:
-    """Make a tracing that sends to a collector (`otlp`, over HTTP) or prints to standard error (`console`)."""
-    return OtelTracing(provider(_exporter(name), worker))
+        """See `Tracing.close`. A collector that is gone must not hold up the end."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await asyncio.to_thread(self._provider.shutdown)
 
 
 def provider(exporter: SpanExporter, worker: str) -> TracerProvider:
@@ -113,7 +114,8 @@ def provider(exporter: SpanExporter, worker: str) -> TracerProvider:
     return made
 
 
-def _exporter(name: str) -> SpanExporter:
+def exporter(name: str) -> SpanExporter:
+    """What sends to a collector (`otlp`, over HTTP) or prints to standard error (`console`)."""
     if name == "console":
         import sys  # noqa: PLC0415 - the only use
 
@@ -122,3 +124,8 @@ def _exporter(name: str) -> SpanExporter:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - see above
 
     return OTLPSpanExporter()
+
+
+def wall_clock_ns(moment: float) -> int:
+    """`time.monotonic` -> nanoseconds since the epoch."""
+    return time.time_ns() - int((time.monotonic() - moment) * 1e9)

@@ -1,20 +1,16 @@
 """The seam to tracing: what the daemon needs of it, and the one that traces nothing."""
 
-import asyncio
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from sttd.consumer.timeline import Timeline
-
-CLOSE_SECONDS: Final = 3.0
 
 
 @dataclass(slots=True)
 class Trace:
-    """The trace of one request. `headers`: for messages about the request. `done` reports how it ended."""
+    """The trace of one request. `headers`: for messages about the request. `error`: how it ended, if not well."""
 
     headers: dict[str, str] = field(default_factory=dict)
     trace_id: str | None = None
@@ -48,20 +44,3 @@ class Tracing:
 
     async def close(self) -> None:
         """Send what is left, for a few seconds at most."""
-
-
-async def closed(shut: Any) -> None:
-    """Run a blocking `shut()` in a thread, for `CLOSE_SECONDS` at most.
-
-    A collector that is gone must not hold up the end.
-    """
-    try:
-        async with asyncio.timeout(CLOSE_SECONDS):
-            await asyncio.to_thread(shut)
-    except TimeoutError:
-        return
-
-
-def wall_clock_ns(moment: float) -> int:
-    """`time.monotonic` -> nanoseconds since the epoch."""
-    return time.time_ns() - int((time.monotonic() - moment) * 1e9)

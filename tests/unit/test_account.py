@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sttd.consumer.errors import AudioRejected, ModelFailed
-from sttd.consumer.refs.references import Allowed, References
+from sttd.consumer.refs.references import References
 from sttd.consumer.request.worker import Worker
 from sttd.schemas import names
 from sttd.schemas.codes import ErrorCode
@@ -112,7 +112,7 @@ async def test_a_fetch_is_counted_when_it_brought_the_audio(
     desk: Desk, store: FakeStore, decoder: FakeDecoder, fetches: int
 ) -> None:
     """The time of what the store refused at once would pull the mean down; what comes after is another stage."""
-    desk.references = References(store, (Allowed("voice"),), 1000)
+    desk.references = References(store, (("voice", ""),), 1000)
     desk.decoder = decoder
     await end(take(desk, REFERENCE, content_type="application/json"))
 

@@ -14,7 +14,7 @@ import pytest
 
 from sttd.consumer.bus.seam import Outgoing
 from sttd.consumer.errors import AudioRejected, ModelFailed, RequestFailed, StaleDelivery
-from sttd.consumer.refs.references import Allowed, References
+from sttd.consumer.refs.references import References
 from sttd.consumer.request.settlement import State
 from sttd.consumer.request.verdict import Verdict
 from sttd.schemas import names
@@ -696,9 +696,8 @@ BODY = json.dumps({"audio_ref": "s3://voice/note.ogg"}).encode()
 
 async def test_a_reference_is_fetched_decoded_and_answered(desk: Desk) -> None:
     """The decoder sees the object's bytes; the story is that of any other request."""
-    desk.references = References(
-        FakeStore({Reference("voice", "note.ogg"): b"from the store"}), (Allowed("voice"),), 1000
-    )
+    store = FakeStore({Reference("voice", "note.ogg"): b"from the store"})
+    desk.references = References(store, (("voice", ""),), 1000)
     ask(desk, BODY, **CLAIM)
 
     await desk.handle()
@@ -719,7 +718,7 @@ async def test_a_denied_reference_is_answered_at_once(desk: Desk) -> None:
 
 async def test_a_store_that_is_away_goes_through_the_tiers_and_ends_in_an_answer(desk: Desk) -> None:
     """As `model_error`: no answer while there are tries left, then a retryable failure and a dead copy."""
-    desk.references = References(FakeStore(down=True), (Allowed("voice"),), 1000)
+    desk.references = References(FakeStore(down=True), (("voice", ""),), 1000)
     ask(desk, BODY, **CLAIM)
     assert (await desk.handle()).outcome == "retried"
     assert desk.broker.steps == COPIED["stt.retry.10s"]
@@ -735,7 +734,7 @@ async def test_a_store_that_is_away_goes_through_the_tiers_and_ends_in_an_answer
 async def test_a_deadline_ends_a_fetch(desk: Desk) -> None:
     """The store's patience is not the caller's."""
     store = FakeStore({Reference("voice", "note.ogg"): b"x"}, held=asyncio.Event())
-    desk.references = References(store, (Allowed("voice"),), 1000)
+    desk.references = References(store, (("voice", ""),), 1000)
     ask(desk, BODY, expiration=3.0, **CLAIM)
 
     await desk.handle()

@@ -11,8 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from sttd.consumer.engine.model import contexts
 from sttd.consumer.side_port.labels import AUDIO_BUCKETS, OTHER, RERUNS, STAGE_BUCKETS, STAGES
-from sttd.consumer.side_port.metrics import Metrics
-from sttd.consumer.side_port.sources import Lane
+from sttd.consumer.side_port.metrics import Lane, Metrics
 from sttd.schemas.codes import DeadReason, ErrorCode
 from sttd.schemas.reply import ModelInfo
 

@@ -253,7 +253,7 @@ def test_what_opentelemetry_refuses_of_its_environment_is_a_wrong_setting(monkey
 
 async def test_a_collector_that_is_gone_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """The drain's time is for notes."""
-    monkeypatch.setattr("sttd.consumer.tracing.seam.CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr("sttd.consumer.tracing.otel.CLOSE_SECONDS", 0.05)
     made = provider(InMemorySpanExporter(), "worker-1")
     hang = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -127,10 +127,7 @@ class _Window:
     """An encoded window. Its context is short until `widen`. Belongs to one thread at a time."""
 
     def __init__(self, short: Any, frames: int, full: Callable[[], Any]) -> None:
-        """Keep the encodings.
-
-        `short`: its beginning, encoded; `full()`: the whole window, encoded; `frames`: of audio, without the padding.
-        """
+        """`short`: its beginning, encoded; `full()`: all of it, encoded; `frames`: of audio, without the padding."""
         self.context = short
         self.frames = frames
         self.is_short = True

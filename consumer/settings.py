@@ -28,9 +28,7 @@ Join = Literal["own", "all", "never"]
 EngineName = Literal["whisper", "onnx"]
 
 WHISPER_ONLY: Final = frozenset(
-    """
-    encoder encoder_context beam_size hotwords hotwords_file condition_on_previous_text batch_size
-    """.split()
+    "encoder encoder_context beam_size hotwords hotwords_file condition_on_previous_text batch_size".split()
 )
 """Settings that change nothing with another engine."""
 

@@ -79,7 +79,7 @@ class Link:
     """Keeps one connection up for one role. `run` ends only by cancellation or a `StartupError` of the session."""
 
     def __init__(self, role: str, url: SecretStr, name: str, observer: BusObserver) -> None:
-        """`role`: see `BusObserver`. `url`: of one node, or of several. `name` shows in the broker's connection list."""
+        """`role`: see `BusObserver`. `url`: of one node or several. `name` shows in the broker's connection list."""
         self.role = role
         self._nodes = broker_address.Nodes(url)
         self._broker = broker_address.shown(url)

@@ -66,9 +66,12 @@ def failed(delivery: Delivery, error: RequestFailed) -> Verdict:
     if not code.retryable:
         return Verdict("failed", str(code), answer=answer)
     reason = DeadReason.TIMED_OUT if code is ErrorCode.TIMED_OUT else DeadReason.RETRIES_EXHAUSTED
-    return Verdict(
-        "failed", str(code), answer=answer, copy=copies.dead(delivery, reason, str(code)), dead_reason=reason
-    )
+    return _given_up(delivery, code, answer, reason)
+
+
+def _given_up(delivery: Delivery, code: ErrorCode, answer: Failure, reason: DeadReason) -> Verdict:
+    copy = copies.dead(delivery, reason, str(code))
+    return Verdict("failed", str(code), answer=answer, copy=copy, dead_reason=reason)
 
 
 def suspect(delivery: Delivery) -> Verdict:
@@ -83,16 +86,8 @@ def moved(delivery: Delivery) -> Verdict:
 
 def poison(delivery: Delivery) -> Verdict:
     """It was alone in hand when workers died: the caller gets an answer, and no worker takes it again."""
-    answer = copies.failure(
-        delivery, ErrorCode.POISON, ErrorCode.POISON.sentence, {"deliveries": delivery.incoming.deliveries}
-    )
-    return Verdict(
-        "failed",
-        ErrorCode.POISON,
-        answer=answer,
-        copy=copies.dead(delivery, DeadReason.POISON, ErrorCode.POISON),
-        dead_reason=DeadReason.POISON,
-    )
+    code, details = ErrorCode.POISON, {"deliveries": delivery.incoming.deliveries}
+    return _given_up(delivery, code, copies.failure(delivery, code, code.sentence, details), DeadReason.POISON)
 
 
 def requester_gone(delivery: Delivery) -> Verdict:
@@ -135,8 +130,7 @@ def without_copy(delivery: Delivery, judged: Verdict) -> Verdict | None:
         return None
     code = next(code for code in ErrorCode if code == judged.code)  # mypy reads the call ErrorCode(...) as its __new__
     answer = copies.failure(delivery, code, code.sentence, {})
-    copy = copies.dead(delivery, DeadReason.RETRIES_EXHAUSTED, code)
-    return Verdict("failed", code, answer=answer, copy=copy, dead_reason=DeadReason.RETRIES_EXHAUSTED)
+    return _given_up(delivery, code, answer, DeadReason.RETRIES_EXHAUSTED)
 
 
 def unpublishable(judged: Verdict) -> Verdict:

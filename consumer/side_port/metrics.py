@@ -188,7 +188,9 @@ class Metrics:
             "consumer_registered", "1 while the connection for requests serves; a pause of the intake changes nothing."
         )
         self.paused = declare.gauge("paused", "1 while `sttd control pause` is in force.")
-        self.orders_ignored = declare.counter("orders_ignored", "Messages on the operator's exchange that were no orders.")
+        self.orders_ignored = declare.counter(
+            "orders_ignored", "Messages on the operator's exchange that were no orders."
+        )
 
     def _declare_process(self, declare: Declarations) -> None:
         self.loop_lag = declare.histogram("event_loop_lag_seconds", "How late the event loop ran a timer.", LAG_BUCKETS)

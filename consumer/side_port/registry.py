@@ -18,7 +18,7 @@ PREFIX: Final = "sttd"
 class Described:
     """One row of docs/metrics.md.
 
-    `values`: the documented set of each label, empty where a label is free but single.
+    `labels`: the documented values of each, empty where a label is free but single.
     """
 
     name: str

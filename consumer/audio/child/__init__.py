@@ -62,19 +62,15 @@ def answer(audio: bytes, tally: Tally, send: note.Send) -> dict[str, Any]:
         return {"kind": wire.DONE, "info": decode(audio, tally, send)}
     except Longer as more:
         return {"kind": wire.LONGER, "seconds": more.seconds}
-    except Rejected as refusal:
-        return {"kind": wire.REJECTED, "code": refusal.code, "message": refusal.message, "details": refusal.details}
+    except Rejected as refused:
+        refusal = refused
     except (MemoryError, ConnectionError):
         raise
     except Exception as error:  # noqa: BLE001 - whatever a file makes the library raise is that file's fault
         # The error's text may quote the file, so only its type is passed on.
-        details = {"error": type(error).__name__}
-        return {
-            "kind": wire.REJECTED,
-            "code": ErrorCode.AUDIO_UNREADABLE,
-            "message": "the decoder failed on this file",
-            "details": details,
-        }
+        told = "the decoder failed on this file"
+        refusal = Rejected(ErrorCode.AUDIO_UNREADABLE, told, error=type(error).__name__)
+    return {"kind": wire.REJECTED, "code": refusal.code, "message": refusal.message, "details": refusal.details}
 
 
 def serve(source: BinaryIO, sink: BinaryIO, limits: DecodeLimits) -> None:

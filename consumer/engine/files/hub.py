@@ -90,9 +90,8 @@ def _size(repository: str, wanted: Sequence[str]) -> int:
     """Bytes to fetch; also the proof that the Hub answers."""
     from huggingface_hub import HfApi  # noqa: PLC0415 - slow to import
 
-    logging.getLogger("huggingface_hub").setLevel(
-        logging.ERROR
-    )  # it warns of each retry; one line at the end is enough
+    # It warns of each retry; one line at the end is enough.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     files = HfApi().model_info(repository, files_metadata=True, timeout=FIRST_ANSWER_SECONDS).siblings or []
     return sum(file.size or 0 for file in files if any(fnmatch(file.rfilename, pattern) for pattern in wanted))
 

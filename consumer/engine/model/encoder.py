@@ -50,13 +50,12 @@ class EncodingModel:
         What OpenVINO cannot do, ctranslate2 does: it is loaded anyway.
         """
         mel = np.asarray(features)
-        if not self._encoder.takes(mel.shape):
-            return self._model.encode(features, to_cpu=to_cpu)
-        try:
-            return self._view(self._encoder.encode(mel))
-        except EncoderUnavailable as error:
-            log.warning("ctranslate2 encodes this window: %s", error, action="encoder_failed")
-            return self._model.encode(features, to_cpu=to_cpu)
+        if self._encoder.takes(mel.shape):
+            try:
+                return self._view(self._encoder.encode(mel))
+            except EncoderUnavailable as error:
+                log.warning("ctranslate2 encodes this window: %s", error, action="encoder_failed")
+        return self._model.encode(features, to_cpu=to_cpu)
 
 
 @dataclass(frozen=True, slots=True)

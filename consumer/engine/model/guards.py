@@ -46,7 +46,8 @@ FEWEST_TIMES: Final = {1: 6, 2: 4}
 """How often a group of so many words in a row makes a loop; of three words and more: three times."""
 
 _PHRASES: Final = frozenset(
-    """
+    phrase.strip()
+    for phrase in """
     продолжение следует
     спасибо за просмотр
     спасибо за субтитры
@@ -85,7 +86,7 @@ _PHRASES: Final = frozenset(
     izlediğiniz için teşekkür ederim
     ご視聴ありがとうございました
     시청해주셔서 감사합니다
-    """.strip().split("\n")
+    """.strip().splitlines()
 )
 _PATTERN: Final = re.compile(
     r"субтитры (с?делал|создавал|добавил|подогнал|предоставил)\w* \w+( \w+)?"
@@ -118,8 +119,6 @@ _BRACKETED: Final = re.compile(
     rf"[\[(][^\])]*[\])]|[【（][^】）]*[】）]|\*[^*]+\*|[{_NOTES}][^{_NOTES}]*[{_NOTES}]|[{_NOTES}]"
 )
 """In brackets or asterisks, or between notes: "[Музыка]", "*laughs*", "♪"."""
-
-_STRIPPED: Final = frozenset(phrase.strip() for phrase in _PHRASES)
 
 
 def marked(segments: Sequence[Segment], flags: Collection[SegmentFlag] = ALL) -> list[Segment]:
@@ -179,7 +178,7 @@ def compression(text: str) -> float:
 
 def is_silence_phrase(words: str) -> bool:
     """Whether the whole segment is one of the sentences that Whisper is known to write on silence."""
-    return words in _STRIPPED or _PATTERN.fullmatch(words) is not None
+    return words in _PHRASES or _PATTERN.fullmatch(words) is not None
 
 
 def is_caption(text: str) -> bool:

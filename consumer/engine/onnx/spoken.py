@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import fmean
 from typing import Final
 
 from sttd.consumer.engine.glue import Span
@@ -36,45 +37,20 @@ class SpokenWord:
     @property
     def probability(self) -> float:
         """The mean of its tokens'."""
-        return math.fsum(math.exp(token.logprob) for token in self.tokens) / len(self.tokens)
+        return fmean(math.exp(token.logprob) for token in self.tokens)
 
 
 @dataclass(frozen=True, slots=True)
 class SpokenSegment:
-    """Words without a pause between them."""
+    """Words without a pause between them, with the fields of a segment of Whisper's."""
 
+    start: float
+    end: float
+    text: str
+    avg_logprob: float
+    no_speech_prob: float
+    compression_ratio: float
     words: list[SpokenWord]
-
-    @property
-    def start(self) -> float:
-        """Of the first word."""
-        return self.words[0].start
-
-    @property
-    def end(self) -> float:
-        """Of the last word."""
-        return self.words[-1].end
-
-    @property
-    def text(self) -> str:
-        """Begins with a space, as Whisper's."""
-        return "".join(word.word for word in self.words)
-
-    @property
-    def avg_logprob(self) -> float:
-        """The mean of the tokens'."""
-        found = [token.logprob for word in self.words for token in word.tokens]
-        return math.fsum(found) / len(found)
-
-    @property
-    def no_speech_prob(self) -> float:
-        """Known where the segment lies in the audio only."""
-        return 0.0
-
-    @property
-    def compression_ratio(self) -> float:
-        """As faster-whisper counts it."""
-        return guards.compression(self.text)
 
 
 PartOf = Callable[[float, float], int]
@@ -114,11 +90,24 @@ def segments(spoken: Sequence[SpokenWord], part_of: PartOf) -> Iterator[SpokenSe
             or run[-1].word.endswith(ENDS)
             or part_of(word.start, word.end) != part_of(run[-1].start, run[-1].end)
         ):
-            yield SpokenSegment(run)
+            yield _segment(run)
             run = []
         run.append(word)
     if run:
-        yield SpokenSegment(run)
+        yield _segment(run)
+
+
+def _segment(run: list[SpokenWord]) -> SpokenSegment:
+    text = "".join(word.word for word in run)  # begins with a space, as Whisper's
+    return SpokenSegment(
+        start=run[0].start,
+        end=run[-1].end,
+        text=text,
+        avg_logprob=fmean(token.logprob for word in run for token in word.tokens),
+        no_speech_prob=0.0,  # known where the segment lies in the audio only
+        compression_ratio=guards.compression(text),
+        words=run,
+    )
 
 
 def unheard(segment: Segment, spoken: Sequence[Span]) -> float:

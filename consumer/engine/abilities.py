@@ -38,27 +38,16 @@ class Demand(Protocol):
 class Abilities:
     """What one engine can do with the model that it has loaded.
 
-    `engine`, `model`: their names, for people; `languages`: codes that it writes; `detects`: finds out which of them is
-    spoken; `translates`: into English; `hints`: options that it uses; `word_times`, `punctuation`, `digits` (numbers as
-    digits): what its texts have; `longest_window`: seconds that one call may take; `sample_rate`: in Hz.
+    `engine`, `model`: their names, for people; `languages`: codes that it writes; `translates`: into English; `hints`:
+    options that it uses; `word_times`: whether its texts have them.
     """
 
     engine: str
     model: str
     languages: frozenset[str]
-    detects: bool
     translates: bool
     hints: frozenset[Hint]
     word_times: bool
-    punctuation: bool
-    digits: bool
-    longest_window: float
-    sample_rate: int
-
-    @property
-    def language(self) -> str | None:
-        """The only language that it writes, if there is only one."""
-        return next(iter(self.languages)) if len(self.languages) == 1 else None
 
     def knows(self, code: str) -> bool:
         """Whether it can write this language; `auto` always."""

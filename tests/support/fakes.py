@@ -50,14 +50,9 @@ ABLE = Abilities(
     engine="fake",
     model="fake",
     languages=CODES,
-    detects=True,
     translates=True,
     hints=frozenset(HINTS),
     word_times=True,
-    punctuation=True,
-    digits=True,
-    longest_window=30.0,
-    sample_rate=16_000,
 )
 """All that there is."""
 DIRECT_ADDRESS = "amq.rabbitmq.reply-to.g1h2AA9yZXBseUAxMzM4MzgzNDAAAAPnAAAAAGsHUJc=.HuNSVSWQzfzkt7pQJ44FTQ=="

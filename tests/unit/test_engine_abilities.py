@@ -17,7 +17,6 @@ RUSSIAN = replace(
     engine="onnx",
     model="/srv/models/gigaam",
     languages=frozenset({"ru"}),
-    detects=False,
     translates=False,
     hints=frozenset(),
     word_times=False,

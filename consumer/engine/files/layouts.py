@@ -48,8 +48,7 @@ _HUB_ID: Final = re.compile(rf"(?!.*(\.\.|--|\.git$)){_PART}/{_PART}", re.ASCII)
 class OnnxModel:
     """A model that onnx-asr has under this name.
 
-    `graph`: its file, without what tells the type of its weights; `longest`: seconds of audio that it was made for;
-    `punctuation`, `digits`: whether its texts have them.
+    `graph`: its file, without what tells the type of its weights; `longest`: seconds of audio that it was made for.
     """
 
     name: str
@@ -59,8 +58,6 @@ class OnnxModel:
     version: str
     languages: frozenset[str]
     longest: float
-    punctuation: bool
-    digits: bool
 
     def files(self, weights: str) -> tuple[str, ...]:
         """All that onnx-asr reads. `weights`: `float32` or `int8`."""
@@ -76,8 +73,8 @@ _RUSSIAN: Final = frozenset({"ru"})
 ONNX: Final = {
     model.name: model
     for model in (
-        OnnxModel("gigaam-v3-ctc", _GIGAAM, "v3_ctc", "v3_vocab.txt", "v3", _RUSSIAN, 25.0, False, False),
-        OnnxModel("gigaam-v3-e2e-ctc", _GIGAAM, "v3_e2e_ctc", "v3_e2e_ctc_vocab.txt", "v3", _RUSSIAN, 25.0, True, True),
+        OnnxModel("gigaam-v3-ctc", _GIGAAM, "v3_ctc", "v3_vocab.txt", "v3", _RUSSIAN, 25.0),
+        OnnxModel("gigaam-v3-e2e-ctc", _GIGAAM, "v3_e2e_ctc", "v3_e2e_ctc_vocab.txt", "v3", _RUSSIAN, 25.0),
     )
 }
 """By name. GigaAM is made for up to 25 s."""

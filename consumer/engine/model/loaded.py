@@ -35,8 +35,6 @@ from sttd.schemas.reply import ModelInfo, Segment
 TEMPERATURE_LADDER: Final = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Whisper's fallback: each next temperature is tried while the text repeats itself or is improbable."""
 
-WINDOW_SECONDS: Final = 30.0
-
 GPU_WORKERS: Final = 4
 """Parallel calls on one GPU: more cost memory each and gain nothing."""
 
@@ -84,14 +82,9 @@ class LoadedModel:
             engine="whisper",
             model=info.name,
             languages=frozenset(code for code in languages.CODES if self.knows(code)),
-            detects=self.multilingual,
             translates=True,
             hints=frozenset(HINTS),
             word_times=True,
-            punctuation=True,
-            digits=True,
-            longest_window=WINDOW_SECONDS,
-            sample_rate=SAMPLE_RATE,
         )
 
     @property

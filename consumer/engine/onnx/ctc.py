@@ -54,25 +54,21 @@ class CtcModel:
         """`adapter`: what `onnx_asr.load_model` gave."""
         self._timed = adapter.with_timestamps()
         self.info = info
+        self.longest = kind.longest
         self.gate = gate
         self.abilities = Abilities(
             engine="onnx",
             model=info.name,
             languages=kind.languages,
-            detects=False,
             translates=False,
             hints=frozenset(),
             word_times=True,
-            punctuation=kind.punctuation,
-            digits=kind.digits,
-            longest_window=kind.longest,
-            sample_rate=SAMPLE_RATE,
         )
 
     def recognize(self, sound: Pcm) -> Recognized:
         """One window in one call.
 
-        `sound`: mono, shape (samples,), 16 kHz, at most `abilities.longest_window` seconds.
+        `sound`: mono, shape (samples,), 16 kHz, at most `longest` seconds.
         """
         call = timed(self.gate, STAGE, lambda: self._timed.recognize(_filled(sound)))
         found = self.gate.run(call, begins=True)

@@ -35,7 +35,7 @@ class OnnxTranscriber(ThreadedEngine):
         super().__init__(model.gate, info=model.info, abilities=model.abilities, threads=threads, helpers=helpers)
         self._model = model
         self._speech = speech
-        self._cut = LongAudio(0.0, min(window_seconds, model.abilities.longest_window), helpers + 1)
+        self._cut = LongAudio(0.0, min(window_seconds, model.longest), helpers + 1)
 
     async def self_test(self, *jobs: Job) -> None:
         """Transcribe a sung vowel, with and without voice detection. Raises `ModelUnavailable`."""

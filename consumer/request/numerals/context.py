@@ -19,7 +19,6 @@ _MEASURES: Final = (
 class Context:
     """Patterns of one whole word, plain; `halves` and `quarters` may follow `and a` or `с`."""
 
-    comma: str
     percent: re.Pattern[str]
     degrees: re.Pattern[str]
     units: re.Pattern[str]
@@ -35,7 +34,6 @@ class Context:
 
 CONTEXTS: Final[dict[Language, Context]] = {
     "ru": Context(
-        comma=",",
         percent=re.compile(r"процент(а|у|ом|е|ы|ов|ам|ами|ах)?$"),
         degrees=re.compile(r"градус|процент"),
         units=re.compile(rf"рубл|копе(й|ек)|доллар|евро$|цент(?!р)|процент|гривн|гривен|тенге$|юан|фунт|{_MEASURES}"),
@@ -55,7 +53,6 @@ CONTEXTS: Final[dict[Language, Context]] = {
         things=re.compile(r"раза?$|человек|лет$|год|дн(я|ей|ям)|штук|месяц|недел|сут"),
     ),
     "en": Context(
-        comma=".",
         percent=re.compile(r"percent$"),
         degrees=re.compile(r"degrees?$|percent$"),
         units=re.compile(

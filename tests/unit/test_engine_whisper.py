@@ -333,8 +333,8 @@ async def test_coalesced_calls_say_what_single_ones_say() -> None:
     alone = [await engine.transcribe(job) for job in jobs]
 
     batches: list[tuple[str, int]] = []
-    single, raw = loaded._whisper.model, _Counting(loaded._whisper.model._model, batches)
-    loaded._whisper.model = CoalescedModel(raw, scheduler, single)
+    raw = _Counting(loaded._whisper.model._model, batches)
+    loaded._whisper.model = CoalescedModel(raw, scheduler)
     scheduler.coalesce(1, batch=4, hold=0.2)
     for _ in range(20):  # the threads decide which calls meet: an idle engine waits for none
         together = await asyncio.gather(*(engine.transcribe(job) for job in jobs))

@@ -8,41 +8,33 @@ from typing import Any, Final
 
 import numpy as np
 
-from sttd.consumer.engine.schedule.scheduler import Batchable, Scheduler, timed
+from sttd.consumer.engine.model.gated import GatedModel
+from sttd.consumer.engine.schedule.scheduler import Batchable, timed
 
 MOST_POSITIONS: Final = 650
 """Of windows that a CPU decodes together: 13 s, half as many as mel frames. Four longer ones that loop would need more
 than `memory.CALL_MIB`."""
 
 
-class CoalescedDecoder:
+class CoalescedDecoder(GatedModel):
     """What faster-whisper sees as `WhisperModel.model` on a CPU: short windows of one length are decoded together.
 
     A step of the decoder reads all of its weights, for one window as for four: the real `base` needs 0.6 of the core
     time for four of 5 s. Longer windows are decoded alone: those behind them would wait too long.
     """
 
-    def __init__(self, model: Any, gate: Scheduler, single: Any) -> None:
-        """`model`: a `ctranslate2.models.Whisper`; `single`: answers what cannot be coalesced, behind the same gate."""
-        self._model = model
-        self._gate = gate
-        self._single = single
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._single, name)
-
     def encode(self, features: Any, to_cpu: bool = False) -> Any:
         """Mel frames of one window -> what the decoder reads."""
         positions = features.shape[-1] // 2
         if positions > MOST_POSITIONS:
-            return self._single.encode(features, to_cpu=to_cpu)
+            return super().encode(features, to_cpu=to_cpu)
         call = timed(self._gate, "encode", lambda: self._model.encode(features, to_cpu=to_cpu))
         return self._gate.run(call, begins=True, gathers=positions)
 
     def generate(self, features: Any, prompts: list[list[int]], **options: Any) -> Any:
         """One encoded window and its prompt -> tokens."""
         if features.shape[1] > MOST_POSITIONS:
-            return self._single.generate(features, prompts, **options)
+            return super().generate(features, prompts, **options)
         return self._generate(features, prompts, options, gathers=features.shape[1])
 
     def _generate(self, features: Any, prompts: list[list[int]], options: dict[str, Any], gathers: int | None) -> Any:

@@ -62,10 +62,10 @@ class LoadedModel:
         calibrations: Mapping[str, Calibration] = confidence.NONE,
     ) -> None:
         """`whisper`: a `faster_whisper.WhisperModel`, whose `model` is wrapped here. `calibrations`: by language."""
-        raw, whisper.model = whisper.model, GatedModel(whisper.model, gate)
-        if batches.can_coalesce(raw):
+        kind = GatedModel
+        if batches.can_coalesce(whisper.model):
             kind = batches.CoalescedModel if info.device == "cuda" else batches.CoalescedDecoder
-            whisper.model = kind(raw, gate, whisper.model)
+        whisper.model = kind(whisper.model, gate)
         self.reruns = Reruns()
         self._contexts = contexts
         self._calibrations = calibrations

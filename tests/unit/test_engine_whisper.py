@@ -64,6 +64,7 @@ class WatchedGate(Scheduler):
         self,
         call: Callable[[], T],
         *,
+        name: str | None = None,
         begins: bool = False,
         batch: Batchable[T] | None = None,
         gathers: Hashable | None = None,
@@ -75,7 +76,7 @@ class WatchedGate(Scheduler):
             self.before()
             return call()
 
-        return super().run(watched, begins=begins, batch=batch, gathers=gathers)
+        return super().run(watched, name=name, begins=begins, batch=batch, gathers=gathers)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from sttd.consumer.engine.model.gated import GatedModel
-from sttd.consumer.engine.schedule.scheduler import Batchable, timed
+from sttd.consumer.engine.schedule.scheduler import Batchable
 
 MOST_POSITIONS: Final = 650
 """Of windows that a CPU decodes together: 13 s, half as many as mel frames. Four longer ones that loop would need more
@@ -28,8 +28,9 @@ class CoalescedDecoder(GatedModel):
         positions = features.shape[-1] // 2
         if positions > MOST_POSITIONS:
             return super().encode(features, to_cpu=to_cpu)
-        call = timed(self._gate, "encode", lambda: self._model.encode(features, to_cpu=to_cpu))
-        return self._gate.run(call, begins=True, gathers=positions)
+        return self._gate.run(
+            lambda: self._model.encode(features, to_cpu=to_cpu), name="encode", begins=True, gathers=positions
+        )
 
     def generate(self, features: Any, prompts: list[list[int]], **options: Any) -> Any:
         """One encoded window and its prompt -> tokens."""
@@ -48,7 +49,8 @@ class CoalescedDecoder(GatedModel):
 
         kind = (*_shape(features), len(prompts[0]), _frozen(options))
         return self._gate.run(
-            timed(self._gate, "generate", lambda: self._model.generate(features, prompts, **options)),
+            lambda: self._model.generate(features, prompts, **options),
+            name="generate",
             batch=Batchable("generate", kind, (features, prompts[0]), together),
             gathers=gathers,
         )
@@ -63,7 +65,8 @@ class CoalescedModel(CoalescedDecoder):
     def encode(self, features: Any, to_cpu: bool = True) -> Any:  # noqa: ARG002 - ctranslate2's argument; see above
         """Mel frames of one window -> what the decoder reads."""
         return self._gate.run(
-            timed(self._gate, "encode", lambda: self._model.encode(features, to_cpu=True)),
+            lambda: self._model.encode(features, to_cpu=True),
+            name="encode",
             begins=True,
             batch=Batchable("encode", _shape(features), features, self._encode_all),
         )
@@ -75,7 +78,8 @@ class CoalescedModel(CoalescedDecoder):
     def detect_language(self, features: Any) -> Any:
         """One encoded window -> the probability of each language."""
         return self._gate.run(
-            timed(self._gate, "detect_language", lambda: self._model.detect_language(features)),
+            lambda: self._model.detect_language(features),
+            name="detect_language",
             batch=Batchable(
                 "detect_language",
                 _shape(features),

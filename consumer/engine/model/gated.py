@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sttd.consumer.engine.schedule.scheduler import Scheduler, timed
+from sttd.consumer.engine.schedule.scheduler import Scheduler
 
 
 class GatedModel:
@@ -20,17 +20,15 @@ class GatedModel:
 
     def encode(self, *args: Any, **kwargs: Any) -> Any:
         """Mel frames -> what the decoder reads."""
-        return self._gate.run(timed(self._gate, "encode", lambda: self._model.encode(*args, **kwargs)), begins=True)
+        return self._gate.run(lambda: self._model.encode(*args, **kwargs), name="encode", begins=True)
 
     def generate(self, *args: Any, **kwargs: Any) -> Any:
         """Encoded windows -> tokens."""
-        return self._gate.run(timed(self._gate, "generate", lambda: self._model.generate(*args, **kwargs)))
+        return self._gate.run(lambda: self._model.generate(*args, **kwargs), name="generate")
 
     def detect_language(self, *args: Any, **kwargs: Any) -> Any:
         """Encoded windows -> the probability of each language."""
-        return self._gate.run(
-            timed(self._gate, "detect_language", lambda: self._model.detect_language(*args, **kwargs))
-        )
+        return self._gate.run(lambda: self._model.detect_language(*args, **kwargs), name="detect_language")
 
     def align(self, features: Any, start_sequence: Any, text_tokens: Any, num_frames: int, **kwargs: Any) -> Any:
         """Tokens and encoded windows -> when each token was spoken.
@@ -40,7 +38,5 @@ class GatedModel:
         """
         frames = max(num_frames, 2)
         return self._gate.run(
-            timed(
-                self._gate, "align", lambda: self._model.align(features, start_sequence, text_tokens, frames, **kwargs)
-            )
+            lambda: self._model.align(features, start_sequence, text_tokens, frames, **kwargs), name="align"
         )

@@ -15,7 +15,7 @@ import numpy as np
 
 from sttd.consumer.engine.abilities import Abilities
 from sttd.consumer.engine.files.layouts import OnnxModel
-from sttd.consumer.engine.schedule.scheduler import Scheduler, timed
+from sttd.consumer.engine.schedule.scheduler import Scheduler
 from sttd.consumer.errors import ModelMisconfigured, ModelUnavailable
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm, floats
 from sttd.schemas.reply import ModelInfo
@@ -70,8 +70,7 @@ class CtcModel:
 
         `sound`: mono, shape (samples,), 16 kHz, at most `longest` seconds.
         """
-        call = timed(self.gate, STAGE, lambda: self._timed.recognize(_filled(sound)))
-        found = self.gate.run(call, begins=True)
+        found = self.gate.run(lambda: self._timed.recognize(_filled(sound)), name=STAGE, begins=True)
         tokens = zip(found.tokens or (), found.timestamps or (), found.logprobs or (), strict=True)
         return Recognized(found.text, tuple(CtcToken(text, float(start), float(log)) for text, start, log in tokens))
 

@@ -115,20 +115,22 @@ class Scheduler:
         self,
         call: Callable[[], T],
         *,
+        name: str | None = None,
         begins: bool = False,
         batch: Batchable[T] | None = None,
         gathers: Hashable | None = None,
     ) -> T:
         """Wait for the turn of this thread's job, then call. The job's `begun` is set before its first call.
 
-        `begins`: the call opens a window; those after it belong to the same one. `batch`: how it could run with others.
-        `gathers`: equal for calls that open windows and for later ones of theirs that could run as one batch; such
-        windows may be opened first. Raises `JobStopped` for a stopped job: at once while it waits, after its call when
-        that runs.
+        `name`: the operation, as the job's timeline calls it. `begins`: the call opens a window; those after it belong
+        to the same one. `batch`: how it could run with others. `gathers`: equal for calls that open windows and for
+        later ones of theirs that could run as one batch; such windows may be opened first. Raises `JobStopped` for a
+        stopped job: at once while it waits, after its call when that runs.
         """
         job = self.current
         if job is not None:
             job.stop_if_told()
+            call = job.timeline.call(name, call) if name else call
         ticket = _Ticket(
             job if job is not None else _NOBODY,
             self._window(job, begins),
@@ -230,15 +232,6 @@ class Scheduler:
                 self._deal()
             for ticket in tickets:
                 ticket.woken.set()
-
-
-def timed(gate: Scheduler, name: str, call: Callable[[], T]) -> Callable[[], T]:
-    """Wrap a call: the job's timeline records how long it waited and took.
-
-    `name`: the operation, as the timeline calls it.
-    """
-    job = gate.current
-    return call if job is None else job.timeline.call(name, call)
 
 
 def _together(tickets: list[_Ticket]) -> bool:

@@ -21,7 +21,8 @@ from sttd.consumer.bus.intake import AmqpIntake
 from sttd.consumer.bus.link import Link
 from sttd.consumer.bus.publisher import AmqpPublisher
 from sttd.consumer.engine.opening import EngineOptions, open_engine
-from sttd.consumer.engine.transcriber import JobDefaults, SpeechEngine
+from sttd.consumer.engine.threaded import SpeechEngine
+from sttd.consumer.engine.transcriber import JobDefaults
 from sttd.consumer.errors import ExitCode, SettingsError, StartupError
 from sttd.consumer.observe import (
     BreakerReporter,

@@ -22,8 +22,7 @@ from sttd.consumer.engine.model.whisper import WhisperTranscriber
 from sttd.consumer.engine.onnx import ctc
 from sttd.consumer.engine.onnx.onnx_engine import OnnxTranscriber
 from sttd.consumer.engine.schedule.scheduler import Scheduler
-from sttd.consumer.engine.threaded import ThreadedEngine
-from sttd.consumer.engine.transcriber import SpeechEngine
+from sttd.consumer.engine.threaded import SpeechEngine
 from sttd.consumer.engine.windows import LongAudio
 from sttd.consumer.errors import JobStopped
 from sttd.consumer.settings import EngineName, Settings
@@ -95,7 +94,7 @@ async def open_engine(options: EngineOptions, *, on_progress: OnProgress = lambd
     return engine
 
 
-async def _whisper(options: EngineOptions, path: Path, gate: Scheduler) -> ThreadedEngine:
+async def _whisper(options: EngineOptions, path: Path, gate: Scheduler) -> SpeechEngine:
     loaded = await asyncio.to_thread(load, options, path, gate)
     if loaded.info.device == "cuda":
         workers = min(options.slots, models.GPU_WORKERS)
@@ -105,7 +104,7 @@ async def _whisper(options: EngineOptions, path: Path, gate: Scheduler) -> Threa
     return WhisperTranscriber(loaded, threads=options.threads, long_audio=options.long_audio)
 
 
-async def _onnx(options: EngineOptions, path: Path, gate: Scheduler) -> ThreadedEngine:
+async def _onnx(options: EngineOptions, path: Path, gate: Scheduler) -> SpeechEngine:
     """Calls are not coalesced: on a CPU a window alone fills its slot, and a shorter one is filled up."""
     kind, weights = layouts.OnnxLayout(options.model, options.compute_type).found(path)
     loaded = await asyncio.to_thread(ctc.load, path, kind, weights, name=options.model, gate=gate)

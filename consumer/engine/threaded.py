@@ -23,8 +23,8 @@ NEARLY_DONE: Final = 0.99
 """The largest fraction that a progress report names: 1 is the transcript itself."""
 
 
-class ThreadedEngine(ABC):
-    """The part of a `SpeechEngine` that knows nothing of its model."""
+class SpeechEngine(ABC):
+    """A `Transcriber` as the daemon opens, watches and closes it. Its counts may be read from any thread."""
 
     def __init__(self, gate: Scheduler, *, info: ModelInfo, abilities: Abilities, threads: int, helpers: int) -> None:
         """Keep the arguments.

@@ -1,7 +1,7 @@
 """The seam to the engine: the request, the result, and the protocol of a transcriber."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, Self
@@ -196,31 +196,3 @@ class Transcriber(Protocol):
 
         Cancelling this call sets `job.stop`: the thread ends before the next call of the model.
         """
-
-
-class SpeechEngine(Transcriber, Protocol):
-    """A transcriber as the daemon opens, watches and closes it. Its counts may be read from any thread."""
-
-    @property
-    def busy(self) -> int:
-        """Model calls that run now."""
-
-    @property
-    def waiting(self) -> int:
-        """Model calls that wait for their turn."""
-
-    def waiting_of(self, lane: Lane) -> int:
-        """Those of them that belong to jobs of one lane."""
-
-    @property
-    def context_reruns(self) -> Mapping[str, int]:
-        """How many windows were computed again with more context, by reason."""
-
-    def fits_prompt(self, words: str) -> bool:
-        """Whether so many hotwords are all used."""
-
-    def transcribe_here(self, job: Job) -> Transcription:
-        """Run one job in the calling thread. Raises what `transcribe` does."""
-
-    async def close(self, seconds: float) -> bool:
-        """Stop all jobs and wait for their threads, at most `seconds`. False when some still run."""

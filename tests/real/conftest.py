@@ -15,7 +15,7 @@ from sttd.consumer.engine.files import store
 from sttd.consumer.engine.model.contexts import FULL, Contexts
 from sttd.consumer.engine.model.encoder import Setting
 from sttd.consumer.engine.opening import EngineOptions, open_engine
-from sttd.consumer.engine.transcriber import SpeechEngine
+from sttd.consumer.engine.threaded import SpeechEngine
 from sttd.consumer.engine.windows import LongAudio
 from tests.support.human import CORES, IN_HAND, Note, usual
 from tools import voices

@@ -9,7 +9,8 @@ import pytest
 from faster_whisper.audio import decode_audio
 
 from sttd.consumer.engine.model import guards
-from sttd.consumer.engine.transcriber import Job, SpeechEngine
+from sttd.consumer.engine.threaded import SpeechEngine
+from sttd.consumer.engine.transcriber import Job
 from tests.support.human import AT_ZERO, transcribed
 from tools import festival_voice
 from tools.audio.sounds import SOUNDS

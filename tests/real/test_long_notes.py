@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import pytest
 
-from sttd.consumer.engine.transcriber import Job, SpeechEngine, Transcription
+from sttd.consumer.engine.threaded import SpeechEngine
+from sttd.consumer.engine.transcriber import Job, Transcription
 from sttd.schemas.reply import Segment, Word
 from tests.support.human import AT_ZERO, Note, consecutive, side_by_side
 from tools.voices import Utterance

@@ -5,7 +5,8 @@ from typing import Final
 
 import pytest
 
-from sttd.consumer.engine.transcriber import Job, SpeechEngine
+from sttd.consumer.engine.threaded import SpeechEngine
+from sttd.consumer.engine.transcriber import Job
 from tests.support.human import AT_ZERO, transcribed
 from tools.audio.sounds import SOUNDS
 

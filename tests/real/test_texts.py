@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import pytest
 
-from sttd.consumer.engine.transcriber import Job, SpeechEngine, Transcription
+from sttd.consumer.engine.threaded import SpeechEngine
+from sttd.consumer.engine.transcriber import Job, Transcription
 from tests.support.human import AT_ZERO, IN_HAND, Note, more_errors, side_by_side, transcribed
 
 pytestmark = pytest.mark.timeout(1800)

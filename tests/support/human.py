@@ -12,7 +12,8 @@ from typing import Final, TypeVar
 import numpy as np
 
 from sttd.commands.bench.paired import Figure, difference
-from sttd.consumer.engine.transcriber import Job, JobOptions, SpeechEngine, Transcription
+from sttd.consumer.engine.threaded import SpeechEngine
+from sttd.consumer.engine.transcriber import Job, JobOptions, Transcription
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm
 from tools.voices import Utterance
 from tools.word_errors import errors

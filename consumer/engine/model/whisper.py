@@ -13,7 +13,7 @@ from sttd.consumer.engine.model import language
 from sttd.consumer.engine.model.guards import marked, parted
 from sttd.consumer.engine.model.loaded import LoadedModel
 from sttd.consumer.engine.model.segments import to_segment
-from sttd.consumer.engine.threaded import ThreadedEngine, report
+from sttd.consumer.engine.threaded import SpeechEngine, report
 from sttd.consumer.engine.transcriber import Job, JobOptions, Transcription
 from sttd.consumer.engine.vowel import vowel
 from sttd.consumer.engine.windows import LongAudio, first_to_hear, packed_windows
@@ -28,11 +28,11 @@ PROMPT_CHARACTERS: Final = 1000
 """How much of the text before a pause goes on as the prompt behind it. Whisper takes the last 223 tokens."""
 
 
-class WhisperTranscriber(ThreadedEngine):
+class WhisperTranscriber(SpeechEngine):
     """The engine with one loaded model of faster-whisper's."""
 
     def __init__(self, model: LoadedModel, *, threads: int, long_audio: LongAudio | None = None) -> None:
-        """Without `long_audio` no audio is cut. `threads`: see `ThreadedEngine`."""
+        """Without `long_audio` no audio is cut. `threads`: see `SpeechEngine`."""
         helpers = long_audio.threads - 1 if long_audio else 0
         super().__init__(model.gate, info=model.info, abilities=model.abilities, threads=threads, helpers=helpers)
         self._model = model

@@ -13,7 +13,7 @@ from sttd.consumer.engine.model.segments import to_segment
 from sttd.consumer.engine.model.speech import Detector
 from sttd.consumer.engine.onnx import spoken
 from sttd.consumer.engine.onnx.ctc import CtcModel
-from sttd.consumer.engine.threaded import ThreadedEngine
+from sttd.consumer.engine.threaded import SpeechEngine
 from sttd.consumer.engine.transcriber import Job, JobOptions, Transcription
 from sttd.consumer.engine.vowel import vowel
 from sttd.consumer.engine.windows import LongAudio, packed_windows, quietly_cut
@@ -25,13 +25,13 @@ FLAGS: Final[tuple[SegmentFlag, ...]] = ("repetition", "no_speech", "too_dense")
 """Whisper's silence phrases are people's words here, and what is improbable was measured for Whisper only."""
 
 
-class OnnxTranscriber(ThreadedEngine):
+class OnnxTranscriber(SpeechEngine):
     """The engine with one loaded CTC model."""
 
     def __init__(
         self, model: CtcModel, speech: Detector, *, threads: int, helpers: int = 0, window_seconds: float = 30.0
     ) -> None:
-        """`threads`, `helpers`: see `ThreadedEngine`; `window_seconds`: no longer windows, nor than the model's own."""
+        """`threads`, `helpers`: see `SpeechEngine`; `window_seconds`: no longer windows, nor than the model's own."""
         super().__init__(model.gate, info=model.info, abilities=model.abilities, threads=threads, helpers=helpers)
         self._model = model
         self._speech = speech

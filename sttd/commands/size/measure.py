@@ -21,7 +21,8 @@ from sttd.sizing.profile import Profile, Row
 
 if TYPE_CHECKING:
     from sttd.consumer.audio.pool import DecoderPool
-    from sttd.consumer.engine.transcriber import JobOptions, SpeechEngine
+    from sttd.consumer.engine.threaded import SpeechEngine
+    from sttd.consumer.engine.transcriber import JobOptions
     from sttd.consumer.pcm import Pcm
     from sttd.consumer.settings import Settings
 

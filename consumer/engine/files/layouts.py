@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, TypeAlias
 
 from sttd.consumer.engine.files import hub
 from sttd.consumer.errors import ModelMisconfigured
@@ -82,40 +82,15 @@ ONNX: Final = {
 ONNX_WEIGHTS: Final = ("float32", "int8")
 
 
-class Layout(Protocol):
-    """What one engine needs of a model directory.
-
-    `files`: patterns of what is fetched; `whole`: how one gets a whole directory; `choice`: what STTD_MODEL may
-    be; `instead`: what else, where a model is not here.
-    """
-
-    @property
-    def files(self) -> tuple[str, ...]: ...  # noqa: D102 - see above
-    @property
-    def whole(self) -> str: ...  # noqa: D102
-    @property
-    def choice(self) -> str: ...  # noqa: D102
-    @property
-    def instead(self) -> str: ...  # noqa: D102
-
-    def source(self, name: str) -> Path | str:
-        """A directory, or a Hub id. Raises `ModelMisconfigured` for a name that this engine does not know."""
-
-    def meant(self, name: str) -> str:
-        """A question for the end of a sentence: the known name that is nearest. Empty if none is near."""
-
-    def missing(self, path: Path) -> list[str]:
-        """What the directory lacks."""
-
-    def weights(self, path: Path) -> Path:
-        """The largest file of a whole directory."""
-
-    def languages(self, path: Path) -> list[str]:
-        """Those of the model in a whole directory; none where only its files tell."""
-
-
 class WhisperLayout:
-    """ctranslate2's."""
+    """ctranslate2's.
+
+    `files`: patterns of what is fetched; `whole`: how one gets a whole directory; `choice`: what STTD_MODEL may be;
+    `instead`: what else, where a model is not here. `source`, a directory or a Hub id, raises `ModelMisconfigured` for
+    a name that this engine does not know, and `meant` asks for the known name that is nearest; `missing`: what a
+    directory lacks; `weights`: the largest file of a whole one; `languages`: of its model, none where only its files
+    tell.
+    """
 
     files = hub.FILES
     whole = (
@@ -156,13 +131,13 @@ class WhisperLayout:
         """One file."""
         return path / "model.bin"
 
-    def languages(self, path: Path) -> list[str]:  # noqa: ARG002 - the seam's
+    def languages(self, path: Path) -> list[str]:  # noqa: ARG002 - as the other layout's
         """They stand in the vocabulary."""
         return []
 
 
 class OnnxLayout:
-    """onnx-asr's: a name of `ONNX`, or a directory with the files of one of them."""
+    """onnx-asr's: a name of `ONNX`, or a directory with the files of one of them. Attributes as `WhisperLayout`'s."""
 
     whole = "a model directory has the files of one model as they lie on the Hub"
     choice = f"a model directory or one of {', '.join(ONNX)}"
@@ -224,6 +199,10 @@ class OnnxLayout:
             for weights in self._types
         ]
         return min(lacks, key=lambda one: len(one[2]))
+
+
+Layout: TypeAlias = WhisperLayout | OnnxLayout
+"""What one engine needs of a model directory."""
 
 
 def of(name: str, engine: EngineName, compute_type: str) -> Layout:

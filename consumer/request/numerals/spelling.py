@@ -53,12 +53,11 @@ def cardinal(value: int, language: Language, case: str = "n", gender: str = "m")
     """0 to 10^9 in words; `case` n, g, d, a, i or p and `gender` m, f or n are Russian."""
     if language == "en":
         return str(num2words(value, lang="en")).replace(",", "")
-    alive = {"animate": False}
     if case == "a" and value >= 1000:  # noqa: PLR2004 - num2words mixes genitive and accusative: `двух тысячи`
         rest = value % 1000
         head = str(num2words(value - rest, lang="ru")).replace("одна тысяча", "одну тысячу")
         return f"{head} {cardinal(rest, 'ru', 'a', gender)}" if rest else head
-    return str(num2words(value, lang="ru", case=case, gender=gender, **alive))
+    return str(num2words(value, lang="ru", case=case, gender=gender, animate=False))
 
 
 def ordinal(value: int, case: str = "n", gender: str = "m", *, many: bool = False) -> str:

@@ -22,11 +22,7 @@ class ServiceManager:
     """The daemon's side of sd_notify(3). Safe to call from any thread."""
 
     def __init__(self, address: str | None, watchdog_seconds: float | None) -> None:
-        """Keep the arguments.
-
-        `address`: the socket, with @ for one in the abstract namespace; `watchdog_seconds`: the longest silence, None
-        for any.
-        """
+        """`address`: the socket, with @ for an abstract one; `watchdog_seconds`: the longest silence, None for any."""
         self._address = address.replace("@", "\0", 1) if address and address.startswith("@") else address
         self._watchdog_seconds = watchdog_seconds
         self._said_ready = False

@@ -6,18 +6,16 @@ The only file that imports huggingface_hub (lazily: half a second). Never loads 
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from sttd.consumer.engine.files import disk
 from sttd.consumer.engine.files.download_progress import DownloadProgress, OnProgress
 from sttd.consumer.errors import SttdError
 from sttd.service import background
-
-T = TypeVar("T")
 
 SOURCE: Final = "the Hugging Face Hub"
 
@@ -67,8 +65,7 @@ def download(repository: str, cache: Path | None, on_progress: OnProgress, files
     Raises `HubUnavailable` within `FIRST_ANSWER_SECONDS` when there is no network.
     """
     try:
-        total = _within(FIRST_ANSWER_SECONDS, lambda: _size(repository, files))
-        return _download(repository, cache, files, _Meter(total, on_progress))
+        return _download(repository, cache, files, _Meter(_answered(repository, files), on_progress))
     except SttdError:  # from on_progress
         raise
     except Exception as error:  # httpx's, the Hub library's, hf_xet's, the disk's
@@ -81,9 +78,14 @@ def ask(repository: str, files: Sequence[str] = FILES) -> None:
     Raises `HubUnavailable`, within `FIRST_ANSWER_SECONDS` when there is no network.
     """
     try:
-        _within(FIRST_ANSWER_SECONDS, lambda: _size(repository, files))
+        _answered(repository, files)
     except Exception as error:  # httpx's, the Hub library's
         raise _translated(error) from error
+
+
+def _answered(repository: str, files: Sequence[str]) -> int:
+    """Bytes to fetch. A name lookup has no timeout of its own: it is left behind when it takes too long."""
+    return background.start(partial(_size, repository, files), name="model-hub").result(FIRST_ANSWER_SECONDS)
 
 
 def _size(repository: str, wanted: Sequence[str]) -> int:
@@ -110,12 +112,6 @@ def _download(repository: str, cache: Path | None, files: Sequence[str], meter: 
     path = outcome.result()
     meter.finished()
     return path
-
-
-def _within(seconds: float, call: Callable[[], T]) -> T:
-    """Bound a call without a timeout of its own (a name lookup). It is left behind when it takes longer."""
-    begun: Future[T] = background.start(call, name="model-hub")
-    return begun.result(timeout=seconds)
 
 
 def _translated(error: Exception) -> HubUnavailable:

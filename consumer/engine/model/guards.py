@@ -5,11 +5,13 @@ Marks; what is left out with `doubtful: drop` needs more: a person may well have
 
 import re
 import zlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Final, get_args
 
 from sttd.consumer.engine.glue import Span
+from sttd.consumer.engine.transcriber import JobOptions, Transcription
 from sttd.consumer.pcm import SAMPLE_RATE
 from sttd.schemas.reply import Segment, SegmentFlag
 
@@ -150,6 +152,14 @@ def parted(segments: Iterable[Segment], spoken: Sequence[Span] | None) -> tuple[
     """
     judged = [(segment, _not_said(segment, spoken)) for segment in segments]
     return [one for one, bad in judged if not bad], [one for one, bad in judged if bad]
+
+
+def without_doubtful(found: Transcription, options: JobOptions, hear: Callable[[], Sequence[Span]]) -> Transcription:
+    """Without what was most probably not said, where that is asked for. `hear()`: samples with speech."""
+    if not options.drop_doubtful or not found.segments:
+        return found
+    kept, dropped = parted(found.segments, None if options.vad else hear())
+    return replace(found, segments=kept, dropped=dropped)
 
 
 def _not_said(segment: Segment, spoken: Sequence[Span] | None) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from sttd.consumer.engine.glue import Glued, Spans
 from sttd.consumer.engine.model import language
-from sttd.consumer.engine.model.guards import marked, parted
+from sttd.consumer.engine.model.guards import marked, without_doubtful
 from sttd.consumer.engine.model.loaded import LoadedModel
 from sttd.consumer.engine.model.segments import to_segment
 from sttd.consumer.engine.threaded import SpeechEngine, report
@@ -75,14 +75,8 @@ class WhisperTranscriber(SpeechEngine):
             else self._in_turn(job, pcm, spoken, windows, first)
         )
         rated = self._model.rated(marked(segments), spoken, options)
-        return self._judged(pcm, options, Transcription(rated, spoken, probability))
-
-    def _judged(self, pcm: Pcm, options: JobOptions, found: Transcription) -> Transcription:
-        """Without what was most probably not said, where that is asked for."""
-        if not options.drop_doubtful or not found.segments:
-            return found
-        kept, dropped = parted(found.segments, None if options.vad else self._model.speech.spans(pcm))
-        return replace(found, segments=kept, dropped=dropped)
+        found = Transcription(rated, spoken, probability)
+        return without_doubtful(found, options, lambda: self._model.speech.spans(pcm))
 
     def _cuts(self, job: Job) -> LongAudio | None:
         """How to cut this job's audio into windows that run side by side; None where only long pauses part it.

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from sttd.consumer.engine.glue import Glued, Span, Spans
-from sttd.consumer.engine.model.guards import marked, parted
+from sttd.consumer.engine.model.guards import marked, without_doubtful
 from sttd.consumer.engine.model.segments import to_segment
 from sttd.consumer.engine.model.speech import Detector
 from sttd.consumer.engine.onnx import spoken
@@ -47,7 +47,7 @@ class OnnxTranscriber(SpeechEngine):
         heard = tuple(self._speech.spans(pcm, self._cut.window_seconds))
         windows = self._windows(pcm, heard if options.vad else None)
         found = self._side_by_side(job, windows, lambda index: self._window(job, windows[index], heard))
-        return self._judged(options, heard, Transcription(marked(found, FLAGS), *self._language(options)))
+        return without_doubtful(Transcription(marked(found, FLAGS), *self._language(options)), options, lambda: heard)
 
     def _windows(self, pcm: Pcm, heard: Spans | None) -> list[Spans]:
         if heard is None:
@@ -64,13 +64,6 @@ class OnnxTranscriber(SpeechEngine):
             placed = glued.placed(to_segment(raw, number=0, duration=job.audio_seconds))
             timed = placed.words if job.options.word_timestamps else None
             yield placed.model_copy(update={"no_speech_prob": spoken.unheard(placed, heard), "words": timed})
-
-    def _judged(self, options: JobOptions, heard: Sequence[Span], found: Transcription) -> Transcription:
-        """Without what was most probably not said, where that is asked for."""
-        if not options.drop_doubtful:
-            return found
-        kept, dropped = parted(found.segments, None if options.vad else heard)
-        return replace(found, segments=kept, dropped=dropped)
 
     def _language(self, options: JobOptions) -> tuple[str, float]:
         """The one that was asked for, else the model's: nobody has detected it, so with a probability of 0."""

@@ -108,3 +108,9 @@ class Unconfirmed(BusError):
 
 class StaleDelivery(BusError):
     """The delivery's channel is gone, so it cannot be settled; the broker delivers the message again."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of a library's words, 200 characters at most: OpenVINO's begin with a place in its source."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("Exception from")]
+    return (lines or [type(error).__name__])[0][:200]

@@ -15,6 +15,7 @@ import numpy as np
 
 from sttd.consumer.engine.model.model_file import Floats
 from sttd.consumer.engine.model.weights import EncoderFile, EncoderUnavailable, Matrix
+from sttd.consumer.errors import first_line
 
 Precision = Literal["bf16", "int8", "f32"]
 
@@ -33,7 +34,7 @@ def library() -> Any:
     except ImportError as error:
         missing = isinstance(error, ModuleNotFoundError) and error.name == "openvino"
         raise EncoderUnavailable(
-            "openvino is not installed" if missing else f"openvino does not load: {_line(error)}"
+            "openvino is not installed" if missing else f"openvino does not load: {first_line(error)}"
         ) from error
 
 
@@ -82,7 +83,7 @@ class CompiledEncoder:
                 refuse_slow_products(_product_kernels(compiled))
             return [compiled.create_infer_request() for _ in range(slots)]
         except (RuntimeError, MemoryError) as error:
-            raise EncoderUnavailable(f"OpenVINO does not compile the encoder: {_line(error)}") from error
+            raise EncoderUnavailable(f"OpenVINO does not compile the encoder: {first_line(error)}") from error
 
     def takes(self, shape: tuple[int, ...]) -> bool:
         """Whether mel bands of this shape are whole windows of 30 s. The graph is compiled for those alone.
@@ -102,7 +103,7 @@ class CompiledEncoder:
             for index in range(mel.shape[0]):
                 self._run(request, mel[index : index + 1], encoded[index : index + 1])
         except (RuntimeError, MemoryError) as error:
-            raise EncoderUnavailable(f"OpenVINO does not encode: {_line(error)}") from error
+            raise EncoderUnavailable(f"OpenVINO does not encode: {first_line(error)}") from error
         finally:
             self._idle.put(request)
         return encoded
@@ -201,9 +202,3 @@ class _Builder:
             return op.constant(matrix.floats())
         rounded, step = matrix.rounded()
         return op.multiply(op.convert(op.constant(rounded), "f32"), op.constant(step[:, None]))
-
-
-def _line(error: BaseException) -> str:
-    """The first line with content: OpenVINO begins with a place in its source."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("Exception from")]
-    return (lines or [type(error).__name__])[0][:200]

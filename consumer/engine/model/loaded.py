@@ -27,7 +27,7 @@ from sttd.consumer.engine.model.spectrogram import WindowedExtractor
 from sttd.consumer.engine.model.speech import Detector
 from sttd.consumer.engine.schedule.scheduler import Scheduler
 from sttd.consumer.engine.transcriber import JobOptions
-from sttd.consumer.errors import ModelMisconfigured, ModelUnavailable
+from sttd.consumer.errors import ModelMisconfigured, ModelUnavailable, first_line
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm
 from sttd.schemas import languages
 from sttd.schemas.reply import ModelInfo, Segment
@@ -238,10 +238,7 @@ def _whisper(
             local_files_only=True,
         )
     except Exception as error:
-        reason = (str(error).splitlines() or [""])[0][:200]
-        raise ModelUnavailable(
-            f"model {name!r} does not load from {path}: {reason or type(error).__name__}; {NEXT_STEP}"
-        ) from error
+        raise ModelUnavailable(f"model {name!r} does not load from {path}: {first_line(error)}; {NEXT_STEP}") from error
     if whisper.feature_extractor.sampling_rate != SAMPLE_RATE:
         raise ModelUnavailable(
             f"model {name!r} needs {whisper.feature_extractor.sampling_rate} Hz; Whisper models take {SAMPLE_RATE}"

@@ -16,7 +16,7 @@ import numpy as np
 from sttd.consumer.engine.abilities import Abilities
 from sttd.consumer.engine.files.layouts import OnnxModel
 from sttd.consumer.engine.schedule.scheduler import Scheduler
-from sttd.consumer.errors import ModelMisconfigured, ModelUnavailable
+from sttd.consumer.errors import ModelMisconfigured, ModelUnavailable, first_line
 from sttd.consumer.pcm import SAMPLE_RATE, Pcm, floats
 from sttd.schemas.reply import ModelInfo
 
@@ -98,9 +98,8 @@ def load(path: Path, kind: OnnxModel, weights: str, *, name: str, gate: Schedule
             providers=["CPUExecutionProvider"],
         )
     except Exception as error:
-        reason = (str(error).splitlines() or [""])[0][:200]
         raise ModelUnavailable(
-            f"model {name!r} does not load from {path}: {reason or type(error).__name__}; if its files are damaged, "
+            f"model {name!r} does not load from {path}: {first_line(error)}; if its files are damaged, "
             "fetch or copy them again"
         ) from error
     version = importlib.metadata.version("onnx-asr")

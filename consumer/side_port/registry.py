@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Metric
 from prometheus_client.metrics_core import CounterMetricFamily
@@ -63,7 +63,10 @@ class CountedElsewhere(Collector):
 
 
 class Declarations:
-    """Declares metrics and remembers what it declared."""
+    """Declares metrics and remembers what it declared.
+
+    `name`: without the prefix; `meaning`: its row in the docs; `labels`: the documented values of each.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -71,48 +74,38 @@ class Declarations:
 
     def named(self, name: str, meaning: str, labels: tuple[str, ...]) -> Info:
         """Declare an info metric, whose labels have free but single values."""
-        self._describe(f"{PREFIX}_{name}_info", "info", meaning, dict.fromkeys(labels, ()))
+        self._describe(f"{name}_info", "info", meaning, dict.fromkeys(labels, ()))
         return Info(f"{PREFIX}_{name}", meaning, registry=self.registry)
 
     def counter(self, name: str, meaning: str, labels: Labels | None = None) -> Counter:
-        """Declare a counter; `_total` is added.
-
-        `name`: without the prefix; `meaning`: its row in the docs; `labels`: the documented values of each.
-        """
-        counter = Counter(f"{PREFIX}_{name}", meaning, tuple(labels or ()), registry=self.registry)
-        self._describe(f"{PREFIX}_{name}_total", "counter", meaning, labels)
-        return _at_zero(counter, labels)
+        """Declare a counter; `_total` is added."""
+        self._describe(f"{name}_total", "counter", meaning, labels)
+        return self._made(Counter, name, meaning, labels)
 
     def counted_elsewhere(self, name: str, meaning: str, label: str, values: tuple[str, ...]) -> CountedElsewhere:
         """Declare a counter that is read; `_total` is added."""
+        self._describe(f"{name}_total", "counter", meaning, {label: values})
         counter = CountedElsewhere(f"{PREFIX}_{name}", meaning, label, values)
         self.registry.register(counter)
-        self._describe(f"{PREFIX}_{name}_total", "counter", meaning, {label: values})
         return counter
 
     def gauge(self, name: str, meaning: str, labels: Labels | None = None) -> Gauge:
         """Declare a gauge."""
-        gauge = Gauge(f"{PREFIX}_{name}", meaning, tuple(labels or ()), registry=self.registry)
-        self._describe(f"{PREFIX}_{name}", "gauge", meaning, labels)
-        return _at_zero(gauge, labels)
+        self._describe(name, "gauge", meaning, labels)
+        return self._made(Gauge, name, meaning, labels)
 
     def histogram(self, name: str, meaning: str, buckets: tuple[float, ...], labels: Labels | None = None) -> Histogram:
-        """Declare a histogram.
-
-        `name`: without the prefix; `meaning`: its row in the docs; `buckets`: upper bounds; `labels`: the documented
-        values of each.
-        """
-        histogram = Histogram(f"{PREFIX}_{name}", meaning, tuple(labels or ()), registry=self.registry, buckets=buckets)
-        self._describe(f"{PREFIX}_{name}", "histogram", meaning, labels)
-        return _at_zero(histogram, labels)
+        """Declare a histogram. `buckets`: upper bounds."""
+        self._describe(name, "histogram", meaning, labels)
+        return self._made(Histogram, name, meaning, labels, buckets=buckets)
 
     def _describe(self, name: str, kind: str, meaning: str, labels: Labels | None) -> None:
-        self.described.append(Described(name, kind, labels or {}, meaning))
+        self.described.append(Described(f"{PREFIX}_{name}", kind, labels or {}, meaning))
 
-
-def _at_zero(metric: M, labels: Labels | None) -> M:
-    """Create the series of a metric with one label; more labels are combined by hand, as not every pair makes sense."""
-    if labels and len(labels) == 1:
-        for value in next(iter(labels.values())):
-            metric.labels(value)
-    return metric
+    def _made(self, kind: type[M], name: str, meaning: str, labels: Labels | None, **how: Any) -> M:
+        """With the series of its one label; more labels are combined by hand, as not every pair makes sense."""
+        metric = kind(f"{PREFIX}_{name}", meaning, tuple(labels or ()), registry=self.registry, **how)
+        if labels and len(labels) == 1:
+            for value in next(iter(labels.values())):
+                metric.labels(value)
+        return metric

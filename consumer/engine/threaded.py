@@ -39,9 +39,6 @@ class SpeechEngine(ABC):
         self._helpers = Helpers(helpers)
         self._running: dict[Future[Transcription], Job] = {}
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(jobs={len(self._running)}, gate={self._gate!r})"
-
     @abstractmethod
     def _transcribe(self, job: Job) -> Transcription:
         """Run one job in the calling thread, which belongs to it at the gate. May raise anything."""

@@ -179,9 +179,6 @@ class Settlement:
                 raise StaleDelivery("the delivery's connection is gone; the broker delivers it again")
             pause = min(BACKOFF_CAP, pause * 2)
 
-    def __repr__(self) -> str:
-        return f"<Settlement {self.state}>"
-
 
 async def _happened(event: asyncio.Event, *, within: float) -> bool:
     try:

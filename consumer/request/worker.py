@@ -194,9 +194,6 @@ class Worker:
         finished = sum(held.state is State.SETTLED for held in in_hand.values())
         return DrainReport(finished=finished, handed_back=len(in_hand) - finished)
 
-    def __repr__(self) -> str:
-        return f"<Worker [{len(self._in_hand)} in hand]>"
-
 
 def _leave(settlement: Settlement, reason: str) -> None:
     settlement.abandon()

@@ -81,7 +81,3 @@ class DaemonHealth:
         """One line for a person: `ok`, or the status and what is not ok, with the reasons."""
         missing = [f"{name}: {check.reason}" for name, check in self._checks.items() if not check.ok]
         return ", ".join([self.status, *missing]).replace("\n", " ")
-
-    def __repr__(self) -> str:
-        missing = [name for name, check in self._checks.items() if not check.ok]
-        return f"<DaemonHealth {self.status}, not ok: {', '.join(missing) or 'nothing'}>"

@@ -328,12 +328,3 @@ def test_a_call_that_gathers_does_not_wait_for_windows_that_cannot_go_with_it(ot
     decode = call(planner, 0, kind="generate", gathers=500)
     call(planner, **{"now": 0, "begins": True, **other})
     assert alone(planner.take(PATIENCE)) == [decode]
-
-
-def test_its_repr_tells_the_live_counts() -> None:
-    """What a log line or a debugger shows of it."""
-    planner = Planner[Call](1)
-    call(planner, 0)
-    call(planner, 0)
-    planner.take(0)
-    assert repr(planner) == "Planner(slots=1, running=1, waiting=1)"

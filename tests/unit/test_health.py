@@ -84,11 +84,3 @@ def test_uptime_follows_the_clock() -> None:
     now = 160.25
 
     assert health.alive == {"alive": True, "uptime_seconds": 60.2}
-
-
-def test_repr_names_what_is_missing() -> None:
-    """A log line or a debugger shows the state."""
-    health = DaemonHealth(["model", "consumer"])
-    health.set("model", ok=True)
-
-    assert repr(health) == "<DaemonHealth starting, not ok: consumer>"

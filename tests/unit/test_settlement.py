@@ -156,7 +156,7 @@ TestAnyOrderOfSteps = Steps.TestCase
 
 async def test_two_replacements_at_once_are_refused() -> None:
     """The second one would publish the same answer again while the first is still on its way."""
-    publisher, held, first = await begun(FakeSettler())
+    publisher, held, first = await begun(settler := FakeSettler())
 
     with pytest.raises(SettleError):
         await held.carry_out(refused(held))
@@ -164,7 +164,7 @@ async def test_two_replacements_at_once_are_refused() -> None:
 
     publisher.release.set()
     await first
-    assert repr(held) == "<Settlement settled>"
+    assert settler.calls == ["ack"]
 
 
 @pytest.mark.parametrize("how", ["ack", "reject"])
@@ -178,7 +178,6 @@ async def test_settling_on_a_dead_channel_leaves_the_message_to_the_broker(how: 
 
     assert held.state is State.ABANDONED
     assert settler.calls == [how]
-    assert "abandoned" in repr(held)
 
 
 async def begun(settler: FakeSettler) -> tuple[Held, Settlement, asyncio.Task[verdict.Verdict]]:

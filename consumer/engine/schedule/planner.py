@@ -110,9 +110,6 @@ class Planner(Generic[C]):
         self._last: dict[str | None, int] = {}  # the last turn of each caller, the oldest first
         self._several = False  # callers that wait: with one there are no turns
 
-    def __repr__(self) -> str:
-        return f"Planner(slots={self.slots}, running={len(self._running)}, waiting={len(self._waiting)})"
-
     @property
     def running(self) -> int:
         """Places taken."""

@@ -72,9 +72,6 @@ class Scheduler:
         self._clock = clock
         self._planner: Planner[_Ticket] = Planner(slots)
 
-    def __repr__(self) -> str:
-        return f"Scheduler({self._planner!r})"
-
     def coalesce(self, slots: int, *, batch: int, hold: float) -> None:
         """Coalesce calls: before the first call.
 

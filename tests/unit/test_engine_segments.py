@@ -41,8 +41,7 @@ TIMES = st.floats(-100, 100)
 def test_times_lie_inside_the_audio_and_in_order(start: float, end: float, duration: float) -> None:
     """Whatever the model dreams up in the padding, a player can seek to it."""
     raw = Segment(start, end, words=[Word(start, end, " w", 0.5)])
-    segment = to_segment(raw, number=3, duration=duration)
-    assert segment.id == 3
+    segment = to_segment(raw, duration=duration)
     [word] = segment.words or []
     assert 0 <= segment.start <= segment.end <= duration
     assert (word.start, word.end) == (segment.start, segment.end)
@@ -55,12 +54,12 @@ def test_a_number_that_is_none_fails_the_job(field: str, value: float) -> None:
     raw = Segment()
     setattr(raw, field, value)
     with pytest.raises(ModelFailed):
-        to_segment(raw, number=0, duration=1.0)
+        to_segment(raw, duration=1.0)
 
 
 def test_words_are_null_unless_there_are_some_to_give() -> None:
     """`words` is null when not requested, else plain JSON numbers."""
-    assert to_segment(Segment(), number=0, duration=1.0).words is None
+    assert to_segment(Segment(), duration=1.0).words is None
     raw = Segment(words=[Word(np.float64(0.1), np.float64(0.2), " w", np.float32(0.5))])  # type: ignore[arg-type] # as numpy gives them
-    [word] = to_segment(raw, number=0, duration=1.0).words or []
+    [word] = to_segment(raw, duration=1.0).words or []
     assert [type(value) for value in (word.start, word.end, word.probability)] == [float] * 3

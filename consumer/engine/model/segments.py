@@ -43,15 +43,14 @@ class RawSegment(Protocol):
     def words(self) -> Iterable[RawWord] | None: ...  # noqa: D102
 
 
-def to_segment(raw: RawSegment, *, number: int, duration: float) -> Segment:
-    """One segment of the reply.
+def to_segment(raw: RawSegment, *, duration: float) -> Segment:
+    """One segment of the reply, but for its id there. `duration`: of the audio, in seconds.
 
-    `number`: its id in the reply; `duration`: of the audio, in seconds. Raises `ModelFailed` where the model computed
-    no number: its text is then noise too.
+    Raises `ModelFailed` where the model computed no number: its text is then noise too.
     """
     start, end = _span(raw.start, raw.end, duration)
     return Segment(
-        id=number,
+        id=0,
         start=start,
         end=end,
         text=raw.text,

@@ -126,7 +126,7 @@ class WhisperTranscriber(SpeechEngine):
         """The segments of one window, with times of the audio. The work happens between two of them."""
         glued = None if window is None else Glued(window)
         for raw in self._model.segments(glued.sound(pcm) if glued else pcm, spoken, options, first=first):
-            segment = to_segment(raw, number=0, duration=job.audio_seconds)
+            segment = to_segment(raw, duration=job.audio_seconds)
             job.stop_if_told()
             yield glued.placed(segment) if glued else segment
 

@@ -61,7 +61,7 @@ class OnnxTranscriber(SpeechEngine):
         sound = glued.sound(job.pcm)
         words = [*spoken.words(self._model.recognize(sound), sound.size / SAMPLE_RATE, glued.part_of)]
         for raw in spoken.segments(words, glued.part_of):
-            placed = glued.placed(to_segment(raw, number=0, duration=job.audio_seconds))
+            placed = glued.placed(to_segment(raw, duration=job.audio_seconds))
             timed = placed.words if job.options.word_timestamps else None
             yield placed.model_copy(update={"no_speech_prob": spoken.unheard(placed, heard), "words": timed})
 

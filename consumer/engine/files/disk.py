@@ -1,14 +1,23 @@
-"""What went wrong with the disk that a download was to be kept on, in one clause with the next step."""
+"""A file written whole; and what went wrong with the disk that a download was to be kept on, with the next step."""
 
 import errno
 import os
 import re
+from pathlib import Path
 from typing import Final
 
 TROUBLES: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 """Without "permission denied", which a forbidden network connection gives too."""
 
 _NUMBER: Final = re.compile(r"\[Errno (\d+)\]")
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file that nobody ever reads half of, not even a daemon that starts at the same time. Raises `OSError`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(f".{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
 
 
 def not_kept(reason: str) -> str:

@@ -6,13 +6,12 @@ Works on the layout of the Hub's cache, `models--OWNER--NAME/snapshots/REVISION/
 import contextlib
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from sttd.consumer.engine.files import packages
+from sttd.consumer.engine.files import disk, packages
 
 WORK: Final = ".sttd"
 """Our folder in a repository's folder of the cache: the stamp, and what a download has so far."""
@@ -44,7 +43,8 @@ def damaged(snapshot: Path, *, thorough: bool = False) -> list[str]:
     seen = _facts(snapshot, hashes)  # before the reading: a change meanwhile does not fit the stamp
     found = [name for name, expected in hashes.items() if not fits(snapshot / name, expected)]
     if not found:
-        _write_stamp(snapshot, seen)
+        with contextlib.suppress(OSError):  # a read-only cache: the next start reads the files again
+            disk.write(_stamp_path(snapshot), json.dumps({"files": seen}))
     return found
 
 
@@ -85,12 +85,3 @@ def _stamp(snapshot: Path) -> dict[str, object]:
     except (OSError, ValueError):  # none yet, or half of one
         return {}
     return told if isinstance(told, dict) else {}
-
-
-def _write_stamp(snapshot: Path, facts: Mapping[str, list[int]]) -> None:
-    path = _stamp_path(snapshot)
-    draft = path.with_suffix(f".{os.getpid()}")
-    with contextlib.suppress(OSError):  # a read-only cache: the next start reads the files again
-        path.parent.mkdir(exist_ok=True)
-        draft.write_text(json.dumps({"files": facts}), encoding="utf-8")
-        draft.replace(path)

@@ -12,6 +12,7 @@ from typing import Final
 
 import structlog
 
+from sttd.consumer.engine.files import disk
 from sttd.consumer.engine.model.comparison import CLEAR
 from sttd.consumer.engine.model.cpu import Cpu
 from sttd.consumer.engine.model.graph import Precision
@@ -74,12 +75,8 @@ class Findings:
         """Write it down, as measured at one start more; a directory that cannot be written to is a debug line."""
         before = self.recall(key)
         counted = replace(finding, starts=before.starts + 1 if before else finding.starts)
-        file = self._file(key)
-        fresh = file.with_suffix(f".{os.getpid()}")
         try:
-            self._directory.mkdir(parents=True, exist_ok=True)
-            fresh.write_text(json.dumps(asdict(counted)), encoding="utf-8")
-            fresh.replace(file)  # two daemons that start together never read half a file
+            disk.write(self._file(key), json.dumps(asdict(counted)))
         except OSError as error:
             log.debug("the comparison of encoders is not kept: %s", error.strerror, action="encoder")
 

@@ -4,43 +4,34 @@ Every result is fit for the wire: times lie inside the audio and in order, every
 """
 
 import math
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sttd.consumer.errors import ModelFailed
 from sttd.schemas.reply import Segment, Word
 
 
-class RawWord(Protocol):
+@dataclass(frozen=True, slots=True)
+class RawWord:
     """One word as faster-whisper gives it; times in seconds."""
 
-    @property
-    def start(self) -> float: ...  # noqa: D102 - faster-whisper's own fields
-    @property
-    def end(self) -> float: ...  # noqa: D102
-    @property
-    def word(self) -> str: ...  # noqa: D102
-    @property
-    def probability(self) -> float: ...  # noqa: D102
+    start: float
+    end: float
+    word: str
+    probability: float
 
 
-class RawSegment(Protocol):
+@dataclass(frozen=True, slots=True)
+class RawSegment:
     """One segment as faster-whisper gives it; times in seconds."""
 
-    @property
-    def start(self) -> float: ...  # noqa: D102 - faster-whisper's own fields
-    @property
-    def end(self) -> float: ...  # noqa: D102
-    @property
-    def text(self) -> str: ...  # noqa: D102
-    @property
-    def avg_logprob(self) -> float: ...  # noqa: D102
-    @property
-    def no_speech_prob(self) -> float: ...  # noqa: D102
-    @property
-    def compression_ratio(self) -> float: ...  # noqa: D102
-    @property
-    def words(self) -> Iterable[RawWord] | None: ...  # noqa: D102
+    start: float
+    end: float
+    text: str
+    avg_logprob: float
+    no_speech_prob: float
+    compression_ratio: float
+    words: Sequence[RawWord] | None
 
 
 def to_segment(raw: RawSegment, *, duration: float) -> Segment:

@@ -13,6 +13,7 @@ from typing import Final
 
 from sttd.consumer.engine.glue import Span
 from sttd.consumer.engine.model import guards
+from sttd.consumer.engine.model.segments import RawSegment, RawWord
 from sttd.consumer.engine.onnx.ctc import CtcToken, Recognized
 from sttd.consumer.pcm import SAMPLE_RATE
 from sttd.schemas.reply import Segment
@@ -26,31 +27,10 @@ ENDS: Final = tuple(".!?…")
 
 
 @dataclass(frozen=True, slots=True)
-class SpokenWord:
-    """A word as a model's segments have them; seconds of the sound. `tokens`: what it is made of."""
+class SpokenWord(RawWord):
+    """A word, in seconds of the sound; its probability is the mean of its tokens'. `tokens`: what it is made of."""
 
-    start: float
-    end: float
-    word: str
     tokens: tuple[CtcToken, ...]
-
-    @property
-    def probability(self) -> float:
-        """The mean of its tokens'."""
-        return fmean(math.exp(token.logprob) for token in self.tokens)
-
-
-@dataclass(frozen=True, slots=True)
-class SpokenSegment:
-    """Words without a pause between them, with the fields of a segment of Whisper's."""
-
-    start: float
-    end: float
-    text: str
-    avg_logprob: float
-    no_speech_prob: float
-    compression_ratio: float
-    words: list[SpokenWord]
 
 
 PartOf = Callable[[float, float], int]
@@ -78,10 +58,11 @@ def _word(found: Recognized, text: str, first: int, last: int, seconds: float) -
     following = found.tokens[last + 1].start if last + 1 < len(found.tokens) else seconds
     start, latest = found.tokens[first].start, found.tokens[last].start + LETTER
     tokens = tuple(token for token in found.tokens[first : last + 1] if token.text.strip())
-    return SpokenWord(start, max(start, min(following, latest, seconds)), f" {text}", tokens)
+    probability = fmean(math.exp(token.logprob) for token in tokens)
+    return SpokenWord(start, max(start, min(following, latest, seconds)), f" {text}", probability, tokens)
 
 
-def segments(spoken: Sequence[SpokenWord], part_of: PartOf) -> Iterator[SpokenSegment]:
+def segments(spoken: Sequence[SpokenWord], part_of: PartOf) -> Iterator[RawSegment]:
     """The words of a sound, cut at pauses, after what ends a sentence, and where parts of the audio meet."""
     run: list[SpokenWord] = []
     for word in spoken:
@@ -97,9 +78,9 @@ def segments(spoken: Sequence[SpokenWord], part_of: PartOf) -> Iterator[SpokenSe
         yield _segment(run)
 
 
-def _segment(run: list[SpokenWord]) -> SpokenSegment:
+def _segment(run: list[SpokenWord]) -> RawSegment:
     text = "".join(word.word for word in run)  # begins with a space, as Whisper's
-    return SpokenSegment(
+    return RawSegment(
         start=run[0].start,
         end=run[-1].end,
         text=text,

@@ -138,7 +138,7 @@ class Grammar:
         if article or figures:
             reading.room, reading.bare = 0, article
         place, last, spoken = at + 1, first, not figures
-        while not last.ordinal and place < len(self._tokens) and self._follows(place):
+        while not last.ordinal and self._follows(place):
             place, numeral = self._next(reading, place, at)
             if numeral is None:
                 break
@@ -179,7 +179,7 @@ class Grammar:
 
     def _follows(self, at: int) -> bool:
         """Whether a number may go on with this token: behind white space, in English behind a hyphen too."""
-        return self.near(at) or (not self._russian and self._tokens[at].gap == "-")
+        return self.near(at) or (not self._russian and at < len(self._tokens) and self._tokens[at].gap == "-")
 
     def _links(self, reading: Sum, at: int, first: int) -> bool:
         """`one hundred and five`, but not `between one hundred and two hundred`."""
@@ -267,8 +267,7 @@ class Grammar:
     def _parts(self, number: Number) -> Number | None:
         """`три четверти`, `пять десятых`, `two thirds`."""
         at = number.after
-        joined = self.near(at) or (not self._russian and at < len(self._tokens) and self._tokens[at].gap == "-")
-        if not joined or number.mantissa or number.bare or not isinstance(number.value, int):
+        if not self._follows(at) or number.mantissa or number.bare or not isinstance(number.value, int):
             return None
         of = self._denominator(number, at)
         decimal = self._russian and str(of).strip("0") == "1"
@@ -306,10 +305,6 @@ class Grammar:
         return int(numeral.value) if fits else 0
 
     def _written(self, value: int | Decimal) -> str:
-        return written(value, "," if self._russian else ".")
-
-
-def written(value: int | Decimal, comma: str) -> str:
-    """In digits."""
-    whole = int(value)
-    return str(whole) if whole == value else format(value, "f").replace(".", comma)
+        """In digits."""
+        whole = int(value)
+        return str(whole) if whole == value else format(value, "f").replace(".", "," if self._russian else ".")

@@ -6,7 +6,7 @@ Uses the seams only (bus, references, decoder, transcriber); never settles.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import structlog
@@ -47,39 +47,29 @@ class Hearing:
     joined: bool = False
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Handler:
-    """Judges deliveries, any number at a time; holds no state of its own between calls."""
+    """Judges deliveries, any number at a time; holds no state of its own between calls.
 
-    def __init__(
-        self,
-        *,
-        publisher: Publisher,
-        references: References,
-        decoder: Decoder,
-        transcriber: Transcriber,
-        defaults: JobDefaults,
-        cancels: Cancels,
-        breaker: Breaker,
-        callers: Callers,
-        joins: Joins[Hearing],
-        requester_there: Callable[[str], Awaitable[bool]] | None = None,
-    ) -> None:
-        """`publisher` takes progress. `requester_there`: whether a direct reply-to has its requester, if given."""
-        self._requester_there = requester_there
-        self._publisher = publisher
-        self._references = references
-        self._decoder = decoder
-        self._transcriber = transcriber
-        self._defaults = defaults
-        self._cancels = cancels
-        self._breaker = breaker
-        self._callers = callers
-        self._joins = joins
-        self._reading = asyncio.Lock()  # the memory bound counts one JSON body at a time
+    `publisher` takes progress. `requester_there`: whether a direct reply-to has its requester, if given.
+    """
+
+    publisher: Publisher
+    references: References
+    decoder: Decoder
+    transcriber: Transcriber
+    defaults: JobDefaults
+    cancels: Cancels
+    breaker: Breaker
+    callers: Callers
+    joins: Joins[Hearing]
+    requester_there: Callable[[str], Awaitable[bool]] | None = None
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    """The memory bound counts one JSON body at a time."""
 
     async def judge(self, delivery: Delivery) -> Verdict:
         """Do the work; return what is to replace the message. Raises nothing but a cancellation."""
-        async with self._breaker.turn():
+        async with self.breaker.turn():
             try:
                 return await self._refusal(delivery) or verdict.completed(await self._transcript(delivery))
             except OneTooMany:
@@ -93,7 +83,7 @@ class Handler:
                 return self._failed(delivery, RequestFailed(ErrorCode.INTERNAL_ERROR, words))
 
     def _failed(self, delivery: Delivery, error: RequestFailed) -> Verdict:
-        if self._breaker.failed(delivery, error):
+        if self.breaker.failed(delivery, error):
             return verdict.spared(delivery, error.code)
         return verdict.failed(delivery, error)
 
@@ -107,8 +97,8 @@ class Handler:
             return verdict.poison(delivery) if delivery.suspected else verdict.suspect(delivery)
         if (
             delivery.direct_reply
-            and self._requester_there is not None
-            and not await self._requester_there(delivery.target)
+            and self.requester_there is not None
+            and not await self.requester_there(delivery.target)
         ):
             return verdict.requester_gone(delivery)
         return None
@@ -117,25 +107,25 @@ class Handler:
         started = time.monotonic()
         async with self._reading:
             request = await delivery.read()
-        if delivery.message_id in self._cancels:
+        if delivery.message_id in self.cancels:
             raise cancelled()
         async with Limit(delivery, request.options.deadline) as limit:
             # While it is open, notes in hand are tried one by one: each counts for its caller, none moves.
-            self._callers.admit(delivery, request.options.caller, stays=self._breaker.open)
-            with self._cancels.stopping(delivery.message_id, limit.cancel):
+            self.callers.admit(delivery, request.options.caller, stays=self.breaker.open)
+            with self.cancels.stopping(delivery.message_id, limit.cancel):
                 options = request.options
-                self._transcriber.abilities.refuse(self._defaults.job_options(options))
+                self.transcriber.abilities.refuse(self.defaults.job_options(options))
                 audio = await self._fetched(delivery, request.audio)
                 del request  # with the audio that was taken out of JSON
-                key = await self._joins.key(delivery, audio, options)
+                key = await self.joins.key(delivery, audio, options)
                 work, joined = self._work(key, delivery, audio, options)
                 del audio
                 heard = await self._result(delivery, work, options)
-        self._breaker.worked(delivery)
+        self.breaker.worked(delivery)
         total = time.monotonic() - started
         transcribe = min(heard.seconds, total)
         timings = Timings(queued=delivery.queued_seconds, decode=total - transcribe, transcribe=transcribe, total=total)
-        ignored = self._transcriber.abilities.ignored(options)
+        ignored = self.transcriber.abilities.ignored(options)
         return self._assemble(delivery, replace(heard, joined=joined), timings, ignored)
 
     async def _fetched(self, delivery: Delivery, audio: bytes | Reference) -> bytes:
@@ -143,23 +133,23 @@ class Handler:
         if isinstance(audio, bytes):
             return audio
         with delivery.timeline.step("fetch"):
-            return await self._references.fetch(audio)
+            return await self.references.fetch(audio)
 
     def _work(
         self, key: Hashable, delivery: Delivery, audio: bytes, options: TranscriptionOptions
     ) -> tuple[Computation[Hearing], bool]:
         """The computation for a request, and whether it was begun for another."""
-        work = self._joins.find(key, delivery, options.caller)
+        work = self.joins.find(key, delivery, options.caller)
         if work is not None:
             delivery.begun = work.begun
             return work, True
         compute = partial(self._hear, delivery, audio, options)
-        return self._joins.begin(key, delivery, options.caller, compute), False
+        return self.joins.begin(key, delivery, options.caller, compute), False
 
     async def _result(self, delivery: Delivery, work: Computation[Hearing], options: TranscriptionOptions) -> Hearing:
         if not options.progress:
             return await work.result()
-        async with ProgressReporter(self._publisher, delivery) as reporter:
+        async with ProgressReporter(self.publisher, delivery) as reporter:
             work.reports.append(reporter.report)
             try:
                 return await work.result()
@@ -171,7 +161,7 @@ class Handler:
     ) -> Hearing:
         """Decode and transcribe. The file itself is not kept."""
         started = time.monotonic()
-        with await self._decoder.decode(audio) as decoded:
+        with await self.decoder.decode(audio) as decoded:
             del audio
             decoded_at = time.monotonic()
             delivery.timeline.add("decode", started, decoded_at)
@@ -185,18 +175,18 @@ class Handler:
     ) -> Transcription:
         job = Job(
             decoded.pcm,
-            self._defaults.job_options(asked),
+            self.defaults.job_options(asked),
             lane=delivery.urgency,
             caller=asked.caller,
             begun=delivery.begun,
             timeline=delivery.timeline,
             on_progress=work.report if asked.progress else None,
         )
-        return await self._transcriber.transcribe(job)
+        return await self.transcriber.transcribe(job)
 
     async def _with_numerals(self, heard: Transcription, asked: TranscriptionOptions) -> Transcription:
         """In a thread: the text of an hour takes longer than the event loop may stand still."""
-        form = asked.numerals or self._defaults.numerals
+        form = asked.numerals or self.defaults.numerals
         if form == "as_heard":
             return heard
         language = "en" if asked.task == "translate" else heard.language
@@ -219,7 +209,7 @@ class Handler:
             segments=transcription.segments,
             dropped=transcription.dropped,
             audio=info,
-            model=self._transcriber.info,
+            model=self.transcriber.info,
             timings=timings,
             attempt=delivery.attempt,
             worker=delivery.rules.worker,

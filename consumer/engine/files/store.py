@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from sttd.consumer.engine.files import hub, intact, package_index, pip
+from sttd.consumer.engine.files import hub, intact, package_index, packages, pip
 from sttd.consumer.engine.files.download_progress import OnProgress
 from sttd.consumer.engine.files.layouts import Layout, WhisperLayout
 from sttd.consumer.errors import ModelMisconfigured, ModelUnavailable
@@ -42,7 +42,7 @@ def offered(name: str, layout: Layout = _WHISPER) -> str:
     try:
         hub.ask(repository, layout.files)
     except hub.HubUnavailable as error:
-        if error.elsewhere and package_index.offers(repository):
+        if error.elsewhere and repository in packages.MODELS:
             return f"{pip.SOURCE}, because {error}"
         raise _nowhere(name, layout, error) from error
     return hub.SOURCE
@@ -126,14 +126,12 @@ class _Download:
         try:
             return hub.download(self.repository, self.cache, self._from(hub.SOURCE, on_progress), self.layout.files)
         except hub.HubUnavailable as error:
-            if not (error.elsewhere and package_index.offers(self.repository)):
+            if not (error.elsewhere and self.repository in packages.MODELS):
                 raise _nowhere(self.name, self.layout, error, self.damaged) from error
             refusal = str(error)
         folder = hub.folder(self.repository, self.cache)
         try:
-            return package_index.download(
-                self.repository, folder, self._from(pip.SOURCE, on_progress, refusal)
-            )
+            return package_index.download(self.repository, folder, self._from(pip.SOURCE, on_progress, refusal))
         except pip.IndexUnavailable as error:
             raise _nowhere(self.name, self.layout, f"{refusal}, and {error}", self.damaged) from error
 

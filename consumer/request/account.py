@@ -32,7 +32,8 @@ def record(
         metrics.request_finished("handed_back", "ok")
         return
     if done.answer is not None:
-        metrics.answered(delivery.lane, (datetime.now(UTC) - delivery.answer_began).total_seconds())
+        asked = delivery.incoming.properties.timestamp or delivery.first_seen
+        metrics.answered(delivery.lane, (datetime.now(UTC) - asked).total_seconds())
     metrics.request_finished(done.outcome, done.code)
     if done.outcome != "moved":  # not an end: thousands of next to nothing would hide what the others took
         metrics.observe_stage("total", seconds)

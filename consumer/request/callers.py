@@ -47,6 +47,6 @@ class Callers:
         hand = self._hand()
         theirs = sum(other == caller for other in self._here.values())
         full = len(self._here) >= hand and theirs >= max(1, int(self._share * hand))
-        if full and not (stays or delivery.again) and self._moves():
+        if full and not (stays or delivery.incoming.redelivered) and self._moves():
             raise OneTooMany
         self._here[delivery] = caller

@@ -115,11 +115,6 @@ class Delivery:
         return cast("Lane", get_args(Lane)[self.rules.lanes.index(self.lane)])
 
     @property
-    def again(self) -> bool:
-        """Whether the broker had delivered it before."""
-        return self.incoming.redelivered
-
-    @property
     def target(self) -> str:
         """The queue that the reply goes to."""
         return self.incoming.properties.reply_to or self.rules.reply_queue
@@ -185,11 +180,6 @@ class Delivery:
         """How long it waited in the queue; None without a `timestamp` to count from."""
         stamp = self.incoming.properties.timestamp
         return max(0.0, (self.incoming.received_at - stamp).total_seconds()) if stamp else None
-
-    @property
-    def answer_began(self) -> datetime:
-        """From when on the caller waits: its `timestamp`, else the first delivery."""
-        return self.incoming.properties.timestamp or self.first_seen
 
     async def read(self) -> request.Request:
         """Read the request, a large one in a thread: 20 MB of JSON would hold up the event loop.

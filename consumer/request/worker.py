@@ -169,7 +169,7 @@ class Worker:
         untouched = [
             task
             for task, held in in_hand.items()
-            if held.untouched and not (held.delivery.again or held.delivery.suspected)
+            if held.untouched and not (held.delivery.incoming.redelivered or held.delivery.suspected)
         ]
         log.info(
             "notes in hand: %d are finished, for %g s at most; not begun, and back in the queue: %d",

@@ -265,7 +265,7 @@ class Daemon:
         # In a thread: the file may be long, and the side port answers already.
         await asyncio.to_thread(self._defaults.hotwords.warn_of_cut, engine.fits_prompt)
         self._metrics.model_loaded(engine.info, time.monotonic() - began)
-        self._metrics.engine(engine, settings.effective_slots)
+        self._metrics.engine(engine.gate, lambda: engine.context_reruns, settings.effective_slots)
         self._health.set("model", True)
         seconds = round(time.monotonic() - began, 2)
         said = {"action": "model_loaded", "seconds": seconds, **engine.info.model_dump()}

@@ -14,7 +14,7 @@ from typing import Final
 from sttd.consumer.engine.abilities import Abilities
 from sttd.consumer.engine.glue import Spans
 from sttd.consumer.engine.schedule.scheduler import Scheduler
-from sttd.consumer.engine.transcriber import Job, Lane, Transcription
+from sttd.consumer.engine.transcriber import Job, Transcription
 from sttd.consumer.engine.windows import Helpers, LongNote, joined, length
 from sttd.consumer.errors import JobStopped, ModelFailed, ModelUnavailable, SttdError
 from sttd.schemas.reply import ModelInfo, Segment
@@ -24,7 +24,7 @@ NEARLY_DONE: Final = 0.99
 
 
 class SpeechEngine(ABC):
-    """A `Transcriber` as the daemon opens, watches and closes it. Its counts may be read from any thread."""
+    """A `Transcriber` as the daemon opens, watches and closes it."""
 
     def __init__(self, gate: Scheduler, *, info: ModelInfo, abilities: Abilities, threads: int, helpers: int) -> None:
         """Keep the arguments.
@@ -34,7 +34,7 @@ class SpeechEngine(ABC):
         """
         self.info = info
         self.abilities = abilities
-        self._gate = gate
+        self.gate = gate
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="engine")
         self._helpers = Helpers(helpers)
         self._running: dict[Future[Transcription], Job] = {}
@@ -42,20 +42,6 @@ class SpeechEngine(ABC):
     @abstractmethod
     def _transcribe(self, job: Job) -> Transcription:
         """Run one job in the calling thread, which belongs to it at the gate. May raise anything."""
-
-    @property
-    def busy(self) -> int:
-        """Model calls that run now."""
-        return self._gate.busy
-
-    @property
-    def waiting(self) -> int:
-        """Model calls that wait for their turn."""
-        return self._gate.waiting
-
-    def waiting_of(self, lane: Lane) -> int:
-        """Those of them that belong to jobs of one lane."""
-        return self._gate.waiting_of(lane)
 
     @property
     def context_reruns(self) -> Mapping[str, int]:
@@ -87,7 +73,7 @@ class SpeechEngine(ABC):
     def transcribe_here(self, job: Job) -> Transcription:
         """Run one job in the calling thread, until it is done. Raises what `transcribe` does."""
         try:
-            with self._gate.job(job):
+            with self.gate.job(job):
                 job.stop_if_told()
                 self.abilities.refuse(job.options)
                 return self._transcribe(job)
@@ -133,7 +119,7 @@ class SpeechEngine(ABC):
         done = _WindowsDone(job, windows)
 
         def transcribe(index: int) -> None:
-            with self._gate.job(job):
+            with self.gate.job(job):
                 done.add(index, list(segments_of(index)))
 
         self._helpers.transcribe(LongNote(len(windows), transcribe, lambda: job.remaining))

@@ -61,8 +61,8 @@ class Ended:
     code: str
 
 
-class Engine(Protocol):
-    """Live counts of model calls. Asked from the side port, so they must not block."""
+class Calls(Protocol):
+    """Live counts of model calls: the engine's gate. Asked from the side port, so they must not block."""
 
     @property
     def busy(self) -> int:
@@ -71,10 +71,6 @@ class Engine(Protocol):
     @property
     def waiting(self) -> int:
         """Calls that wait for a slot."""
-
-    @property
-    def context_reruns(self) -> Mapping[str, int]:
-        """Windows computed again in full, by reason; a reason that never came may be missing."""
 
     def waiting_of(self, lane: Lane) -> int:
         """Those of `waiting` that belong to one lane."""
@@ -278,14 +274,17 @@ class Metrics:
         self._model.info(info.model_dump())
         self._load.set(seconds)
 
-    def engine(self, engine: Engine, slots: int) -> None:
-        """Read slots, queue and reruns from the engine from now on."""
+    def engine(self, calls: Calls, reruns: Callable[[], Mapping[str, int]], slots: int) -> None:
+        """Read them from the engine from now on.
+
+        `reruns()`: windows computed again in full, by reason; a reason that never came may be missing.
+        """
         self._slots.set(slots)
-        self._busy.set_function(lambda: engine.busy)
-        self._waiting.set_function(lambda: engine.waiting)
+        self._busy.set_function(lambda: calls.busy)
+        self._waiting.set_function(lambda: calls.waiting)
         for lane in get_args(Lane):
-            self._lane_waiting.labels(lane).set_function(partial(engine.waiting_of, lane))
-        self._reruns.read = lambda: engine.context_reruns
+            self._lane_waiting.labels(lane).set_function(partial(calls.waiting_of, lane))
+        self._reruns.read = reruns
 
     def serving(self, ready: Callable[[], bool], bound_bytes: int) -> None:
         """Read readiness at each scrape; `bound_bytes`: the most memory that this process should need."""

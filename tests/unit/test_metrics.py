@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import get_args
 
 import pytest
@@ -24,7 +24,6 @@ class Busy:
 
     busy: int = 2
     waiting: int = 5
-    context_reruns: dict[str, int] = field(default_factory=dict)
 
     def waiting_of(self, lane: Lane) -> int:
         """Most are interactive."""
@@ -69,7 +68,7 @@ def use_everything(metrics: Metrics) -> None:
     metrics.consumer_registered.set(1)
     metrics.decoder_restarted("died")
     metrics.model_loaded(ModelInfo(name="base", engine="faster-whisper", device="cpu", compute_type="int8"), 1.5)
-    metrics.engine(Busy(), slots=3)
+    metrics.engine(Busy(), dict, slots=3)
     metrics.batch_sizes.observe(2)
     metrics.answered("stt.requests", 2.5)
     metrics.queue_counted("stt.requests", 4)
@@ -141,12 +140,12 @@ def test_a_queues_name_becomes_its_lane(metrics: Metrics, queue: str, lane: str)
 
 def test_engine_gauges_are_read_at_each_scrape(metrics: Metrics) -> None:
     """A freed slot needs no report."""
-    engine = Busy()
-    metrics.engine(engine, slots=3)
+    engine, reruns = Busy(), dict[str, int]()
+    metrics.engine(engine, lambda: reruns, slots=3)
     assert value(metrics, "sttd_engine_slots_busy") == 2
 
     engine.busy = 1
-    engine.context_reruns["late"] = 4
+    reruns["late"] = 4
 
     assert value(metrics, "sttd_engine_slots_busy") == 1
     assert value(metrics, "sttd_context_reruns_total", reason="late") == 4

@@ -38,11 +38,6 @@ class Token:
         return plain(self.text)
 
     @property
-    def apart(self) -> bool:
-        """White space, and nothing else, parts it from the token before."""
-        return self.gap.isspace()
-
-    @property
     def hyphened(self) -> bool:
         """A hyphen joins it with the token before."""
         return self.gap in _HYPHENS
@@ -95,7 +90,7 @@ class Grammar:
 
     def near(self, at: int) -> bool:
         """Whether white space parts a token from the one before."""
-        return 0 < at < len(self._tokens) and self._tokens[at].apart
+        return 0 < at < len(self._tokens) and self._tokens[at].gap.isspace()
 
     def says(self, at: int, *words: str) -> bool:
         """Whether these words stand here, parted by white space from what is before them."""

@@ -63,7 +63,7 @@ class SpeechEngine(ABC):
         except RuntimeError:  # after close()
             raise JobStopped("the engine is closed") from None
         self._running[running] = job
-        running.add_done_callback(self._forget)
+        running.add_done_callback(lambda ended: self._running.pop(ended, None))
         try:
             return await asyncio.wrap_future(running)
         except asyncio.CancelledError:
@@ -105,9 +105,6 @@ class SpeechEngine(ABC):
         left = list(self._running)
         _, late = await asyncio.to_thread(concurrent.futures.wait, left, seconds)
         return not late
-
-    def _forget(self, ended: Future[Transcription]) -> None:
-        self._running.pop(ended, None)
 
     def _side_by_side(
         self, job: Job, windows: list[Spans], segments_of: Callable[[int], Iterable[Segment]]

@@ -275,7 +275,7 @@ class Metrics:
         self._load.set(seconds)
 
     def engine(self, calls: Calls, reruns: Callable[[], Mapping[str, int]], slots: int) -> None:
-        """Read them from the engine from now on.
+        """Read slots, queue and reruns from the engine from now on.
 
         `reruns()`: windows computed again in full, by reason; a reason that never came may be missing.
         """

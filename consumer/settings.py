@@ -220,10 +220,8 @@ class Settings(BrokerSettings):
 
     @model_validator(mode="after")
     def _queues_apart(self) -> Self:
-        ours = {names.DEAD, names.REPLIES_DEAD, *names.RETRY_QUEUES}
-        if {self.request_queue, self.reply_queue} & ours or self.reply_queue in names.request_queues(
-            self.request_queue
-        ):
+        kept, ours = {names.DEAD, names.REPLIES_DEAD, *names.RETRY_QUEUES}, names.request_queues(self.request_queue)
+        if {self.request_queue, self.reply_queue} & kept or self.reply_queue in ours:
             raise ValueError("STTD_REQUEST_QUEUE and STTD_REPLY_QUEUE must name queues apart from all others of sttd")
         return self
 

@@ -88,11 +88,9 @@ class OtelTracing(Tracing):
     def exemplar(self) -> dict[str, str] | None:
         """See `Tracing.exemplar`: only traces that were sampled can be looked up."""
         context = trace.get_current_span().get_span_context()
-        return (
-            {"trace_id": trace.format_trace_id(context.trace_id)}
-            if context.is_valid and context.trace_flags.sampled
-            else None
-        )
+        if not (context.is_valid and context.trace_flags.sampled):
+            return None
+        return {"trace_id": trace.format_trace_id(context.trace_id)}
 
     async def close(self) -> None:
         """See `Tracing.close`. A collector that is gone must not hold up the end."""

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Final
@@ -75,13 +76,9 @@ def _follow(process: subprocess.Popen[bytes], growing: Path, on_bytes: Callable[
     pip's own report differs from version to version; the file on disk does not.
     """
     most, moved = 0, time.monotonic()
-    while True:
-        try:
+    while process.poll() is None:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(_LOOK_SECONDS)
-        except subprocess.TimeoutExpired:
-            pass
-        else:
-            return
         done = _largest(growing)
         if done > most:
             most, moved = done, time.monotonic()

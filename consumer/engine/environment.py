@@ -27,13 +27,8 @@ def prepare() -> None:
     """Set what is not set."""
     for variable, value in VARIABLES.items():
         os.environ.setdefault(variable, value)
-    if "MALLOC_ARENA_MAX" not in os.environ:
-        _limit_arenas()
-
-
-def _limit_arenas() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none, and one arena anyway
-    if mallopt is not None:
+    if mallopt is not None and "MALLOC_ARENA_MAX" not in os.environ:
         mallopt(M_ARENA_MAX, ARENAS)
 
 

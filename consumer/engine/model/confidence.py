@@ -12,7 +12,7 @@ from typing import Final
 
 from sttd.consumer.engine.model import guards
 from sttd.consumer.engine.model.contexts import BASE
-from sttd.schemas.reply import Segment, Word
+from sttd.schemas.reply import Segment
 
 DIGITS: Final = 3
 
@@ -48,13 +48,10 @@ class Calibration:
         """By its words where they are known: the average is of a whole window, which may have several segments."""
         if not segment.words:
             return segment.model_copy(update={"confidence": self.segments.at(segment.avg_logprob)})
-        words = [self._word(word) for word in segment.words]
+        words = [word.model_copy(update={"confidence": self.words.at(word.probability)}) for word in segment.words]
         shares = [word.confidence or 0.0 for word in words if guards.normalized(word.word)]
         share = round(fmean(shares), DIGITS) if shares else self.segments.at(segment.avg_logprob)
         return segment.model_copy(update={"confidence": share, "words": words})
-
-    def _word(self, word: Word) -> Word:
-        return word.model_copy(update={"confidence": self.words.at(word.probability)})
 
 
 NONE: Final[Mapping[str, Calibration]] = MappingProxyType({})

@@ -570,3 +570,10 @@ def test_lines_that_cannot_be_written_cost_one_line_and_no_traceback(redirected:
     assert (done.returncode, done.stdout) == (Exit.FAILED, b"")
     assert told in done.stderr.decode()
     assert done.stderr.count(b"\n") == 1
+
+
+def test_a_daemons_name_that_an_order_cannot_hold_is_refused_in_a_sentence() -> None:
+    """It ended in a traceback."""
+    result = CliRunner().invoke(main.build(), ["control", "status", "--worker", "w" * 256])
+    assert result.exit_code == Exit.USAGE
+    assert "an order names at most 255" in " ".join(result.stderr.split())

@@ -29,7 +29,19 @@ NOBODY: Final = (
 )
 HEAD: Final = ("WORKER", "IN HAND", "PREFETCH", "LOG LEVEL", "STATE")
 
-Worker = Annotated[str | None, typer.Option(help="Only the daemon with this STTD_WORKER. (default: all)")]
+LONGEST_WORKER: Final = 255
+"""Characters, by the contract."""
+
+
+def _short(worker: str | None) -> str | None:
+    if worker and len(worker) > LONGEST_WORKER:
+        raise typer.BadParameter(f"an order names at most {LONGEST_WORKER} characters of a daemon")
+    return worker
+
+
+Worker = Annotated[
+    str | None, typer.Option(callback=_short, help="Only the daemon with this STTD_WORKER. (default: all)")
+]
 
 
 def build() -> typer.Typer:

@@ -122,13 +122,13 @@ async def test_sigterm_finishes_what_is_in_hand(onnx: StartDaemon, broker: Broke
 @pytest.mark.parametrize(
     ("settings", "code", "words"),
     [
-        ({"model": "base"}, 3, ("STTD_MODEL=base is a Whisper model", "STTD_ENGINE=whisper")),
+        ({"model": "base"}, 2, ("STTD_MODEL=base is a Whisper model", "STTD_ENGINE=whisper")),
         ({"model": "/nowhere/at/all"}, 3, ("/nowhere/at/all", "there is no such directory")),
         ({"device": "cuda"}, 2, ("STTD_DEVICE=cpu",)),
         ({"compute_type": "float16"}, 2, ("STTD_COMPUTE_TYPE",)),
         ({"compute_type": "int8"}, 3, ("v3_ctc.int8.onnx missing",)),
         ({"language": "en"}, 2, ("STTD_LANGUAGE=en",)),
-        ({"engine": "whisper", "model": "gigaam-v3-ctc"}, 3, ("STTD_ENGINE=onnx",)),
+        ({"engine": "whisper", "model": "gigaam-v3-ctc"}, 2, ("STTD_ENGINE=onnx",)),
     ],
 )
 def test_a_start_that_cannot_work_ends_with_one_sentence_and_its_code(

@@ -124,16 +124,19 @@ class AmqpPublisher:
         await underlay.rpc(_Look(queue=queue, passive=True))
 
     async def _publish_confirmed(self, message: Outgoing) -> None:
+        loss = None
         try:
             # publish(timeout=) does not cover waiting for a channel (aio-pika): the outer timeout does.
             async with asyncio.timeout(self._confirm_seconds), self._alone(message.message_id):
+                await self._open.wait()
+                loss = self._loss
                 confirmation = await self._publish(message)
         except PublishError as error:
             raise Unroutable(f"no queue takes {message.routing_key!r}") from error
         except DeliveryError as error:
             raise Unconfirmed("the broker refused the message (nack)") from error
         except TimeoutError as error:
-            self._leave_silent_node()
+            self._leave_silent_node(loss)
             raise Unconfirmed(f"no confirm within {self._confirm_seconds:g} s") from error
         except UNWRITABLE as error:
             # Not sent, whatever the connection does: the same bytes would fail again.
@@ -141,16 +144,16 @@ class AmqpPublisher:
         if not isinstance(confirmation, Basic.Ack):
             raise Unconfirmed(f"the broker answered {type(confirmation).__name__} instead of an ack")
 
-    def _leave_silent_node(self) -> None:
+    def _leave_silent_node(self, loss: Loss | None) -> None:
         """Go to another node, if there is one: this one may be cut off from the others for a long time.
 
-        A broker that has blocked us confirms nothing on any node.
+        `loss`: of the session that confirmed nothing. Another publish may have left it already, and the next session is
+        not at fault. A broker that has blocked us confirms nothing on any node.
         """
-        if self._link.several and self._loss is not None and not self._blocked:
-            self._loss.report(f"no confirm within {self._confirm_seconds:g} s")
+        if self._link.several and loss is not None and not self._blocked:
+            loss.report(f"no confirm within {self._confirm_seconds:g} s")
 
     async def _publish(self, message: Outgoing) -> object:
-        await self._open.wait()
         channel = self._channel
         if channel is None:
             raise Unconfirmed("the connection went away")

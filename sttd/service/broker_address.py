@@ -14,8 +14,8 @@ SCHEMES = {"amqp": 5672, "amqps": 5671}
 BETWEEN = re.compile(r"\s*,\s*(?=amqps?://)")
 
 
-TURN_SECONDS: Final = 5.0
-DOUBLINGS: Final = 2
+TURN_SECONDS: Final = 2.0
+DOUBLINGS: Final = 3
 
 
 class Nodes:
@@ -34,7 +34,8 @@ class Nodes:
         """Seconds that the next node gets to let us in after so many failures in a row; `alone` where it is the only.
 
         A node that stands still accepts connections, and one that is cut off from the others lets us in without
-        serving. A well one serves once it has replaced a lost leader, which takes 5 to 10 s.
+        serving. What a well one was asked while a lost leader is replaced, for 5 to 10 s, it may answer half a minute
+        late; asked again afterwards it answers at once. So the first turns are short, and later ones suit a busy node.
         """
         return alone if self.count == 1 else TURN_SECONDS * 2.0 ** min(failures // self.count, DOUBLINGS)
 

@@ -146,7 +146,10 @@ def test_a_clients_calls_are_answered_while_its_node_is_lost(
     kind = f"the node of a client {'killed' if begin is _kill else 'cut off'}"
     for _ in range(profile.faults):
         with ThreadPoolExecutor() as calls, BlockingClient(rig.daemon_url, name=name, timeout=rig.patience) as client:
+            opened = time.time()
             victim = rig.node_of(name)
+            # For a reply queue younger than one look of its failure detector RabbitMQ elects no leader for a minute.
+            rig.sleep_until(opened + 1.5 * profile.poll / 1000)
             notes = short_notes()[:4]
             texts = [calls.submit(client.transcribe, note.path, language=note.language) for note in notes[:2]]
             with rig.outage(kind):

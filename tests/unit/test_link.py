@@ -228,7 +228,7 @@ async def test_slow_nodes_get_more_time_in_each_round() -> None:
     watcher = Watcher()
 
     async def session(_connection: AbstractConnection, _loss: Loss) -> None:
-        await asyncio.sleep(3 * CONNECT_SECONDS / 2)
+        await asyncio.sleep(3 * TURN_SECONDS)
 
     running = asyncio.create_task(link_to_several(watcher, 1, 2).run(session, lambda: None))
     await watcher.until(lambda: watcher.connects("consume") == 1)

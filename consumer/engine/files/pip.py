@@ -76,9 +76,10 @@ def _follow(process: subprocess.Popen[bytes], growing: Path, on_bytes: Callable[
     pip's own report differs from version to version; the file on disk does not.
     """
     most, moved = 0, time.monotonic()
-    while process.poll() is None:
+    while True:
         with suppress(subprocess.TimeoutExpired):
             process.wait(_LOOK_SECONDS)
+            return
         done = _largest(growing)
         if done > most:
             most, moved = done, time.monotonic()

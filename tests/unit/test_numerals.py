@@ -129,6 +129,8 @@ def test_no_other_word_is_lost_and_nothing_raises(said: list[str], language: str
 )
 @example("1" * 5000, "ru", "words")
 @example("١٢ ² 5 тысяч", "ru", "digits")
+@example("3,5 запятая один", "ru", "digits")
+@example("3.5 point one", "en", "digits")
 def test_no_text_raises(text: str, language: str, form: str) -> None:
     """The text of a note is whatever the model made of it."""
     assert isinstance(rewritten([text], language, form)[0], str)

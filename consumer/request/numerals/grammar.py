@@ -242,6 +242,8 @@ class Grammar:
         at = number.after
         if not self.says(at, "запятая" if self._russian else "point") or number.mantissa or number.bare:
             return None
+        if not isinstance(number.value, int):  # `3,5 запятая`: it has one already
+            return None
         digits, at = "", at + 1
         while self.near(at):
             zero = "0" if self.word(at) == "oh" else ""

@@ -199,8 +199,8 @@ def _disposition(value: bytes) -> tuple[str, bool]:
     if isinstance(name, str):
         return name.encode("latin-1").decode(errors="replace"), "filename" in options
     try:
-        return collapse_rfc2231_value(name), "filename" in options
-    except ValueError:  # charsets such as `undefined` refuse everything
+        return collapse_rfc2231_value(name).encode().decode(), "filename" in options
+    except ValueError:  # charsets such as `undefined` refuse everything, others give halves of a pair: no UTF-8
         raise _broken() from None
 
 

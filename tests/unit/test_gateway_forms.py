@@ -176,6 +176,7 @@ async def test_what_only_looks_like_our_file_is_none(named: str) -> None:
     [
         "name*=undefined''file",
         "name*=%00''file",
+        "name*=raw_unicode_escape''%5Cud800",
         'name="file"; filename*0="a"; filename*="b"',
         f'name="file"; filename*{"9" * 5000}="a"',
         f'name="file"; filename="{";" * 5000}"',

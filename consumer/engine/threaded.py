@@ -48,7 +48,7 @@ class SpeechEngine(ABC):
         """How many windows were computed again with more context, by reason."""
         return {}
 
-    def fits_prompt(self, words: str) -> bool:  # noqa: ARG002 - the seam's
+    def fits_prompt(self, words: str) -> bool:  # noqa: ARG002 - for those that use some
         """Whether so many hotwords are all used; an engine that uses none cuts none."""
         return True
 

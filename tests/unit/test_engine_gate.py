@@ -42,7 +42,7 @@ class Held:
 
 def wait_until_waiting(gate: Scheduler, number: int) -> None:
     """Return when so many calls wait; the counts are plain reads, so looking again is all one can do."""
-    wait_for(lambda: gate.waiting == number, f"{number} waiting", words=lambda: f": {gate!r}", poll=0.002)
+    wait_for(lambda: gate.waiting == number, f"{number} waiting", words=lambda: f": {gate.waiting}", poll=0.002)
 
 
 def test_no_more_calls_run_than_there_are_slots(pool: ThreadPoolExecutor) -> None:

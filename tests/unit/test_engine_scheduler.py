@@ -88,7 +88,8 @@ class Desk:
         return call
 
     def until(self, true: Callable[[], bool]) -> None:
-        wait_for(true, "change", words=lambda: f": {self.gate!r}", poll=0.002)
+        gate = self.gate
+        wait_for(true, "change", words=lambda: f": {gate.busy} busy, {gate.waiting} waiting", poll=0.002)
 
 
 @pytest.fixture

@@ -127,6 +127,7 @@ def test_who_wants_to_be_offline_is_not_taken_to_another_source(
         ("Systran/faster-whisper-bse", ExitCode.SETTINGS, "did you mean Systran/faster-whisper-base?"),
         ("somebody/else", ExitCode.SETTINGS, "correct STTD_MODEL, or set HF_TOKEN"),
         ("small", ExitCode.MODEL, "sttd model fetch small"),
+        ("Systran/faster-whisper-small", ExitCode.MODEL, "sttd model fetch Systran/faster-whisper-small"),
     ],
 )
 def test_a_hub_id_that_the_hub_does_not_know_is_a_wrong_setting(

@@ -12,7 +12,7 @@ from typing import Final
 
 from sttd.consumer.engine.files import hub, intact, package_index, packages, pip
 from sttd.consumer.engine.files.download_progress import OnProgress
-from sttd.consumer.engine.files.layouts import Layout, WhisperLayout
+from sttd.consumer.engine.files.layouts import SIZES, Layout, WhisperLayout
 from sttd.consumer.errors import ModelMisconfigured, ModelUnavailable
 
 _WHISPER: Final = WhisperLayout()
@@ -146,7 +146,8 @@ def _nowhere(name: str, layout: Layout, why: object, damaged: Sequence[str] = ()
     """The error where no source gives the model. `why`: the Hub's refusal, or more."""
     state = f"was damaged on disk ({', '.join(damaged)})" if damaged else "is not on this machine"
     told = f"model {name!r} {state}; {why}: "
-    if isinstance(why, hub.HubUnavailable) and why.unknown and layout.source(name) == name:  # not one of our own table
+    ours = name in SIZES.values() or layout.source(name) != name  # it exists: something answers in the Hub's name
+    if isinstance(why, hub.HubUnavailable) and why.unknown and not ours:
         return ModelMisconfigured(f"{told}correct STTD_MODEL, or set HF_TOKEN{layout.meant(name)}")
     return ModelUnavailable(
         f"{told}run `sttd model fetch {name}` where there is network and copy the directory that it prints to this "

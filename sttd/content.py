@@ -59,7 +59,7 @@ async def read(audio: Audio, seconds: float) -> bytes | Reference:
     except TimeoutError:
         if not limit.expired():  # the file's own
             raise
-        told = "a pipe without a writer, or a disk that does not answer?"
+        told = "a pipe without a writer, or a disk that does not answer? A slow one needs a longer timeout"
         raise TimeoutError(
             errno.ETIMEDOUT, f"the audio was not read to its end within {seconds:.4g} s: {told}"
         ) from None

@@ -44,7 +44,7 @@ def silent_pipe(tmp_path: Path) -> Iterator[Path]:
 async def test_the_timeout_ends_a_call_whose_file_does_not_end(broker: Broker, silent_pipe: Path) -> None:
     """It is the time of the whole call; a pipe without a writer was read for ever."""
     async with Client(broker.amqp_url) as client:
-        with pytest.raises(TimeoutError, match=r"not read to its end within 0\.1 s: a pipe without a writer"):
+        with pytest.raises(TimeoutError, match=r"not read to its end within 0\.1 s: a pipe .* longer timeout"):
             await client.transcribe(silent_pipe, timeout=0.1)
 
 

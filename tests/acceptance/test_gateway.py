@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import av
 import httpx
 import openai
 import pysubs2
@@ -25,6 +26,7 @@ from tests.support.gateway import GatewayProcess
 from tests.support.notes import length, note, spoken
 from tests.support.waiting import PATIENCE
 from tools import callers
+from tools.audio.files import wav
 from tools.rabbitmq import Node
 
 pytestmark = [
@@ -263,6 +265,15 @@ def test_the_page_and_the_document_are_served(gateway: GatewayProcess) -> None:
     assert served == json.loads(committed.read_text(encoding="utf-8"))
 
 
+def ten_minutes() -> bytes:
+    """The long note again and again, as a WAV that is nearly as large as a request may be."""
+    resampler = av.AudioResampler("s16", "mono", 16_000)
+    with av.open(str(LONG)) as file:
+        parts = [part for frame in file.decode(audio=0) for part in resampler.resample(frame)]
+    sound = b"".join(bytes(part.planes[0])[: 2 * part.samples] for part in parts)
+    return wav(20_000_000 // len(sound) * sound)
+
+
 @contextmanager
 def standing_still(daemon: DaemonProcess) -> Iterator[None]:
     """Have the work not end before the cancel is sent: on a busy machine the engine may be faster."""
@@ -293,13 +304,13 @@ def test_a_caller_who_hangs_up_takes_the_request_back(stack: tuple[DaemonProcess
 
 
 def test_a_caller_who_leaves_a_stream_takes_the_request_back(stack: tuple[DaemonProcess, GatewayProcess]) -> None:
-    """The same in the middle of a stream."""
+    """The same in the middle of a stream, of a long file: no engine is at its end when the first line comes."""
     daemon, gateway = stack
     before = daemon.counted("sttd_requests_finished_total", outcome="failed", code="cancelled")
 
     url = f"{gateway.url}/v1/audio/transcriptions"
     with httpx.stream(
-        "POST", url, files={"file": LONG.read_bytes()}, data={"stream": "true", "language": "ru"}, timeout=30
+        "POST", url, files={"file": ten_minutes()}, data={"stream": "true", "language": "ru"}, timeout=PATIENCE
     ) as answer:
         assert next(answer.iter_lines()).startswith("data: ")
         with standing_still(daemon):

@@ -266,12 +266,12 @@ def test_the_page_and_the_document_are_served(gateway: GatewayProcess) -> None:
 
 
 def ten_minutes() -> bytes:
-    """The long note again and again, as a WAV that is nearly as large as a request may be."""
+    """The long note again and again, as a WAV that every broker takes."""
     resampler = av.AudioResampler("s16", "mono", 16_000)
     with av.open(str(LONG)) as file:
         parts = [part for frame in file.decode(audio=0) for part in resampler.resample(frame)]
     sound = b"".join(bytes(part.planes[0])[: 2 * part.samples] for part in parts)
-    return wav(20_000_000 // len(sound) * sound)
+    return wav(15_000_000 // len(sound) * sound)
 
 
 @contextmanager

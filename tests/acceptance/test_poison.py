@@ -51,6 +51,7 @@ async def test_poison_among_good_notes_is_told_and_costs_no_neighbour(
 
     with supervised(lambda: start_daemon(prefetch=prefetch, failpoint="decoded@poison")) as lives:
         await wait_until(lambda: broker.depth("stt.replies") == 4, 3 * PATIENCE)
+        await wait_until(lambda: broker.depth("stt.dead") == 1)  # it follows its answer: not when the daemon ends first
         deaths = len(lives) - 1
 
     replies = {message.properties.correlation_id: message.json() for message in broker.take("stt.replies", 4)}
